@@ -1,0 +1,68 @@
+//! What a device is: typed buffers, views of them, and the ops that the models need.
+
+use std::ops::Range;
+
+use crate::{activation, conv2d, cross_entropy, fold, linear, pixels, pool2d, sgd, squared_error};
+
+/// A number type that buffers hold.
+pub trait Element: Copy + Default + Send + Sync + 'static {}
+impl Element for f32 {}
+impl Element for u8 {}
+
+/// Memory of a device: buffers (which carry their element type) and views of parts of them.
+///
+/// Activation layout is the device's secret: ask [`Memory::activation_len`] for the length of an activation
+/// buffer and pass it only to ops. Parameters and gradients are canonical: row-major in the shape that the
+/// tensor's name has in PyTorch.
+pub trait Memory: Sized {
+    /// An owned, zero-initialised run of elements.
+    type Buffer<T: Element>: Send + Sync;
+    /// A shared view of a run of elements.
+    type View<'a, T: Element>: Copy + Send + Sync;
+    /// An exclusive view of a run of elements.
+    type ViewMut<'a, T: Element>: Send;
+
+    /// Allocates `len` zeroed elements.
+    fn zeros<T: Element>(&self, len: usize) -> Self::Buffer<T>;
+    /// Elements that an activation of `features` values for each of `samples` samples occupies, padding included.
+    fn activation_len(&self, samples: usize, features: usize) -> usize;
+    /// Shared view of `range`.
+    fn view<T: Element>(buffer: &Self::Buffer<T>, range: Range<usize>) -> Self::View<'_, T>;
+    /// Exclusive view of `range`.
+    fn view_mut<T: Element>(buffer: &mut Self::Buffer<T>, range: Range<usize>) -> Self::ViewMut<'_, T>;
+    /// Narrows a view.
+    fn slice<'a, T: Element>(view: Self::View<'a, T>, range: Range<usize>) -> Self::View<'a, T>;
+    /// Narrows an exclusive view for as long as the borrow lasts.
+    fn slice_mut<'a, T: Element>(view: &'a mut Self::ViewMut<'_, T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
+    /// Copies host values into `to` (equal lengths).
+    fn write<T: Element>(&mut self, from: &[T], to: Self::ViewMut<'_, T>);
+    /// Copies `from` to the host (equal lengths).
+    fn read<T: Element>(&mut self, from: Self::View<'_, T>, to: &mut [T]);
+}
+
+/// A device: its memory and every op. Ops take `&mut self` because a device owns its scratch memory;
+/// on the CPU every lane thread has a device of its own.
+pub trait Device:
+    Memory
+    + pixels::Pixels
+    + linear::Linear
+    + conv2d::Conv2d
+    + pool2d::Pool2d
+    + activation::Activate
+    + cross_entropy::CrossEntropy
+    + squared_error::SquaredError
+    + sgd::Sgd
+    + fold::Fold
+    + Send
+    + 'static
+{
+}
+
+/// Sums over one lane's samples that a loss yields beside the gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LossSums {
+    /// Sum of the samples' losses, added in sample order.
+    pub loss: f64,
+    /// Samples whose largest output (first on a tie) is the label's.
+    pub correct: u64,
+}

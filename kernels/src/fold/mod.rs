@@ -1,0 +1,17 @@
+//! What the tree reduction needs of a device: element-wise sums and squared norms over fixed blocks.
+
+use crate::device::Memory;
+
+/// Elements in a fixed block. Norms are sums over blocks, and slices of the parameter vector are cut at block
+/// boundaries; blocks start anew at each tensor.
+pub const BLOCK: usize = 4096;
+
+/// Contract of the folds.
+pub trait Fold: Memory {
+    /// `sum += value`, element-wise, one f32 rounding each: an inner node of the tree, `sum` being the left child.
+    fn fold_add(&mut self, sum: Self::ViewMut<'_, f32>, value: Self::View<'_, f32>);
+
+    /// `Σ x²` in f64: each block of [`BLOCK`] elements (the last may be short) is summed in a fixed order,
+    /// the blocks' sums are added in order. Call it once a tensor.
+    fn squared_norm(&mut self, x: Self::View<'_, f32>) -> f64;
+}

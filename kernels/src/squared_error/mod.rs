@@ -1,0 +1,18 @@
+//! Squared error against one-hot targets, the mean over classes: `l[n] = 1/K · Σ_k (x[n,k] − 1[k = label])²`
+//! (PyTorch's `MSELoss` once divided by the count of samples).
+
+use crate::cross_entropy::ClassesSize;
+use crate::device::{LossSums, Memory};
+
+/// Contract of the squared error.
+pub trait SquaredError: Memory {
+    /// `x` (N, K) outputs, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
+    /// `2/K · (x − target)`, zero for padding samples.
+    fn squared_error(
+        &mut self,
+        size: &ClassesSize,
+        x: Self::View<'_, f32>,
+        labels: &[u8],
+        d_x: Self::ViewMut<'_, f32>,
+    ) -> LossSums;
+}
