@@ -1,0 +1,16 @@
+//! The words that all processes share: messages on the wire, checked types, and the job file.
+//!
+//! On a control message's path this crate is each hop's envelope. Wire types ([`wire`]) stop at the edge of a
+//! process; behind it only checked types exist, built by `TryFrom`.
+
+pub mod identity;
+pub mod job;
+
+/// The version that agents, workers and clients must have in common.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Generated messages, clients and servers.
+pub mod wire {
+    #![allow(missing_docs, clippy::all)]
+    tonic::include_proto!("lockstep.v1");
+}
