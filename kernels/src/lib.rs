@@ -9,6 +9,7 @@ compile_error!("lockstep needs Linux on x86-64: its kernels, shared memory and p
 
 pub mod activation;
 pub mod conv2d;
+pub mod cpu;
 pub mod cross_entropy;
 pub mod device;
 pub mod fold;
@@ -16,4 +17,6 @@ pub mod linear;
 pub mod pixels;
 pub mod pool2d;
 pub mod sgd;
+pub mod simd;
+pub mod shared_memory;
 pub mod squared_error;
