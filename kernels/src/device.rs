@@ -34,6 +34,13 @@ pub trait Memory: Sized {
     fn slice<'a, T: Element>(view: Self::View<'a, T>, range: Range<usize>) -> Self::View<'a, T>;
     /// Narrows an exclusive view for as long as the borrow lasts.
     fn slice_mut<'a, T: Element>(view: &'a mut Self::ViewMut<'_, T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
+    /// Gives up exclusiveness.
+    fn shared<'a, T: Element>(view: Self::ViewMut<'a, T>) -> Self::View<'a, T>;
+    /// Splits an exclusive view at `middle`.
+    fn split_mut<'a, T: Element>(
+        view: Self::ViewMut<'a, T>,
+        middle: usize,
+    ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>);
     /// Copies host values into `to` (equal lengths).
     fn write<T: Element>(&mut self, from: &[T], to: Self::ViewMut<'_, T>);
     /// Copies `from` to the host (equal lengths).

@@ -1,5 +1,7 @@
 //! Element-wise activation functions, in place.
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// An activation function.

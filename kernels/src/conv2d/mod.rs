@@ -1,5 +1,7 @@
 //! 2-D convolution, stride 1: `y[n,o,i,j] = b[o] + Σ x[n,c,i+u−p,j+v−p] · w[o,c,u,v]`.
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// Sizes of a convolution.

@@ -1,5 +1,7 @@
 //! Softmax cross-entropy with integer labels: `l[n] = log Σ_k e^{x[n,k]} − x[n,label]`.
 
+pub(crate) mod cpu;
+
 use crate::device::{LossSums, Memory};
 
 /// Sizes of a loss over classes.

@@ -1,5 +1,7 @@
 //! What the tree reduction needs of a device: element-wise sums and squared norms over fixed blocks.
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// Elements in a fixed block. Norms are sums over blocks, and slices of the parameter vector are cut at block

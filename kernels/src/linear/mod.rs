@@ -1,5 +1,7 @@
 //! Fully connected layer: `y[n,o] = Σ_i x[n,i] · w[o,i] + b[o]`.
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// Sizes of a linear layer.

@@ -1,5 +1,7 @@
 //! u8 pixels to normalised f32 activations: `y[n,f] = pixel[n,f] · scale + shift`.
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// Sizes and constants of one conversion.

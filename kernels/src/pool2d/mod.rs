@@ -1,5 +1,7 @@
 //! 2-D pooling with a square window moved by its own width (no overlap, no padding; a rest is left out).
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// Sizes of a pooling.

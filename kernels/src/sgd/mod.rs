@@ -1,6 +1,8 @@
 //! SGD with momentum and coupled weight decay, in PyTorch's order of operations:
 //! `g = gradient/count + weight_decay·w; v = momentum·v + g; w −= learning_rate · (nesterov ? g + momentum·v : v)`.
 
+mod cpu;
+
 use crate::device::Memory;
 
 /// Constants of one update.

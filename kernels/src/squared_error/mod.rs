@@ -1,6 +1,8 @@
 //! Squared error against one-hot targets, the mean over classes: `l[n] = 1/K · Σ_k (x[n,k] − 1[k = label])²`
 //! (PyTorch's `MSELoss` once divided by the count of samples).
 
+mod cpu;
+
 use crate::cross_entropy::ClassesSize;
 use crate::device::{LossSums, Memory};
 

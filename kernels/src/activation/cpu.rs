@@ -1,0 +1,73 @@
+//! Activation functions on the CPU: one pass over the packs.
+
+use super::{Activate, Activation, ActivationSize};
+use crate::cpu::{Cpu, packs, packs_mut};
+use crate::simd::{Kernel, Pack, Simd, math};
+
+impl Activate for Cpu {
+    fn activation_forward(&mut self, size: &ActivationSize, function: Activation, x: &mut [f32]) {
+        let x = packs_mut("x", x, size.samples, size.features);
+        self.isa.run(Forward { function, x });
+    }
+
+    fn activation_backward(&mut self, size: &ActivationSize, function: Activation, y: &[f32], d: &mut [f32]) {
+        let y = packs("y", y, size.samples, size.features);
+        let d = packs_mut("d", d, size.samples, size.features);
+        self.isa.run(Backward { function, y, d });
+    }
+}
+
+struct Forward<'a> {
+    function: Activation,
+    x: &'a mut [Pack],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.function {
+            // The zero comes first: the maximum then keeps a NaN of x.
+            Activation::Relu => {
+                for x in self.x {
+                let y = s.max(s.splat(0.0), s.load(x));
+                s.store(x, y);
+            }}
+            Activation::Sigmoid => {
+                for x in self.x {
+                let y = math::sigmoid(s, s.load(x));
+                s.store(x, y);
+            }}
+            Activation::Tanh => {
+                for x in self.x {
+                let y = math::tanh(s, s.load(x));
+                s.store(x, y);
+            }}
+        }
+    }
+}
+
+struct Backward<'a> {
+    function: Activation,
+    y: &'a [Pack],
+    d: &'a mut [Pack],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (zero, one) = (s.splat(0.0), s.splat(1.0));
+        for (d, y) in self.d.iter_mut().zip(self.y) {
+            let (d_y, y) = (s.load(d), s.load(y));
+            let d_x = match self.function {
+                Activation::Relu => s.select(s.greater(y, zero), d_y, zero),
+                Activation::Sigmoid => s.mul(d_y, s.mul(y, s.sub(one, y))),
+                Activation::Tanh => s.mul(d_y, s.sub(one, s.mul(y, y))),
+            };
+            s.store(d, d_x);
+        }
+    }
+}

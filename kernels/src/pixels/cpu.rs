@@ -1,0 +1,51 @@
+//! Pixel conversion on the CPU: 16 samples × 16 pixels are converted row by row and turned in registers.
+
+use super::{Pixels, PixelsSize};
+use crate::cpu::{Cpu, assert_len, packs_mut, samples_in_group};
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+impl Pixels for Cpu {
+    fn pixels_forward(&mut self, size: &PixelsSize, pixels: &[u8], y: &mut [f32]) {
+        assert_len("pixels", pixels.len(), size.samples * size.features);
+        let y = packs_mut("y", y, size.samples, size.features);
+        self.isa.run(Forward { size, pixels, y });
+    }
+}
+
+struct Forward<'a> {
+    size: &'a PixelsSize,
+    pixels: &'a [u8],
+    y: &'a mut [Pack],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let features = self.size.features;
+        let (scale, shift) = (s.splat(self.size.scale), s.splat(self.size.shift));
+        for (group, y) in self.y.chunks_exact_mut(features.max(1)).enumerate() {
+            let samples = samples_in_group(self.size.samples, group);
+            let pixels = &self.pixels[group * WIDTH * features..][..samples * features];
+            for (block, y) in y.chunks_mut(WIDTH).enumerate() {
+                let mut rows = [s.splat(0.0); WIDTH];
+                for (row, pixels) in rows.iter_mut().zip(pixels.chunks_exact(features)) {
+                    let pixels = &pixels[block * WIDTH..];
+                    *row = match pixels.first_chunk() {
+                        Some(pixels) => s.fma(s.load_bytes(pixels), scale, shift),
+                        None => {
+                            let mut last = [0; WIDTH];
+                            last[..pixels.len()].copy_from_slice(pixels);
+                            s.fma(s.load_bytes(&last), scale, shift)
+                        }
+                    };
+                }
+                let columns = s.transpose(rows);
+                for (y, column) in y.iter_mut().zip(columns) {
+                    s.store(y, column);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Squared error on the CPU.
+
+use super::SquaredError;
+use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
+use crate::cross_entropy::ClassesSize;
+use crate::cross_entropy::cpu::{check_labels, is_largest};
+use crate::device::LossSums;
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+impl SquaredError for Cpu {
+    fn squared_error(&mut self, size: &ClassesSize, x: &[f32], labels: &[u8], d_x: &mut [f32]) -> LossSums {
+        check_labels(size, labels);
+        let x = packs("x", x, size.samples, size.classes);
+        let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
+        self.isa.run(Loss { size, x, labels, d_x })
+    }
+}
+
+struct Loss<'a> {
+    size: &'a ClassesSize,
+    x: &'a [Pack],
+    labels: &'a [u8],
+    d_x: &'a mut [Pack],
+}
+
+impl Kernel for Loss<'_> {
+    type Output = LossSums;
+
+    /// Classes are added in order, in f32, and divided by K once.
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> LossSums {
+        let classes = self.size.classes;
+        let (zero, one) = (s.splat(0.0), s.splat(1.0));
+        let factor = s.splat((2.0 / classes as f64) as f32);
+        let mut sums = LossSums::default();
+        let groups = self.x.chunks_exact(classes.max(1)).zip(self.d_x.chunks_exact_mut(classes.max(1)));
+        for (group, (x, d_x)) in groups.enumerate() {
+            let samples = samples_in_group(self.size.samples, group);
+            let labels = &self.labels[group * WIDTH..][..samples];
+            let mut label_of = [f32::NAN; WIDTH];
+            for (wide, label) in label_of.iter_mut().zip(labels) {
+                *wide = f32::from(*label);
+            }
+            let label_of = s.load(&label_of);
+            let mut sum = zero;
+            for (k, (x, d_x)) in x.iter().zip(d_x.iter_mut()).enumerate() {
+                let target = s.select(s.equal(label_of, s.splat(k as f32)), one, zero);
+                let difference = s.sub(s.load(x), target);
+                sum = s.fma(difference, difference, sum);
+                s.store(d_x, s.mul(factor, difference));
+            }
+            let mut losses = [0.0; WIDTH];
+            s.store(&mut losses, s.div(sum, s.splat(classes as f32)));
+            for (i, label) in labels.iter().enumerate() {
+                sums.loss += f64::from(losses[i]);
+                sums.correct += u64::from(is_largest(x, usize::from(*label), i));
+            }
+            for d_x in d_x {
+                d_x[samples..].fill(0.0);
+            }
+        }
+        sums
+    }
+}

@@ -1,0 +1,64 @@
+//! Numbers for tests, and activations from and to rows of samples.
+
+use lockstep_kernels::cpu::{Cpu, InstructionSet};
+use lockstep_kernels::device::Memory;
+
+/// Number `i` of a sequence: multiples of 1/512 in [−0.98, 0.98), exact in every format and easily made in Python.
+pub fn number(i: usize, seed: usize) -> f32 {
+    ((i * 7919 + seed * 104_729) % 1009) as f32 / 512.0 - 504.0 / 512.0
+}
+
+pub fn numbers(len: usize, seed: usize) -> Vec<f32> {
+    (0..len).map(|i| number(i, seed)).collect()
+}
+
+/// Rows (N, F) as an activation `[⌈N/16⌉][F][16]`; padding gets `padding`.
+pub fn to_activation(rows: &[f32], features: usize, padding: f32) -> Vec<f32> {
+    let samples = rows.len() / features;
+    let mut activation = vec![padding; samples.div_ceil(16) * features * 16];
+    for n in 0..samples {
+        for f in 0..features {
+            activation[((n / 16) * features + f) * 16 + n % 16] = rows[n * features + f];
+        }
+    }
+    activation
+}
+
+pub fn to_rows(activation: &[f32], samples: usize, features: usize) -> Vec<f32> {
+    let at = |n: usize, f: usize| activation[((n / 16) * features + f) * 16 + n % 16];
+    (0..samples * features).map(|i| at(i / features, i % features)).collect()
+}
+
+/// An activation full of values that no op may leave in place.
+pub fn unwritten(device: &Cpu, samples: usize, features: usize) -> Vec<f32> {
+    vec![12345.0; device.activation_len(samples, features)]
+}
+
+/// Devices of the instruction sets that this machine has.
+pub fn devices() -> Vec<Cpu> {
+    let (have, lack): (Vec<_>, Vec<_>) = InstructionSet::ALL.into_iter().partition(|set| set.is_available());
+    for set in lack {
+        println!("skipped: this CPU has no {set}");
+    }
+    have.into_iter().map(Cpu::new).collect()
+}
+
+/// # Panics
+/// If a value differs from `expected` by more than `tolerance` × the largest magnitude expected.
+#[track_caller]
+pub fn assert_close(name: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len(), "{name}: lengths");
+    let largest = expected.iter().fold(1e-30, |m: f64, x| m.max(x.abs()));
+    for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
+        let error = (f64::from(*a) - e).abs() / largest;
+        assert!(error <= tolerance, "{name}[{i}]: {a} where {e} is expected, relative error {error:.1e}");
+    }
+}
+
+pub fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x)).collect()
+}
+
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| x.to_bits()).collect()
+}

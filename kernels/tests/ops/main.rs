@@ -1,0 +1,9 @@
+//! The ops of the CPU device, seen from outside: values, gradients, bits and padding.
+
+mod bits;
+mod gradients;
+mod layout;
+mod losses;
+mod pytorch;
+mod reference;
+mod updates;

@@ -1,0 +1,88 @@
+//! Pixels, SGD and folds: element-wise work on flat vectors.
+
+use lockstep_kernels::device::Memory;
+use lockstep_kernels::fold::{BLOCK, Fold};
+use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::sgd::{Sgd, SgdStep};
+
+use crate::layout::{bits, devices, numbers, to_rows, unwritten};
+
+#[test]
+fn pixels_are_normalised_with_one_rounding() {
+    for (samples, features) in [(1, 1), (5, 784), (16, 16), (35, 49)] {
+        let size = PixelsSize { samples, features, scale: 0.012_73, shift: -0.424 };
+        let pixels: Vec<u8> = (0..samples * features).map(|i| (i * 37 % 256) as u8).collect();
+        let expected: Vec<f32> = pixels.iter().map(|p| f32::from(*p).mul_add(size.scale, size.shift)).collect();
+        for mut device in devices() {
+            let mut y = unwritten(&device, samples, features);
+            device.pixels_forward(&size, &pixels, &mut y);
+            assert_eq!(bits(&to_rows(&y, samples, features)), bits(&expected));
+            let padding = to_rows(&y, samples.next_multiple_of(16), features).split_off(samples * features);
+            assert!(padding.iter().all(|x| *x == 0.0), "padding is zero");
+        }
+    }
+}
+
+#[test]
+fn sgd_rounds_like_the_formula_read_from_left_to_right() {
+    for nesterov in [false, true] {
+        let step = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov, count: 96 };
+        for len in [0, 1, 16, 53] {
+            let gradient = numbers(len, 1);
+            let (mut velocity, mut parameters) = (numbers(len, 2), numbers(len, 3));
+            for i in 0..len {
+                let g = gradient[i] * (1.0f64 / 96.0) as f32 + step.weight_decay * parameters[i];
+                velocity[i] = step.momentum * velocity[i] + g;
+                let direction = if nesterov { g + step.momentum * velocity[i] } else { velocity[i] };
+                parameters[i] -= step.learning_rate * direction;
+            }
+            for mut device in devices() {
+                let (mut v, mut w) = (numbers(len, 2), numbers(len, 3));
+                device.sgd_update(&step, &gradient, &mut v, &mut w);
+                assert_eq!(bits(&v), bits(&velocity));
+                assert_eq!(bits(&w), bits(&parameters));
+            }
+        }
+    }
+}
+
+#[test]
+fn folds_add_element_by_element() {
+    for mut device in devices() {
+        let mut sum = numbers(37, 1);
+        device.fold_add(&mut sum, &numbers(37, 2));
+        let expected: Vec<f32> = numbers(37, 1).iter().zip(numbers(37, 2)).map(|(a, b)| a + b).collect();
+        assert_eq!(bits(&sum), bits(&expected));
+    }
+}
+
+#[test]
+fn squared_norms_are_exact_to_f64() {
+    for len in [0, 1, 15, BLOCK, 2 * BLOCK + 77] {
+        let x = numbers(len, 1);
+        // Squares of multiples of 1/512 below 1 add without rounding in f64: any order gives the true sum.
+        let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
+        for mut device in devices() {
+            assert_eq!(device.squared_norm(&x), expected);
+        }
+    }
+}
+
+#[test]
+fn buffers_are_aligned_and_views_narrow() {
+    for mut device in devices() {
+        let mut buffer = device.zeros::<f32>(40);
+        assert_eq!(buffer.as_slice().as_ptr() as usize % 64, 0);
+        device.write(&[1.0, 2.0], lockstep_kernels::cpu::Cpu::view_mut(&mut buffer, 38..40));
+        let mut host = [0.0; 3];
+        device.read(lockstep_kernels::cpu::Cpu::view(&buffer, 37..40), &mut host);
+        assert_eq!(host, [0.0, 1.0, 2.0]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "gradient holds 3 elements where its shape has 4")]
+fn a_wrong_length_names_the_buffer() {
+    let step = SgdStep { learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0, nesterov: false, count: 1 };
+    devices().remove(0).sgd_update(&step, &[0.0; 3], &mut [0.0; 4], &mut [0.0; 4]);
+}
