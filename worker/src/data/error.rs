@@ -1,0 +1,153 @@
+//! What can be wrong with data: one line each, naming the file or key and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A folder or file of data that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The folder is missing.
+    #[error("data.path {}: no such folder: set data.path to the folder of the four idx files", .0.display())]
+    NoFolder(PathBuf),
+    /// A file is missing, with and without `.gz`.
+    #[error("{}[.gz]: no such file: data.path needs train-images-idx3-ubyte, train-labels-idx1-ubyte, \
+             t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or .gz", .0.display())]
+    NoFile(PathBuf),
+    /// The file cannot be opened or read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file's contents are not what its name promises.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: Problem,
+    },
+    /// Images and labels don't belong together.
+    #[error("{}: {images} images, but {} holds {labels} labels: take both files from one dataset",
+            images_path.display(), labels_path.display())]
+    Count {
+        /// The file of images.
+        images_path: PathBuf,
+        /// Its images.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// Its labels.
+        labels: usize,
+    },
+    /// A label is not a class.
+    #[error("{}: label {label} of sample {sample} is out of range: data.classes = {classes} allows 0 to {}: \
+             mend the file or set data.classes", path.display(), classes.saturating_sub(1))]
+    Label {
+        /// The file of labels.
+        path: PathBuf,
+        /// Sample in the file.
+        sample: usize,
+        /// Its label.
+        label: u8,
+        /// Number of classes.
+        classes: u32,
+    },
+    /// Test images differ in size from training images.
+    #[error("{}: images of {}×{} pixels, but {} has {}×{}: take both files from one dataset",
+            test_path.display(), test[0], test[1], train_path.display(), train[0], train[1])]
+    Shape {
+        /// The file of test images.
+        test_path: PathBuf,
+        /// Height and width of a test image.
+        test: [usize; 2],
+        /// The file of training images.
+        train_path: PathBuf,
+        /// Height and width of a training image.
+        train: [usize; 2],
+    },
+    /// Nothing would be left to train on.
+    #[error("data.validation = {validation} leaves no training sample: {} holds {samples}: hold out fewer",
+            path.display())]
+    Validation {
+        /// The file of training images.
+        path: PathBuf,
+        /// The key's value.
+        validation: u64,
+        /// Samples of the file.
+        samples: usize,
+    },
+}
+
+/// What is wrong with an idx file, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Shorter than a header.
+    #[error("ends inside the idx header: get the file again")]
+    ShortHeader,
+    /// Bytes that no idx file starts with.
+    #[error("is not an idx file, plain or gzip (starts with {0:02x?}): check data.path")]
+    Magic([u8; 4]),
+    /// Elements that are not bytes.
+    #[error("holds idx elements of type 0x{0:02x}, but only unsigned bytes (0x08) can be read: convert the file")]
+    ElementType(u8),
+    /// Another number of dimensions: images for labels, say.
+    #[error("is an idx file of {got} dimensions, but {what} have {wanted}: check that the files are not swapped")]
+    Dimensions {
+        /// What was wanted.
+        what: &'static str,
+        /// Dimensions that it has.
+        wanted: u8,
+        /// Dimensions of the file.
+        got: u8,
+    },
+    /// No samples, or images without pixels.
+    #[error("holds no samples: get the file again")]
+    Empty,
+    /// Above one of this reader's limits.
+    #[error("claims {what} {got}, above the limit of {limit}: get the file again, or make the dataset smaller")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The header's claim.
+        got: u64,
+        /// This reader's limit.
+        limit: u64,
+    },
+    /// Fewer bytes than the header promises.
+    #[error("is truncated: its header promises {promised} bytes, {found}: get the file again")]
+    Truncated {
+        /// Bytes with the header.
+        promised: u64,
+        /// Bytes that there are, in words.
+        found: Found,
+    },
+    /// More bytes than the header promises.
+    #[error("goes on after the {promised} bytes that its header promises: get the file again")]
+    Trailing {
+        /// Bytes with the header.
+        promised: u64,
+    },
+    /// Damaged compression.
+    #[error("its gzip data is damaged ({0}): get the file again")]
+    Gzip(String),
+    /// No room for what the header promises.
+    #[error("needs {0} bytes of memory, more than there are: free some, or make the dataset smaller")]
+    Memory(u64),
+}
+
+/// How many bytes a truncated file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Found {
+    /// This many, uncompressed.
+    #[error("but there are {0}")]
+    Bytes(u64),
+    /// So few compressed bytes that they cannot hold the promised ones.
+    #[error("which {0} compressed bytes cannot hold")]
+    Compressed(u64),
+}
