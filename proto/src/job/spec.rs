@@ -52,6 +52,8 @@ pub struct Data {
     pub validation: u64,
     /// Use only the first N training samples that are left; 0 for all.
     pub limit: u64,
+    /// Number of classes; labels are below it.
+    pub classes: u32,
     /// Mean of a pixel in [0, 1], subtracted.
     pub mean: f64,
     /// Standard deviation of a pixel in [0, 1], divided by.
@@ -66,6 +68,7 @@ impl Default for Data {
             path: PathBuf::new(),
             validation: 0,
             limit: 0,
+            classes: 10,
             mean: 0.0,
             std: 1.0,
             last_batch: LastBatch::Drop,
