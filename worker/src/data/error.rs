@@ -96,7 +96,7 @@ pub enum Problem {
     #[error("holds idx elements of type 0x{0:02x}, but only unsigned bytes (0x08) can be read: convert the file")]
     ElementType(u8),
     /// Another number of dimensions: images for labels, say.
-    #[error("is an idx file of {got} dimensions, but {what} have {wanted}: check that the files are not swapped")]
+    #[error("is {got}-dimensional, but {what} are {wanted}-dimensional: check that the files are not swapped")]
     Dimensions {
         /// What was wanted.
         what: &'static str,
@@ -109,7 +109,7 @@ pub enum Problem {
     #[error("holds no samples: get the file again")]
     Empty,
     /// Above one of this reader's limits.
-    #[error("claims {what} {got}, above the limit of {limit}: get the file again, or make the dataset smaller")]
+    #[error("claims {got} {what}, above the limit of {limit}: get the file again, or make the dataset smaller")]
     Limit {
         /// Of what.
         what: &'static str,
