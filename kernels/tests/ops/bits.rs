@@ -1,0 +1,194 @@
+//! Every op gives the same bits with every instruction set, and a sample's bits depend on that sample alone.
+
+use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
+use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::fold::Fold;
+use lockstep_kernels::linear::{Linear, LinearSize};
+use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
+use lockstep_kernels::sgd::{Sgd, SgdStep};
+use lockstep_kernels::squared_error::SquaredError;
+
+use crate::layout::{bits, devices, numbers, to_activation, to_rows, unwritten};
+
+/// Numbers whose sums round: thirds.
+fn rounding(len: usize, seed: usize) -> Vec<f32> {
+    numbers(len, seed).into_iter().map(|x| x / 3.0).collect()
+}
+
+/// # Panics
+/// If `run` gives two devices different bits.
+#[track_caller]
+fn check(name: &str, run: impl Fn(&mut Cpu) -> Vec<f32>) {
+    let mut first: Option<(String, Vec<u32>)> = None;
+    for mut device in devices() {
+        let result = bits(&run(&mut device));
+        let set = device.instruction_set().to_string();
+        match &first {
+            None => first = Some((set, result)),
+            Some((other, expected)) => assert!(*expected == result, "{name}: {set} differs from {other}"),
+        }
+    }
+}
+
+fn linear(device: &mut Cpu, size: &LinearSize) -> Vec<f32> {
+    let LinearSize { samples, inputs, outputs } = *size;
+    let x = to_activation(&rounding(samples * inputs, 1), inputs, 0.3);
+    let d_y = to_activation(&rounding(samples * outputs, 2), outputs, 0.0);
+    let (w, b) = (rounding(outputs * inputs, 3), rounding(outputs, 4));
+    let mut y = unwritten(device, samples, outputs);
+    let mut d_x = unwritten(device, samples, inputs);
+    let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
+    device.linear_forward(size, &x, &w, &b, &mut y);
+    device.linear_backward_input(size, &w, &d_y, &mut d_x);
+    device.linear_backward_weight(size, &x, &d_y, &mut d_w, &mut d_b);
+    [to_rows(&y, samples, outputs), to_rows(&d_x, samples, inputs), d_w, d_b].concat()
+}
+
+#[test]
+fn linear_layers() {
+    for [samples, inputs, outputs] in [[64, 784, 100], [64, 100, 10], [37, 131, 23], [1, 3, 5], [128, 84, 10]] {
+        let size = LinearSize { samples, inputs, outputs };
+        check(&format!("{size:?}"), |device| linear(device, &size));
+    }
+}
+
+fn conv2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
+    let Conv2dSize { samples, in_channels, out_channels, kernel, .. } = *size;
+    let in_features = in_channels * size.height * size.width;
+    let out_features = out_channels * size.out_height() * size.out_width();
+    let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
+    let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);
+    let w = rounding(out_channels * in_channels * kernel * kernel, 3);
+    let b = rounding(out_channels, 4);
+    let mut y = unwritten(device, samples, out_features);
+    let mut d_x = unwritten(device, samples, in_features);
+    let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
+    device.conv2d_forward(size, &x, &w, &b, &mut y);
+    device.conv2d_backward_input(size, &w, &d_y, &mut d_x);
+    device.conv2d_backward_weight(size, &x, &d_y, &mut d_w, &mut d_b);
+    [to_rows(&y, samples, out_features), to_rows(&d_x, samples, in_features), d_w, d_b].concat()
+}
+
+/// (N, C, O, H, W, K, p): LeNet-5's two, and odd ones.
+const CONVOLUTIONS: [[usize; 7]; 5] =
+    [[20, 1, 6, 28, 28, 5, 2], [20, 6, 16, 14, 14, 5, 0], [17, 3, 5, 9, 7, 3, 1], [3, 2, 7, 6, 11, 4, 3], [1, 1, 1, 2, 2, 2, 0]];
+
+fn conv2d_size([samples, in_channels, out_channels, height, width, kernel, padding]: [usize; 7]) -> Conv2dSize {
+    Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding }
+}
+
+#[test]
+fn convolutions() {
+    for size in CONVOLUTIONS.map(conv2d_size) {
+        check(&format!("{size:?}"), |device| conv2d(device, &size));
+    }
+}
+
+#[test]
+fn poolings() {
+    for [samples, channels, height, width, window] in [[33, 3, 7, 6, 2], [5, 1, 9, 9, 3]] {
+        let size = Pool2dSize { samples, channels, height, width, window };
+        let (in_features, out_features) = (channels * height * width, channels * size.out_height() * size.out_width());
+        let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
+        let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);
+        check(&format!("{size:?}"), |device| {
+            let mut y = [(); 2].map(|()| unwritten(device, samples, out_features));
+            let mut d_x = [(); 2].map(|()| unwritten(device, samples, in_features));
+            let mut choice = vec![0; y[0].len()];
+            device.max_pool2d_forward(&size, &x, &mut y[0], &mut choice);
+            device.max_pool2d_backward(&size, &d_y, &choice, &mut d_x[0]);
+            device.average_pool2d_forward(&size, &x, &mut y[1]);
+            device.average_pool2d_backward(&size, &d_y, &mut d_x[1]);
+            let choice = choice.into_iter().map(f32::from).collect();
+            [y.concat(), d_x.concat(), choice].concat()
+        });
+    }
+}
+
+#[test]
+fn activations() {
+    let size = ActivationSize { samples: 50, features: 7 };
+    let x: Vec<f32> = rounding(350, 1).into_iter().map(|x| 20.0 * x).collect();
+    let d_y = to_activation(&rounding(350, 2), 7, 0.0);
+    for function in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+        check(&format!("{function:?}"), |device| {
+            let (mut y, mut d) = (to_activation(&x, 7, 0.0), d_y.clone());
+            device.activation_forward(&size, function, &mut y);
+            device.activation_backward(&size, function, &y, &mut d);
+            [y, d].concat()
+        });
+    }
+}
+
+#[test]
+fn losses() {
+    let size = ClassesSize { samples: 50, classes: 10 };
+    let x: Vec<f32> = rounding(500, 1).into_iter().map(|x| 20.0 * x).collect();
+    let x = to_activation(&x, 10, 0.0);
+    let labels: Vec<u8> = (0..50).map(|n| n * 7 % 10).collect();
+    check("losses", |device| {
+        let mut d_x = [(); 2].map(|()| unwritten(device, 50, 10));
+        let entropy = device.cross_entropy(&size, &x, &labels, &mut d_x[0]);
+        let square = device.squared_error(&size, &x, &labels, &mut d_x[1]);
+        let halves = |x: f64| [(x.to_bits() >> 32) as u32, x.to_bits() as u32].map(f32::from_bits).to_vec();
+        [d_x.concat(), halves(entropy.loss), halves(square.loss)].concat()
+    });
+}
+
+#[test]
+fn element_wise_ops() {
+    let pixels: Vec<u8> = (0..35 * 50).map(|i| (i * 37 % 256) as u8).collect();
+    let size = PixelsSize { samples: 35, features: 50, scale: 0.012_73, shift: -0.424 };
+    let step = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov: true, count: 48 };
+    check("element-wise", |device| {
+        let mut y = unwritten(device, 35, 50);
+        device.pixels_forward(&size, &pixels, &mut y);
+        let (mut velocity, mut parameters) = (rounding(9001, 1), rounding(9001, 2));
+        device.sgd_update(&step, &rounding(9001, 3), &mut velocity, &mut parameters);
+        device.fold_add(&mut velocity, &parameters);
+        let norm = device.squared_norm(&velocity).to_bits();
+        [y, velocity, parameters, vec![f32::from_bits((norm >> 32) as u32), f32::from_bits(norm as u32)]].concat()
+    });
+}
+
+/// The same sample at another place, among others, in a smaller batch.
+#[test]
+fn a_samples_values_depend_on_that_sample_alone() {
+    let rows = rounding(40 * 30, 1);
+    let (w, b) = (rounding(30 * 11, 3), rounding(11, 4));
+    for mut device in devices() {
+        let mut forward = |rows: &[f32]| {
+            let size = LinearSize { samples: rows.len() / 30, inputs: 30, outputs: 11 };
+            let mut y = unwritten(&device, size.samples, 11);
+            device.linear_forward(&size, &to_activation(rows, 30, 0.0), &w, &b, &mut y);
+            to_rows(&y, size.samples, 11)
+        };
+        let all = forward(&rows);
+        let one = forward(&rows[37 * 30..38 * 30]);
+        assert_eq!(bits(&one), bits(&all[37 * 11..38 * 11]));
+    }
+}
+
+/// What padding samples hold reaches no weight: only their zero gradients count.
+#[test]
+fn padding_never_reaches_a_weight() {
+    let size = LinearSize { samples: 19, inputs: 21, outputs: 7 };
+    let conv = conv2d_size([3, 2, 3, 6, 6, 3, 1]);
+    for mut device in devices() {
+        let mut gradients = |padding: f32| {
+            let x = to_activation(&rounding(19 * 21, 1), 21, padding);
+            let d_y = to_activation(&rounding(19 * 7, 2), 7, 0.0);
+            let (mut d_w, mut d_b) = (vec![0.0; 147], vec![0.0; 7]);
+            device.linear_backward_weight(&size, &x, &d_y, &mut d_w, &mut d_b);
+            let x = to_activation(&rounding(3 * 72, 1), 72, padding);
+            let d_y = to_activation(&rounding(3 * 108, 2), 108, 0.0);
+            let (mut d_v, mut d_c) = (vec![0.0; 54], vec![0.0; 3]);
+            device.conv2d_backward_weight(&conv, &x, &d_y, &mut d_v, &mut d_c);
+            bits(&[d_w, d_b, d_v, d_c].concat())
+        };
+        assert_eq!(gradients(0.0), gradients(123.5));
+    }
+}

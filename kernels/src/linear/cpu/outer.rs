@@ -29,7 +29,9 @@ impl Kernel for Outer<'_> {
         let LinearSize { samples, inputs, outputs } = *self.size;
         bias_gradient(s, outputs, self.d_y, self.d_bias);
         let tile = self.scratch.input.packs(samples * TILE);
-        let mut product = Product { size: self.size, d_y: self.d_y, d_weight: self.d_weight };
+        let factors = self.scratch.gradient.numbers(samples * outputs);
+        factors_in_order(s, self.size, self.d_y, factors);
+        let mut product = Product { size: self.size, factors, d_weight: self.d_weight };
         let mut first = 0;
         while first < inputs.div_ceil(WIDTH) {
             match inputs.div_ceil(WIDTH) - first {
@@ -74,9 +76,49 @@ fn turn<S: Simd, const V: usize>(s: S, size: &LinearSize, x: &[Pack], first: usi
     }
 }
 
+/// Outputs of the next block, when `rest` are left.
+fn outputs_at_once<S: Simd>(rest: usize) -> usize {
+    match rest {
+        6.. if S::MANY_REGISTERS => 6,
+        4.. if S::MANY_REGISTERS => 4,
+        2.. if S::MANY_REGISTERS => 2,
+        _ => 1,
+    }
+}
+
+/// Copies `d_y`, so that the inner loop reads one run of numbers: reading a column of packs needs so many addresses
+/// that sums were spilled to memory, at half the speed.
+#[inline(always)]
+fn factors_in_order<S: Simd>(_: S, size: &LinearSize, d_y: &[Pack], factors: &mut [f32]) {
+    let mut output = 0;
+    while output < size.outputs {
+        let factors = &mut factors[output * size.samples..];
+        output += match outputs_at_once::<S>(size.outputs - output) {
+            6 => copy_block::<6>(size, &d_y[output..], factors),
+            4 => copy_block::<4>(size, &d_y[output..], factors),
+            2 => copy_block::<2>(size, &d_y[output..], factors),
+            _ => copy_block::<1>(size, &d_y[output..], factors),
+        };
+    }
+}
+
+/// Copies the block of the first `O` outputs of each group. Returns `O`.
+#[inline(always)]
+fn copy_block<const O: usize>(size: &LinearSize, d_y: &[Pack], factors: &mut [f32]) -> usize {
+    let factors = &mut factors.as_chunks_mut::<O>().0[..size.samples];
+    for (factors, d_y) in factors.chunks_mut(WIDTH).zip(d_y.chunks(size.outputs)) {
+        let d_y: &[Pack; O] = d_y.first_chunk().expect("a block lies within its outputs");
+        for (n, factors) in factors.iter_mut().enumerate().take(WIDTH) {
+            *factors = from_fn(|o| d_y[o][n]);
+        }
+    }
+    O
+}
+
 struct Product<'a> {
     size: &'a LinearSize,
-    d_y: &'a [Pack],
+    /// `d_y` as a block reads it: for each block of outputs, sample by sample.
+    factors: &'a [f32],
     d_weight: &'a mut [f32],
 }
 
@@ -85,10 +127,10 @@ impl Product<'_> {
     fn tile<S: Simd, const V: usize>(&mut self, s: S, first: usize, tile: &[Pack]) {
         let mut output = 0;
         while output < self.size.outputs {
-            output += match self.size.outputs - output {
-                6.. if S::MANY_REGISTERS => self.block::<S, V, 6>(s, first, output, tile),
-                4.. if S::MANY_REGISTERS => self.block::<S, V, 4>(s, first, output, tile),
-                2.. if S::MANY_REGISTERS || V == 1 => self.block::<S, V, 2>(s, first, output, tile),
+            output += match outputs_at_once::<S>(self.size.outputs - output) {
+                6 => self.block::<S, V, 6>(s, first, output, tile),
+                4 => self.block::<S, V, 4>(s, first, output, tile),
+                2 => self.block::<S, V, 2>(s, first, output, tile),
                 _ => self.block::<S, V, 1>(s, first, output, tile),
             };
         }
@@ -103,21 +145,19 @@ impl Product<'_> {
         output: usize,
         tile: &[Pack],
     ) -> usize {
-        let LinearSize { samples, inputs, outputs } = *self.size;
+        let LinearSize { samples, inputs, .. } = *self.size;
         let mut sums = [[s.splat(0.0); V]; O];
-        let mut rows = tile.as_chunks::<V>().0[..samples].iter();
-        for d_y in self.d_y.chunks_exact(outputs) {
-            let d_y: &[Pack; O] = d_y[output..].first_chunk().expect("a block lies within its outputs");
-            for (n, row) in rows.by_ref().take(WIDTH).enumerate() {
-                let mut x = [s.splat(0.0); V];
+        let rows = tile.as_chunks::<V>().0[..samples].iter();
+        let factors = self.factors[output * samples..].as_chunks::<O>().0[..samples].iter();
+        for (row, factors) in rows.zip(factors) {
+            let mut x = [s.splat(0.0); V];
+            for v in 0..V {
+                x[v] = s.load(&row[v]);
+            }
+            for o in 0..O {
+                let factor = s.splat(factors[o]);
                 for v in 0..V {
-                    x[v] = s.load(&row[v]);
-                }
-                for o in 0..O {
-                    let d = s.splat(d_y[o][n]);
-                    for v in 0..V {
-                        sums[o][v] = s.fma(d, x[v], sums[o][v]);
-                    }
+                    sums[o][v] = s.fma(factor, x[v], sums[o][v]);
                 }
             }
         }
