@@ -1,1 +1,12 @@
-//! (skeleton)
+//! Everything that runs on a node: the agent that starts worker processes, the worker's control, and the trainer.
+//!
+//! A sample's path is [`trainer`]'s body: sampler → data → layers → loss → backward → reduction → update → report.
+//! A control message's path ends here: coordinator → [`process`] → [`control`] → trainer.
+
+pub mod agent;
+pub mod control;
+pub mod data;
+pub mod layers;
+pub mod model;
+pub mod process;
+pub mod trainer;

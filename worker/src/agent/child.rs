@@ -1,0 +1,118 @@
+//! One worker process: started, its output forwarded, its end reported.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use lockstep_proto::identity::{NodeId, WorkerId};
+use lockstep_proto::wire::{self, agent_event};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::exit_cause;
+
+/// What a worker process is started with.
+pub(super) struct Launch {
+    pub executable: PathBuf,
+    pub coordinator: String,
+    pub node: NodeId,
+    pub worker: WorkerId,
+    pub threads: u32,
+    pub echo: bool,
+}
+
+/// Longest log line that is passed on; the rest of a longer one becomes further lines.
+const MAX_LINE: u64 = 8 << 10;
+/// Log lines that the report of an unclean end repeats.
+const LAST_LINES: usize = 3;
+
+type Events = mpsc::UnboundedSender<wire::AgentEvent>;
+
+/// Starts a worker and stays with it until it has ended. `stop` ends it at once.
+pub(super) async fn attend(launch: Launch, stop: CancellationToken, events: Events) {
+    let send = |event| {
+        // A closed channel means that the coordinator is gone; the agent ends then and stops the worker.
+        let _ = events.send(wire::AgentEvent { event: Some(event) });
+    };
+    let exited = |cause: String, clean| {
+        agent_event::Event::WorkerExited(wire::WorkerExited { worker: launch.worker.to_string(), cause, clean })
+    };
+    let mut child = match command(&launch).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            let cause = format!("could not start {}: {error}", launch.executable.display());
+            return send(exited(cause, false));
+        }
+    };
+    let pid = child.id().unwrap_or_default();
+    send(agent_event::Event::WorkerStarted(wire::WorkerStarted { worker: launch.worker.to_string(), pid }));
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let forwarding = async {
+        let (_, last) = tokio::join!(forward(stdout, &launch, &events), forward(stderr, &launch, &events));
+        last
+    };
+    let (status, last_lines) = tokio::join!(wait(&mut child, &stop), forwarding);
+    match status {
+        Ok(status) => {
+            let mut cause = exit_cause::in_words(status);
+            if !status.success() && !last_lines.is_empty() {
+                cause = format!("{cause}; last lines: {}", last_lines.join(" | "));
+            }
+            send(exited(cause, status.success()));
+        }
+        Err(error) => send(exited(format!("could not be waited for: {error}"), false)),
+    }
+}
+
+fn command(launch: &Launch) -> Command {
+    let mut command = Command::new(&launch.executable);
+    command
+        .arg("worker")
+        .args(["--coordinator", &launch.coordinator])
+        .args(["--worker", launch.worker.as_str()])
+        .args(["--node", launch.node.as_str()])
+        .args(["--threads", &launch.threads.to_string()])
+        .args(["--parent", &std::process::id().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A group of its own: a terminal's Ctrl-C reaches only the parent, which stops the job in order.
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+}
+
+async fn wait(child: &mut Child, stop: &CancellationToken) -> std::io::Result<std::process::ExitStatus> {
+    tokio::select! {
+        status = child.wait() => return status,
+        () = stop.cancelled() => {}
+    }
+    child.start_kill()?;
+    child.wait().await
+}
+
+/// Passes on a stream of log lines; returns the last few.
+async fn forward(stream: Option<impl AsyncRead + Unpin>, launch: &Launch, events: &Events) -> Vec<String> {
+    let mut last = Vec::new();
+    let Some(stream) = stream else { return last };
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return last,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if launch.echo {
+            eprintln!("{}: {text}", launch.worker);
+        }
+        if last.len() == LAST_LINES {
+            last.remove(0);
+        }
+        last.push(text.clone());
+        let lines = wire::LogLines { worker: launch.worker.to_string(), lines: vec![text] };
+        let _ = events.send(wire::AgentEvent { event: Some(agent_event::Event::LogLines(lines)) });
+    }
+}

@@ -1,0 +1,61 @@
+//! 2-D convolution, stride 1, square kernel: `y = x ⋆ w + b`.
+
+use lockstep_kernels::conv2d::Conv2dSize;
+use lockstep_kernels::device::Device;
+
+use super::{Backward, Forward, Layer, TensorShape};
+
+/// Parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
+pub struct Conv2d {
+    /// Name in the model.
+    pub name: String,
+    /// Sizes; `samples` is the micro-batch's at each values.
+    pub size: Conv2dSize,
+}
+
+impl Conv2d {
+    fn size(&self, samples: usize) -> Conv2dSize {
+        Conv2dSize { samples, ..self.size }
+    }
+
+    fn fan_in(&self) -> usize {
+        self.size.in_channels * self.size.kernel * self.size.kernel
+    }
+
+    fn weights(&self) -> usize {
+        self.size.out_channels * self.fan_in()
+    }
+}
+
+impl<D: Device> Layer<D> for Conv2d {
+    fn out_features(&self) -> usize {
+        self.size.out_channels * self.size.out_height() * self.size.out_width()
+    }
+
+    fn tensors(&self) -> Vec<TensorShape> {
+        let Conv2dSize { in_channels, out_channels, kernel, .. } = self.size;
+        let tensor = |kind: &str, shape| TensorShape {
+            name: format!("{}.{kind}", self.name),
+            shape,
+            fan_in: self.fan_in(),
+        };
+        vec![tensor("weight", vec![out_channels, in_channels, kernel, kernel]), tensor("bias", vec![out_channels])]
+    }
+
+    fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, values: Forward<'_, D>) {
+        let weight = D::slice(parameters, 0..self.weights());
+        let bias = D::slice(parameters, self.weights()..self.weights() + self.size.out_channels);
+        device.conv2d_forward(&self.size(values.samples), values.x, weight, bias, values.y);
+    }
+
+    fn backward(&self, device: &mut D, parameters: D::View<'_, f32>, d_parameters: D::ViewMut<'_, f32>, values: Backward<'_, D>) {
+        let size = self.size(values.samples);
+        let d_y = D::shared(values.d_y);
+        if let Some(d_x) = values.d_x {
+            let weight = D::slice(parameters, 0..self.weights());
+            device.conv2d_backward_input(&size, weight, d_y, d_x);
+        }
+        let (d_weight, d_bias) = D::split_mut(d_parameters, self.weights());
+        device.conv2d_backward_weight(&size, values.x, d_y, d_weight, d_bias);
+    }
+}

@@ -1,0 +1,204 @@
+//! One lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use lockstep_collective::{Tally, tree};
+use lockstep_kernels::cross_entropy::ClassesSize;
+use lockstep_kernels::device::{Device, LossSums};
+use lockstep_kernels::pixels::PixelsSize;
+use lockstep_proto::job::LossName;
+
+use super::measures::{self, LaneMeasures};
+use super::schedule::StepPlan;
+use crate::data::dataset::{Dataset, Split};
+use crate::data::order::Order;
+use crate::model::{Activations, Model};
+
+/// What all lanes of a job have in common. Nothing in it changes from step to step.
+pub struct Work<D: Device> {
+    /// The network.
+    pub model: Model<D>,
+    /// All samples.
+    pub dataset: Dataset,
+    /// What is minimised.
+    pub loss: LossName,
+    /// Samples a lane, b.
+    pub micro_batch: u64,
+    /// Pixels to inputs.
+    pub pixels: PixelsSize,
+    /// Parts of the flat vector whose norms are measured: one for each layer that has parameters.
+    pub layers: Vec<Range<usize>>,
+    /// Classes of the data.
+    pub classes: usize,
+}
+
+/// Where the time of one lane thread went, since it was last asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LaneSeconds {
+    /// Sampling, reading and converting pixels.
+    pub data: Duration,
+    /// Forward and loss.
+    pub forward: Duration,
+    /// Backward, sums and norms.
+    pub backward: Duration,
+}
+
+/// A device and the working memory of one lane at a time.
+pub struct LaneRunner<D: Device> {
+    /// Where the lanes run.
+    pub device: D,
+    activations: Activations<D>,
+    bytes: Vec<u8>,
+    labels: Vec<u8>,
+    /// Right halves of inner nodes of the tree, one a level.
+    right_halves: Vec<Option<D::Buffer<f32>>>,
+    seconds: LaneSeconds,
+}
+
+impl<D: Device> LaneRunner<D> {
+    /// Working memory for lanes of `work`.
+    pub fn new(device: D, work: &Work<D>) -> Self {
+        let activations = Activations::new(&device, &work.model, work.micro_batch as usize);
+        Self {
+            device,
+            activations,
+            bytes: Vec::new(),
+            labels: Vec::new(),
+            right_halves: Vec::new(),
+            seconds: LaneSeconds::default(),
+        }
+    }
+
+    /// Where the time went since the last call.
+    pub fn take_seconds(&mut self) -> LaneSeconds {
+        std::mem::take(&mut self.seconds)
+    }
+
+    /// Sums the gradients and tallies of `lanes`, a node of the tree, in tree order.
+    pub fn train_subtree(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lanes: Range<u32>,
+        gradient: &mut D::ViewMut<'_, f32>,
+    ) -> Tally {
+        let count = lanes.len() as u32;
+        if count == 1 {
+            return self.train_lane(step, lanes.start, gradient);
+        }
+        let middle = tree::middle(&lanes);
+        let mut tally = self.train_subtree(step, lanes.start..middle, gradient);
+        // Nodes below this one are smaller, so that a level's memory is free when a node of that level needs it.
+        let level = (middle - lanes.start).ilog2() as usize;
+        let len = step.work.model.parameters();
+        let mut right = self.take_right_half(level, len);
+        tally.add(&self.train_subtree(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len)));
+        let start = Instant::now();
+        self.device.fold_add(D::slice_mut(gradient, 0..len), D::view(&right, 0..len));
+        self.seconds.backward += start.elapsed();
+        self.right_halves[level] = Some(right);
+        tally
+    }
+
+    fn take_right_half(&mut self, level: usize, len: usize) -> D::Buffer<f32> {
+        if self.right_halves.len() <= level {
+            self.right_halves.resize_with(level + 1, || None);
+        }
+        self.right_halves[level].take().unwrap_or_else(|| self.device.zeros(len))
+    }
+
+    fn train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, gradient: &mut D::ViewMut<'_, f32>) -> Tally {
+        let work = step.work;
+        let positions = lane_positions(step.plan.first..step.plan.first + step.plan.samples, lane, work.micro_batch);
+        let start = Instant::now();
+        let sample_hashes = self.load(work, Split::Train, positions.map(|position| step.order.sample_at(position)));
+        let loaded = Instant::now();
+        let sums = self.forward(work, step.parameters);
+        let forwarded = Instant::now();
+        self.backward(work, step.parameters, gradient);
+        let len = work.model.parameters();
+        let norms = work.layers.iter().map(|range| {
+            let layer = D::shared(D::slice_mut(gradient, 0..len));
+            self.device.squared_norm(D::slice(layer, range.clone()))
+        });
+        let measures = LaneMeasures { sums, samples: self.labels.len() as u64, sample_hashes };
+        let tally = measures::training_tally(&measures, norms.collect(), step.flags);
+        self.seconds.data += loaded - start;
+        self.seconds.forward += forwarded - loaded;
+        self.seconds.backward += forwarded.elapsed();
+        tally
+    }
+
+    /// Sums the tallies of evaluation `lanes`, a node of the tree, in tree order: no gradient.
+    pub fn evaluate_subtree(
+        &mut self,
+        work: &Work<D>,
+        parameters: D::View<'_, f32>,
+        split: Split,
+        lanes: Range<u32>,
+    ) -> Tally {
+        if lanes.len() == 1 {
+            let positions = lane_positions(0..work.dataset.len(split), lanes.start, work.micro_batch);
+            self.load(work, split, positions);
+            let sums = self.forward(work, parameters);
+            return measures::evaluation_tally(&sums, self.labels.len() as u64, work.layers.len());
+        }
+        let middle = tree::middle(&lanes);
+        let mut tally = self.evaluate_subtree(work, parameters, split, lanes.start..middle);
+        tally.add(&self.evaluate_subtree(work, parameters, split, middle..lanes.end));
+        tally
+    }
+
+    /// Gathers the samples and writes them to the model's input; returns the sum of hashed sample ids.
+    fn load(&mut self, work: &Work<D>, split: Split, samples: impl Iterator<Item = u64>) -> u64 {
+        self.bytes.clear();
+        self.labels.clear();
+        let mut hashes = 0u64;
+        for sample in samples {
+            self.bytes.extend_from_slice(work.dataset.pixels(split, sample));
+            self.labels.push(work.dataset.label(split, sample));
+            hashes = hashes.wrapping_add(measures::sample_hash(sample));
+        }
+        let samples = self.labels.len();
+        let size = PixelsSize { samples, ..work.pixels };
+        let input = self.activations.input(&self.device, samples);
+        self.device.pixels_forward(&size, &self.bytes, input);
+        hashes
+    }
+
+    fn forward(&mut self, work: &Work<D>, parameters: D::View<'_, f32>) -> LossSums {
+        let samples = self.labels.len();
+        work.model.forward(&mut self.device, samples, parameters, &mut self.activations);
+        let size = ClassesSize { samples, classes: work.classes };
+        let (output, d_output) = self.activations.output(&self.device, samples);
+        match work.loss {
+            LossName::CrossEntropy => self.device.cross_entropy(&size, output, &self.labels, d_output),
+            LossName::SquaredError => self.device.squared_error(&size, output, &self.labels, d_output),
+        }
+    }
+
+    fn backward(&mut self, work: &Work<D>, parameters: D::View<'_, f32>, gradient: &mut D::ViewMut<'_, f32>) {
+        let samples = self.labels.len();
+        work.model.backward(&mut self.device, samples, parameters, &mut self.activations, gradient);
+    }
+}
+
+/// What all lanes of one training step have in common.
+pub struct TrainStep<'a, D: Device> {
+    /// Network and data.
+    pub work: &'a Work<D>,
+    /// The committed parameters.
+    pub parameters: D::View<'a, f32>,
+    /// The step's positions.
+    pub plan: StepPlan,
+    /// The epoch's order.
+    pub order: &'a Order,
+    /// Bits that this worker adds to the reduction, see [`measures`].
+    pub flags: u64,
+}
+
+/// Lane `lane`'s share of `positions`, `micro_batch` a lane; the last may be short.
+fn lane_positions(positions: Range<u64>, lane: u32, micro_batch: u64) -> Range<u64> {
+    let start = positions.start + u64::from(lane) * micro_batch;
+    start..(start + micro_batch).min(positions.end)
+}

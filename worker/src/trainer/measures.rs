@@ -1,0 +1,70 @@
+//! What rides in the reduction beside the gradient: the tally's layout, and what is read from a reduced one.
+
+use lockstep_collective::Tally;
+use lockstep_kernels::device::LossSums;
+
+/// Flag: a client cancelled the job; all stop after committing this step.
+pub const CANCELLED: u64 = 1;
+/// Flag: a signal stops the job; all stop after committing this step.
+pub const INTERRUPTED: u64 = 2;
+
+/// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that could not be read.
+pub const COUNTS: usize = 4;
+
+/// Sums in a tally: the loss, and one squared gradient norm a layer that has parameters.
+pub fn sums(layers: usize) -> usize {
+    1 + layers
+}
+
+/// What one training lane measured beside its gradient.
+pub struct LaneMeasures {
+    /// Loss and correct answers.
+    pub sums: LossSums,
+    /// Samples of the lane.
+    pub samples: u64,
+    /// Sum of hashed sample ids.
+    pub sample_hashes: u64,
+}
+
+/// A training lane's contribution. `norms`: the squared norm of each layer's part of the lane's gradient.
+pub fn training_tally(measures: &LaneMeasures, norms: Vec<f64>, flags: u64) -> Tally {
+    let mut sums = norms;
+    sums.insert(0, measures.sums.loss);
+    Tally { sums, counts: vec![measures.samples, measures.sums.correct, measures.sample_hashes, 0], flags }
+}
+
+/// An evaluation lane's contribution: the same layout, without norms and sample ids.
+pub fn evaluation_tally(measured: &LossSums, samples: u64, layers: usize) -> Tally {
+    let mut tally = Tally::new(sums(layers), COUNTS);
+    tally.sums[0] = measured.loss;
+    tally.counts[..2].copy_from_slice(&[samples, measured.correct]);
+    tally
+}
+
+/// Mean loss and accuracy of what a reduced tally counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Mean over samples.
+    pub loss: f64,
+    /// Fraction of correct answers.
+    pub accuracy: f64,
+    /// Samples.
+    pub samples: u64,
+}
+
+impl Score {
+    /// Reads a reduced tally, training or evaluation alike.
+    pub fn of(tally: &Tally) -> Self {
+        let samples = tally.counts[0];
+        let per_sample = 1.0 / samples as f64;
+        Self { loss: tally.sums[0] * per_sample, accuracy: tally.counts[1] as f64 * per_sample, samples }
+    }
+}
+
+/// Hash of a sample id (the finaliser of SplitMix64), so that a sum of hashes tells sets of samples apart.
+pub fn sample_hash(sample: u64) -> u64 {
+    let mut z = sample.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
