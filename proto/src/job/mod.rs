@@ -1,5 +1,21 @@
 //! The job file: what a run is, as people write it and as processes pass it on.
+//!
+//! [`spec`] has the tables and keys. [`load`] reads what people write, in layers; [`text`] what processes pass on.
+//! Both go through [`read`] (keys and types) and [`validate`] (values), so that a [`Job`] that exists can be run.
 
+mod error;
+mod layer;
+mod load;
+mod nearest;
+mod read;
 mod spec;
+mod text;
+mod validate;
 
+pub use error::JobError;
+pub use load::environment;
 pub use spec::*;
+pub use text::MAX_JOB_BYTES;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The known word most similar to a misspelt one.
+
+use strsim::osa_distance;
+
+/// Longest part of a word that is compared: the work grows with its square.
+const MAX_COMPARED: usize = 64;
+
+/// The key nearest to `key`: by its whole path, or by its last part where that belongs to another table.
+pub(super) fn nearest_key(key: &str, known: &[String]) -> String {
+    let key = shortened(key);
+    let distance = |candidate: &&String| {
+        let whole = osa_distance(&key, candidate);
+        let last = 1 + osa_distance(last_part(&key), last_part(candidate));
+        whole.min(last)
+    };
+    known.iter().min_by_key(distance).cloned().unwrap_or_default()
+}
+
+/// The word nearest to `word`, if it is similar.
+pub(super) fn nearest_word(word: &str, known: &[&str]) -> Option<String> {
+    let word = shortened(word).to_lowercase();
+    let similar = |candidate: &&&str| osa_distance(&word, candidate) <= word.len().max(candidate.len()) / 2;
+    known.iter().filter(similar).min_by_key(|candidate| osa_distance(&word, candidate)).map(|word| word.to_string())
+}
+
+/// At most 64 characters on one line, fit for an error message.
+pub(super) fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(MAX_COMPARED).flat_map(char::escape_debug).collect();
+    short = short.replace("\\\"", "\"").replace("\\'", "'");
+    if text.chars().nth(MAX_COMPARED).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn last_part(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}

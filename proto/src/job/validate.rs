@@ -1,0 +1,161 @@
+//! Values that no run can have: the first is refused in a line that says what to do.
+
+use super::error::JobError;
+use super::spec::{Batch, Job, LossName, ModelName, OutputActivation};
+
+const MAX_BATCH: u32 = 1 << 20;
+const MAX_MICRO_BATCH: u32 = 4096;
+const MAX_LANES: u32 = 1 << 16;
+const MAX_HIDDEN_LAYERS: usize = 16;
+const MAX_HIDDEN_WIDTH: u32 = 1 << 16;
+const MAX_EPOCHS: u32 = 1_000_000;
+const MAX_WORKERS: u32 = 1024;
+const MAX_THREADS: u32 = 1024;
+
+/// A value that cannot be.
+#[derive(Debug)]
+pub(super) struct Violation {
+    /// The key that is wrong, then those that it doesn't go with.
+    pub(super) keys: Vec<&'static str>,
+    problem: String,
+}
+
+impl Violation {
+    fn new(keys: &[&'static str], problem: String) -> Self {
+        Self { keys: keys.to_vec(), problem }
+    }
+
+    pub(super) fn into_error(self, origin: &str) -> JobError {
+        let key = self.keys.first().copied().unwrap_or_default();
+        JobError::Invalid { origin: origin.to_owned(), key, problem: self.problem }
+    }
+}
+
+/// Checks every key of a job.
+pub(super) fn validate(job: &Job) -> Result<(), Violation> {
+    data(job)?;
+    model(job)?;
+    batch(&job.batch)?;
+    integer("schedule.epochs", job.schedule.epochs, 1, MAX_EPOCHS)?;
+    optimizer(job)?;
+    if job.metrics.every == 0 {
+        return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
+    }
+    integer("cluster.workers", job.cluster.workers, 1, MAX_WORKERS)?;
+    integer("cluster.threads", job.cluster.threads, 0, MAX_THREADS)
+}
+
+fn data(job: &Job) -> Result<(), Violation> {
+    integer("data.classes", job.data.classes, 2, 256)?;
+    number("data.mean", job.data.mean, "from 0 to 1", (0.0..=1.0).contains(&job.data.mean))?;
+    positive("data.std", job.data.std)
+}
+
+fn model(job: &Job) -> Result<(), Violation> {
+    let hidden = &job.model.hidden;
+    if hidden.len() > MAX_HIDDEN_LAYERS {
+        let problem = format!("`model.hidden` has {} layers: {MAX_HIDDEN_LAYERS} are the most", hidden.len());
+        return Err(Violation::new(&["model.hidden"], problem));
+    }
+    if let Some(width) = hidden.iter().find(|&&width| !(1..=MAX_HIDDEN_WIDTH).contains(&width)) {
+        let problem = format!("`model.hidden` has a width of {width}: each must be 1 to {MAX_HIDDEN_WIDTH}");
+        return Err(Violation::new(&["model.hidden"], problem));
+    }
+    if job.model.output_activation == OutputActivation::None {
+        return Ok(());
+    }
+    let conflict = |other, why: &str| {
+        let problem = format!("`model.output_activation` must be \"none\" {why}");
+        Err(Violation::new(&["model.output_activation", other], problem))
+    };
+    match (job.model.name, job.loss.name) {
+        (ModelName::Lenet5, _) => conflict("model.name", "for `model.name` = \"lenet5\": its outputs are linear"),
+        (_, LossName::CrossEntropy) => {
+            conflict("loss.name", "for `loss.name` = \"cross_entropy\": the loss has its own softmax")
+        }
+        (ModelName::Mlp, LossName::SquaredError) => Ok(()),
+    }
+}
+
+fn batch(batch: &Batch) -> Result<(), Violation> {
+    let &Batch { size, micro_batch } = batch;
+    integer("batch.size", size, 1, MAX_BATCH)?;
+    integer("batch.micro_batch", micro_batch, 1, MAX_MICRO_BATCH)?;
+    const KEYS: [&str; 2] = ["batch.size", "batch.micro_batch"];
+    if size % micro_batch != 0 {
+        let problem = format!(
+            "`batch.size` = {size} is not divisible by `batch.micro_batch` = {micro_batch}: \
+             set batch.micro_batch to {}, or batch.size to {}",
+            either(divisors_beside(size, micro_batch)),
+            either(multiples_beside(size, micro_batch)),
+        );
+        return Err(Violation::new(&KEYS, problem));
+    }
+    if batch.lanes() > MAX_LANES {
+        let problem = format!(
+            "`batch.size` = {size} makes {} lanes of `batch.micro_batch` = {micro_batch}, but {MAX_LANES} are the \
+             most: raise batch.micro_batch",
+            batch.lanes(),
+        );
+        return Err(Violation::new(&KEYS, problem));
+    }
+    Ok(())
+}
+
+fn optimizer(job: &Job) -> Result<(), Violation> {
+    let optimizer = &job.optimizer;
+    positive("optimizer.learning_rate", optimizer.learning_rate)?;
+    let momentum = optimizer.momentum;
+    // As f32, in which it is used: 0.99999999 is 1 there.
+    number("optimizer.momentum", momentum, "at least 0 and below 1", (0.0..1.0).contains(&(momentum as f32)))?;
+    let decay = optimizer.weight_decay as f32;
+    let decay_allowed = decay >= 0.0 && decay.is_finite();
+    number("optimizer.weight_decay", optimizer.weight_decay, "at least 0 and finite", decay_allowed)?;
+    if optimizer.nesterov && momentum == 0.0 {
+        let problem = "`optimizer.nesterov` needs `optimizer.momentum` above 0: set it, such as to 0.9".to_owned();
+        return Err(Violation::new(&["optimizer.nesterov", "optimizer.momentum"], problem));
+    }
+    Ok(())
+}
+
+fn integer(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Violation> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Violation::new(&[key], format!("`{key}` = {value}: must be {low} to {high}")))
+}
+
+/// Above 0 and finite, as f32 too: it is used as one.
+fn positive(key: &'static str, value: f64) -> Result<(), Violation> {
+    let single = value as f32;
+    number(key, value, "above 0 and finite", single > 0.0 && single.is_finite())
+}
+
+fn number(key: &'static str, value: f64, wanted: &str, allowed: bool) -> Result<(), Violation> {
+    if allowed {
+        return Ok(());
+    }
+    Err(Violation::new(&[key], format!("`{key}` = {value:?}: must be {wanted}")))
+}
+
+/// The divisors of `size` next to `near`, below and above.
+fn divisors_beside(size: u32, near: u32) -> [Option<u32>; 2] {
+    let divides = |candidate: &u32| size.is_multiple_of(*candidate);
+    let mut above = near + 1..=size.min(MAX_MICRO_BATCH);
+    [(1..near).rev().find(divides), above.find(divides)]
+}
+
+/// The multiples of `near` next to `size`, below and above.
+fn multiples_beside(size: u32, near: u32) -> [Option<u32>; 2] {
+    let below = size / near * near;
+    let above = below + near;
+    [(below > 0).then_some(below), (above <= MAX_BATCH).then_some(above)]
+}
+
+fn either(choices: [Option<u32>; 2]) -> String {
+    match choices {
+        [Some(below), Some(above)] => format!("{below} or {above}"),
+        [Some(one), None] | [None, Some(one)] => one.to_string(),
+        [None, None] => "another value".to_owned(),
+    }
+}
