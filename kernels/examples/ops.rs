@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
 use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::device::Memory;
@@ -144,8 +145,15 @@ impl Net for Mlp {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pooling {
+    Fused,
+    Separate,
+}
+
 /// LeNet-5, pooling before relu: the same function, cheaper.
 struct LeNet {
+    pooling: Pooling,
     device: Cpu,
     samples: usize,
     pixels: Vec<u8>,
@@ -160,10 +168,11 @@ struct LeNet {
 const LENET: [usize; 8] = [784, 6 * 784, 6 * 196, 16 * 100, 400, 120, 84, 10];
 
 impl LeNet {
-    fn new(device: Cpu, samples: usize) -> LeNet {
+    fn new(device: Cpu, samples: usize, pooling: Pooling) -> LeNet {
         let buffers = || LENET.map(|features| device.zeros(device.activation_len(samples, features)));
         let layers = [(150, 6), (2400, 16), (48_000, 120), (10_080, 84), (840, 10)];
         LeNet {
+            pooling,
             samples,
             pixels: (0..samples * 784).map(|i| (i * 37) as u8).collect(),
             labels: (0..samples).map(|i| (i * 7 % 10) as u8).collect(),
@@ -178,8 +187,8 @@ impl LeNet {
 
 impl Net for LeNet {
     fn step(&mut self, c: &mut Clock) {
-        let LeNet { device: d, samples, .. } = self;
-        let samples = *samples;
+        let LeNet { device: d, samples, pooling, .. } = self;
+        let (samples, fused) = (*samples, *pooling == Pooling::Fused);
         let conv = |i: usize| Conv2dSize {
             samples,
             in_channels: [1, 6][i],
@@ -202,12 +211,19 @@ impl Net for LeNet {
         for i in 0..2 {
             let [x, y, z] = &mut a[2 * i..2 * i + 3] else { unreachable!("three buffers") };
             let Parameters { weight, bias, .. } = &self.layers[i];
-            c.time(&format!("conv{} forward", i + 1), work(i), || {
-                d.conv2d_forward(&conv(i), x.as_slice(), weight, bias, y.as_mut_slice());
-            });
-            c.time(&format!("pool{} forward", i + 1), 0, || {
-                d.max_pool2d_forward(&pool(i), y.as_slice(), z.as_mut_slice(), &mut self.choices[i]);
-            });
+            if fused {
+                c.time(&format!("conv{}+pool forward", i + 1), work(i), || {
+                    let z = PooledMut { values: z.as_mut_slice(), choice: self.choices[i].as_mut_slice() };
+                    d.conv2d_max_pool2d_forward(&conv(i), x.as_slice(), weight, bias, z);
+                });
+            } else {
+                c.time(&format!("conv{} forward", i + 1), work(i), || {
+                    d.conv2d_forward(&conv(i), x.as_slice(), weight, bias, y.as_mut_slice());
+                });
+                c.time(&format!("pool{} forward", i + 1), 0, || {
+                    d.max_pool2d_forward(&pool(i), y.as_slice(), z.as_mut_slice(), &mut self.choices[i]);
+                });
+            }
             let size = relu(LENET[2 * i + 2]);
             c.time(&format!("relu{} forward", i + 1), 0, || {
                 d.activation_forward(&size, Activation::Relu, z.as_mut_slice());
@@ -233,17 +249,32 @@ impl Net for LeNet {
         }
         for i in (0..2).rev() {
             let [d_x, d_y, d_z] = &mut g[2 * i..2 * i + 3] else { unreachable!("three buffers") };
-            c.time(&format!("pool{} backward", i + 1), 0, || {
-                d.max_pool2d_backward(&pool(i), d_z.as_slice(), &self.choices[i], d_y.as_mut_slice());
-            });
             let Parameters { weight, d_weight, d_bias, .. } = &mut self.layers[i];
-            c.time(&format!("conv{} weight", i + 1), work(i), || {
-                d.conv2d_backward_weight(&conv(i), a[2 * i].as_slice(), d_y.as_slice(), d_weight, d_bias);
-            });
-            if i > 0 {
-                c.time(&format!("conv{} input", i + 1), work(i), || {
-                    d.conv2d_backward_input(&conv(i), weight, d_y.as_slice(), d_x.as_mut_slice());
+            let (size, x, choice) = (conv(i), a[2 * i].as_slice(), self.choices[i].as_slice());
+            if fused {
+                let d_z = || Pooled { values: d_z.as_slice(), choice };
+                c.time(&format!("conv{}+pool weight", i + 1), work(i), || {
+                    d.conv2d_max_pool2d_backward_weight(&size, x, d_z(), d_weight, d_bias);
                 });
+                if i > 0 {
+                    c.time(&format!("conv{}+pool input", i + 1), work(i), || {
+                        d.conv2d_max_pool2d_backward_input(&size, weight, d_z(), d_x.as_mut_slice());
+                    });
+                }
+            } else {
+                c.time(&format!("pool{} backward", i + 1), 0, || {
+                    d.max_pool2d_backward(&pool(i), d_z.as_slice(), choice, d_y.as_mut_slice());
+                });
+                c.time(&format!("conv{} weight", i + 1), work(i), || {
+                    d.conv2d_backward_weight(&size, x, d_y.as_slice(), d_weight, d_bias);
+                });
+                if i > 0 {
+                    c.time(&format!("conv{} input", i + 1), work(i), || {
+                        d.conv2d_backward_input(&size, weight, d_y.as_slice(), d_x.as_mut_slice());
+                    });
+                }
+            }
+            if i > 0 {
                 let y = a[2 * i].as_slice();
                 d.activation_backward(&relu(LENET[2 * i]), Activation::Relu, y, d_x.as_mut_slice());
             }
@@ -289,7 +320,10 @@ fn main() {
     let peak = 117.0;
     println!("{set}: a product in the first-level cache reaches {small:.0} GFLOP/s; fractions are of {peak}");
     for samples in [64, 128] {
-        measure("LeNet-5", samples, peak, &mut LeNet::new(Cpu::new(set), samples));
+        for pooling in [Pooling::Fused, Pooling::Separate] {
+            let name = format!("LeNet-5, pooling {pooling:?}");
+            measure(&name, samples, peak, &mut LeNet::new(Cpu::new(set), samples, pooling));
+        }
         measure("MLP 784-100-10", samples, peak, &mut Mlp::new(Cpu::new(set), samples, 100));
         measure("MLP 784-300-10", samples, peak, &mut Mlp::new(Cpu::new(set), samples, 300));
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{activation, conv2d, cross_entropy, fold, linear, pixels, pool2d, sgd, squared_error};
+use crate::{activation, conv2d, conv2d_max_pool2d, cross_entropy, fold, linear, pixels, pool2d, sgd, squared_error};
 
 /// A number type that buffers hold.
 pub trait Element: Copy + Default + Send + Sync + 'static {}
@@ -54,6 +54,7 @@ pub trait Device:
     + pixels::Pixels
     + linear::Linear
     + conv2d::Conv2d
+    + conv2d_max_pool2d::Conv2dMaxPool2d
     + pool2d::Pool2d
     + activation::Activate
     + cross_entropy::CrossEntropy

@@ -9,6 +9,7 @@ compile_error!("lockstep needs Linux on x86-64: its kernels, shared memory and p
 
 pub mod activation;
 pub mod conv2d;
+pub mod conv2d_max_pool2d;
 pub mod cpu;
 pub mod cross_entropy;
 pub mod device;

@@ -1,6 +1,6 @@
 //! 2-D convolution, stride 1: `y[n,o,i,j] = b[o] + Σ x[n,c,i+u−p,j+v−p] · w[o,c,u,v]`.
 
-mod cpu;
+pub(crate) mod cpu;
 
 use crate::device::Memory;
 

@@ -12,7 +12,7 @@ pub use crate::simd::InstructionSet;
 use crate::device::{Device, Element, Memory};
 use crate::simd::{Isa, Pack, WIDTH};
 pub use buffer::Buffer;
-pub(crate) use scratch::Scratch;
+pub(crate) use scratch::{Growing, Scratch};
 
 /// A CPU thread as a device. Its scratch memory grows during the first step and is kept.
 pub struct Cpu {

@@ -67,6 +67,26 @@ fn planes(packs: &[Pack], size: &Pool2dSize) -> usize {
     packs.len().checked_div(size.height * size.width).unwrap_or(0)
 }
 
+/// The largest value so far and its place: the first of equal ones; a NaN beats a number and nothing beats a NaN.
+pub(crate) struct Maximum<S: Simd> {
+    pub value: S::Vector,
+    pub place: S::Vector,
+}
+
+impl<S: Simd> Maximum<S> {
+    #[inline(always)]
+    pub(crate) fn new(s: S, first: S::Vector) -> Self {
+        Maximum { value: first, place: s.splat(0.0) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn offer(&mut self, s: S, candidate: S::Vector, place: usize) {
+        let wins = s.both(s.greater_or_unordered(candidate, self.value), s.equal(self.value, self.value));
+        self.value = s.select(wins, candidate, self.value);
+        self.place = s.select(wins, s.splat(place as f32), self.place);
+    }
+}
+
 struct MaxForward<'a> {
     size: &'a Pool2dSize,
     x: &'a [Pack],
@@ -81,19 +101,15 @@ impl Kernel for MaxForward<'_> {
     fn run<S: Simd>(self, s: S) {
         let MaxForward { size, x, y, choice } = self;
         for (output, corner) in windows(size, planes(x, size)) {
-            let mut best = s.load(&x[corner]);
-            let mut place = s.splat(0.0);
+            let mut maximum = Maximum::new(s, s.load(&x[corner]));
             for u in 0..size.window {
                 for v in 0..size.window {
                     let candidate = s.load(&x[corner + u * size.width + v]);
-                    // A NaN beats a number; nothing beats a NaN.
-                    let wins = s.both(s.greater_or_unordered(candidate, best), s.equal(best, best));
-                    best = s.select(wins, candidate, best);
-                    place = s.select(wins, s.splat((u * size.window + v) as f32), place);
+                    maximum.offer(s, candidate, u * size.window + v);
                 }
             }
-            s.store(&mut y[output], best);
-            s.store_bytes(&mut choice[output], place);
+            s.store(&mut y[output], maximum.value);
+            s.store_bytes(&mut choice[output], maximum.place);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! 2-D pooling with a square window moved by its own width (no overlap, no padding; a rest is left out).
 
-mod cpu;
+pub(crate) mod cpu;
 
 use crate::device::Memory;
 

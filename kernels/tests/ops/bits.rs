@@ -2,6 +2,7 @@
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
 use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::fold::Fold;
@@ -84,6 +85,35 @@ fn conv2d_size([samples, in_channels, out_channels, height, width, kernel, paddi
 fn convolutions() {
     for size in CONVOLUTIONS.map(conv2d_size) {
         check(&format!("{size:?}"), |device| conv2d(device, &size));
+    }
+}
+
+fn conv2d_max_pool2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
+    let Conv2dSize { samples, in_channels, out_channels, kernel, .. } = *size;
+    let in_features = in_channels * size.height * size.width;
+    let out_features = out_channels * (size.out_height() / 2) * (size.out_width() / 2);
+    let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
+    let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);
+    let w = rounding(out_channels * in_channels * kernel * kernel, 3);
+    let b = rounding(out_channels, 4);
+    let mut y = unwritten(device, samples, out_features);
+    let mut choice = vec![0; y.len()];
+    let mut d_x = unwritten(device, samples, in_features);
+    let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
+    let out = PooledMut { values: y.as_mut_slice(), choice: choice.as_mut_slice() };
+    device.conv2d_max_pool2d_forward(size, &x, &w, &b, out);
+    device.conv2d_max_pool2d_backward_input(size, &w, Pooled { values: d_y.as_slice(), choice: choice.as_slice() }, &mut d_x);
+    let d_y = Pooled { values: d_y.as_slice(), choice: choice.as_slice() };
+    device.conv2d_max_pool2d_backward_weight(size, &x, d_y, &mut d_w, &mut d_b);
+    let choice: Vec<f32> = choice.into_iter().map(f32::from).collect();
+    let [y, choice] = [y, choice].map(|values| to_rows(&values, samples, out_features));
+    [y, choice, to_rows(&d_x, samples, in_features), d_w, d_b].concat()
+}
+
+#[test]
+fn convolutions_with_pooling() {
+    for size in CONVOLUTIONS.map(conv2d_size) {
+        check(&format!("pooled {size:?}"), |device| conv2d_max_pool2d(device, &size));
     }
 }
 

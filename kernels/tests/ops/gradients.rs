@@ -2,6 +2,7 @@
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
 use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
 
@@ -127,6 +128,49 @@ fn check_pool2d(size: Pool2dSize) {
             let expected = reference::gradient(&x, |x| reference::dot(&reference::pool2d(&size, x, of_window), &d_y));
             assert_close(&name, &to_rows(&d_x, size.samples, in_features), &expected, 1e-6);
         }
+    }
+}
+
+/// The op in one piece against the formulas of the two.
+fn check_conv2d_max_pool2d(size: Conv2dSize) {
+    let Conv2dSize { samples, in_channels, out_channels, kernel, .. } = size;
+    let (height, width) = (size.out_height(), size.out_width());
+    let pool = Pool2dSize { samples, channels: out_channels, height, width, window: 2 };
+    let in_features = in_channels * size.height * size.width;
+    let out_features = out_channels * pool.out_height() * pool.out_width();
+    let x = numbers(samples * in_features, 1);
+    let w = numbers(out_channels * in_channels * kernel * kernel, 2);
+    let (b, d_y) = (numbers(out_channels, 3), numbers(samples * out_features, 4));
+    let formula =
+        |x: &[f64], w: &[f64], b: &[f64]| reference::pool2d(&pool, &reference::conv2d(&size, x, w, b), reference::largest);
+    let y = formula(&wide(&x), &wide(&w), &wide(&b));
+    let d_x = reference::gradient(&x, |x| reference::dot(&formula(x, &wide(&w), &wide(&b)), &d_y));
+    let d_w = reference::gradient(&w, |w| reference::dot(&formula(&wide(&x), w, &wide(&b)), &d_y));
+    let d_b = reference::gradient(&b, |b| reference::dot(&formula(&wide(&x), &wide(&w), b), &d_y));
+    for mut device in devices() {
+        let name = |part: &str| format!("pooled {size:?} {} {part}", device.instruction_set());
+        let names = ["y", "d_x", "d_w", "d_b"].map(name);
+        let (packed_x, packed_d_y) = (to_activation(&x, in_features, 3.0), to_activation(&d_y, out_features, 0.0));
+        let mut values = unwritten(&device, samples, out_features);
+        let mut choice = vec![99; values.len()];
+        let out = PooledMut { values: values.as_mut_slice(), choice: choice.as_mut_slice() };
+        device.conv2d_max_pool2d_forward(&size, &packed_x, &w, &b, out);
+        assert_close(&names[0], &to_rows(&values, samples, out_features), &y, 1e-6);
+        let d_y = || Pooled { values: packed_d_y.as_slice(), choice: choice.as_slice() };
+        let mut out = unwritten(&device, samples, in_features);
+        device.conv2d_max_pool2d_backward_input(&size, &w, d_y(), &mut out);
+        assert_close(&names[1], &to_rows(&out, samples, in_features), &d_x, 1e-6);
+        let (mut weight, mut bias) = (vec![7.0; w.len()], vec![7.0; b.len()]);
+        device.conv2d_max_pool2d_backward_weight(&size, &packed_x, d_y(), &mut weight, &mut bias);
+        assert_close(&names[2], &weight, &d_w, 1e-6);
+        assert_close(&names[3], &bias, &d_b, 1e-6);
+    }
+}
+
+#[test]
+fn convolutions_with_pooling() {
+    for shape in [[1, 1, 6, 8, 8, 5, 2], [1, 2, 16, 6, 8, 5, 0], [2, 3, 5, 5, 7, 3, 1], [17, 1, 1, 5, 4, 2, 1], [1, 1, 2, 1, 1, 1, 0]] {
+        check_conv2d_max_pool2d(conv2d_size(shape));
     }
 }
 

@@ -14,7 +14,7 @@ pub fn numbers(len: usize, seed: usize) -> Vec<f32> {
 
 /// Rows (N, F) as an activation `[⌈N/16⌉][F][16]`; padding gets `padding`.
 pub fn to_activation(rows: &[f32], features: usize, padding: f32) -> Vec<f32> {
-    let samples = rows.len() / features;
+    let samples = rows.len().checked_div(features).unwrap_or(0);
     let mut activation = vec![padding; samples.div_ceil(16) * features * 16];
     for n in 0..samples {
         for f in 0..features {

@@ -1,6 +1,6 @@
 //! Gradient of the weight: each of its elements is a vector of 16 sums, one a lane, over pixels and groups.
 
-use super::halo::with_halo;
+use super::halo::padded_group;
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
 use crate::simd::{Kernel, Pack, Simd, WIDTH, horizontal_sums};
@@ -24,16 +24,9 @@ impl Kernel for BackwardWeight<'_> {
         let sums = self.scratch.sums.packs(weights + out_channels);
         sums.fill([0.0; WIDTH]);
         let (weight_sums, bias_sums) = sums.split_at_mut(weights);
-        let padded_plane = (size.height + 2 * size.padding) * (size.width + 2 * size.padding);
-        let padded = self.scratch.input.packs(if size.padding > 0 { size.in_channels * padded_plane } else { 0 });
         let groups = self.x.chunks_exact(size.in_features().max(1));
         for (x, d_y) in groups.zip(self.d_y.chunks_exact(size.out_features().max(1))) {
-            let x: &[Pack] = if size.padding > 0 {
-                with_halo(x, size.height, size.width, size.padding, padded);
-                padded
-            } else {
-                x
-            };
+            let x = padded_group(size, x, &mut self.scratch.input);
             match size.kernel {
                 5 => group::<S, 5>(s, size, x, d_y, weight_sums),
                 3 => group::<S, 3>(s, size, x, d_y, weight_sums),
@@ -125,7 +118,7 @@ fn block<S: Simd, const O: usize, const V: usize>(
 
 /// Adds the packs of a plane in order, in four interleaved sums: an addition takes four cycles.
 #[inline(always)]
-pub(super) fn add_plane<S: Simd>(s: S, plane: &[Pack], sum: &mut Pack) {
+pub(crate) fn add_plane<S: Simd>(s: S, plane: &[Pack], sum: &mut Pack) {
     let mut sums = [s.splat(0.0); 4];
     let (quads, rest) = plane.as_chunks::<4>();
     for quad in quads {
@@ -143,7 +136,7 @@ pub(super) fn add_plane<S: Simd>(s: S, plane: &[Pack], sum: &mut Pack) {
 
 /// The sum over the lanes of each pack.
 #[inline(always)]
-pub(super) fn reduce<S: Simd>(s: S, sums: &[Pack], to: &mut [f32]) {
+pub(crate) fn reduce<S: Simd>(s: S, sums: &[Pack], to: &mut [f32]) {
     for (sums, to) in sums.chunks(WIDTH).zip(to.chunks_mut(WIDTH)) {
         let mut block = [[0.0; WIDTH]; WIDTH];
         block[..sums.len()].copy_from_slice(sums);

@@ -7,7 +7,7 @@ use crate::simd::{Kernel, Pack, Simd};
 
 /// A convolution of planes of packs: the forward pass, or the gradient of the input seen as one.
 #[derive(Clone, Copy)]
-pub(super) struct Geometry {
+pub(crate) struct Geometry {
     /// Channels summed over.
     from_channels: usize,
     /// Channels produced.
@@ -21,7 +21,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn of_forward(size: &Conv2dSize) -> Self {
+    pub(crate) fn of_forward(size: &Conv2dSize) -> Self {
         Geometry {
             from_channels: size.in_channels,
             to_channels: size.out_channels,
@@ -126,7 +126,7 @@ impl Forward<'_> {
 }
 
 /// Weights in reading order: (block of `C` channels, from, u, v, channel); channels that do not exist get zeros.
-fn pack_weights<'a, const C: usize>(g: Geometry, weight: &[f32], packed: &'a mut [f32]) -> &'a [[f32; C]] {
+pub(crate) fn pack_weights<'a, const C: usize>(g: Geometry, weight: &[f32], packed: &'a mut [f32]) -> &'a [[f32; C]] {
     let packed = packed.as_chunks_mut::<C>().0;
     let mut places = packed.iter_mut();
     for block in 0..g.to_channels.div_ceil(C) {

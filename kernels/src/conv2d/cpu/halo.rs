@@ -1,6 +1,19 @@
 //! Planes with zeros around them, so that a kernel's window never leaves its input.
 
+use crate::conv2d::Conv2dSize;
+use crate::cpu::Growing;
 use crate::simd::{Pack, WIDTH};
+
+/// The input of one group with a convolution's padding around its planes; `x` itself where there is none.
+pub(crate) fn padded_group<'a>(size: &Conv2dSize, x: &'a [Pack], scratch: &'a mut Growing) -> &'a [Pack] {
+    if size.padding == 0 {
+        return x;
+    }
+    let plane = (size.height + 2 * size.padding) * (size.width + 2 * size.padding);
+    let padded = scratch.packs(size.in_channels * plane);
+    with_halo(x, size.height, size.width, size.padding, padded);
+    padded
+}
 
 /// Copies `planes` planes of `height` × `width` packs into planes with `halo` zeros on every side.
 pub(crate) fn with_halo(x: &[Pack], height: usize, width: usize, halo: usize, to: &mut [Pack]) {

@@ -5,9 +5,9 @@
 //! row, column) of the turned kernel; a weight's gradient has 16 sums, one a lane, that add groups in order, then
 //! output pixels row by row, and are added in the end by the tree of `horizontal_sums`.
 
-mod backward_weight;
-mod forward;
-mod halo;
+pub(crate) mod backward_weight;
+pub(crate) mod forward;
+pub(crate) mod halo;
 
 use super::{Conv2d, Conv2dSize};
 use crate::cpu::{Cpu, assert_len, packs, packs_mut};

@@ -1,0 +1,152 @@
+//! Gradient of the input: a window adds to the (K+1)² inputs that its four pixels see, with the weights, selected lane by
+//! lane, that belong to the chosen pixel.
+
+use crate::conv2d::Conv2dSize;
+use crate::cpu::Scratch;
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+pub(super) struct BackwardInput<'a> {
+    pub size: &'a Conv2dSize,
+    pub weight: &'a [f32],
+    pub d_y: &'a [Pack],
+    pub choice: &'a [[u8; WIDTH]],
+    pub d_x: &'a mut [Pack],
+    pub scratch: &'a mut Scratch,
+}
+
+impl Kernel for BackwardInput<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.size.kernel {
+            5 => self.groups::<S, 5, 6>(s),
+            _ => self.groups::<S, 3, 4>(s),
+        }
+    }
+}
+
+impl BackwardInput<'_> {
+    #[inline(always)]
+    fn groups<S: Simd, const K: usize, const N: usize>(self, s: S) {
+        let size = self.size;
+        let plane = (size.out_height() / 2) * (size.out_width() / 2);
+        let features = (size.out_channels * plane).max(1);
+        let (padded_height, padded_width) = (size.height + 2 * size.padding, size.width + 2 * size.padding);
+        let padded = self.scratch.input.packs(padded_height * padded_width);
+        let weights = pack_weights::<K>(size, self.weight, self.scratch.weights.numbers(self.weight.len()));
+        let gradients = self.d_y.chunks_exact(features).zip(self.choice.chunks_exact(features));
+        self.d_x.fill([0.0; WIDTH]);
+        for (d_x, d_y) in self.d_x.chunks_exact_mut(size.in_features().max(1)).zip(gradients) {
+            let channels = d_x.chunks_exact_mut(size.height * size.width).zip(weights.chunks_exact(size.out_channels * K));
+            for (d_x, weights) in channels {
+                padded.fill([0.0; WIDTH]);
+                channel::<S, K, N>(s, size, weights, d_y, padded);
+                for (row, d_x) in d_x.chunks_exact_mut(size.width).enumerate() {
+                    let from = (row + size.padding) * padded_width + size.padding;
+                    d_x.copy_from_slice(&padded[from..][..size.width]);
+                }
+            }
+        }
+    }
+}
+
+/// Weights as (input channel, output channel, row) of kernel rows.
+fn pack_weights<'a, const K: usize>(size: &Conv2dSize, weight: &[f32], packed: &'a mut [f32]) -> &'a [[f32; K]] {
+    let packed = packed.as_chunks_mut::<K>().0;
+    for (row, weight) in weight.as_chunks::<K>().0.iter().enumerate() {
+        let (o, c, u) = (row / K / size.in_channels, row / K % size.in_channels, row % K);
+        packed[(c * size.out_channels + o) * K + u] = *weight;
+    }
+    packed
+}
+
+/// All windows of one group, for one input channel: `padded` is its gradient with the halo.
+#[inline(always)]
+fn channel<S: Simd, const K: usize, const N: usize>(
+    s: S,
+    size: &Conv2dSize,
+    weights: &[[f32; K]],
+    (d_y, choice): (&[Pack], &[[u8; WIDTH]]),
+    padded: &mut [Pack],
+) {
+    let padded_width = size.width + 2 * size.padding;
+    let (pooled_height, pooled_width) = (size.out_height() / 2, size.out_width() / 2);
+    let plane = pooled_height * pooled_width;
+    for i in 0..pooled_height {
+        for j in 0..pooled_width {
+            let window = Window { first: i * pooled_width + j, plane, corner: 2 * i * padded_width + 2 * j, padded_width };
+            let mut row = 0;
+            while row < N {
+                row += match N - row {
+                    3.. if S::MANY_REGISTERS => window.rows::<S, 3, K, N>(s, row, weights, (d_y, choice), padded),
+                    2.. if S::MANY_REGISTERS => window.rows::<S, 2, K, N>(s, row, weights, (d_y, choice), padded),
+                    _ => window.rows::<S, 1, K, N>(s, row, weights, (d_y, choice), padded),
+                };
+            }
+        }
+    }
+}
+
+/// Where a window's gradients lie, one a plane, and where its inputs start.
+struct Window {
+    first: usize,
+    plane: usize,
+    corner: usize,
+    padded_width: usize,
+}
+
+impl Window {
+    /// Adds to `R` of the window's `N` = `K` + 1 rows of inputs, from `row` on. Returns `R`.
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize, const K: usize, const N: usize>(
+        &self,
+        s: S,
+        row: usize,
+        weights: &[[f32; K]],
+        (d_y, choice): (&[Pack], &[[u8; WIDTH]]),
+        padded: &mut [Pack],
+    ) -> usize {
+        let mut total = [[s.splat(0.0); N]; R];
+        let gradients = d_y[self.first..].iter().zip(&choice[self.first..]).step_by(self.plane);
+        for ((d, choice), weights) in gradients.zip(weights.as_chunks::<K>().0) {
+            let d = s.load(d);
+            let (right, lower) = (s.test_bytes(choice, 1), s.test_bytes(choice, 2));
+            let mut above = match row {
+                0 => [s.splat(0.0); N],
+                _ => moved::<S, K, N>(s, right, &weights[row - 1]),
+            };
+            for r in 0..R {
+                let here = match weights.get(row + r) {
+                    Some(weights) => moved::<S, K, N>(s, right, weights),
+                    None => [s.splat(0.0); N],
+                };
+                for q in 0..N {
+                    total[r][q] = s.fma(d, s.select(lower, above[q], here[q]), total[r][q]);
+                }
+                above = here;
+            }
+        }
+        for r in 0..R {
+            let to = &mut padded[self.corner + (row + r) * self.padded_width..][..N];
+            for q in 0..N {
+                let sum = s.add(s.load(&to[q]), total[r][q]);
+                s.store(&mut to[q], sum);
+            }
+        }
+        R
+    }
+}
+
+/// A kernel row as the inputs of a window see it: moved to the right by one where the right column was chosen.
+#[inline(always)]
+fn moved<S: Simd, const K: usize, const N: usize>(s: S, right: S::Mask, weights: &[f32; K]) -> [S::Vector; N] {
+    let mut row = [s.splat(0.0); N];
+    let mut left = s.splat(0.0);
+    for q in 0..N {
+        let here = s.splat(if q < K { weights[q] } else { 0.0 });
+        row[q] = s.select(right, left, here);
+        left = here;
+    }
+    row
+}
