@@ -1,1 +1,30 @@
-//! (skeleton)
+//! The tree reduction: adds what lanes contribute, so that the result is the same bits for any number of
+//! workers and threads.
+//!
+//! On a step's path this sits between the backward pass and the optimiser. Lane threads write the sums of
+//! their maximal subtrees into memory that the node's workers share ([`Group::hands`]); [`Group::reduce`]
+//! folds them in tree order, in the node through that memory and between nodes over TCP, and hands every
+//! worker the same gradient and tally.
+
+mod connect;
+mod conversation;
+mod deal;
+mod endpoint;
+mod error;
+mod exchange;
+mod group;
+mod handshake;
+mod layout;
+mod membership;
+mod rendezvous;
+mod script;
+mod tally;
+pub mod tree;
+mod vector;
+
+pub use deal::{Deal, HandDeal};
+pub use endpoint::Endpoint;
+pub use error::Error;
+pub use group::{Group, Hand, Reduced, Subtree, Tag};
+pub use membership::{Member, Membership, Shape};
+pub use tally::Tally;
