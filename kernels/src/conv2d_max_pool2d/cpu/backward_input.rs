@@ -1,6 +1,7 @@
 //! Gradient of the input: a window adds to the (K+1)² inputs that its four pixels see, with the weights, selected lane by
 //! lane, that belong to the chosen pixel.
 
+use super::Gradient;
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
@@ -67,7 +68,7 @@ fn channel<S: Simd, const K: usize, const N: usize>(
     s: S,
     size: &Conv2dSize,
     weights: &[[f32; K]],
-    (d_y, choice): (&[Pack], &[[u8; WIDTH]]),
+    gradient: Gradient,
     padded: &mut [Pack],
 ) {
     let padded_width = size.width + 2 * size.padding;
@@ -76,13 +77,21 @@ fn channel<S: Simd, const K: usize, const N: usize>(
     for i in 0..pooled_height {
         for j in 0..pooled_width {
             let window = Window { first: i * pooled_width + j, plane, corner: 2 * i * padded_width + 2 * j, padded_width };
-            let mut row = 0;
-            while row < N {
-                row += match N - row {
-                    3.. if S::MANY_REGISTERS => window.rows::<S, 3, K, N>(s, row, weights, (d_y, choice), padded),
-                    2.. if S::MANY_REGISTERS => window.rows::<S, 2, K, N>(s, row, weights, (d_y, choice), padded),
-                    _ => window.rows::<S, 1, K, N>(s, row, weights, (d_y, choice), padded),
-                };
+            // 18 sums, the row above and the factors fill 32 registers.
+            match (S::MANY_REGISTERS, N) {
+                (true, 6) => {
+                    window.rows::<S, 0, 3, K, N>(s, weights, gradient, padded);
+                    window.rows::<S, 3, 3, K, N>(s, weights, gradient, padded);
+                }
+                (true, _) => window.rows::<S, 0, N, K, N>(s, weights, gradient, padded),
+                (false, _) => {
+                    window.rows::<S, 0, 1, K, N>(s, weights, gradient, padded);
+                    window.rows::<S, 1, 1, K, N>(s, weights, gradient, padded);
+                    window.rows::<S, 2, 1, K, N>(s, weights, gradient, padded);
+                    window.rows::<S, 3, 1, K, N>(s, weights, gradient, padded);
+                    window.rows::<S, 4, 1, K, N>(s, weights, gradient, padded);
+                    window.rows::<S, 5, 1, K, N>(s, weights, gradient, padded);
+                }
             }
         }
     }
@@ -97,56 +106,51 @@ struct Window {
 }
 
 impl Window {
-    /// Adds to `R` of the window's `N` = `K` + 1 rows of inputs, from `row` on. Returns `R`.
+    /// Adds to `R` of the window's `N` = `K` + 1 rows of inputs, from `ROW` on; to none beyond the last.
     #[inline(always)]
-    fn rows<S: Simd, const R: usize, const K: usize, const N: usize>(
+    fn rows<S: Simd, const ROW: usize, const R: usize, const K: usize, const N: usize>(
         &self,
         s: S,
-        row: usize,
         weights: &[[f32; K]],
-        (d_y, choice): (&[Pack], &[[u8; WIDTH]]),
+        (d_y, choice): Gradient,
         padded: &mut [Pack],
-    ) -> usize {
+    ) {
+        if ROW >= N {
+            return;
+        }
         let mut total = [[s.splat(0.0); N]; R];
-        let gradients = d_y[self.first..].iter().zip(&choice[self.first..]).step_by(self.plane);
-        for ((d, choice), weights) in gradients.zip(weights.as_chunks::<K>().0) {
-            let d = s.load(d);
-            let (right, lower) = (s.test_bytes(choice, 1), s.test_bytes(choice, 2));
-            let mut above = match row {
-                0 => [s.splat(0.0); N],
-                _ => moved::<S, K, N>(s, right, &weights[row - 1]),
-            };
-            for r in 0..R {
-                let here = match weights.get(row + r) {
-                    Some(weights) => moved::<S, K, N>(s, right, weights),
-                    None => [s.splat(0.0); N],
-                };
+        for (o, weights) in weights.as_chunks::<K>().0.iter().enumerate() {
+            let at = self.first + o * self.plane;
+            let d = s.load(&d_y[at]);
+            let (right, lower) = (s.test_bytes(&choice[at], 1), s.test_bytes(&choice[at], 2));
+            let mut above = [s.splat(0.0); N];
+            if ROW > 0 {
                 for q in 0..N {
-                    total[r][q] = s.fma(d, s.select(lower, above[q], here[q]), total[r][q]);
+                    above[q] = moved(s, right, &weights[ROW - 1], q);
                 }
-                above = here;
+            }
+            for r in 0..R {
+                for q in 0..N {
+                    let here = if ROW + r < K { moved(s, right, &weights[ROW + r], q) } else { s.splat(0.0) };
+                    total[r][q] = s.fma(d, s.select(lower, above[q], here), total[r][q]);
+                    above[q] = here;
+                }
             }
         }
         for r in 0..R {
-            let to = &mut padded[self.corner + (row + r) * self.padded_width..][..N];
+            let to = &mut padded[self.corner + (ROW + r) * self.padded_width..][..N];
             for q in 0..N {
                 let sum = s.add(s.load(&to[q]), total[r][q]);
                 s.store(&mut to[q], sum);
             }
         }
-        R
     }
 }
 
-/// A kernel row as the inputs of a window see it: moved to the right by one where the right column was chosen.
+/// Input `q` of a kernel row as a window sees it: the row is one to the right where the right column was chosen.
 #[inline(always)]
-fn moved<S: Simd, const K: usize, const N: usize>(s: S, right: S::Mask, weights: &[f32; K]) -> [S::Vector; N] {
-    let mut row = [s.splat(0.0); N];
-    let mut left = s.splat(0.0);
-    for q in 0..N {
-        let here = s.splat(if q < K { weights[q] } else { 0.0 });
-        row[q] = s.select(right, left, here);
-        left = here;
-    }
-    row
+fn moved<S: Simd, const K: usize>(s: S, right: S::Mask, weights: &[f32; K], q: usize) -> S::Vector {
+    let here = s.splat(if q < K { weights[q] } else { 0.0 });
+    let left = s.splat(if q > 0 { weights[q - 1] } else { 0.0 });
+    s.select(right, left, here)
 }

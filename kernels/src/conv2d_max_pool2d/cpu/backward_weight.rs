@@ -1,5 +1,6 @@
 //! Gradient of the weight: one multiply-add a window and weight, with the input that belongs to the chosen pixel.
 
+use super::Gradient;
 use crate::conv2d::Conv2dSize;
 use crate::conv2d::cpu::backward_weight::{add_plane, reduce};
 use crate::conv2d::cpu::halo::padded_group;
@@ -15,9 +16,6 @@ pub(super) struct BackwardWeight<'a> {
     pub d_bias: &'a mut [f32],
     pub scratch: &'a mut Scratch,
 }
-
-/// Gradients of windows and the places they go to.
-type Gradient<'a> = (&'a [Pack], &'a [[u8; WIDTH]]);
 
 impl Kernel for BackwardWeight<'_> {
     type Output = ();

@@ -18,9 +18,13 @@ use super::{Conv2dMaxPool2d, Pooled, PooledMut};
 use crate::conv2d::{Conv2d, Conv2dSize};
 use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
 use crate::pool2d::{Pool2d, Pool2dSize};
+use crate::simd::{Pack, WIDTH};
 use backward_input::BackwardInput;
 use backward_weight::BackwardWeight;
 use forward::Forward;
+
+/// Gradients of windows and the places that they go to.
+type Gradient<'a> = (&'a [Pack], &'a [[u8; WIDTH]]);
 
 /// Whether the backward passes have kernels that select.
 fn selects(size: &Conv2dSize) -> bool {
