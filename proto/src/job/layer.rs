@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::error::JobError;
-use super::nearest::shortened;
+use super::nearest::{nearest_key, shortened};
 use super::read::read;
-use super::text::MAX_JOB_BYTES;
+use super::text::{MAX_JOB_BYTES, known_keys};
 
 const PREFIX: &str = "LOCKSTEP__";
 
@@ -63,11 +63,15 @@ impl Layer {
             let problem = "names no key: write table.key=value, such as batch.size=64".to_owned();
             return Err(JobError::Override { origin, problem });
         }
+        // Two levels are all that a job has. Refused here: a key of many levels would be a table as deep.
+        if key.matches('.').count() > 1 {
+            let nearest = nearest_key(key, &known_keys());
+            return Err(JobError::UnknownKey { origin, key: shortened(key), nearest });
+        }
         let value = parse_value(value).map_err(|message| JobError::Override {
             origin: origin.clone(),
             problem: format!("its value is not TOML: {message}"),
         })?;
-        // Two levels are all that a job has: what is deeper becomes an unknown key of a table.
         let table = match key.split_once('.') {
             Some((table, key)) => {
                 let inner = Table::from_iter([(key.trim().to_owned(), value)]);
@@ -83,14 +87,11 @@ impl Layer {
         expand_seed(&mut table);
         // Before merging, so that the error names this layer.
         read(table.clone(), &origin)?;
-        if let Some(Value::String(path)) = table.get_mut("data").and_then(|data| data.get_mut("path")) {
-            if !path.is_empty() {
-                *path = absolute(folder, path).map_err(|problem| JobError::Invalid {
-                    origin: origin.clone(),
-                    key: "data.path",
-                    problem,
-                })?;
-            }
+        if let Some(Value::String(path)) = table.get_mut("data").and_then(|data| data.get_mut("path"))
+            && !path.is_empty()
+        {
+            let invalid = |problem| JobError::Invalid { origin: origin.clone(), key: "data.path", problem };
+            *path = absolute(folder, path).map_err(invalid)?;
         }
         Ok(Self { origin, table })
     }
@@ -128,7 +129,7 @@ fn parse_value(text: &str) -> Result<Value, String> {
 
 /// `seed = 1` says all three seeds.
 pub(super) fn expand_seed(table: &mut Table) {
-    if let Some(seed @ Value::Integer(_)) = table.get_mut("seed") {
+    if let Some(seed @ Value::Integer(0..)) = table.get_mut("seed") {
         let each = ["init", "order", "augment"].map(|name| (name.to_owned(), seed.clone()));
         *seed = Value::Table(Table::from_iter(each));
     }

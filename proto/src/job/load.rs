@@ -49,8 +49,8 @@ fn merge(layers: &[Layer]) -> Result<Job, JobError> {
     let defaults = Layer { origin: file.clone(), table: Job::default().to_table() };
     let builder = Config::builder().add_source(defaults);
     let builder = layers.iter().fold(builder, |builder, layer| builder.add_source(layer.clone()));
-    let merged = builder.build().map_err(failed)?;
-    let table = merged.collect().map_err(failed)?.into_iter().map(|(key, value)| (key, from_config(value)));
+    let merged = builder.build().and_then(|merged| merged.collect()).map_err(failed)?;
+    let table = merged.iter().map(|(key, value)| (key.clone(), from_config(value)));
     let job = read(table.collect::<Table>(), file)?;
     validate(&job).map_err(|violation| {
         let origin = latest_origin(&merged, layers, &violation.keys);
@@ -63,11 +63,13 @@ fn merge(layers: &[Layer]) -> Result<Job, JobError> {
     Ok(job)
 }
 
-/// Of the places that said `keys`, the one that said its last.
-fn latest_origin<'a>(merged: &Config, layers: &'a [Layer], keys: &[&str]) -> &'a str {
+/// Of the places that said `keys`, the last.
+fn latest_origin<'a>(merged: &Map<String, config::Value>, layers: &'a [Layer], keys: &[&str]) -> &'a str {
     let said_by = |key: &&str| {
-        let value: config::Value = merged.get(key).ok()?;
-        layers.iter().rposition(|layer| Some(layer.origin.as_str()) == value.origin())
+        let (table, key) = key.split_once('.')?;
+        let ValueKind::Table(table) = &merged.get(table)?.kind else { return None };
+        let origin = table.get(key)?.origin();
+        layers.iter().rposition(|layer| Some(layer.origin.as_str()) == origin)
     };
     &layers[keys.iter().filter_map(said_by).max().unwrap_or(0)].origin
 }
@@ -98,15 +100,15 @@ fn to_config(value: &Value, origin: &String) -> config::Value {
 }
 
 /// The inverse of [`to_config`]; kinds that it never makes become strings, which [`read`] refuses by name.
-fn from_config(value: config::Value) -> Value {
-    match value.kind {
-        ValueKind::I64(number) => Value::Integer(number),
-        ValueKind::Float(number) => Value::Float(number),
-        ValueKind::Boolean(value) => Value::Boolean(value),
-        ValueKind::String(text) => Value::String(text),
-        ValueKind::Array(items) => Value::Array(items.into_iter().map(from_config).collect()),
+fn from_config(value: &config::Value) -> Value {
+    match &value.kind {
+        ValueKind::I64(number) => Value::Integer(*number),
+        ValueKind::Float(number) => Value::Float(*number),
+        ValueKind::Boolean(value) => Value::Boolean(*value),
+        ValueKind::String(text) => Value::String(text.clone()),
+        ValueKind::Array(items) => Value::Array(items.iter().map(from_config).collect()),
         ValueKind::Table(table) => {
-            Value::Table(table.into_iter().map(|(key, value)| (key, from_config(value))).collect())
+            Value::Table(table.iter().map(|(key, value)| (key.clone(), from_config(value))).collect())
         }
         other => Value::String(other.to_string()),
     }

@@ -5,15 +5,21 @@ use strsim::osa_distance;
 /// Longest part of a word that is compared: the work grows with its square.
 const MAX_COMPARED: usize = 64;
 
-/// The key nearest to `key`: by its whole path, or by its last part where that belongs to another table.
+/// The key nearest to `key`: by its whole path, or by its last part where that belongs to another table. Of equals, one
+/// of the same table.
 pub(super) fn nearest_key(key: &str, known: &[String]) -> String {
     let key = shortened(key);
     let distance = |candidate: &&String| {
-        let whole = osa_distance(&key, candidate);
+        let inside =
+            key.strip_prefix(candidate.as_str()).is_some_and(|rest| candidate.contains('.') && rest.starts_with('.'));
+        let whole = if inside { 0 } else { osa_distance(&key, candidate) };
         let last = 1 + osa_distance(last_part(&key), last_part(candidate));
-        whole.min(last)
+        let initials = if last_part(&key) == initials(last_part(candidate)) { 1 } else { usize::MAX };
+        (whole.min(last).min(initials), key.split('.').next() != candidate.split('.').next())
     };
-    known.iter().min_by_key(distance).cloned().unwrap_or_default()
+    // A key inside a table cannot stand for a whole table.
+    let candidates = known.iter().filter(|candidate| candidate.contains('.') || !key.contains('.'));
+    candidates.min_by_key(distance).cloned().unwrap_or_default()
 }
 
 /// The word nearest to `word`, if it is similar.
@@ -31,6 +37,11 @@ pub(super) fn shortened(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// `lr` of `learning_rate`.
+fn initials(name: &str) -> String {
+    name.split('_').filter_map(|word| word.chars().next()).collect()
 }
 
 fn last_part(key: &str) -> &str {

@@ -46,8 +46,7 @@ impl Refusal {
 
     fn into_error(self, origin: &str) -> JobError {
         let origin = origin.to_owned();
-        let path: Vec<&str> = self.path.iter().rev().map(String::as_str).collect();
-        let key = shortened(&path.join(".").replace(".[", "["));
+        let key = shortened(&self.path.iter().rev().fold(String::new(), |path, part| append(path, part)));
         match self.reason {
             Reason::UnknownKey => {
                 let nearest = nearest_key(&key, &known_keys());
@@ -91,15 +90,28 @@ impl de::Error for Refusal {
     }
 }
 
+/// Appends a key, quoted where TOML wants that, or an index.
+fn append(path: String, part: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match part {
+        part if path.is_empty() && part.chars().all(bare) => part.to_owned(),
+        part if path.is_empty() => format!("\"{part}\""),
+        part if part.starts_with('[') => format!("{path}{part}"),
+        part if part.chars().all(bare) => format!("{path}.{part}"),
+        part => format!("{path}.\"{part}\""),
+    }
+}
+
 /// serde's names of Rust's types, as people who write TOML know them.
 fn in_words(expected: &str) -> String {
     match expected {
         "u32" => format!("an integer from 0 to {}", u32::MAX),
         "u64" => format!("an integer from 0 to {}", i64::MAX),
         "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
         "path string" => "a string".to_owned(),
-        "struct Seed" => "an integer or a table".to_owned(),
+        "struct Seed" => "an integer from 0 or a table".to_owned(),
         table if table.starts_with("struct ") => "a table".to_owned(),
         word if word.starts_with("enum ") => "a string".to_owned(),
         other => other.to_owned(),

@@ -110,7 +110,12 @@ fn optimizer(job: &Job) -> Result<(), Violation> {
     number("optimizer.momentum", momentum, "at least 0 and below 1", (0.0..1.0).contains(&(momentum as f32)))?;
     let decay = optimizer.weight_decay as f32;
     let decay_allowed = decay >= 0.0 && decay.is_finite();
-    number("optimizer.weight_decay", optimizer.weight_decay, "at least 0 and finite", decay_allowed)?;
+    number(
+        "optimizer.weight_decay",
+        optimizer.weight_decay,
+        "at least 0 and finite as a 32-bit number",
+        decay_allowed,
+    )?;
     if optimizer.nesterov && momentum == 0.0 {
         let problem = "`optimizer.nesterov` needs `optimizer.momentum` above 0: set it, such as to 0.9".to_owned();
         return Err(Violation::new(&["optimizer.nesterov", "optimizer.momentum"], problem));
@@ -128,7 +133,7 @@ fn integer(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Vio
 /// Above 0 and finite, as f32 too: it is used as one.
 fn positive(key: &'static str, value: f64) -> Result<(), Violation> {
     let single = value as f32;
-    number(key, value, "above 0 and finite", single > 0.0 && single.is_finite())
+    number(key, value, "above 0 and finite as a 32-bit number", single > 0.0 && single.is_finite())
 }
 
 fn number(key: &'static str, value: f64, wanted: &str, allowed: bool) -> Result<(), Violation> {
