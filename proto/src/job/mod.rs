@@ -1,7 +1,7 @@
 //! The job file: what a run is, as people write it and as processes pass it on.
 //!
-//! [`spec`] has the tables and keys. [`load`] reads what people write, in layers; [`text`] what processes pass on.
-//! Both go through [`read`] (keys and types) and [`validate`] (values), so that a [`Job`] that exists can be run.
+//! `spec` has the tables and keys. `load` reads what people write, in layers; `text` what processes pass on.
+//! Both go through `read` (keys and types) and `validate` (values), so that a [`Job`] that exists can be run.
 
 mod error;
 mod layer;
