@@ -205,6 +205,7 @@ impl Exchange<'_> {
     ) -> Option<&'b mut [u8]> {
         match item {
             Item::Control => Some(bytes_mut(&mut inbox.control[link])),
+            Item::Part { range, .. } if range.is_empty() => Some(&mut []),
             Item::Part { range, round, subtree } => {
                 let (window, len) = (self.script.window(), range.len());
                 if *round >= folded + window {

@@ -28,7 +28,8 @@ fn value(seed: u64, step: u64, lane: u32, index: usize) -> f32 {
         3 if bits >> 32 & 31 == 0 => f32::NEG_INFINITY,
         4 if bits >> 32 & 63 == 0 => f32::NAN,
         5 if bits >> 32 & 7 == 0 => f32::MAX,
-        _ => (bits as i32 as f32) * 2f32.powi((bits >> 33) as i32 % 60 - 50),
+        // Any sign and fraction, exponents over half of their range.
+        _ => f32::from_bits((bits >> 32) as u32 & 0xbfff_ffff | 0x1000_0000),
     }
 }
 
@@ -99,29 +100,41 @@ fn assert_tally(found: &Tally, expected: &Tally) {
     assert_eq!((&found.counts, found.flags), (&expected.counts, expected.flags));
 }
 
-/// One reduction of `lanes` lanes, checked in full; with gradients unless the lanes are many.
-fn step(group: &mut Group, seed: u64, step: u64, lanes: u32, shape: &Shape) {
-    let tag = Tag { step, pass: 0 };
+/// A reduction: its number, its lanes and what is to come out.
+struct Step {
+    number: u64,
+    lanes: u32,
+    expected: (Vec<f32>, Tally),
+}
+
+/// Steps with these numbers of lanes; with gradients unless the lanes are too many.
+fn steps(seed: u64, lanes: &[u32], shape: &Shape) -> Vec<Step> {
+    let step = |(number, &lanes): (usize, &u32)| {
+        let parameters = if lanes <= shape.max_lanes { shape.parameters } else { 0 };
+        let expected = reference(seed, number as u64, 0..lanes, &Shape { parameters, ..*shape });
+        Step { number: number as u64, lanes, expected }
+    };
+    lanes.iter().enumerate().map(step).collect()
+}
+
+/// One reduction, checked in full.
+fn take(group: &mut Group, seed: u64, step: &Step, shape: &Shape) {
+    let (number, lanes) = (step.number, step.lanes);
+    let tag = Tag { step: number, pass: 0 };
     let (gradient, total) = if lanes <= shape.max_lanes {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         let mut hands = group.hands(lanes).unwrap();
-        pool.scope(|scope| hands.iter_mut().for_each(|hand| scope.spawn(|_| fill(hand, seed, step, shape))));
+        pool.scope(|scope| hands.iter_mut().for_each(|hand| scope.spawn(|_| fill(hand, seed, number, shape))));
         let reduced = group.reduce(lanes, tag, Some(&pool)).unwrap();
         (reduced.gradient, reduced.tally)
     } else {
-        group.tally_hands(lanes).unwrap().iter_mut().for_each(|hand| fill(hand, seed, step, shape));
+        group.tally_hands(lanes).unwrap().iter_mut().for_each(|hand| fill(hand, seed, number, shape));
         (&[][..], group.reduce_tally(lanes, tag).unwrap())
     };
-    let only_tally = Shape { parameters: 0, ..*shape };
-    let (expected, expected_tally) = if lanes <= shape.max_lanes {
-        reference(seed, step, 0..lanes, shape)
-    } else {
-        reference(seed, step, 0..lanes, &only_tally)
-    };
-    assert_eq!(gradient.len(), expected.len());
-    let wrong = gradient.iter().zip(&expected).position(|(&left, &right)| !same(left, right));
-    assert_eq!(wrong, None, "first element that differs, step {step}");
-    assert_tally(total, &expected_tally);
+    assert_eq!(gradient.len(), step.expected.0.len());
+    let wrong = gradient.iter().zip(&step.expected.0).position(|(&left, &right)| !same(left, right));
+    assert_eq!(wrong, None, "first element that differs, step {number}");
+    assert_tally(total, &step.expected.1);
 }
 
 fn workers() -> impl Strategy<Value = Vec<Worker>> {
@@ -140,7 +153,13 @@ fn workers() -> impl Strategy<Value = Vec<Worker>> {
 
 fn parameters() -> impl Strategy<Value = usize> {
     // Around the limits of a block, of what counts as small, of a round between nodes, and beyond.
-    prop_oneof![4 => 0..300usize, 4 => 4090..4100usize, 4 => 8190..8200usize, 4 => 8193..70_000usize, 1 => 90_000..400_000usize]
+    prop_oneof![
+        6 => 0..300usize,
+        4 => 4090..4100usize,
+        4 => 8190..8200usize,
+        4 => 8193..40_000usize,
+        1 => 65_536..300_000usize,
+    ]
 }
 
 proptest! {
@@ -156,11 +175,10 @@ proptest! {
     ) {
         let max_lanes = lanes[0].max(lanes[lanes.len() - 1]);
         let shape = Shape { parameters, sums, counts, max_lanes };
+        let steps = steps(seed, &lanes, &shape);
         common::run(&workers, shape, |_, group, _| {
             let mut group = group.unwrap();
-            for (index, &lanes) in lanes.iter().enumerate() {
-                step(&mut group, seed, index as u64, lanes, &shape);
-            }
+            steps.iter().for_each(|step| take(&mut group, seed, step, &shape));
         });
     }
 }
@@ -170,9 +188,10 @@ fn many_rounds_between_nodes_of_several_workers() {
     let worker = |node, share| Worker { node, share, threads: 2 };
     let workers = [worker(0, 1), worker(0, 2), worker(1, 3), worker(2, 0), worker(2, 1)];
     let shape = Shape { parameters: 1_500_003, sums: 1, counts: 1, max_lanes: 7 };
+    let steps = steps(1, &[7, 1, 6], &shape);
     common::run(&workers, shape, |_, group, _| {
         let mut group = group.unwrap();
-        [7, 1, 6].iter().enumerate().for_each(|(index, &lanes)| step(&mut group, 1, index as u64, lanes, &shape));
+        steps.iter().for_each(|step| take(&mut group, 1, step, &shape));
     });
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -41,7 +41,19 @@ pub fn membership(workers: &[Worker], endpoints: &[Endpoint]) -> Membership {
     }
 }
 
+/// Sets the flag when its thread panics, so that the other workers of a failed test don't wait for it.
+struct AbortOnPanic(Arc<AtomicBool>);
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Connects all workers, runs `body` with each in a thread of its own, and returns what they return.
+/// One abort flag serves all.
 pub fn run<T: Send>(
     workers: &[Worker],
     shape: Shape,
@@ -49,12 +61,13 @@ pub fn run<T: Send>(
 ) -> Vec<T> {
     let endpoints: Vec<Endpoint> = workers.iter().map(|_| endpoint()).collect();
     let membership = membership(workers, &endpoints);
+    let abort = Arc::new(AtomicBool::new(false));
     thread::scope(|scope| {
         let join = |(rank, endpoint)| {
             let membership = Membership { rank: rank as u32, ..membership.clone() };
-            let body = &body;
+            let (body, abort) = (&body, abort.clone());
             scope.spawn(move || {
-                let abort = Arc::new(AtomicBool::new(false));
+                let _guard = AbortOnPanic(abort.clone());
                 body(rank, Group::connect(endpoint, membership, shape, BUDGET, abort.clone()), abort)
             })
         };
