@@ -1,0 +1,105 @@
+//! Answers for programs: one JSON object a line, keys as on the wire.
+
+use lockstep_proto::wire;
+use serde_json::{Value, json};
+
+/// A time, null where it has not come.
+fn time(seconds: f64) -> Value {
+    if seconds > 0.0 { json!(seconds) } else { Value::Null }
+}
+
+/// A job.
+pub fn job(job: &wire::JobView) -> Value {
+    json!({
+        "job": job.job,
+        "name": job.name,
+        "state": job.state,
+        "reason": job.reason,
+        "run_folder": job.run_folder,
+        "submitted": time(job.submitted),
+        "started": time(job.started),
+        "ended": time(job.ended),
+        "workers": job.workers,
+        "threads": job.threads,
+        "progress": job.progress.as_ref().map(progress),
+        "outcome": job.outcome.as_ref().map(outcome),
+        "bad_input": job.bad_input,
+        "placements": job.placements.iter().map(placement).collect::<Vec<_>>(),
+    })
+}
+
+fn progress(progress: &wire::Progress) -> Value {
+    json!({
+        "step": progress.step,
+        "total_steps": progress.total_steps,
+        "epoch": progress.epoch,
+        "total_epochs": progress.total_epochs,
+        "loss": progress.loss,
+        "accuracy": progress.accuracy,
+        "learning_rate": progress.learning_rate,
+        "samples_per_second": progress.samples_per_second,
+        "seconds_left": progress.seconds_left,
+    })
+}
+
+fn outcome(outcome: &wire::Outcome) -> Value {
+    json!({
+        "stop_reason": outcome.stop_reason,
+        "steps": outcome.steps,
+        "epochs": outcome.epochs,
+        "samples": outcome.samples,
+        "seconds": outcome.seconds,
+        "train_loss": outcome.train_loss,
+        "test_loss": outcome.test_loss,
+        "test_error": outcome.test_error,
+        "weights_sha256": outcome.weights_sha256,
+    })
+}
+
+fn placement(placement: &wire::Placement) -> Value {
+    json!({
+        "worker": placement.worker,
+        "host": placement.host,
+        "rank": placement.rank,
+        "lanes": placement.lanes,
+        "instruction_set": placement.instruction_set,
+    })
+}
+
+/// What a watcher hears; its `kind` tells which.
+pub fn event(event: &wire::watch_event::Event) -> Value {
+    use wire::watch_event::Event;
+    let (kind, mut value) = match event {
+        Event::Job(view) => ("job", job(view)),
+        Event::Step(report) => (
+            "step",
+            json!({
+                "step": report.step,
+                "epoch": report.epoch,
+                "loss": report.loss,
+                "accuracy": report.accuracy,
+                "learning_rate": report.learning_rate,
+                "samples_per_second": report.samples_per_second,
+                "samples": report.samples,
+            }),
+        ),
+        Event::Evaluation(report) => (
+            "evaluation",
+            json!({
+                "step": report.step,
+                "epoch": report.epoch,
+                "split": report.split,
+                "loss": report.loss,
+                "accuracy": report.accuracy,
+                "samples": report.samples,
+            }),
+        ),
+    };
+    value["kind"] = kind.into();
+    value
+}
+
+/// A log line.
+pub fn log_line(line: &wire::LogLine) -> Value {
+    json!({ "worker": line.worker, "time": line.time, "line": line.line })
+}

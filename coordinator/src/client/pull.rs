@@ -1,0 +1,98 @@
+//! `pull`: a run folder to this machine.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use lockstep_proto::wire;
+use sha2::{Digest, Sha256};
+
+use super::{ClientError, Remote, connect, exit, table};
+use crate::run_folder::{RunFolder, RunFolderError, atomic, hex, safe_path};
+
+/// What to pull, and where to.
+#[derive(Clone, Debug)]
+pub struct PullArgs {
+    /// Its id, maybe shortened.
+    pub job: String,
+    /// An empty folder, or none yet.
+    pub folder: PathBuf,
+}
+
+/// Copies a job's run folder; each file is whole and of the right hash, or absent.
+pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
+    match RunFolder::check(&args.folder) {
+        Ok(()) => {}
+        Err(RunFolderError::NotEmpty(folder)) => return Err(ClientError::NotEmpty(folder)),
+        Err(RunFolderError::Io { cause, .. }) => return Err(cause.into()),
+    }
+    let mut client = connect(&remote.coordinator).await?;
+    let request = wire::JobRequest { job: args.job.clone() };
+    let mut chunks = client.pull(request).await?.into_inner();
+    let mut files = Vec::new();
+    let mut incoming: Option<Incoming> = None;
+    while let Some(chunk) = chunks.message().await? {
+        let mut file = match incoming.take() {
+            Some(file) => file,
+            None => Incoming::begin(&args.folder, &chunk.path)?,
+        };
+        file.write(&chunk.data)?;
+        if chunk.last {
+            files.push(file.finish(&chunk.sha256)?);
+        } else {
+            incoming = Some(file);
+        }
+    }
+    if let Some(file) = incoming {
+        return Err(file.wrong("it ended early"));
+    }
+    if remote.json {
+        let folder = args.folder.to_string_lossy();
+        table::print(&format!("{}\n", serde_json::json!({ "folder": folder, "files": files })))?;
+    } else {
+        table::print(&format!("{} files in {}\n", files.len(), args.folder.display()))?;
+    }
+    Ok(exit::COMPLETED)
+}
+
+/// A file on its way.
+struct Incoming {
+    name: String,
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    hasher: Sha256,
+}
+
+impl Incoming {
+    fn begin(folder: &Path, name: &str) -> Result<Self, ClientError> {
+        let outside =
+            || ClientError::File { path: format!("{name:?}"), cause: "not a path inside of a run folder".into() };
+        let path = folder.join(safe_path(name).ok_or_else(outside)?);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        let temporary = atomic::temporary_name(&path, 0);
+        let file = File::create(&temporary)?;
+        Ok(Self { name: name.to_owned(), path, temporary, file, hasher: Sha256::new() })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.hasher.update(bytes);
+        Ok(self.file.write_all(bytes)?)
+    }
+
+    fn finish(self, sha256: &str) -> Result<String, ClientError> {
+        let found = hex(&self.hasher.clone().finalize());
+        if found != sha256 {
+            return Err(self.wrong("its hash is not what was sent"));
+        }
+        atomic::publish(self.file, &self.temporary, &self.path)?;
+        Ok(self.name)
+    }
+
+    /// Removes what came.
+    fn wrong(self, cause: &str) -> ClientError {
+        // The error that is reported is the first one.
+        let _ = std::fs::remove_file(&self.temporary);
+        ClientError::File { path: self.name, cause: cause.into() }
+    }
+}

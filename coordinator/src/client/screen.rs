@@ -1,0 +1,106 @@
+//! The progress view of `train` and `watch`: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lockstep_proto::wire;
+
+use super::table::{duration, grouped, percent};
+
+/// What a person sees of a running job, on the standard error.
+pub struct Screen {
+    bar: ProgressBar,
+    terminal: bool,
+    state: String,
+    newest: Option<wire::Progress>,
+    shown_step: u64,
+}
+
+impl Screen {
+    /// An empty view.
+    pub fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        Self { bar, terminal, state: String::new(), newest: None, shown_step: 0 }
+    }
+
+    /// The job's state or progress changed.
+    pub fn job(&mut self, job: &wire::JobView) {
+        let state = format!("{}: {}", job.state, job.reason);
+        match &job.progress {
+            Some(progress) if job.state == "running" || job.state == "stopping" => {
+                self.progress(progress);
+            }
+            Some(_) | None => self.bar.set_message(state.clone()),
+        }
+        if self.state != state {
+            if !self.terminal {
+                self.line(&format!("job {} {state}", job.job));
+            }
+            self.state = state;
+        }
+    }
+
+    fn progress(&mut self, progress: &wire::Progress) {
+        if self.newest.is_none()
+            && let Ok(style) = ProgressStyle::with_template("{wide_bar:.cyan/dim} {msg}")
+        {
+            self.bar.set_style(style.progress_chars("━━─"));
+        }
+        self.bar.set_length(progress.total_steps.max(progress.step));
+        self.bar.set_position(progress.step);
+        self.bar.set_message(text(progress));
+        self.newest = Some(*progress);
+    }
+
+    /// An evaluation was done: a line that stays.
+    pub fn evaluation(&self, report: &wire::EvaluationReport) {
+        self.line(&format!(
+            "epoch {:>3}  step {:>7}  {} loss {:.4}  error {}",
+            report.epoch,
+            report.step,
+            report.split,
+            report.loss,
+            percent(1.0 - report.accuracy),
+        ));
+    }
+
+    /// Time for a line where there is no bar.
+    pub fn pulse(&mut self) {
+        if let Some(progress) = &self.newest
+            && !self.terminal
+            && progress.step > self.shown_step
+        {
+            self.shown_step = progress.step;
+            self.line(&text(progress));
+        }
+    }
+
+    fn line(&self, line: &str) {
+        if self.terminal {
+            self.bar.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    /// The job has ended.
+    pub fn close(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn text(progress: &wire::Progress) -> String {
+    format!(
+        "epoch {}/{}  step {}/{}  loss {:.4}  accuracy {}  {} samples/s  {} left",
+        (progress.epoch + 1).min(progress.total_epochs.max(1)),
+        progress.total_epochs,
+        progress.step,
+        progress.total_steps,
+        progress.loss,
+        percent(progress.accuracy),
+        grouped(progress.samples_per_second),
+        duration(progress.seconds_left),
+    )
+}

@@ -1,0 +1,41 @@
+//! What came out of a job, in a few lines.
+
+use lockstep_proto::wire;
+
+use super::ClientError;
+use super::table::{columns, duration, grouped, percent, print};
+
+/// A figure from the literature to stand beside ours.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Fraction of the test split that was wrong.
+    pub test_error: f64,
+    /// Who published it.
+    pub source: String,
+}
+
+/// Prints a short table of a job that has ended.
+pub fn print_summary(job: &wire::JobView, published: Option<&Published>) -> Result<(), ClientError> {
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let mut rows = Vec::new();
+    if job.state != "completed" {
+        rows.push(row(&job.state, job.reason.clone()));
+    }
+    if let Some(outcome) = &job.outcome {
+        if let Some(error) = outcome.test_error {
+            let beside = published.map_or(String::new(), |published| {
+                format!("  (published: {}, {})", percent(published.test_error), published.source)
+            });
+            rows.push(row("test error", format!("{}{beside}", percent(error))));
+        }
+        let steps = format!("{} in {} epochs", grouped(outcome.steps as f64), outcome.epochs);
+        rows.push(row("steps", steps));
+        rows.push(row("time", duration(outcome.seconds)));
+        if outcome.seconds > 0.0 {
+            rows.push(row("samples/s", grouped(outcome.samples as f64 / outcome.seconds)));
+        }
+    }
+    rows.push(row("workers", format!("{} × {} threads", job.workers, job.threads)));
+    rows.push(row("run folder", job.run_folder.clone()));
+    Ok(print(&columns(&rows))?)
+}

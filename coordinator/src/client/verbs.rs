@@ -1,0 +1,190 @@
+//! submit, list, show, watch, logs, cancel, wait.
+
+use lockstep_proto::wire;
+
+use super::table::{columns, duration, percent, print};
+use super::{Client, ClientError, Published, Remote, View, connect, exit, exit_code, follow, json, print_summary};
+
+/// A job to hand in.
+#[derive(Clone, Debug, Default)]
+pub struct SubmitArgs {
+    /// For people: the job file's stem.
+    pub name: String,
+    /// The job, fully resolved.
+    pub toml: String,
+    /// Only an embedded coordinator takes one; empty for the coordinator's choice.
+    pub run_folder: String,
+    /// The command line.
+    pub command: String,
+}
+
+/// A job to follow.
+#[derive(Clone, Debug)]
+pub struct WatchArgs {
+    /// Its id, maybe shortened.
+    pub job: String,
+    /// A figure to stand beside the test error.
+    pub published: Option<Published>,
+}
+
+/// A log to read.
+#[derive(Clone, Debug)]
+pub struct LogsArgs {
+    /// The job's id, maybe shortened.
+    pub job: String,
+    /// Go on until no more lines can come.
+    pub follow: bool,
+}
+
+/// Hands a job in.
+pub async fn submit_job(client: &mut Client, args: SubmitArgs) -> Result<wire::JobView, ClientError> {
+    let SubmitArgs { name, toml: job_toml, run_folder, command } = args;
+    let request = wire::SubmitRequest { name, job_toml, run_folder, command };
+    Ok(client.submit(request).await?.into_inner())
+}
+
+/// `submit`: hands a job in and prints its id.
+pub async fn submit(remote: &Remote, args: SubmitArgs) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let job = submit_job(&mut client, args).await?;
+    if remote.json {
+        print(&format!("{}\n", json::job(&job)))?;
+    } else {
+        print(&format!("{}\n", job.job))?;
+    }
+    Ok(exit::COMPLETED)
+}
+
+/// `list`: all jobs.
+pub async fn list(remote: &Remote) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let jobs = client.list(wire::ListRequest {}).await?.into_inner().jobs;
+    if remote.json {
+        for job in &jobs {
+            print(&format!("{}\n", json::job(job)))?;
+        }
+        return Ok(exit::COMPLETED);
+    }
+    let header = ["ID", "NAME", "STATE", "STEP", "ERROR", "WORKERS", "REASON"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    rows.extend(jobs.iter().map(|job| {
+        let done = job.outcome.as_ref().map(|outcome| outcome.steps.to_string());
+        let step = job.progress.as_ref().map(|p| format!("{}/{}", p.step, p.total_steps));
+        let error = job.outcome.as_ref().and_then(|outcome| outcome.test_error);
+        vec![
+            job.job.clone(),
+            job.name.clone(),
+            job.state.clone(),
+            done.or(step).unwrap_or_default(),
+            error.map(percent).unwrap_or_default(),
+            job.workers.to_string(),
+            job.reason.clone(),
+        ]
+    }));
+    print(&columns(&rows))?;
+    Ok(exit::COMPLETED)
+}
+
+/// `show`: one job.
+pub async fn show(remote: &Remote, job: &str) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let request = wire::JobRequest { job: job.to_owned() };
+    let job = client.show(request).await?.into_inner();
+    print_job(remote, &job)?;
+    Ok(exit::COMPLETED)
+}
+
+/// `cancel`: asks a job to end.
+pub async fn cancel(remote: &Remote, job: &str) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let request = wire::JobRequest { job: job.to_owned() };
+    let job = client.cancel(request).await?.into_inner();
+    if remote.json {
+        print(&format!("{}\n", json::job(&job)))?;
+    } else {
+        print(&format!("job {} is {}: {}\n", job.job, job.state, job.reason))?;
+    }
+    Ok(exit::COMPLETED)
+}
+
+/// `watch`: a progress view until the job has ended.
+pub async fn watch(remote: &Remote, args: &WatchArgs) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let view = if remote.json { View::Json } else { View::Bar };
+    let job = follow(&mut client, &args.job, view).await?;
+    if !remote.json {
+        print_summary(&job, args.published.as_ref())?;
+    }
+    Ok(exit_code(&job))
+}
+
+/// `wait`: returns when the job has ended.
+pub async fn wait(remote: &Remote, job: &str) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let job = follow(&mut client, job, View::Quiet).await?;
+    if remote.json {
+        print(&format!("{}\n", json::job(&job)))?;
+    } else {
+        print(&format!("job {} is {}: {}\n", job.job, job.state, job.reason))?;
+    }
+    Ok(exit_code(&job))
+}
+
+/// `logs`: what workers wrote.
+pub async fn logs(remote: &Remote, args: &LogsArgs) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let request = wire::LogsRequest { job: args.job.clone(), follow: args.follow };
+    let mut lines = client.logs(request).await?.into_inner();
+    while let Some(line) = lines.message().await? {
+        let text = match (remote.json, line.worker.as_str()) {
+            (true, _) => json::log_line(&line).to_string(),
+            (false, "") => format!("coordinator | {}", line.line),
+            (false, worker) => format!("{worker} | {}", line.line),
+        };
+        print(&format!("{text}\n"))?;
+    }
+    Ok(exit::COMPLETED)
+}
+
+fn print_job(remote: &Remote, job: &wire::JobView) -> Result<(), ClientError> {
+    if remote.json {
+        return Ok(print(&format!("{}\n", json::job(job)))?);
+    }
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let mut rows = vec![
+        row("job", job.job.clone()),
+        row("name", job.name.clone()),
+        row("state", job.state.clone()),
+        row("reason", job.reason.clone()),
+        row("run folder", job.run_folder.clone()),
+        row("workers", job.workers.to_string()),
+    ];
+    if let Some(progress) = &job.progress {
+        rows.push(row("step", format!("{} of {}", progress.step, progress.total_steps)));
+        rows.push(row("loss", format!("{:.4}", progress.loss)));
+        rows.push(row("accuracy", percent(progress.accuracy)));
+    }
+    if let Some(outcome) = &job.outcome {
+        rows.push(row("time", duration(outcome.seconds)));
+        if let Some(error) = outcome.test_error {
+            rows.push(row("test error", percent(error)));
+        }
+        rows.push(row("weights", outcome.weights_sha256.clone()));
+    }
+    print(&columns(&rows))?;
+    if job.placements.is_empty() {
+        return Ok(());
+    }
+    let header = ["RANK", "HOST", "LANES", "INSTRUCTIONS", "WORKER"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    rows.extend(job.placements.iter().map(|placement| {
+        vec![
+            placement.rank.to_string(),
+            placement.host.clone(),
+            placement.lanes.to_string(),
+            placement.instruction_set.clone(),
+            placement.worker.clone(),
+        ]
+    }));
+    Ok(print(&format!("\n{}", columns(&rows)))?)
+}

@@ -1,0 +1,184 @@
+//! What workers tell about a run: fingerprint, reports, outcome. Checked types; the wire's stop at `rpc`.
+
+use serde::{Deserialize, Serialize};
+
+/// What results depend on beside job and data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Version and hash of the executable.
+    pub build: String,
+    /// Kind of device.
+    pub device: String,
+    /// Instruction set of the kernels.
+    pub instruction_set: String,
+    /// Digest of a fixed computation.
+    pub canary: String,
+}
+
+impl Fingerprint {
+    /// What of `other` doesn't agree with this one, in words; nothing if results will be the same bits.
+    ///
+    /// Instruction sets compare by family: all sets of one family give the same bits, which the canary checks.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let parts = [
+            ("build", self.build.as_str(), other.build.as_str()),
+            ("device", self.device.as_str(), other.device.as_str()),
+            ("instruction set family", family(&self.instruction_set), family(&other.instruction_set)),
+            ("canary", self.canary.as_str(), other.canary.as_str()),
+        ];
+        let (what, ours, theirs) = parts.into_iter().find(|(_, a, b)| a != b)?;
+        Some(format!("{what} is {theirs}, not {ours}"))
+    }
+}
+
+/// Instruction sets whose kernels give the same bits.
+fn family(instruction_set: &str) -> &str {
+    match instruction_set {
+        "avx512" | "avx2" | "portable" => "x86-64",
+        other => other,
+    }
+}
+
+/// What a worker knows once it has data set and data plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Id of the data set.
+    pub dataset: String,
+    /// Steps of the whole job.
+    pub total_steps: u64,
+    /// Epochs of the whole job.
+    pub total_epochs: u64,
+    /// Parameters of the model.
+    pub parameters: u64,
+    /// Samples of an epoch.
+    pub train_samples: u64,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Report {
+    /// Some steps were committed.
+    Step(StepReport),
+    /// An evaluation was done.
+    Evaluation(EvaluationReport),
+}
+
+/// Measures of a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StepReport {
+    /// Steps committed, this one included.
+    pub step: u64,
+    /// Counted from 0.
+    pub epoch: u64,
+    /// Mean over the batch.
+    pub loss: f64,
+    /// Fraction of the batch that was right.
+    pub accuracy: f64,
+    /// η of this step.
+    pub learning_rate: f64,
+    /// Of the whole job.
+    pub samples_per_second: f64,
+    /// Committed so far, over all epochs.
+    pub samples: u64,
+    /// Of one worker, summed since its previous report.
+    pub seconds: PhaseSeconds,
+}
+
+/// Time by phase.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PhaseSeconds {
+    /// Waiting for samples.
+    pub data: f64,
+    /// Forward pass.
+    pub forward: f64,
+    /// Backward pass.
+    pub backward: f64,
+    /// Reduction.
+    pub reduce: f64,
+    /// Update of the state.
+    pub commit: f64,
+}
+
+/// Measures of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct EvaluationReport {
+    /// Steps committed.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// `validation` or `test`.
+    pub split: String,
+    /// Mean over the split.
+    pub loss: f64,
+    /// Fraction of the split that was right.
+    pub accuracy: f64,
+    /// Samples of the split.
+    pub samples: u64,
+}
+
+/// Why a worker's loop ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// All steps are done.
+    Completed,
+    /// A user cancelled the job.
+    Cancelled,
+    /// A signal ended the job.
+    Interrupted,
+}
+
+impl StopReason {
+    /// As files and the wire have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Why the loop ended.
+    pub stop_reason: StopReason,
+    /// Steps committed.
+    pub steps: u64,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Samples committed.
+    pub samples: u64,
+    /// Of the training loop, evaluation included.
+    pub seconds: f64,
+    /// Mean over the last epoch's steps; absent where no finite number.
+    pub train_loss: Option<f64>,
+    /// Mean over the test split.
+    pub test_loss: Option<f64>,
+    /// Fraction of the test split that was wrong.
+    pub test_error: Option<f64>,
+    /// Of `final/model.safetensors`; empty where no weights were written.
+    pub weights_sha256: String,
+}
+
+impl Outcome {
+    /// What of another rank's outcome doesn't agree with this one. Time, and what only one rank may know, are left out.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let parts = [
+            ("stop reason", self.stop_reason.as_str().to_owned(), other.stop_reason.as_str().to_owned()),
+            ("steps", self.steps.to_string(), other.steps.to_string()),
+            ("epochs", self.epochs.to_string(), other.epochs.to_string()),
+            ("samples", self.samples.to_string(), other.samples.to_string()),
+            ("training loss", number(self.train_loss), number(other.train_loss)),
+        ];
+        let (what, ours, theirs) = parts.into_iter().find(|(_, a, b)| a != b)?;
+        Some(format!("{what} is {theirs}, not {ours}"))
+    }
+}
+
+/// Shortest text that tells two numbers apart.
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "no number".into(), |value| value.to_string())
+}

@@ -1,0 +1,188 @@
+//! What is kept of a job: the row in the database, `run.json` and `summary.json`.
+
+use std::path::PathBuf;
+
+use lockstep_proto::identity::JobId;
+use serde::{Deserialize, Serialize};
+
+use super::facts::{Fingerprint, Outcome, RunFacts};
+use super::time::Timestamp;
+
+/// Names of a job's states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateName {
+    /// Waits for slots.
+    Queued,
+    /// Its workers come up.
+    Starting,
+    /// Steps are made.
+    Running,
+    /// Told to end, or failing.
+    Stopping,
+    /// Ended: all steps are done.
+    Completed,
+    /// Ended: it could not go on.
+    Failed,
+    /// Ended by a user.
+    Cancelled,
+    /// Ended by a signal.
+    Interrupted,
+}
+
+impl StateName {
+    const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Interrupted,
+    ];
+
+    /// As the wire and the database have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The state of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Whether nothing more will happen.
+    pub fn ended(self) -> bool {
+        match self {
+            Self::Queued | Self::Starting | Self::Running | Self::Stopping => false,
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Interrupted => true,
+        }
+    }
+}
+
+/// A job's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub job: JobId,
+    /// For people.
+    pub name: String,
+    /// The job, fully resolved.
+    pub toml: String,
+    /// The command line that handed it in.
+    pub command: String,
+    /// Where its files are.
+    pub run_folder: PathBuf,
+    /// What it is.
+    pub state: StateName,
+    /// Why it is that.
+    pub reason: String,
+    /// Failed because of what the job says.
+    pub bad_input: bool,
+    /// When it was handed in.
+    pub submitted: Timestamp,
+    /// When its first generation was ready.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What came out.
+    pub outcome: Option<Outcome>,
+    /// Its workers by rank; empty before they are known.
+    pub placements: Vec<Placement>,
+    /// Workers that it asks for.
+    pub workers: u32,
+}
+
+/// Where a worker runs, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Its rank.
+    pub rank: u32,
+    /// Its id.
+    pub worker: String,
+    /// Its node.
+    pub node: String,
+    /// Its host.
+    pub host: String,
+    /// Lanes of a full batch that it holds.
+    pub lanes: u32,
+    /// Threads that it runs.
+    pub threads: u32,
+    /// Instruction set of its kernels.
+    pub instruction_set: String,
+}
+
+/// Content of `run.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRecord {
+    /// Id of the job.
+    pub job: String,
+    /// For people.
+    pub name: String,
+    /// Of the coordinator; workers have the same.
+    pub version: String,
+    /// The command line that handed the job in.
+    pub command: String,
+    /// Of rank 0; all others agree.
+    pub fingerprint: Fingerprint,
+    /// Data set and sizes, once known.
+    #[serde(flatten)]
+    pub facts: RunFacts,
+    /// Every membership that the job had.
+    pub generations: Vec<GenerationRecord>,
+}
+
+/// One membership of a job.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GenerationRecord {
+    /// Grows from 1.
+    pub number: u64,
+    /// Random, hex.
+    pub id: String,
+    /// When it was dealt, seconds since 1970.
+    pub began: f64,
+    /// Why it came to be.
+    pub reason: String,
+    /// By rank.
+    pub members: Vec<Placement>,
+}
+
+/// Content of `summary.json`; null where unknown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Fraction of the test split that was wrong.
+    pub test_error: Option<f64>,
+    /// Mean over the test split.
+    pub test_loss: Option<f64>,
+    /// Mean over the last epoch's steps.
+    pub train_loss: Option<f64>,
+    /// Steps committed.
+    pub steps: Option<u64>,
+    /// Epochs done.
+    pub epochs: Option<u64>,
+    /// Samples committed.
+    pub samples: Option<u64>,
+    /// Of the training loop, evaluation included.
+    pub seconds: Option<f64>,
+    /// `samples / seconds`.
+    pub samples_per_second: Option<f64>,
+    /// Worker processes.
+    pub workers: u32,
+    /// Threads a worker.
+    pub threads: Option<u32>,
+    /// Of `final/model.safetensors`.
+    pub weights_sha256: Option<String>,
+    /// `completed`, `cancelled`, `interrupted` or `failed`.
+    pub stop_reason: String,
+    /// The same in words.
+    pub reason: String,
+}

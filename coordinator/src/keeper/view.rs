@@ -1,0 +1,106 @@
+//! Jobs and reports as the wire has them.
+
+use lockstep_proto::wire;
+
+use crate::cluster::Job;
+use crate::cluster::facts::{EvaluationReport, Outcome, StepReport};
+use crate::store::LogRow;
+
+/// A job as clients see it.
+pub fn view(job: &Job) -> wire::JobView {
+    let record = job.record();
+    let seconds = |time: Option<crate::cluster::Timestamp>| time.map_or(0.0, |time| time.seconds());
+    let placement = |placement: &crate::cluster::record::Placement| wire::Placement {
+        worker: placement.worker.clone(),
+        host: placement.host.clone(),
+        rank: placement.rank,
+        lanes: placement.lanes,
+        instruction_set: placement.instruction_set.clone(),
+    };
+    wire::JobView {
+        job: record.job.to_string(),
+        name: record.name,
+        state: record.state.as_str().into(),
+        reason: record.reason,
+        run_folder: record.run_folder.to_string_lossy().into_owned(),
+        submitted: record.submitted.seconds(),
+        started: seconds(record.started),
+        ended: seconds(record.ended),
+        workers: record.workers,
+        threads: record.placements.iter().map(|p| p.threads).max().unwrap_or(0),
+        progress: progress(job),
+        outcome: record.outcome.map(outcome),
+        bad_input: record.bad_input,
+        placements: record.placements.iter().map(placement).collect(),
+    }
+}
+
+fn progress(job: &Job) -> Option<wire::Progress> {
+    let (step, facts) = (&job.progress.step, &job.progress.facts);
+    if facts.total_steps == 0 && step.step == 0 {
+        return None;
+    }
+    Some(wire::Progress {
+        step: step.step,
+        total_steps: facts.total_steps,
+        epoch: step.epoch,
+        total_epochs: facts.total_epochs,
+        loss: step.loss,
+        accuracy: step.accuracy,
+        learning_rate: step.learning_rate,
+        samples_per_second: step.samples_per_second,
+        seconds_left: job.seconds_left().unwrap_or(0.0),
+    })
+}
+
+fn outcome(outcome: Outcome) -> wire::Outcome {
+    wire::Outcome {
+        stop_reason: outcome.stop_reason.as_str().into(),
+        steps: outcome.steps,
+        epochs: outcome.epochs,
+        samples: outcome.samples,
+        seconds: outcome.seconds,
+        train_loss: outcome.train_loss.unwrap_or(f64::NAN),
+        test_loss: outcome.test_loss,
+        test_error: outcome.test_error,
+        weights_sha256: outcome.weights_sha256,
+    }
+}
+
+/// A step report as the wire has it.
+pub fn step(report: &StepReport) -> wire::StepReport {
+    let seconds = &report.seconds;
+    wire::StepReport {
+        step: report.step,
+        epoch: report.epoch,
+        loss: report.loss,
+        accuracy: report.accuracy,
+        learning_rate: report.learning_rate,
+        samples_per_second: report.samples_per_second,
+        seconds: Some(wire::PhaseSeconds {
+            data: seconds.data,
+            forward: seconds.forward,
+            backward: seconds.backward,
+            reduce: seconds.reduce,
+            commit: seconds.commit,
+        }),
+        samples: report.samples,
+    }
+}
+
+/// An evaluation as the wire has it.
+pub fn evaluation(report: &EvaluationReport) -> wire::EvaluationReport {
+    wire::EvaluationReport {
+        step: report.step,
+        epoch: report.epoch,
+        split: report.split.clone(),
+        loss: report.loss,
+        accuracy: report.accuracy,
+        samples: report.samples,
+    }
+}
+
+/// A log line as the wire has it.
+pub fn log_line(row: LogRow) -> wire::LogLine {
+    wire::LogLine { worker: row.worker, time: row.time.seconds(), line: row.line }
+}

@@ -1,0 +1,108 @@
+//! An agent's stream.
+
+use lockstep_proto::identity::{Malformed, NodeId, WorkerId};
+use lockstep_proto::wire::{self, agent_event};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::checked;
+use super::service::{Answers, Service};
+use crate::cluster::{AgentHello, Event, Exit};
+use crate::keeper::{Outlet, Request, Stream};
+
+/// Commands that may wait for an agent to read them.
+const OUTBOX: usize = 4096;
+
+impl Service {
+    /// Serves an agent's stream in the background.
+    pub fn attend_agent(&self, inbound: Streaming<wire::AgentEvent>) -> Answers<wire::AgentCommand> {
+        let (outbox, answers) = mpsc::channel(OUTBOX);
+        let service = self.clone();
+        tokio::spawn(async move {
+            // The keeper's sender is the only strong one: when it lets go, the stream ends.
+            let errors = outbox.downgrade();
+            if let Err(status) = service.agent_stream(inbound, outbox, &errors).await {
+                checked::complain(&errors, status);
+            }
+        });
+        Box::pin(ReceiverStream::new(answers))
+    }
+
+    async fn agent_stream(
+        &self,
+        mut inbound: Streaming<wire::AgentEvent>,
+        outbox: mpsc::Sender<Result<wire::AgentCommand, Status>>,
+        errors: &mpsc::WeakSender<Result<wire::AgentCommand, Status>>,
+    ) -> Result<(), Status> {
+        let hello = match checked::first(&mut inbound, &self.over).await?.event {
+            Some(agent_event::Event::Hello(hello)) => checked::agent_hello(hello)?,
+            _ => return Err(Status::invalid_argument("an agent's first message is its hello")),
+        };
+        let node = hello.node.clone();
+        if !self.introduce_agent(hello, outbox).await? {
+            return Ok(());
+        }
+        let cause = loop {
+            let message = tokio::select! {
+                message = inbound.message() => message,
+                () = self.over.cancelled() => return Ok(()),
+            };
+            match message {
+                Ok(Some(message)) => {
+                    let handled = match agent_request(&node, message) {
+                        Ok(None) => Ok(()),
+                        Ok(Some(request)) => self.send(request).await,
+                        Err(malformed) => Err(checked::status(malformed)),
+                    };
+                    if let Err(status) = handled {
+                        let cause = status.message().to_owned();
+                        checked::complain(errors, status);
+                        break cause;
+                    }
+                }
+                Ok(None) => break "its connection was closed".to_owned(),
+                Err(status) => break checked::cause(&status),
+            }
+        };
+        self.send(Request::Event(Event::AgentLost { node, cause })).await
+    }
+
+    async fn introduce_agent(
+        &self,
+        hello: AgentHello,
+        outbox: mpsc::Sender<Result<wire::AgentCommand, Status>>,
+    ) -> Result<bool, Status> {
+        let (admitted, verdict) = oneshot::channel();
+        let connection = self.connection();
+        let outlet = Outlet { stream: Stream::Agent(outbox), admitted };
+        let event = Event::AgentJoined { connection, hello };
+        self.send(Request::Connect { connection, outlet, event }).await?;
+        Ok(verdict.await.unwrap_or(false))
+    }
+}
+
+/// What a message of a welcomed agent asks of the keeper.
+fn agent_request(node: &NodeId, message: wire::AgentEvent) -> Result<Option<Request>, Malformed> {
+    let node = node.clone();
+    let event = match message.event {
+        Some(agent_event::Event::WorkerStarted(started)) => {
+            let worker = WorkerId::try_from(started.worker)?;
+            Event::WorkerStarted { node, worker, pid: started.pid }
+        }
+        Some(agent_event::Event::WorkerExited(exited)) => {
+            let worker = WorkerId::try_from(exited.worker)?;
+            let exit = Exit { cause: checked::words(exited.cause), clean: exited.clean };
+            Event::WorkerExited { node, worker, exit }
+        }
+        Some(agent_event::Event::LogLines(lines)) => {
+            let worker = WorkerId::try_from(lines.worker)?;
+            let lines = lines.lines.into_iter().map(checked::line).collect();
+            return Ok(Some(Request::Log { worker, lines }));
+        }
+        Some(agent_event::Event::Alive(_)) => return Ok(None),
+        Some(agent_event::Event::Hello(_)) => return Err(Malformed("a second hello".into())),
+        None => return Err(Malformed("an unknown agent event".into())),
+    };
+    Ok(Some(Request::Event(event)))
+}

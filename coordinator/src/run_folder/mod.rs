@@ -1,0 +1,118 @@
+//! A job's run folder: `job.toml`, `run.json`, `metrics.jsonl`, `curves.svg`, `summary.json`, `final/`.
+
+pub mod atomic;
+mod curves;
+mod files;
+mod series;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub use files::{Upload, UploadError, hex, list, safe_path};
+
+use crate::cluster::facts::Report;
+use crate::cluster::record::{RunRecord, Summary};
+use series::Curves;
+
+/// Why a run folder can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFolderError {
+    /// Something is in it.
+    #[error("run folder {} is not empty: name another, or have it overwritten", .0.display())]
+    NotEmpty(PathBuf),
+    /// The file system says no.
+    #[error("run folder {}: {cause}", path.display())]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// What happened.
+        cause: io::Error,
+    },
+}
+
+/// An open run folder.
+pub struct RunFolder {
+    path: PathBuf,
+    metrics: File,
+    curves: Curves,
+}
+
+impl RunFolder {
+    /// Refuses a folder that has something in it; writes nothing.
+    pub fn check(path: &Path) -> Result<(), RunFolderError> {
+        match std::fs::read_dir(path) {
+            Ok(mut entries) => match entries.next() {
+                Some(_) => Err(RunFolderError::NotEmpty(path.to_owned())),
+                None => Ok(()),
+            },
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(RunFolderError::Io { path: path.to_owned(), cause }),
+        }
+    }
+
+    /// Makes the folder with its `job.toml` and an empty `metrics.jsonl`.
+    pub fn create(path: &Path, toml: &str) -> Result<Self, RunFolderError> {
+        Self::check(path)?;
+        let failed = |cause| RunFolderError::Io { path: path.to_owned(), cause };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        atomic::write(&path.join("job.toml"), toml.as_bytes()).map_err(failed)?;
+        Self::open(path)
+    }
+
+    /// Opens a folder that this coordinator made, to go on.
+    pub fn open(path: &Path) -> Result<Self, RunFolderError> {
+        let failed = |cause| RunFolderError::Io { path: path.to_owned(), cause };
+        let metrics = path.join("metrics.jsonl");
+        let metrics = OpenOptions::new().create(true).append(true).open(metrics).map_err(failed)?;
+        atomic::sync_folder(path).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), metrics, curves: Curves::default() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes `run.json`.
+    pub fn write_run(&self, run: &RunRecord) -> Result<(), RunFolderError> {
+        self.write_json("run.json", run)
+    }
+
+    /// Adds lines to `metrics.jsonl`; an evaluation renews `curves.svg`.
+    pub fn append(&mut self, reports: &[Report]) -> Result<(), RunFolderError> {
+        let mut lines = Vec::new();
+        for report in reports {
+            serde_json::to_writer(&mut lines, report).map_err(|e| self.failed(e.into()))?;
+            lines.push(b'\n');
+            self.curves.add(report);
+        }
+        let written = self.metrics.write_all(&lines).and_then(|()| self.metrics.sync_data());
+        written.map_err(|e| self.failed(e))?;
+        if reports.iter().any(|report| matches!(report, Report::Evaluation(_))) {
+            self.write_curves()?;
+        }
+        Ok(())
+    }
+
+    /// Writes `curves.svg` and `summary.json`: the run is over.
+    pub fn close(&self, summary: &Summary) -> Result<(), RunFolderError> {
+        self.write_curves()?;
+        self.write_json("summary.json", summary)
+    }
+
+    fn write_curves(&self) -> Result<(), RunFolderError> {
+        let svg = curves::draw(&self.curves);
+        atomic::write(&self.path.join("curves.svg"), svg.as_bytes()).map_err(|e| self.failed(e))
+    }
+
+    fn write_json<T: serde::Serialize>(&self, name: &str, value: &T) -> Result<(), RunFolderError> {
+        let mut text = serde_json::to_vec_pretty(value).map_err(|e| self.failed(e.into()))?;
+        text.push(b'\n');
+        atomic::write(&self.path.join(name), &text).map_err(|e| self.failed(e))
+    }
+
+    fn failed(&self, cause: io::Error) -> RunFolderError {
+        RunFolderError::Io { path: self.path.clone(), cause }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the curves show: series of (step, value), down-sampled where they grow long.
+
+use crate::cluster::facts::Report;
+
+/// Points that a series keeps in memory before it halves itself.
+const KEPT: usize = 20_000;
+
+/// Measures over steps.
+#[derive(Default)]
+pub struct Curves {
+    /// Loss of steps.
+    pub loss: Series,
+    /// Accuracy of steps.
+    pub accuracy: Series,
+    /// Loss and accuracy of evaluations, by split in the order of appearance.
+    pub evaluations: Vec<(String, Series, Series)>,
+}
+
+/// One curve.
+#[derive(Default)]
+pub struct Series {
+    /// (step, value), finite, in the order of arrival.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Series {
+    fn add(&mut self, step: u64, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        if self.points.len() == KEPT {
+            self.points = keep_extremes(&self.points, KEPT / 4);
+        }
+        self.points.push((step as f64, value));
+    }
+}
+
+impl Curves {
+    /// Takes a report in.
+    pub fn add(&mut self, report: &Report) {
+        match report {
+            Report::Step(step) => {
+                self.loss.add(step.step, step.loss);
+                self.accuracy.add(step.step, step.accuracy);
+            }
+            Report::Evaluation(evaluation) => {
+                let known = self.evaluations.iter().position(|(split, ..)| *split == evaluation.split);
+                let index = known.unwrap_or_else(|| {
+                    let split = evaluation.split.clone();
+                    self.evaluations.push((split, Series::default(), Series::default()));
+                    self.evaluations.len() - 1
+                });
+                let (_, loss, accuracy) = &mut self.evaluations[index];
+                loss.add(evaluation.step, evaluation.loss);
+                accuracy.add(evaluation.step, evaluation.accuracy);
+            }
+        }
+    }
+}
+
+/// At most 4 × `buckets` points: first, lowest, highest and last of each run of neighbours.
+pub fn keep_extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)> {
+    if points.len() <= 4 * buckets {
+        return points.to_vec();
+    }
+    let mut kept = Vec::with_capacity(4 * buckets);
+    for bucket in points.chunks(points.len().div_ceil(buckets)) {
+        let by_value = |a: &&usize, b: &&usize| bucket[**a].1.total_cmp(&bucket[**b].1);
+        let all: Vec<usize> = (0..bucket.len()).collect();
+        let lowest = all.iter().min_by(by_value).copied().unwrap_or(0);
+        let highest = all.iter().max_by(by_value).copied().unwrap_or(0);
+        let mut chosen = [0, lowest, highest, bucket.len() - 1];
+        chosen.sort_unstable();
+        for (position, index) in chosen.iter().enumerate() {
+            if position == 0 || chosen[position - 1] != *index {
+                kept.push(bucket[*index]);
+            }
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_extremes;
+
+    #[test]
+    fn down_sampling_keeps_extremes_and_ends() {
+        let mut points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), 0.5)).collect();
+        points[4321].1 = 9.0;
+        points[8765].1 = -9.0;
+        let kept = keep_extremes(&points, 100);
+        assert!(kept.len() <= 400);
+        assert!(kept.contains(&(4321.0, 9.0)) && kept.contains(&(8765.0, -9.0)));
+        assert_eq!((kept[0].0, kept[kept.len() - 1].0), (0.0, 9999.0));
+        assert!(kept.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}

@@ -1,0 +1,90 @@
+//! The coordinator's database: what must survive it. Every call returns after its rows are durable.
+
+mod jobs;
+mod lock;
+mod logs;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+pub use lock::StateLock;
+pub use logs::LogRow;
+
+/// Where the coordinator keeps its state.
+#[derive(Clone, Debug)]
+pub enum StateFolder {
+    /// In this folder.
+    Dir(PathBuf),
+    /// Nowhere: it ends with the process. For the coordinator inside of `train`.
+    Memory,
+}
+
+/// What went wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The state folder can't be used.
+    #[error("state folder {}: {cause}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Another coordinator has it.
+    #[error("state folder {} is in use by another coordinator", .0.display())]
+    InUse(PathBuf),
+    /// A newer program wrote it.
+    #[error("{} has schema version {found}, this program knows up to {known}: use the newer program", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// SQLite says no.
+    #[error("coordinator database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A row is not what we write.
+    #[error("coordinator database: row of job {job}: {cause}")]
+    Row {
+        /// Which.
+        job: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// The database, and the lock on its folder.
+pub struct Store {
+    database: Connection,
+    _lock: Option<StateLock>,
+}
+
+impl Store {
+    /// Opens or makes the database; refuses a folder that another coordinator uses.
+    pub fn open(state: &StateFolder) -> Result<Self, StoreError> {
+        match state {
+            StateFolder::Memory => {
+                let database = Connection::open_in_memory()?;
+                schema::prepare(&database, Path::new("memory"))?;
+                Ok(Self { database, _lock: None })
+            }
+            StateFolder::Dir(folder) => {
+                let lock = StateLock::take(folder)?;
+                let path = folder.join("coordinator.db");
+                let database = Connection::open(&path)?;
+                database.pragma_update(None, "journal_mode", "WAL")?;
+                database.pragma_update(None, "synchronous", "FULL")?;
+                schema::prepare(&database, &path)?;
+                Ok(Self { database, _lock: Some(lock) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
