@@ -245,7 +245,9 @@ impl Net for LeNet {
             let [d_x, d_y] = &mut g[4 + i..6 + i] else { unreachable!("two buffers") };
             linear_backward(c, d, &linear(i), &mut self.layers[2 + i], &a[4 + i], d_y);
             linear_input(c, d, &linear(i), &self.layers[2 + i], d_y, d_x);
-            d.activation_backward(&relu(LENET[4 + i]), Activation::Relu, a[4 + i].as_slice(), d_x.as_mut_slice());
+            c.time(&format!("relu of {} backward", LENET[4 + i]), 0, || {
+                d.activation_backward(&relu(LENET[4 + i]), Activation::Relu, a[4 + i].as_slice(), d_x.as_mut_slice());
+            });
         }
         for i in (0..2).rev() {
             let [d_x, d_y, d_z] = &mut g[2 * i..2 * i + 3] else { unreachable!("three buffers") };
@@ -276,7 +278,9 @@ impl Net for LeNet {
             }
             if i > 0 {
                 let y = a[2 * i].as_slice();
-                d.activation_backward(&relu(LENET[2 * i]), Activation::Relu, y, d_x.as_mut_slice());
+                c.time("relu of 1176 backward", 0, || {
+                    d.activation_backward(&relu(LENET[2 * i]), Activation::Relu, y, d_x.as_mut_slice());
+                });
             }
         }
     }
@@ -314,7 +318,8 @@ fn measured_peak(device: &mut Cpu) -> f64 {
 }
 
 fn main() {
-    let set = std::env::args().nth(1).map_or(InstructionSet::detect(), |name| name.parse().expect("an instruction set"));
+    let set =
+        std::env::args().nth(1).map_or(InstructionSet::detect(), |name| name.parse().expect("an instruction set"));
     let small = measured_peak(&mut Cpu::new(set));
     // 117 GFLOP/s is the FMA peak measured on the AVX-512 machine that the targets were written for.
     let peak = 117.0;

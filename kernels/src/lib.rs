@@ -18,6 +18,6 @@ pub mod linear;
 pub mod pixels;
 pub mod pool2d;
 pub mod sgd;
-pub mod simd;
 pub mod shared_memory;
+pub mod simd;
 pub mod squared_error;

@@ -31,19 +31,22 @@ impl Kernel for Forward<'_> {
             // The zero comes first: the maximum then keeps a NaN of x.
             Activation::Relu => {
                 for x in self.x {
-                let y = s.max(s.splat(0.0), s.load(x));
-                s.store(x, y);
-            }}
+                    let y = s.max(s.splat(0.0), s.load(x));
+                    s.store(x, y);
+                }
+            }
             Activation::Sigmoid => {
                 for x in self.x {
-                let y = math::sigmoid(s, s.load(x));
-                s.store(x, y);
-            }}
+                    let y = math::sigmoid(s, s.load(x));
+                    s.store(x, y);
+                }
+            }
             Activation::Tanh => {
                 for x in self.x {
-                let y = math::tanh(s, s.load(x));
-                s.store(x, y);
-            }}
+                    let y = math::tanh(s, s.load(x));
+                    s.store(x, y);
+                }
+            }
         }
     }
 }
@@ -60,14 +63,28 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (zero, one) = (s.splat(0.0), s.splat(1.0));
-        for (d, y) in self.d.iter_mut().zip(self.y) {
-            let (d_y, y) = (s.load(d), s.load(y));
-            let d_x = match self.function {
-                Activation::Relu => s.select(s.greater(y, zero), d_y, zero),
-                Activation::Sigmoid => s.mul(d_y, s.mul(y, s.sub(one, y))),
-                Activation::Tanh => s.mul(d_y, s.sub(one, s.mul(y, y))),
-            };
-            s.store(d, d_x);
+        let pairs = self.d.iter_mut().zip(self.y);
+        match self.function {
+            Activation::Relu => {
+                for (d, y) in pairs {
+                    let d_x = s.keep(s.greater(s.load(y), zero), s.load(d));
+                    s.store(d, d_x);
+                }
+            }
+            Activation::Sigmoid => {
+                for (d, y) in pairs {
+                    let y = s.load(y);
+                    let d_x = s.mul(s.load(d), s.mul(y, s.sub(one, y)));
+                    s.store(d, d_x);
+                }
+            }
+            Activation::Tanh => {
+                for (d, y) in pairs {
+                    let y = s.load(y);
+                    let d_x = s.mul(s.load(d), s.sub(one, s.mul(y, y)));
+                    s.store(d, d_x);
+                }
+            }
         }
     }
 }

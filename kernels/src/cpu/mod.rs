@@ -8,8 +8,8 @@ mod scratch;
 
 use std::ops::Range;
 
-pub use crate::simd::InstructionSet;
 use crate::device::{Device, Element, Memory};
+pub use crate::simd::InstructionSet;
 use crate::simd::{Isa, Pack, WIDTH};
 pub use buffer::Buffer;
 pub(crate) use scratch::{Growing, Scratch};

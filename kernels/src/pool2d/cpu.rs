@@ -134,7 +134,7 @@ impl Kernel for MaxBackward<'_> {
             for u in 0..size.window {
                 for v in 0..size.window {
                     let chosen = s.equal(place, s.splat((u * size.window + v) as f32));
-                    s.store(&mut d_x[corner + u * size.width + v], s.select(chosen, d, s.splat(0.0)));
+                    s.store(&mut d_x[corner + u * size.width + v], s.keep(chosen, d));
                 }
             }
         }

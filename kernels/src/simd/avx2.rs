@@ -121,6 +121,10 @@ impl Simd for Avx2 {
         halves!(i => _mm256_blendv_ps(no[i], yes[i], mask[i]))
     }
     #[inline(always)]
+    fn keep(self, mask: Halves, value: Halves) -> Halves {
+        halves!(i => _mm256_and_ps(mask[i], value[i]))
+    }
+    #[inline(always)]
     fn bits_and(self, a: Halves, bits: u32) -> Halves {
         halves!(i => _mm256_and_ps(a[i], _mm256_castsi256_ps(_mm256_set1_epi32(bits as i32))))
     }

@@ -110,6 +110,10 @@ impl Simd for Avx512 {
         intrinsic!(_mm512_mask_blend_ps(mask, no, yes))
     }
     #[inline(always)]
+    fn keep(self, mask: __mmask16, value: __m512) -> __m512 {
+        intrinsic!(_mm512_maskz_mov_ps(mask, value))
+    }
+    #[inline(always)]
     fn bits_and(self, a: __m512, bits: u32) -> __m512 {
         intrinsic!(_mm512_and_ps(a, _mm512_castsi512_ps(_mm512_set1_epi32(bits as i32))))
     }

@@ -56,6 +56,8 @@ pub(crate) trait Simd: Copy {
     fn greater_or_unordered(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
     fn both(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
     fn select(self, mask: Self::Mask, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
+    /// `value` where the mask is true, else 0.
+    fn keep(self, mask: Self::Mask, value: Self::Vector) -> Self::Vector;
     /// The bits of `a` that `bits` has.
     fn bits_and(self, a: Self::Vector, bits: u32) -> Self::Vector;
     /// The bits of `a` and of `b`.

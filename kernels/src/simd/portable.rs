@@ -86,6 +86,10 @@ impl Simd for Portable {
         lanes!(i => if mask[i] { yes[i] } else { no[i] })
     }
     #[inline(always)]
+    fn keep(self, mask: Self::Mask, value: Pack) -> Pack {
+        lanes!(i => if mask[i] { value[i] } else { 0.0 })
+    }
+    #[inline(always)]
     fn bits_and(self, a: Pack, bits: u32) -> Pack {
         lanes!(i => f32::from_bits(a[i].to_bits() & bits))
     }

@@ -44,7 +44,7 @@ impl Kernel for Loss<'_> {
             let label_of = s.load(&label_of);
             let mut sum = zero;
             for (k, (x, d_x)) in x.iter().zip(d_x.iter_mut()).enumerate() {
-                let target = s.select(s.equal(label_of, s.splat(k as f32)), one, zero);
+                let target = s.keep(s.equal(label_of, s.splat(k as f32)), one);
                 let difference = s.sub(s.load(x), target);
                 sum = s.fma(difference, difference, sum);
                 s.store(d_x, s.mul(factor, difference));

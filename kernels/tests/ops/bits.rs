@@ -74,8 +74,13 @@ fn conv2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
 }
 
 /// (N, C, O, H, W, K, p): LeNet-5's two, and odd ones.
-const CONVOLUTIONS: [[usize; 7]; 5] =
-    [[20, 1, 6, 28, 28, 5, 2], [20, 6, 16, 14, 14, 5, 0], [17, 3, 5, 9, 7, 3, 1], [3, 2, 7, 6, 11, 4, 3], [1, 1, 1, 2, 2, 2, 0]];
+const CONVOLUTIONS: [[usize; 7]; 5] = [
+    [20, 1, 6, 28, 28, 5, 2],
+    [20, 6, 16, 14, 14, 5, 0],
+    [17, 3, 5, 9, 7, 3, 1],
+    [3, 2, 7, 6, 11, 4, 3],
+    [1, 1, 1, 2, 2, 2, 0],
+];
 
 fn conv2d_size([samples, in_channels, out_channels, height, width, kernel, padding]: [usize; 7]) -> Conv2dSize {
     Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding }
@@ -102,7 +107,12 @@ fn conv2d_max_pool2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
     let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
     let out = PooledMut { values: y.as_mut_slice(), choice: choice.as_mut_slice() };
     device.conv2d_max_pool2d_forward(size, &x, &w, &b, out);
-    device.conv2d_max_pool2d_backward_input(size, &w, Pooled { values: d_y.as_slice(), choice: choice.as_slice() }, &mut d_x);
+    device.conv2d_max_pool2d_backward_input(
+        size,
+        &w,
+        Pooled { values: d_y.as_slice(), choice: choice.as_slice() },
+        &mut d_x,
+    );
     let d_y = Pooled { values: d_y.as_slice(), choice: choice.as_slice() };
     device.conv2d_max_pool2d_backward_weight(size, &x, d_y, &mut d_w, &mut d_b);
     let choice: Vec<f32> = choice.into_iter().map(f32::from).collect();

@@ -141,8 +141,9 @@ fn check_conv2d_max_pool2d(size: Conv2dSize) {
     let x = numbers(samples * in_features, 1);
     let w = numbers(out_channels * in_channels * kernel * kernel, 2);
     let (b, d_y) = (numbers(out_channels, 3), numbers(samples * out_features, 4));
-    let formula =
-        |x: &[f64], w: &[f64], b: &[f64]| reference::pool2d(&pool, &reference::conv2d(&size, x, w, b), reference::largest);
+    let formula = |x: &[f64], w: &[f64], b: &[f64]| {
+        reference::pool2d(&pool, &reference::conv2d(&size, x, w, b), reference::largest)
+    };
     let y = formula(&wide(&x), &wide(&w), &wide(&b));
     let d_x = reference::gradient(&x, |x| reference::dot(&formula(x, &wide(&w), &wide(&b)), &d_y));
     let d_w = reference::gradient(&w, |w| reference::dot(&formula(&wide(&x), w, &wide(&b)), &d_y));
@@ -169,14 +170,21 @@ fn check_conv2d_max_pool2d(size: Conv2dSize) {
 
 #[test]
 fn convolutions_with_pooling() {
-    for shape in [[1, 1, 6, 8, 8, 5, 2], [1, 2, 16, 6, 8, 5, 0], [2, 3, 5, 5, 7, 3, 1], [17, 1, 1, 5, 4, 2, 1], [1, 1, 2, 1, 1, 1, 0]] {
+    for shape in [
+        [1, 1, 6, 8, 8, 5, 2],
+        [1, 2, 16, 6, 8, 5, 0],
+        [2, 3, 5, 5, 7, 3, 1],
+        [17, 1, 1, 5, 4, 2, 1],
+        [1, 1, 2, 1, 1, 1, 0],
+    ] {
         check_conv2d_max_pool2d(conv2d_size(shape));
     }
 }
 
 #[test]
 fn poolings_of_many_shapes() {
-    for [samples, channels, height, width, window] in [[1, 1, 2, 2, 2], [3, 2, 4, 6, 2], [17, 1, 5, 7, 3], [2, 3, 5, 5, 1]]
+    for [samples, channels, height, width, window] in
+        [[1, 1, 2, 2, 2], [3, 2, 4, 6, 2], [17, 1, 5, 7, 3], [2, 3, 5, 5, 1]]
     {
         check_pool2d(Pool2dSize { samples, channels, height, width, window });
     }
@@ -208,15 +216,10 @@ fn activations_and_their_derivatives() {
     let size = ActivationSize { samples, features };
     let x: Vec<f32> = numbers(samples * features, 1).into_iter().map(|x| 4.0 * x).collect();
     let d_y = numbers(samples * features, 2);
-    let functions: [(Activation, fn(f64) -> f64); 3] = [
-        (Activation::Relu, |x| x.max(0.0)),
-        (Activation::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
-        (Activation::Tanh, f64::tanh),
-    ];
     for mut device in devices() {
-        for (function, formula) in functions {
+        for function in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
             let name = format!("{function:?} {}", device.instruction_set());
-            let apply = |x: &[f64]| x.iter().map(|x| formula(*x)).collect::<Vec<_>>();
+            let apply = |x: &[f64]| x.iter().map(|x| reference::activation(function, *x)).collect::<Vec<_>>();
             let mut y = to_activation(&x, features, 0.0);
             device.activation_forward(&size, function, &mut y);
             assert_close(&name, &to_rows(&y, samples, features), &apply(&wide(&x)), 1e-6);

@@ -9,7 +9,9 @@ use crate::layout::{assert_close, devices, numbers, to_activation, to_rows, unwr
 use crate::reference;
 
 type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u8], &mut [f32]) -> LossSums;
-const LOSSES: [(&str, Loss, fn(&[f64], usize) -> f64); 2] = [
+/// Loss of one sample in f64.
+type Formula = fn(&[f64], usize) -> f64;
+const LOSSES: [(&str, Loss, Formula); 2] = [
     ("cross-entropy", |d, size, x, labels, d_x| d.cross_entropy(size, x, labels, d_x), reference::cross_entropy),
     ("squared error", |d, size, x, labels, d_x| d.squared_error(size, x, labels, d_x), reference::squared_error),
 ];

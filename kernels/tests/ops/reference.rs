@@ -1,5 +1,6 @@
 //! The forward formulas, written plainly over rows of samples in f64.
 
+use lockstep_kernels::activation::Activation;
 use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::linear::LinearSize;
 use lockstep_kernels::pool2d::Pool2dSize;
@@ -63,6 +64,14 @@ pub fn pool2d(size: &Pool2dSize, x: &[f64], of_window: impl Fn(&[f64]) -> f64) -
         }
     }
     y
+}
+
+pub fn activation(function: Activation, x: f64) -> f64 {
+    match function {
+        Activation::Relu => x.max(0.0),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
+    }
 }
 
 pub fn largest(values: &[f64]) -> f64 {

@@ -39,7 +39,8 @@ impl BackwardInput<'_> {
         let gradients = self.d_y.chunks_exact(features).zip(self.choice.chunks_exact(features));
         self.d_x.fill([0.0; WIDTH]);
         for (d_x, d_y) in self.d_x.chunks_exact_mut(size.in_features().max(1)).zip(gradients) {
-            let channels = d_x.chunks_exact_mut(size.height * size.width).zip(weights.chunks_exact(size.out_channels * K));
+            let channels =
+                d_x.chunks_exact_mut(size.height * size.width).zip(weights.chunks_exact(size.out_channels * K));
             for (d_x, weights) in channels {
                 padded.fill([0.0; WIDTH]);
                 channel::<S, K, N>(s, size, weights, d_y, padded);
@@ -76,7 +77,8 @@ fn channel<S: Simd, const K: usize, const N: usize>(
     let plane = pooled_height * pooled_width;
     for i in 0..pooled_height {
         for j in 0..pooled_width {
-            let window = Window { first: i * pooled_width + j, plane, corner: 2 * i * padded_width + 2 * j, padded_width };
+            let window =
+                Window { first: i * pooled_width + j, plane, corner: 2 * i * padded_width + 2 * j, padded_width };
             // 18 sums, the row above and the factors fill 32 registers.
             match (S::MANY_REGISTERS, N) {
                 (true, 6) => {
@@ -123,17 +125,23 @@ impl Window {
             let at = self.first + o * self.plane;
             let d = s.load(&d_y[at]);
             let (right, lower) = (s.test_bytes(&choice[at], 1), s.test_bytes(&choice[at], 2));
-            let mut above = [s.splat(0.0); N];
-            if ROW > 0 {
-                for q in 0..N {
-                    above[q] = moved(s, right, &weights[ROW - 1], q);
+            let d_upper = s.select(lower, s.splat(0.0), d);
+            let d_lower = s.keep(lower, d);
+            for q in 0..N {
+                if ROW > 0 {
+                    let weight = moved(s, right, &weights[ROW - 1], q);
+                    total[0][q] = s.fma(d_lower, weight, total[0][q]);
                 }
             }
             for r in 0..R {
                 for q in 0..N {
-                    let here = if ROW + r < K { moved(s, right, &weights[ROW + r], q) } else { s.splat(0.0) };
-                    total[r][q] = s.fma(d, s.select(lower, above[q], here), total[r][q]);
-                    above[q] = here;
+                    if ROW + r < K {
+                        let weight = moved(s, right, &weights[ROW + r], q);
+                        total[r][q] = s.fma(d_upper, weight, total[r][q]);
+                        if r + 1 < R {
+                            total[r + 1][q] = s.fma(d_lower, weight, total[r + 1][q]);
+                        }
+                    }
                 }
             }
         }

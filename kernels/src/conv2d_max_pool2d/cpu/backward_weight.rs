@@ -47,13 +47,7 @@ impl Kernel for BackwardWeight<'_> {
 
 /// Adds one group. The input's plane is the outer loop: it stays in the first-level cache.
 #[inline(always)]
-fn group<S: Simd, const K: usize>(
-    s: S,
-    size: &Conv2dSize,
-    x: &[Pack],
-    (d_y, choice): Gradient,
-    sums: &mut [Pack],
-) {
+fn group<S: Simd, const K: usize>(s: S, size: &Conv2dSize, x: &[Pack], (d_y, choice): Gradient, sums: &mut [Pack]) {
     let padded_plane = (size.height + 2 * size.padding) * (size.width + 2 * size.padding);
     let plane = (size.out_height() / 2) * (size.out_width() / 2);
     for (c, x) in x.chunks_exact(padded_plane).enumerate() {
