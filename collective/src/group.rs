@@ -76,7 +76,9 @@ pub struct Group {
     /// Results of small vectors.
     private: Vec<f32>,
     scratch: Vec<Scratch>,
+    /// Turns of the tallies', and of small vectors' slots.
     turn: usize,
+    slot_turn: usize,
 }
 
 /// Deals kept; schedules and evaluations use a handful.
@@ -139,6 +141,7 @@ impl Group {
             private: vec![0.0; if layout.small { shape.parameters } else { 0 }],
             scratch: Vec::new(),
             turn: 0,
+            slot_turn: 0,
             topology,
             shape,
             layout,
@@ -186,7 +189,7 @@ impl Group {
     /// [`Error::Lanes`] without any lane, or with more than the group was made for.
     pub fn hands(&mut self, lanes: u32) -> Result<Vec<Hand<'_>>, Error> {
         let deal = self.deal_of_batch(lanes)?;
-        let (layout, turn) = (&self.layout, self.turn);
+        let (layout, turn) = (&self.layout, self.slot_turn);
         let ranges: Vec<_> = deal.own_slots().map(|slot| layout.slot(turn, slot)).collect();
         let gradients = self.memory.exclusive(&ranges);
         let tallies = cleared(&mut self.tallies, &self.shape, ranges.len());
@@ -221,6 +224,7 @@ impl Group {
             self.fold_alone(&deal, pool)?
         };
         self.turn = (self.turn + 1) % TURNS;
+        self.slot_turn = (self.slot_turn + 1) % TURNS;
         let gradient = match place {
             Place::Shared(range) => self.memory.read(range),
             Place::Private => &self.private,
@@ -271,11 +275,11 @@ impl Group {
     fn fold_alone(&mut self, deal: &Deal, pool: Option<&rayon::ThreadPool>) -> Result<Place, Error> {
         let workers = self.topology.peers().len();
         if workers == 1 && deal.slots == 1 {
-            return Ok(Place::Shared(self.layout.slot(self.turn, 0)));
+            return Ok(Place::Shared(self.layout.slot(self.slot_turn, 0)));
         }
         let fold = &deal.subtrees[0].fold;
         if self.layout.small {
-            let (memory, layout, turn) = (&self.memory, &self.layout, self.turn);
+            let (memory, layout, turn) = (&self.memory, &self.layout, self.slot_turn);
             let scratch = first(&mut self.scratch);
             scratch.fold(fold, &mut self.private, stores_for(layout.parameters), |slot, part| {
                 memory.read(within(layout.slot(turn, slot), part))
@@ -308,7 +312,7 @@ impl Group {
     ) {
         let own = slice(self.layout.parameters, self.topology.peers().len(), self.topology.seat());
         let stores = stores_for(self.layout.parameters);
-        let (layout, turn, first_slot) = (&self.layout, self.turn, slots.start);
+        let (layout, turn, first_slot) = (&self.layout, self.slot_turn, slots.start);
         let (rest, to) = self.memory.split(within(target, own.clone()));
         let fold_part = |scratch: &mut Scratch, to: &mut [f32], start: usize| {
             scratch.fold(fold, to, stores, |slot, part| {
@@ -353,7 +357,7 @@ impl Group {
     fn exchange_as_first(&mut self, deal: &Deal, (lanes, tag, kind): (u32, Tag, Kind)) -> Result<(), Error> {
         let header = self.header(lanes, tag, kind);
         self.write_control(deal, &header);
-        let (layout, turn) = (&self.layout, self.turn);
+        let (layout, turn) = (&self.layout, self.slot_turn);
         let vector = |(index, subtree): (usize, &crate::deal::NodeSubtree)| match subtree.slots.len() {
             1 => layout.slot(turn, subtree.slots.start),
             _ => layout.node_slot(index),
