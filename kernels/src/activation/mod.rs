@@ -25,6 +25,9 @@ pub struct ActivationSize {
 }
 
 /// Contract of the activations.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Activate: Memory {
     /// `x` becomes `f(x)`, in place.
     fn activation_forward(&mut self, size: &ActivationSize, function: Activation, x: Self::ViewMut<'_, f32>);

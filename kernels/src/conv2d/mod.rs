@@ -35,6 +35,9 @@ impl Conv2dSize {
 }
 
 /// Contract of the convolution.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Conv2d: Memory {
     /// `x` (N, C, H, W), `y` (N, O, H′, W′) activations, `weight` (O, C, K, K), `bias` (O).
     fn conv2d_forward(

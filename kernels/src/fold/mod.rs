@@ -9,6 +9,9 @@ use crate::device::Memory;
 pub const BLOCK: usize = 4096;
 
 /// Contract of the folds.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Fold: Memory {
     /// `sum += value`, element-wise, one f32 rounding each: an inner node of the tree, `sum` being the left child.
     fn fold_add(&mut self, sum: Self::ViewMut<'_, f32>, value: Self::View<'_, f32>);

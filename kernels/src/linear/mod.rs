@@ -16,6 +16,9 @@ pub struct LinearSize {
 }
 
 /// Contract of the linear layer.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Linear: Memory {
     /// `x` (N, I) and `y` (N, O) activations, `weight` (O, I), `bias` (O).
     fn linear_forward(

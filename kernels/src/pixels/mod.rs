@@ -18,6 +18,9 @@ pub struct PixelsSize {
 }
 
 /// Contract of the pixel conversion.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Pixels: Memory {
     /// `pixels` (N, F) row-major u8 on the host; `y` (N, F) activation. Each value is one f32 fused multiply-add.
     fn pixels_forward(&mut self, size: &PixelsSize, pixels: &[u8], y: Self::ViewMut<'_, f32>);

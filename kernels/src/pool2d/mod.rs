@@ -31,6 +31,9 @@ impl Pool2dSize {
 }
 
 /// Contract of the poolings.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Pool2d: Memory {
     /// `y` = the largest value of each window, `choice` (as long as `y`) = its place in the window, row by row;
     /// the first of equal values wins, a NaN wins over numbers.

@@ -21,6 +21,9 @@ pub struct SgdStep {
 }
 
 /// Contract of the update.
+///
+/// # Panics
+/// If a buffer's length differs from its shape.
 pub trait Sgd: Memory {
     /// `gradient` (P) sum over samples; `velocity` (P) and `parameters` (P) are updated in place. P may be any part
     /// of the flat vector: the update is element-wise.

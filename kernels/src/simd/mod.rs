@@ -1,6 +1,6 @@
 //! A virtual vector of 16 f32 numbers, written once and run with AVX-512, AVX2 or plain Rust.
 //!
-//! Kernels are generic over [`Simd`] and entered through [`Isa::run`], which compiles them once for each instruction
+//! Kernels are generic over `Simd` and entered through `Isa::run`, which compiles them once for each instruction
 //! set. The lane operations are IEEE-exact and kernels order them without regard to the instruction set,
 //! so **all three give the same bits**. Denormal numbers are kept.
 
@@ -92,7 +92,7 @@ pub(crate) fn horizontal_sums<S: Simd>(s: S, packs: &[Pack; WIDTH]) -> S::Vector
     columns[0]
 }
 
-/// Code that runs with any instruction set. Implementations of `run`, and all that they call with a [`Simd`] value,
+/// Code that runs with any instruction set. Implementations of `run`, and all that they call with a `Simd` value,
 /// are `#[inline(always)]`: a function left out of line would lack the instruction set's features.
 pub(crate) trait Kernel {
     type Output;

@@ -7,6 +7,9 @@ use crate::cross_entropy::ClassesSize;
 use crate::device::{LossSums, Memory};
 
 /// Contract of the squared error.
+///
+/// # Panics
+/// If a buffer's length differs from its shape, or a label names no class.
 pub trait SquaredError: Memory {
     /// `x` (N, K) outputs, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
     /// `2/K · (x − target)`, zero for padding samples.

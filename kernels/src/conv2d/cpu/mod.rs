@@ -2,8 +2,9 @@
 //!
 //! Order of operations, for any instruction set: an output starts at its bias and adds products by fused
 //! multiply-adds in the order (channel, row, column) of the kernel; `d_x` starts at 0 and goes by (output channel,
-//! row, column) of the turned kernel; a weight's gradient has 16 sums, one a lane, that add groups in order, then
-//! output pixels row by row, and are added in the end by the tree of `horizontal_sums`.
+//! row, column) of the turned kernel; kernel rows that meet only padding are skipped; a weight's gradient has 16 sums,
+//! one a lane, that add groups in order, then output pixels row by row, and are added in the end by the tree of
+//! `horizontal_sums`.
 
 pub(crate) mod backward_weight;
 pub(crate) mod forward;

@@ -1,5 +1,5 @@
-//! Gradient of the input: a window adds to the (K+1)² inputs that its four pixels see, with the weights, selected lane by
-//! lane, that belong to the chosen pixel.
+//! Gradient of the input: a window adds to the (K+1)² inputs that its four pixels see. Lane by lane, the weights are moved
+//! to the chosen column, and the gradient is split by the chosen row: half the multiply-adds of the plain convolution.
 
 use super::Gradient;
 use crate::conv2d::Conv2dSize;

@@ -1,7 +1,7 @@
 //! Convolution with 2×2 maximum pooling on the CPU.
 //!
 //! A window passes its gradient to one of its four pixels, another in each lane. So the backward kernels select, lane by
-//! lane, the input (or the weight) that belongs to the chosen pixel and multiply once instead of four times; selections
+//! lane, the input (or the weights) that belongs to the chosen pixel and multiply once or twice, not four times; selections
 //! run beside the multiplications. Kernels of 3 and 5 do so; others spread the gradient out and use the plain convolution.
 //!
 //! Order of operations, for any instruction set. Forward: as the convolution's. A weight's gradient, for kernels of

@@ -1,0 +1,70 @@
+//! After the first step the CPU device allocates nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
+use lockstep_kernels::cpu::{Cpu, InstructionSet};
+use lockstep_kernels::device::Memory;
+use lockstep_kernels::linear::{Linear, LinearSize};
+
+/// The system's allocator, counted.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise about the layout.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise: the pointer came from `alloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The ops that use scratch memory, each at two sizes.
+fn step(device: &mut Cpu, values: &mut [Vec<f32>; 6], choice: &mut [u8]) {
+    let [x, y, d_x, weight, d_weight, bias] = values;
+    for (out_channels, padding) in [(6, 2), (4, 0)] {
+        let size = Conv2dSize { samples: 20, in_channels: 2, out_channels, height: 12, width: 12, kernel: 5, padding };
+        let features = out_channels * size.out_height() * size.out_width();
+        let (inside, outside) = (device.activation_len(20, 288), device.activation_len(20, features));
+        let weights = 50 * out_channels;
+        let (x, w, d_w) = (&x[..inside], &weight[..weights], &mut d_weight[..weights]);
+        let b = &mut bias[..out_channels];
+        device.conv2d_forward(&size, x, w, b, &mut y[..outside]);
+        device.conv2d_backward_input(&size, w, &y[..outside], &mut d_x[..inside]);
+        device.conv2d_backward_weight(&size, x, &y[..outside], d_w, b);
+        let outside = outside / 4;
+        let pooled = PooledMut { values: &mut y[..outside], choice: &mut choice[..outside] };
+        device.conv2d_max_pool2d_forward(&size, x, w, b, pooled);
+        let pooled = || Pooled { values: &y[..outside], choice: &choice[..outside] };
+        device.conv2d_max_pool2d_backward_input(&size, w, pooled(), &mut d_x[..inside]);
+        device.conv2d_max_pool2d_backward_weight(&size, x, pooled(), d_w, b);
+    }
+    for samples in [20, 30] {
+        let size = LinearSize { samples, inputs: 25, outputs: 7 };
+        let (inside, outside) = (device.activation_len(samples, 25), device.activation_len(samples, 7));
+        device.linear_backward_weight(&size, &x[..inside], &y[..outside], &mut d_weight[..175], &mut bias[..7]);
+    }
+}
+
+#[test]
+fn a_second_step_allocates_nothing() {
+    let mut device = Cpu::new(InstructionSet::detect());
+    let mut values = [(); 6].map(|()| vec![0.5; 40_000]);
+    let mut choice = vec![0; 40_000];
+    step(&mut device, &mut values, &mut choice);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    step(&mut device, &mut values, &mut choice);
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before);
+}
