@@ -185,9 +185,9 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// Whether a signal ended it: never the consequence of an abort.
-    pub fn by_signal(&self) -> bool {
-        self.cause.starts_with("killed by")
+    /// Whether it ended by a signal or a panic, which is never the consequence of an abort.
+    pub fn is_a_cause(&self) -> bool {
+        self.cause.starts_with("killed by") || self.cause.starts_with("exited with code 101")
     }
 }
 

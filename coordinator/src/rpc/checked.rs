@@ -17,7 +17,7 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// Characters of a name or address.
 const SHORT: usize = 256;
 /// Characters of a reason or log line.
-const LONG: usize = 4096;
+const LONG: usize = 8192;
 /// Reports in one message.
 const MOST_REPORTS: usize = 10_000;
 /// Slots of an agent, threads of a slot.

@@ -4,5 +4,5 @@ use super::series::Curves;
 
 /// Draws loss and accuracy over steps.
 pub fn draw(_curves: &Curves) -> String {
-    String::new()
+    "<svg/>".into()
 }

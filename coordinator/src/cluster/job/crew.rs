@@ -36,6 +36,8 @@ pub struct Seat {
     pub weights_sha256: Option<String>,
     /// What came out, once finished.
     pub outcome: Option<Outcome>,
+    /// It said that it can't go on; it waits to be told to leave.
+    pub failed: bool,
     /// Its process is gone.
     pub exited: bool,
 }
@@ -54,6 +56,7 @@ impl Seat {
             reports: 0,
             weights_sha256: None,
             outcome: None,
+            failed: false,
             exited: false,
         }
     }
@@ -93,9 +96,9 @@ impl Crew {
         self.seats.iter().all(|seat| seat.outcome.is_some())
     }
 
-    /// Whether every process is gone.
-    pub fn all_exited(&self) -> bool {
-        self.seats.iter().all(|seat| seat.exited)
+    /// Whether no more can be learnt about a loss: every worker is gone or has said what it knows.
+    pub fn all_accounted(&self) -> bool {
+        self.seats.iter().all(|seat| seat.exited || seat.failed)
     }
 
     /// The first worker whose fingerprint isn't rank 0's, in words.

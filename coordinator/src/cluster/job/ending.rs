@@ -101,7 +101,7 @@ impl Job {
         let reason = format!("{}: {cause}", team.crew.name(&worker));
         self.abort_others(&team, &worker, &reason, turn);
         let evidence = Evidence { worker, reason, told, since: turn.now, wish };
-        if certain || team.crew.all_exited() {
+        if certain || team.crew.all_accounted() {
             return self.lost(evidence, turn);
         }
         self.reason = evidence.reason.clone();
@@ -122,7 +122,8 @@ impl Job {
                 return true;
             }
             Sign::Exited(_) => seat.exited = true,
-            Sign::Failed { .. } | Sign::Silent { .. } => {}
+            Sign::Failed { .. } => seat.failed = true,
+            Sign::Silent { .. } => {}
         }
         seat.outcome.is_some()
     }
@@ -141,19 +142,24 @@ impl Job {
                 let reason = failure.reason.clone();
                 return self.end(State::Failed(failure), reason, turn);
             }
-            Sign::Failed { .. } | Sign::Silent { .. } => {}
+            Sign::Failed { .. } => {
+                if let Some(seat) = team.crew.seat_mut(&worker) {
+                    seat.failed = true;
+                }
+            }
+            Sign::Silent { .. } => {}
             Sign::Exited(exit) => {
                 if let Some(seat) = team.crew.seat_mut(&worker) {
                     seat.exited = true;
                 }
                 let silent = worker == evidence.worker && !evidence.told;
-                if silent || exit.by_signal() {
+                if silent || exit.is_a_cause() {
                     evidence.reason = format!("{name}: {}", exit.cause);
                     return self.lost(evidence, turn);
                 }
             }
         }
-        if team.crew.all_exited() {
+        if team.crew.all_accounted() {
             return self.lost(evidence, turn);
         }
         State::Stopping(Stopping { team, why: Why::Lost(evidence) })
