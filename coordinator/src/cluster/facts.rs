@@ -174,7 +174,7 @@ impl Outcome {
             ("training loss", number(self.train_loss), number(other.train_loss)),
         ];
         let (what, ours, theirs) = parts.into_iter().find(|(_, a, b)| a != b)?;
-        Some(format!("{what} is {theirs}, not {ours}"))
+        Some(format!("{what} {theirs}, not {ours}"))
     }
 }
 

@@ -33,7 +33,9 @@ impl Cluster {
         }
         self.agents_joined += 1;
         let node = hello.node.clone();
-        let reason = format!("agent on {} offers {} slots of {} threads", hello.host, hello.slots, hello.threads);
+        let AgentHello { host, slots, threads, .. } = &hello;
+        let (slots, threads) = (counted(*slots, "slot"), counted(*threads, "thread"));
+        let reason = format!("the agent on {host} offers {slots} of {threads}");
         self.agents.insert(node.clone(), Agent { hello, order: self.agents_joined });
         out.push(Command::WelcomeAgent { connection, node, reason });
     }
@@ -76,4 +78,9 @@ impl Cluster {
         };
         self.open.iter().filter_map(want).collect()
     }
+}
+
+/// "1 slot", "2 slots".
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -49,7 +49,7 @@ pub struct Keeper {
 }
 
 enum Next {
-    Request(Request),
+    Request(Box<Request>),
     Tick,
     Over,
 }
@@ -65,9 +65,7 @@ impl Keeper {
         };
         let mut jobs = Vec::new();
         for record in store.jobs()? {
-            let spec = toml::from_str(&record.toml)
-                .map_err(|e| StoreError::Row { job: record.job.to_string(), cause: e.to_string() })?;
-            jobs.push(Job::restored(record, spec, clock.now()));
+            jobs.push(Job::restored(record, clock.now()));
         }
         let mut cluster = Cluster::new(runs, Entropy::new(seed));
         let commands = cluster.restore(jobs);
@@ -99,7 +97,7 @@ impl Keeper {
         loop {
             let wait = self.cluster.deadline().map(|deadline| deadline.since(self.clock.now()));
             match runtime.block_on(next(&mut inbox, wait, shutdown)) {
-                Next::Request(request) => self.handle(request),
+                Next::Request(request) => self.handle(*request),
                 Next::Tick => self.happen(Event::Tick),
                 Next::Over => return,
             }
@@ -170,7 +168,7 @@ async fn next(inbox: &mut mpsc::Receiver<Request>, wait: Option<Duration>, shutd
         }
     };
     tokio::select! {
-        request = inbox.recv() => request.map_or(Next::Over, Next::Request),
+        request = inbox.recv() => request.map_or(Next::Over, |request| Next::Request(Box::new(request))),
         () = tick => Next::Tick,
         () = shutdown.cancelled() => Next::Over,
     }

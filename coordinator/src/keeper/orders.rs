@@ -53,31 +53,31 @@ impl Keeper {
             Command::StartWorker { node, worker, job, threads } => {
                 let (worker, job) = (worker.to_string(), job.to_string());
                 let start = wire::StartWorker { worker, job, threads };
-                self.outlets.to_agent(&node, agent_command::Command::StartWorker(start));
+                self.outlets.tell_agent(&node, agent_command::Command::StartWorker(start));
             }
             Command::StopWorker { node, worker, reason } => {
                 let stop = wire::StopWorker { worker: worker.to_string(), reason };
-                self.outlets.to_agent(&node, agent_command::Command::StopWorker(stop));
+                self.outlets.tell_agent(&node, agent_command::Command::StopWorker(stop));
             }
             Command::Begin(begin) => {
                 let worker = begin.worker.clone();
-                self.outlets.to_worker(&worker, worker_command::Command::Begin(wire_begin(*begin)));
+                self.outlets.tell_worker(&worker, worker_command::Command::Begin(wire_begin(*begin)));
             }
             Command::Stop { worker, generation, why } => {
                 let (generation, reason) = (Some(generation.into()), why.as_str().into());
                 let stop = wire::Stop { generation, reason };
-                self.outlets.to_worker(&worker, worker_command::Command::Stop(stop));
+                self.outlets.tell_worker(&worker, worker_command::Command::Stop(stop));
             }
             Command::Abort { worker, generation, reason } => {
                 let abort = wire::Abort { generation: Some(generation.into()), reason };
-                self.outlets.to_worker(&worker, worker_command::Command::Abort(abort));
+                self.outlets.tell_worker(&worker, worker_command::Command::Abort(abort));
             }
             Command::Acknowledge { worker, below, .. } => {
                 let acknowledge = wire::Acknowledge { reports: below };
-                self.outlets.to_worker(&worker, worker_command::Command::Acknowledge(acknowledge));
+                self.outlets.tell_worker(&worker, worker_command::Command::Acknowledge(acknowledge));
             }
             Command::Leave { worker } => {
-                self.outlets.to_worker(&worker, worker_command::Command::Leave(wire::Leave {}));
+                self.outlets.tell_worker(&worker, worker_command::Command::Leave(wire::Leave {}));
             }
             Command::CreateRun { .. }
             | Command::SaveJob { .. }

@@ -64,7 +64,7 @@ impl Outlets {
             return;
         };
         self.agents.insert(node.clone(), sender);
-        self.to_agent(&node, agent_command::Command::Welcome(welcome()));
+        self.tell_agent(&node, agent_command::Command::Welcome(welcome()));
         let _ = admitted.send(true);
     }
 
@@ -74,7 +74,7 @@ impl Outlets {
             return;
         };
         self.workers.insert(worker.clone(), sender);
-        self.to_worker(&worker, worker_command::Command::Welcome(welcome()));
+        self.tell_worker(&worker, worker_command::Command::Welcome(welcome()));
         let _ = admitted.send(true);
     }
 
@@ -89,7 +89,7 @@ impl Outlets {
     }
 
     /// Writes to an agent; one that doesn't read is cut off.
-    pub fn to_agent(&mut self, node: &NodeId, command: agent_command::Command) {
+    pub fn tell_agent(&mut self, node: &NodeId, command: agent_command::Command) {
         let sender = self.agents.get(node);
         if sender.is_some_and(|sender| !write(sender, command.into_message())) {
             tracing::warn!(%node, "the agent does not read its commands: cut off");
@@ -98,7 +98,7 @@ impl Outlets {
     }
 
     /// Writes to a worker; one that doesn't read is cut off.
-    pub fn to_worker(&mut self, worker: &WorkerId, command: worker_command::Command) {
+    pub fn tell_worker(&mut self, worker: &WorkerId, command: worker_command::Command) {
         let sender = self.workers.get(worker);
         if sender.is_some_and(|sender| !write(sender, command.into_message())) {
             tracing::warn!(%worker, "the worker does not read its commands: cut off");

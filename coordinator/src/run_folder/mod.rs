@@ -1,6 +1,7 @@
 //! A job's run folder: `job.toml`, `run.json`, `metrics.jsonl`, `curves.svg`, `summary.json`, `final/`.
 
 pub mod atomic;
+mod axis;
 mod curves;
 mod files;
 mod series;

@@ -126,7 +126,7 @@ impl Crew {
         let first = self.seats.first()?.outcome.as_ref()?;
         self.seats.iter().find_map(|seat| {
             let difference = first.difference(seat.outcome.as_ref()?)?;
-            Some(format!("{}: its {difference} as rank 0 has", self.name(&seat.worker)))
+            Some(format!("{}: it tells of {difference} as rank 0", self.name(&seat.worker)))
         })
     }
 

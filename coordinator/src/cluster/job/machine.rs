@@ -63,10 +63,10 @@ impl Job {
                 if let Some(team) = state.team() {
                     self.abort(team, &cause, turn);
                 }
-                self.storage_failed(cause)
+                self.storage_failed(cause, turn)
             }
             (S::Queued | S::Completed(_) | S::Cancelled(_) | S::Interrupted(_), E::StorageFailed { cause }) => {
-                self.storage_failed(cause)
+                self.storage_failed(cause, turn)
             }
 
             // Workers of an ended job go as they may; whatever else they say is too late.
@@ -104,7 +104,8 @@ impl Job {
     }
 
     /// No summary is written here: the disk may be what failed.
-    fn storage_failed(&mut self, cause: String) -> State {
+    fn storage_failed(&mut self, cause: String, turn: &Turn<'_>) -> State {
+        self.ended = Some(turn.now);
         self.reason = cause.clone();
         State::Failed(Failure { reason: cause, bad_input: false })
     }

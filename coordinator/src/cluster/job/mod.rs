@@ -128,27 +128,43 @@ impl Job {
         }
     }
 
-    /// A job from its row; what ran when the coordinator went down failed with it.
-    pub fn restored(record: Record, spec: JobSpec, now: Timestamp) -> Self {
-        let mut reason = record.reason;
-        let mut ended = record.ended;
-        let state = match (record.state, record.outcome) {
-            (StateName::Queued, _) => State::Queued,
-            (StateName::Completed, Some(outcome)) => State::Completed(outcome),
-            (StateName::Cancelled, outcome) => State::Cancelled(outcome),
-            (StateName::Interrupted, outcome) => State::Interrupted(outcome),
-            (StateName::Failed, _) => State::Failed(Failure { reason: reason.clone(), bad_input: record.bad_input }),
-            (before @ (StateName::Starting | StateName::Running | StateName::Stopping), _)
-            | (before @ StateName::Completed, None) => {
-                reason = format!("the coordinator restarted while the job was {}", before.as_str());
-                ended = Some(now);
-                State::Failed(Failure { reason: reason.clone(), bad_input: false })
+    /// A job from its row; what ran when the coordinator went down failed with it, and so did what this version
+    /// can't read any more.
+    pub fn restored(record: Record, now: Timestamp) -> Self {
+        let spec = JobSpec::from_toml(&record.toml);
+        let lost = match (record.state, &record.outcome, &spec) {
+            (StateName::Queued, _, Err(error)) => Some(format!("its job file can't be read any more: {error}")),
+            (before @ (StateName::Starting | StateName::Running | StateName::Stopping), ..)
+            | (before @ StateName::Completed, None, _) => {
+                Some(format!("the coordinator restarted while the job was {}", before.as_str()))
             }
+            (StateName::Queued | StateName::Completed, ..)
+            | (StateName::Failed | StateName::Cancelled | StateName::Interrupted, ..) => None,
+        };
+        let ended = if lost.is_some() { Some(now) } else { record.ended };
+        let reason = lost.clone().unwrap_or(record.reason);
+        let state = match (lost, record.state, record.outcome) {
+            (Some(reason), ..) => State::Failed(Failure { reason, bad_input: false }),
+            (None, StateName::Completed, Some(outcome)) => State::Completed(outcome),
+            (None, StateName::Cancelled, outcome) => State::Cancelled(outcome),
+            (None, StateName::Interrupted, outcome) => State::Interrupted(outcome),
+            (None, StateName::Failed, _) => {
+                State::Failed(Failure { reason: reason.clone(), bad_input: record.bad_input })
+            }
+            (
+                None,
+                StateName::Queued
+                | StateName::Starting
+                | StateName::Running
+                | StateName::Stopping
+                | StateName::Completed,
+                _,
+            ) => State::Queued,
         };
         Self {
             id: record.job,
             name: record.name,
-            spec,
+            spec: spec.unwrap_or_default(),
             toml: record.toml,
             command: record.command,
             run_folder: record.run_folder,
