@@ -16,12 +16,12 @@ pub struct PullArgs {
     /// Its id, maybe shortened.
     pub job: String,
     /// An empty folder, or none yet.
-    pub folder: PathBuf,
+    pub to: PathBuf,
 }
 
 /// Copies a job's run folder; each file is whole and of the right hash, or absent.
 pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
-    match RunFolder::check(&args.folder) {
+    match RunFolder::check(&args.to) {
         Ok(()) => {}
         Err(RunFolderError::NotEmpty(folder)) => return Err(ClientError::NotEmpty(folder)),
         Err(RunFolderError::Io { cause, .. }) => return Err(cause.into()),
@@ -34,7 +34,7 @@ pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
     while let Some(chunk) = chunks.message().await? {
         let mut file = match incoming.take() {
             Some(file) => file,
-            None => Incoming::begin(&args.folder, &chunk.path)?,
+            None => Incoming::begin(&args.to, &chunk.path)?,
         };
         file.write(&chunk.data)?;
         if chunk.last {
@@ -47,10 +47,10 @@ pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
         return Err(file.wrong("it ended early"));
     }
     if remote.json {
-        let folder = args.folder.to_string_lossy();
+        let folder = args.to.to_string_lossy();
         table::print(&format!("{}\n", serde_json::json!({ "folder": folder, "files": files })))?;
     } else {
-        table::print(&format!("{} files in {}\n", files.len(), args.folder.display()))?;
+        table::print(&format!("{} files in {}\n", files.len(), args.to.display()))?;
     }
     Ok(exit::COMPLETED)
 }

@@ -1,6 +1,6 @@
 //! The progress view of `train` and `watch`: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lockstep_proto::wire;
@@ -22,6 +22,7 @@ impl Screen {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
+        set_style(&bar, "{msg}");
         Self { bar, terminal, state: String::new(), newest: None, shown_step: 0 }
     }
 
@@ -43,10 +44,8 @@ impl Screen {
     }
 
     fn progress(&mut self, progress: &wire::Progress) {
-        if self.newest.is_none()
-            && let Ok(style) = ProgressStyle::with_template("{wide_bar:.cyan/dim} {msg}")
-        {
-            self.bar.set_style(style.progress_chars("━━─"));
+        if self.newest.is_none() {
+            set_style(&self.bar, "{wide_bar:.cyan/dim} {msg}");
         }
         self.bar.set_length(progress.total_steps.max(progress.step));
         self.bar.set_position(progress.step);
@@ -81,13 +80,21 @@ impl Screen {
         if self.terminal {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            // A closed standard error is no reason to end.
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 
     /// The job has ended.
     pub fn close(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// The templates are ours; one that indicatif can't read would leave the bar as it was.
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━━─"));
     }
 }
 

@@ -134,7 +134,7 @@ pub enum Event {
     },
     /// A signal wants all jobs to end.
     Interrupted {
-        /// In words.
+        /// In words: "stopped by Ctrl-C".
         reason: String,
     },
     /// Nothing but time passed.

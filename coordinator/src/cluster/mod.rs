@@ -212,7 +212,6 @@ impl Cluster {
                         && job.reason != reason
                     {
                         job.reason = reason.clone();
-                        out.push(Command::SaveJob { record: Box::new(job.record()) });
                         out.push(Command::Notify { job: id, reason: Some(reason) });
                     }
                 }

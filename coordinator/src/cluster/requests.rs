@@ -66,7 +66,7 @@ impl Cluster {
 
     pub(super) fn interrupt(&mut self, now: Timestamp, reason: &str, out: &mut Vec<Command>) {
         for id in self.open.clone() {
-            let reason = format!("interrupted by {reason}");
+            let reason = reason.to_owned();
             let event = JobEvent::StopWanted { why: StopReason::Interrupted, reason };
             self.job_step(now, &id, event, out);
         }

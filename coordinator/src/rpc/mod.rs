@@ -86,7 +86,7 @@ pub struct Coordinator {
 pub struct Handle(mpsc::Sender<Request>);
 
 impl Handle {
-    /// Ends all jobs: after the step in flight, or at once when said twice.
+    /// Ends all jobs: after the step in flight, or at once when said twice. The reason: "stopped by Ctrl-C".
     pub async fn interrupt(&self, reason: &str) {
         let event = Event::Interrupted { reason: reason.to_owned() };
         // A coordinator that has ended has no jobs to end.

@@ -22,7 +22,7 @@ pub struct LogRow {
 impl Store {
     /// Adds lines, and drops the oldest where there are too many.
     pub fn add_logs(&mut self, job: &JobId, rows: &[LogRow]) -> Result<(), StoreError> {
-        let transaction = self.database.transaction()?;
+        let transaction = self.logs.transaction()?;
         {
             let mut insert =
                 transaction.prepare_cached("INSERT INTO logs (job, worker, time, line) VALUES (?, ?, ?, ?)")?;
@@ -43,7 +43,7 @@ impl Store {
     /// The lines that are kept, oldest first.
     pub fn logs(&self, job: &JobId) -> Result<Vec<LogRow>, StoreError> {
         let mut statement =
-            self.database.prepare_cached("SELECT worker, time, line FROM logs WHERE job = ? ORDER BY row")?;
+            self.logs.prepare_cached("SELECT worker, time, line FROM logs WHERE job = ? ORDER BY row")?;
         let rows = statement.query_map([job.as_str()], |row| {
             let time = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
             let time = Timestamp::from_millis(time);

@@ -1,4 +1,4 @@
-//! The coordinator's database: what must survive it. Every call returns after its rows are durable.
+//! The coordinator's database: what must survive it. But for log lines, a call returns after its rows are durable.
 
 mod jobs;
 mod lock;
@@ -58,9 +58,21 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether another folder would do: nothing is broken.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Folder { .. } | Self::InUse(_) | Self::Newer { .. } => true,
+            Self::Database(_) | Self::Row { .. } => false,
+        }
+    }
+}
+
 /// The database, and the lock on its folder.
 pub struct Store {
     database: Connection,
+    /// Log lines go through a connection of their own, which doesn't wait for the disk: nobody acknowledges them.
+    logs: Connection,
     _lock: Option<StateLock>,
 }
 
@@ -69,9 +81,10 @@ impl Store {
     pub fn open(state: &StateFolder) -> Result<Self, StoreError> {
         match state {
             StateFolder::Memory => {
-                let database = Connection::open_in_memory()?;
+                let (database, logs) = (Connection::open_in_memory()?, Connection::open_in_memory()?);
                 schema::prepare(&database, Path::new("memory"))?;
-                Ok(Self { database, _lock: None })
+                schema::prepare(&logs, Path::new("memory"))?;
+                Ok(Self { database, logs, _lock: None })
             }
             StateFolder::Dir(folder) => {
                 let lock = StateLock::take(folder)?;
@@ -80,7 +93,9 @@ impl Store {
                 database.pragma_update(None, "journal_mode", "WAL")?;
                 database.pragma_update(None, "synchronous", "FULL")?;
                 schema::prepare(&database, &path)?;
-                Ok(Self { database, _lock: Some(lock) })
+                let logs = Connection::open(&path)?;
+                logs.pragma_update(None, "synchronous", "NORMAL")?;
+                Ok(Self { database, logs, _lock: Some(lock) })
             }
         }
     }

@@ -29,10 +29,10 @@ async fn a_run_is_pulled_whole_into_an_empty_folder() {
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
     workers[0].put("final/model.safetensors", &bytes).await.unwrap();
     let remote = Remote { coordinator: server.url.clone(), json: false };
-    let args = PullArgs { job: job.job, folder: folder.path().join("copy") };
+    let args = PullArgs { job: job.job, to: folder.path().join("copy") };
     assert_eq!(pull(&remote, &args).await.unwrap(), 0);
-    assert_eq!(std::fs::read(args.folder.join("final/model.safetensors")).unwrap(), bytes);
-    assert!(args.folder.join("job.toml").exists());
+    assert_eq!(std::fs::read(args.to.join("final/model.safetensors")).unwrap(), bytes);
+    assert!(args.to.join("job.toml").exists());
     let again = pull(&remote, &args).await.unwrap_err();
     assert!(matches!(again, ClientError::NotEmpty(_)) && again.exit_code() == 2);
     server.stop().await;

@@ -5,13 +5,16 @@ use super::{Job, Turn};
 use crate::cluster::command::Command;
 
 impl Job {
-    /// Lets something happen to the job; a changed state or reason is recorded before any order goes out.
+    /// Lets something happen to the job. A changed state is recorded before any order goes out; a reason that changes
+    /// without it is only told.
     pub(in crate::cluster) fn step(&mut self, turn: &mut Turn<'_>, event: JobEvent) {
         let state = std::mem::replace(&mut self.state, State::Queued);
-        let before = (state.name(), self.reason.clone());
+        let (name, reason) = (state.name(), self.reason.clone());
         self.state = self.next(state, event, turn);
-        if before != (self.state.name(), self.reason.clone()) {
+        if name != self.state.name() {
             turn.records.push(Command::SaveJob { record: Box::new(self.record()) });
+        }
+        if name != self.state.name() || reason != self.reason {
             let reason = Some(self.reason.clone());
             turn.records.push(Command::Notify { job: self.id.clone(), reason });
         }

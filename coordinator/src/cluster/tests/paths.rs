@@ -28,24 +28,26 @@ fn a_job_goes_from_submission_to_completion() {
                 welcome: the agent on host-B offers 1 slot of 1 thread
             submit J workers 2 lanes 5
                 make /state/runs/J
-                save J as queued: submitted
+                save J as queued
                 answer J
-                save J as starting: starts 2 workers
+                save J as starting
+                tell watchers of J: starts 2 workers
                 start J.0 on A with 1 thread
                 start J.1 on B with 1 thread
             J.0 joins
                 welcome J.0
-                save J as starting: waits for 1 of 2 workers to say hello
+                tell watchers of J: waits for 1 of 2 workers to say hello
             J.1 joins
                 welcome J.1
                 save run of J, 1 generation
-                save J as starting: generation 1: 5 lanes dealt as [2, 3]
+                tell watchers of J: generation 1: 5 lanes dealt as [2, 3]
                 tell J.0 to begin 1 as rank 0, lanes [2, 3]
                 tell J.1 to begin 1 as rank 1, lanes [2, 3]
             J.0 ready
                 save run of J, 1 generation
             J.1 ready
-                save J as running: 2 workers ready
+                save J as running
+                tell watchers of J: 2 workers ready
             J.0 reports 0 step 50,100
                 append 2 reports of J
                 acknowledge to J.0 below 2
@@ -63,7 +65,8 @@ fn a_job_goes_from_submission_to_completion() {
             J.0 finishes completed weights cafe
             J.1 finishes completed
                 close run of J as completed
-                save J as completed: all 100 steps are done
+                save J as completed
+                tell watchers of J: all 100 steps are done
                 tell J.0 to leave
                 tell J.1 to leave
             J.0 exits with code 0
@@ -89,22 +92,23 @@ fn lanes_are_dealt_in_rank_order_and_ranks_node_by_node() {
                 welcome: the agent on host-A offers 2 slots of 1 thread
             submit J workers 3 lanes 2
                 make /state/runs/J
-                save J as queued: submitted
+                save J as queued
                 answer J
-                save J as starting: starts 3 workers
+                save J as starting
+                tell watchers of J: starts 3 workers
                 start J.0 on B with 1 thread
                 start J.1 on B with 1 thread
                 start J.2 on A with 1 thread
             J.2 joins
                 welcome J.2
-                save J as starting: waits for 2 of 3 workers to say hello
+                tell watchers of J: waits for 2 of 3 workers to say hello
             J.0 joins set avx512
                 welcome J.0
-                save J as starting: waits for 1 of 3 workers to say hello
+                tell watchers of J: waits for 1 of 3 workers to say hello
             J.1 joins set portable
                 welcome J.1
                 save run of J, 1 generation
-                save J as starting: generation 1: 2 lanes dealt as [0, 1, 1]
+                tell watchers of J: generation 1: 2 lanes dealt as [0, 1, 1]
                 tell J.0 to begin 1 as rank 0, lanes [0, 1, 1]
                 tell J.1 to begin 1 as rank 1, lanes [0, 1, 1]
                 tell J.2 to begin 1 as rank 2, lanes [0, 1, 1]
@@ -121,7 +125,8 @@ fn outcomes_and_weights_must_agree() {
             J.0 finishes completed
             J.1 finishes completed steps 99
                 close run of J as failed
-                save J as failed: rank 1 on host host-B: it tells of steps 99, not 100 as rank 0
+                save J as failed
+                tell watchers of J: rank 1 on host host-B: it tells of steps 99, not 100 as rank 0
                 tell J.0 to leave
                 tell J.1 to leave
         "#]],
@@ -138,22 +143,25 @@ fn outcomes_and_weights_must_agree() {
                 welcome: the agent on host-A offers 1 slot of 1 thread
             submit J workers 1
                 make /state/runs/J
-                save J as queued: submitted
+                save J as queued
                 answer J
-                save J as starting: starts 1 worker
+                save J as starting
+                tell watchers of J: starts 1 worker
                 start J.0 on A with 1 thread
             J.0 joins
                 welcome J.0
                 save run of J, 1 generation
-                save J as starting: generation 1: 2 lanes dealt as [2]
+                tell watchers of J: generation 1: 2 lanes dealt as [2]
                 tell J.0 to begin 1 as rank 0, lanes [2]
             J.0 ready
                 save run of J, 1 generation
-                save J as running: 1 worker ready
+                save J as running
+                tell watchers of J: 1 worker ready
             J.0 stores cafe
             J.0 finishes completed weights beef
                 close run of J as failed
-                save J as failed: rank 0 tells of weights "beef" but has stored "cafe"
+                save J as failed
+                tell watchers of J: rank 0 tells of weights "beef" but has stored "cafe"
                 tell J.0 to leave
         "#]],
     );
@@ -170,7 +178,8 @@ fn a_running_job_is_cancelled_after_the_step_in_flight() {
             cancel J",
         expect![[r#"
             cancel J
-                save J as stopping: cancelled by a user: stops after the step in flight
+                save J as stopping
+                tell watchers of J: cancelled by a user: stops after the step in flight
                 tell J.0 to stop: cancelled
                 tell J.1 to stop: cancelled
                 answer J
@@ -183,7 +192,8 @@ fn a_running_job_is_cancelled_after_the_step_in_flight() {
             J.0 finishes cancelled steps 7
             J.1 finishes cancelled steps 7
                 close run of J as cancelled
-                save J as cancelled: cancelled after step 7
+                save J as cancelled
+                tell watchers of J: cancelled after step 7
                 tell J.0 to leave
                 tell J.1 to leave
             cancel J
@@ -209,18 +219,20 @@ fn a_starting_job_is_cancelled_at_once() {
                 welcome: the agent on host-A offers 2 slots of 1 thread
             submit J workers 2
                 make /state/runs/J
-                save J as queued: submitted
+                save J as queued
                 answer J
-                save J as starting: starts 2 workers
+                save J as starting
+                tell watchers of J: starts 2 workers
                 start J.0 on A with 1 thread
                 start J.1 on A with 1 thread
             J.0 starts
             J.0 joins
                 welcome J.0
-                save J as starting: waits for 1 of 2 workers to say hello
+                tell watchers of J: waits for 1 of 2 workers to say hello
             cancel J
                 close run of J as cancelled
-                save J as cancelled: cancelled by a user
+                save J as cancelled
+                tell watchers of J: cancelled by a user
                 tell J.0 to leave
                 end J.1 on A: job J has ended
                 answer J
@@ -244,20 +256,23 @@ fn an_interrupt_stops_all_and_a_second_one_aborts() {
         expect![[r#"
             submit K workers 1
                 make /state/runs/K
-                save K as queued: submitted
+                save K as queued
                 answer K
-                save K as queued: waits for 1 slot: 0 free of 2 offered by 2 agents
+                tell watchers of K: waits for 1 slot: 0 free of 2 offered by 2 agents
             interrupt
-                save J as stopping: interrupted by Ctrl-C: stops after the step in flight
+                save J as stopping
+                tell watchers of J: stopped by Ctrl-C: stops after the step in flight
                 tell J.0 to stop: interrupted
                 tell J.1 to stop: interrupted
                 close run of K as interrupted
-                save K as interrupted: interrupted by Ctrl-C while queued
+                save K as interrupted
+                tell watchers of K: stopped by Ctrl-C while queued
             interrupt
                 close run of J as interrupted
-                save J as interrupted: interrupted by Ctrl-C twice
-                tell J.0 to abort: interrupted by Ctrl-C
-                tell J.1 to abort: interrupted by Ctrl-C
+                save J as interrupted
+                tell watchers of J: stopped by Ctrl-C twice
+                tell J.0 to abort: stopped by Ctrl-C
+                tell J.1 to abort: stopped by Ctrl-C
                 tell J.0 to leave
                 tell J.1 to leave
             J.0 exits with code 1

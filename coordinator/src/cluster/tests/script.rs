@@ -79,7 +79,7 @@ impl Stage {
             ["agent", name, "is", "lost"] => Event::AgentLost { node: node(name), cause: "connection ended".into() },
             ["submit", name, ..] => self.submit(name, number("workers"), number("lanes")),
             ["cancel", name] => Event::CancelRequested { ticket: Ticket(9), job: self.names[name].to_string() },
-            ["interrupt"] => Event::Interrupted { reason: "Ctrl-C".into() },
+            ["interrupt"] => Event::Interrupted { reason: "stopped by Ctrl-C".into() },
             ["disk", "of", name, "fails"] => {
                 Event::StorageFailed { job: self.names[name].clone(), cause: "no space left on device".into() }
             }
@@ -183,7 +183,7 @@ impl Stage {
         Connection(self.connections)
     }
 
-    /// A command as a line; those that every change of state brings along are left out.
+    /// A command as a line; that progress is told to watchers is left out.
     fn note(&mut self, command: Command) {
         let line = match command {
             Command::WelcomeAgent { reason, .. } => format!("welcome: {reason}"),
@@ -209,12 +209,13 @@ impl Stage {
             }
             Command::SaveJob { record } => {
                 let input = if record.bad_input { " (bad input)" } else { "" };
-                format!("save {} as {}{input}: {}", record.job, record.state.as_str(), record.reason)
+                format!("save {} as {}{input}", record.job, record.state.as_str())
             }
             Command::SaveRun { job, run } => format!("save run of {job}, {} generation", run.generations.len()),
             Command::AppendReports { job, reports } => format!("append {} reports of {job}", reports.len()),
             Command::CloseRun { job, summary } => format!("close run of {job} as {}", summary.stop_reason),
-            Command::Notify { .. } => return,
+            Command::Notify { job, reason: Some(reason) } => format!("tell watchers of {job}: {reason}"),
+            Command::Notify { reason: None, .. } => return,
             Command::Answer { answer: Ok(job), .. } => format!("answer {job}"),
             Command::Answer { answer: Err(refusal), .. } => format!("answer no: {refusal}"),
             Command::Ignore { reason } => format!("ignore: {reason}"),
