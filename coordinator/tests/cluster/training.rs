@@ -1,6 +1,6 @@
 use lockstep_coordinator::StateFolder;
 use lockstep_coordinator::client::{View, exit_code, follow};
-use lockstep_proto::wire::worker_command;
+use lockstep_proto::wire::{self, worker_command};
 
 use crate::peers::{Agent, Server, Worker, submit, two_running};
 
@@ -92,5 +92,28 @@ async fn an_agent_that_vanishes_takes_its_job_along() {
     let expected = "rank 1 on host host-b: the agent of host host-b was lost: ";
     assert!(ended.reason.starts_with(expected), "{}", ended.reason);
     drop((first, workers));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_stored_is_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let server = Server::start(StateFolder::Memory).await;
+    let (job, _agents, mut workers) = two_running(&server, &run).await;
+    for worker in &mut workers {
+        worker.report(0, &[1]).await;
+    }
+    std::fs::remove_dir_all(&run).unwrap();
+    let evaluation = wire::EvaluationReport { step: 2, split: "test".into(), ..Default::default() };
+    let report = wire::Report { report: Some(wire::report::Report::Evaluation(evaluation)) };
+    workers[0].reports(1, vec![report]);
+    for worker in &mut workers {
+        assert!(matches!(worker.command().await, worker_command::Command::Abort(_)));
+        assert!(matches!(worker.command().await, worker_command::Command::Leave(_)));
+    }
+    let ended = follow(&mut server.client().await, &job.job, View::Quiet).await.unwrap();
+    assert_eq!(ended.state, "failed");
+    assert!(ended.reason.starts_with(&format!("run folder {}: ", run.display())), "{}", ended.reason);
     server.stop().await;
 }

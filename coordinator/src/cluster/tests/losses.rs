@@ -111,14 +111,17 @@ fn bad_input_ends_the_job_as_such() {
 
 #[test]
 fn a_lost_agent_takes_its_workers_along() {
-    check_training("agent B is lost", expect![[r#"
+    check_training(
+        "agent B is lost",
+        expect![[r#"
         agent B is lost
             close run of J as failed
             save J as failed
             tell watchers of J: rank 1 on host host-B: the agent of host host-B was lost: connection ended
             tell J.0 to abort: rank 1 on host host-B: the agent of host host-B was lost: connection ended
             tell J.0 to leave
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -145,7 +148,9 @@ fn a_loss_while_cancelling_is_still_a_cancel() {
 
 #[test]
 fn a_full_disk_fails_the_job() {
-    check_training("disk of J fails", expect![[r#"
+    check_training(
+        "disk of J fails",
+        expect![[r#"
         disk of J fails
             save J as failed
             tell watchers of J: no space left on device
@@ -153,7 +158,8 @@ fn a_full_disk_fails_the_job() {
             tell J.1 to abort: no space left on device
             tell J.0 to leave
             tell J.1 to leave
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

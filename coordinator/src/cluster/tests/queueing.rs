@@ -6,10 +6,13 @@ use super::check;
 
 #[test]
 fn an_agent_of_another_version_is_refused_with_both_named() {
-    check("agent A joins with 2 slots version 0.0.9", expect![[r#"
+    check(
+        "agent A joins with 2 slots version 0.0.9",
+        expect![[r#"
         agent A joins with 2 slots version 0.0.9
             refuse: the agent on host-A is version 0.0.9, this coordinator is version 0.1.0: use the same
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
