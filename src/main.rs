@@ -1,2 +1,186 @@
-//! The command line.
-fn main() {}
+//! The command line: arguments become one call into a crate, and its outcome an exit code.
+
+mod arguments;
+mod run_folder;
+mod train;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use arguments::{Agent, Arguments, Client, OneJob, Serve, Submit, Verb, Worker};
+use clap::Parser;
+use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, WatchArgs, exit};
+use lockstep_coordinator::{ServeError, ServeOptions, StateFolder, listen};
+use lockstep_proto::identity::{NodeId, WorkerId};
+use lockstep_proto::job::{self, Job};
+use lockstep_worker::agent::{AgentError, AgentOptions};
+use lockstep_worker::process::WorkerOptions;
+use tokio_util::sync::CancellationToken;
+
+/// What the user gave can't be used; the line says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+impl BadInput {
+    fn from_display(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| default_log_level(&arguments.verb).into()),
+        )
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(arguments.verb) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if error.downcast_ref::<ClientError>().is_some_and(ClientError::is_broken_pipe) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// Services tell what they do; verbs for people only what is wrong.
+fn default_log_level(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Serve(_) | Verb::Agent(_) => "info",
+        _ => "warn",
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return error.exit_code();
+    }
+    let bad_input = error.is::<BadInput>()
+        || error.is::<job::JobError>()
+        || matches!(error.downcast_ref(), Some(ServeError::PortInUse(_) | ServeError::Listen { .. }))
+        || matches!(error.downcast_ref(), Some(ServeError::Store(error)) if error.is_bad_input())
+        || matches!(error.downcast_ref(), Some(AgentError::Unreachable { .. } | AgentError::Refused(_)));
+    if bad_input { exit::BAD_INPUT } else { exit::FAILED }
+}
+
+fn run(verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Train(arguments) => train::train(&arguments),
+        Verb::Serve(arguments) => serve(arguments),
+        Verb::Agent(arguments) => agent(arguments),
+        Verb::Worker(arguments) => worker(arguments),
+        Verb::Submit(arguments) => submit(arguments),
+        Verb::List(client) => on_runtime(client::list(&remote(client))),
+        Verb::Show(OneJob { job, client }) => on_runtime(client::show(&remote(client), &job)),
+        Verb::Watch(OneJob { job, client }) => {
+            on_runtime(client::watch(&remote(client), &WatchArgs { job, published: None }))
+        }
+        Verb::Logs(logs) => {
+            let OneJob { job, client } = logs.job;
+            on_runtime(client::logs(&remote(client), &LogsArgs { job, follow: logs.follow }))
+        }
+        Verb::Cancel(OneJob { job, client }) => on_runtime(client::cancel(&remote(client), &job)),
+        Verb::Wait(OneJob { job, client }) => on_runtime(client::wait(&remote(client), &job)),
+        Verb::Pull(pull) => {
+            let OneJob { job, client } = pull.job;
+            on_runtime(client::pull(&remote(client), &PullArgs { job, to: pull.to }))
+        }
+    }
+}
+
+fn remote(client: Client) -> Remote {
+    Remote { coordinator: client.coordinator.address, json: client.json }
+}
+
+fn on_runtime(verb: impl Future<Output = Result<u8, ClientError>>) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(verb)?)
+}
+
+fn load_job(path: &Path, overrides: &[String]) -> Result<Job> {
+    Ok(Job::load(path, job::environment(), overrides)?)
+}
+
+/// The job file's stem, for people.
+fn recipe_name(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "job".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn submit(arguments: Submit) -> Result<u8> {
+    let job = load_job(&arguments.file.job, &arguments.file.set)?;
+    let submission = SubmitArgs {
+        name: recipe_name(&arguments.file.job),
+        toml: job.to_toml(),
+        run_folder: String::new(),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+    };
+    on_runtime(client::submit(&remote(arguments.client), submission))
+}
+
+fn serve(arguments: Serve) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let listener = listen(arguments.listen).await?;
+        tracing::info!(address = %listener.local_addr()?, state = %arguments.state.display(), "serving");
+        let options = ServeOptions { state: StateFolder::Dir(arguments.state), allow_run_folder: false };
+        lockstep_coordinator::serve(listener, options, cancelled_by_signal()).await?;
+        Ok(exit::COMPLETED)
+    })
+}
+
+fn agent(arguments: Agent) -> Result<u8> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let threads = arguments.threads.max(1);
+    let options = AgentOptions {
+        coordinator: arguments.coordinator.address,
+        slots: arguments.slots.unwrap_or((cores / threads).max(1)),
+        threads,
+        executable: std::env::current_exe().context("cannot find this program's own file")?,
+        echo: true,
+    };
+    // Signals are waited for on a runtime of their own: the agent keeps this thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let shutdown = {
+        let _context = runtime.enter();
+        cancelled_by_signal()
+    };
+    lockstep_worker::agent::run(options, shutdown)?;
+    Ok(exit::COMPLETED)
+}
+
+/// A token that Ctrl-C or SIGTERM cancels.
+fn cancelled_by_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        match terminate {
+            Ok(mut terminate) => tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            },
+            Err(_) => drop(tokio::signal::ctrl_c().await),
+        }
+        cancelled.cancel();
+    });
+    token
+}
+
+fn worker(arguments: Worker) -> Result<u8> {
+    let options = WorkerOptions {
+        coordinator: arguments.coordinator.address,
+        worker: WorkerId::try_from(arguments.worker).map_err(BadInput::from_display)?,
+        node: NodeId::try_from(arguments.node).map_err(BadInput::from_display)?,
+        threads: arguments.threads,
+        parent: arguments.parent,
+    };
+    Ok(lockstep_worker::process::run(&options))
+}

@@ -26,6 +26,8 @@ pub struct Job {
     pub evaluate: Evaluate,
     /// How often to report.
     pub metrics: Metrics,
+    /// The figure that others reached, to stand beside ours.
+    pub published: Published,
     /// Where it runs: changes no result.
     pub cluster: Cluster,
 }
@@ -306,6 +308,16 @@ impl Default for Metrics {
     fn default() -> Self {
         Self { every: 50 }
     }
+}
+
+/// The figure that others reached with this network and data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Published {
+    /// Test error as a fraction; 0 for none.
+    pub test_error: f64,
+    /// Who published it.
+    pub source: String,
 }
 
 /// Where it runs: changes no result.

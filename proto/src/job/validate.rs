@@ -41,6 +41,8 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     if job.metrics.every == 0 {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
     }
+    let error = job.published.test_error;
+    number("published.test_error", error, "from 0 to 1", (0.0..=1.0).contains(&error))?;
     integer("cluster.workers", job.cluster.workers, 1, MAX_WORKERS)?;
     integer("cluster.threads", job.cluster.threads, 0, MAX_THREADS)
 }

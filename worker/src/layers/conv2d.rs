@@ -9,12 +9,12 @@ use super::{Backward, Forward, Layer, TensorShape};
 pub struct Conv2d {
     /// Name in the model.
     pub name: String,
-    /// Sizes; `samples` is the micro-batch's at each values.
+    /// Sizes; `samples` is the micro-batch's at each pass.
     pub size: Conv2dSize,
 }
 
 impl Conv2d {
-    fn size(&self, samples: usize) -> Conv2dSize {
+    pub(super) fn size(&self, samples: usize) -> Conv2dSize {
         Conv2dSize { samples, ..self.size }
     }
 
@@ -22,9 +22,24 @@ impl Conv2d {
         self.size.in_channels * self.size.kernel * self.size.kernel
     }
 
-    fn weights(&self) -> usize {
+    /// Elements of the weight.
+    pub(super) fn weights(&self) -> usize {
         self.size.out_channels * self.fan_in()
     }
+
+    /// Weight and bias of the layer's parameters.
+    pub(super) fn split<'a, D: Device>(&self, parameters: D::View<'a, f32>) -> (D::View<'a, f32>, D::View<'a, f32>) {
+        let weights = self.weights();
+        (D::slice(parameters, 0..weights), D::slice(parameters, weights..weights + self.size.out_channels))
+    }
+}
+
+/// Weight and bias of a convolution.
+pub(super) fn tensors(conv: &Conv2d) -> Vec<TensorShape> {
+    let Conv2dSize { in_channels, out_channels, kernel, .. } = conv.size;
+    let tensor =
+        |kind: &str, shape| TensorShape { name: format!("{}.{kind}", conv.name), shape, fan_in: conv.fan_in() };
+    vec![tensor("weight", vec![out_channels, in_channels, kernel, kernel]), tensor("bias", vec![out_channels])]
 }
 
 impl<D: Device> Layer<D> for Conv2d {
@@ -33,26 +48,25 @@ impl<D: Device> Layer<D> for Conv2d {
     }
 
     fn tensors(&self) -> Vec<TensorShape> {
-        let Conv2dSize { in_channels, out_channels, kernel, .. } = self.size;
-        let tensor = |kind: &str, shape| TensorShape {
-            name: format!("{}.{kind}", self.name),
-            shape,
-            fan_in: self.fan_in(),
-        };
-        vec![tensor("weight", vec![out_channels, in_channels, kernel, kernel]), tensor("bias", vec![out_channels])]
+        tensors(self)
     }
 
     fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, values: Forward<'_, D>) {
-        let weight = D::slice(parameters, 0..self.weights());
-        let bias = D::slice(parameters, self.weights()..self.weights() + self.size.out_channels);
+        let (weight, bias) = self.split::<D>(parameters);
         device.conv2d_forward(&self.size(values.samples), values.x, weight, bias, values.y);
     }
 
-    fn backward(&self, device: &mut D, parameters: D::View<'_, f32>, d_parameters: D::ViewMut<'_, f32>, values: Backward<'_, D>) {
+    fn backward(
+        &self,
+        device: &mut D,
+        parameters: D::View<'_, f32>,
+        d_parameters: D::ViewMut<'_, f32>,
+        values: Backward<'_, D>,
+    ) {
         let size = self.size(values.samples);
         let d_y = D::shared(values.d_y);
         if let Some(d_x) = values.d_x {
-            let weight = D::slice(parameters, 0..self.weights());
+            let (weight, _) = self.split::<D>(parameters);
             device.conv2d_backward_input(&size, weight, d_y, d_x);
         }
         let (d_weight, d_bias) = D::split_mut(d_parameters, self.weights());

@@ -3,15 +3,17 @@
 //! On a sample's path a layer turns the values before it into the values behind it, and on the way back the
 //! gradient behind it into the gradient before it and the gradient of its own parameters.
 
+mod average_pool2d;
 mod conv2d;
+mod conv2d_max_pool2d;
 mod linear;
-mod pool2d;
 
 use lockstep_kernels::device::Device;
 
+pub use average_pool2d::AveragePool2d;
 pub use conv2d::Conv2d;
+pub use conv2d_max_pool2d::Conv2dMaxPool2d;
 pub use linear::Linear;
-pub use pool2d::{Pool2d, Pooling};
 
 /// A parameter tensor of a layer, as PyTorch names and shapes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use lockstep_kernels::pool2d::Pool2dSize;
 use lockstep_proto::job;
 
 use super::Model;
-use crate::layers::{Conv2d, Layer, Linear, Pool2d, Pooling};
+use crate::layers::{AveragePool2d, Conv2d, Conv2dMaxPool2d, Layer, Linear};
 
 /// A model that doesn't fit the data.
 #[derive(Debug, thiserror::Error)]
@@ -82,28 +82,31 @@ fn lenet5<D: Device>(model: &job::Model, shape: SampleShape) -> Result<Vec<Box<d
     let f = activation(model.activation);
     let conv1 = Conv2dSize { samples: 0, in_channels: channels, out_channels: 6, height, width, kernel: 5, padding: 2 };
     let pool1 = pool_behind(&conv1);
-    let conv2 = Conv2dSize {
-        samples: 0,
-        in_channels: 6,
-        out_channels: 16,
-        height: pool1.out_height(),
-        width: pool1.out_width(),
-        kernel: 5,
-        padding: 0,
-    };
+    let (height, width) = (pool1.out_height(), pool1.out_width());
+    let conv2 = Conv2dSize { samples: 0, in_channels: 6, out_channels: 16, height, width, kernel: 5, padding: 0 };
     let pool2 = pool_behind(&conv2);
     let features = pool2.channels * pool2.out_height() * pool2.out_width();
-    let pool = |size| Pool2d { pooling: pooling(model.pooling), size, activation: Some(f) };
-    let linear = |name: &str, inputs, outputs, activation| Linear { name: name.into(), inputs, outputs, activation };
-    Ok(vec![
-        Box::new(Conv2d { name: "conv1".into(), size: conv1 }),
-        Box::new(pool(pool1)),
-        Box::new(Conv2d { name: "conv2".into(), size: conv2 }),
-        Box::new(pool(pool2)),
-        Box::new(linear("fc1", features, 120, Some(f))),
-        Box::new(linear("fc2", 120, 84, Some(f))),
-        Box::new(linear("fc3", 84, classes, None)),
-    ])
+    let mut layers = Vec::new();
+    for (name, size) in [("conv1", conv1), ("conv2", conv2)] {
+        layers.extend(conv_and_pool(Conv2d { name: name.into(), size }, model.pooling, f));
+    }
+    for (name, inputs, outputs, activation) in
+        [("fc1", features, 120, Some(f)), ("fc2", 120, 84, Some(f)), ("fc3", 84, classes, None)]
+    {
+        layers.push(Box::new(Linear { name: name.into(), inputs, outputs, activation }));
+    }
+    Ok(layers)
+}
+
+/// A convolution, 2×2 pooling and an activation: one layer where the device has the op.
+fn conv_and_pool<D: Device>(conv: Conv2d, pooling: job::Pooling, f: Activation) -> Vec<Box<dyn Layer<D>>> {
+    match pooling {
+        job::Pooling::Max => vec![Box::new(Conv2dMaxPool2d { conv, activation: Some(f) })],
+        job::Pooling::Average => {
+            let pool = AveragePool2d { size: pool_behind(&conv.size), activation: Some(f) };
+            vec![Box::new(conv), Box::new(pool)]
+        }
+    }
 }
 
 /// 2×2 pooling of a convolution's output.
@@ -130,12 +133,5 @@ fn output(name: job::OutputActivation) -> Option<Activation> {
         job::OutputActivation::None => None,
         job::OutputActivation::Sigmoid => Some(Activation::Sigmoid),
         job::OutputActivation::Tanh => Some(Activation::Tanh),
-    }
-}
-
-fn pooling(name: job::Pooling) -> Pooling {
-    match name {
-        job::Pooling::Max => Pooling::Max,
-        job::Pooling::Average => Pooling::Average,
     }
 }

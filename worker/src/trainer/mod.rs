@@ -38,7 +38,7 @@ use state::State;
 pub use error::TrainerError;
 pub use fingerprint::{canary, fingerprint};
 pub use signals::{Phase, Signals};
-pub use start::Seat;
+pub use start::{Seat, check};
 
 /// Trains one membership of a job to its end.
 ///

@@ -81,6 +81,17 @@ impl Trainer {
     }
 }
 
+/// Looks whether a job can be trained on this machine: data set, model, schedule and instruction set.
+///
+/// # Errors
+/// What a trainer would fail with at its start.
+pub fn check(job: &Job) -> Result<(), TrainerError> {
+    instruction_set(job.cluster.instruction_set)?;
+    let dataset = Dataset::open(&job.data)?;
+    Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
+    work(job, dataset).map(|_| ())
+}
+
 fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
     let shape = SampleShape {
         channels: dataset.channels(),

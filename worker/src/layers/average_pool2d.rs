@@ -1,5 +1,4 @@
-//! Pooling with an optional activation behind it, LeCun's order: the activation sees a quarter of the values,
-//! and for an increasing function max-pooling before or behind it is the same function.
+//! Average pooling with an optional activation behind it, LeCun's order.
 
 use lockstep_kernels::activation::{Activation, ActivationSize};
 use lockstep_kernels::device::Device;
@@ -7,26 +6,15 @@ use lockstep_kernels::pool2d::Pool2dSize;
 
 use super::{Backward, Forward, Layer, TensorShape};
 
-/// Kinds of pooling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooling {
-    /// The largest value of a window.
-    Max,
-    /// The mean of a window.
-    Average,
-}
-
-/// `y = f(pool(x))`; no parameters.
-pub struct Pool2d {
-    /// Which.
-    pub pooling: Pooling,
-    /// Sizes; `samples` is the micro-batch's at each values.
+/// `y = f(average_pool(x))`; no parameters.
+pub struct AveragePool2d {
+    /// Sizes; `samples` is the micro-batch's at each pass.
     pub size: Pool2dSize,
     /// f; none for the pooled values themselves.
     pub activation: Option<Activation>,
 }
 
-impl Pool2d {
+impl AveragePool2d {
     fn size(&self, samples: usize) -> Pool2dSize {
         Pool2dSize { samples, ..self.size }
     }
@@ -36,7 +24,7 @@ impl Pool2d {
     }
 }
 
-impl<D: Device> Layer<D> for Pool2d {
+impl<D: Device> Layer<D> for AveragePool2d {
     fn out_features(&self) -> usize {
         self.features()
     }
@@ -45,39 +33,29 @@ impl<D: Device> Layer<D> for Pool2d {
         Vec::new()
     }
 
-    fn memo_features(&self) -> usize {
-        match self.pooling {
-            Pooling::Max => self.features(),
-            Pooling::Average => 0,
-        }
-    }
-
     fn forward(&self, device: &mut D, _parameters: D::View<'_, f32>, mut values: Forward<'_, D>) {
-        let size = self.size(values.samples);
         let len = device.activation_len(values.samples, self.features());
         let y = D::slice_mut(&mut values.y, 0..len);
-        match self.pooling {
-            Pooling::Max => device.max_pool2d_forward(&size, values.x, y, values.memo),
-            Pooling::Average => device.average_pool2d_forward(&size, values.x, y),
-        }
+        device.average_pool2d_forward(&self.size(values.samples), values.x, y);
         if let Some(function) = self.activation {
             let size = ActivationSize { samples: values.samples, features: self.features() };
             device.activation_forward(&size, function, values.y);
         }
     }
 
-    fn backward(&self, device: &mut D, _parameters: D::View<'_, f32>, _d_parameters: D::ViewMut<'_, f32>, mut values: Backward<'_, D>) {
-        let size = self.size(values.samples);
+    fn backward(
+        &self,
+        device: &mut D,
+        _parameters: D::View<'_, f32>,
+        _d_parameters: D::ViewMut<'_, f32>,
+        mut values: Backward<'_, D>,
+    ) {
         let len = device.activation_len(values.samples, self.features());
         if let Some(function) = self.activation {
             let size = ActivationSize { samples: values.samples, features: self.features() };
             device.activation_backward(&size, function, values.y, D::slice_mut(&mut values.d_y, 0..len));
         }
         let Some(d_x) = values.d_x else { return };
-        let d_y = D::shared(values.d_y);
-        match self.pooling {
-            Pooling::Max => device.max_pool2d_backward(&size, d_y, values.memo, d_x),
-            Pooling::Average => device.average_pool2d_backward(&size, d_y, d_x),
-        }
+        device.average_pool2d_backward(&self.size(values.samples), D::shared(values.d_y), d_x);
     }
 }

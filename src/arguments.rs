@@ -1,0 +1,177 @@
+//! What can be typed on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train a job on this machine: a coordinator, an agent and worker processes until it is done
+    Train(Train),
+    /// Run a coordinator
+    Serve(Serve),
+    /// Run an agent: offer this machine's slots to a coordinator
+    Agent(Agent),
+    /// A worker process; started by an agent
+    #[command(hide = true)]
+    Worker(Worker),
+    /// Hand a job to a coordinator
+    Submit(Submit),
+    /// List jobs
+    List(Client),
+    /// Show a job: state, reason, progress, placement, run folder
+    Show(OneJob),
+    /// Follow a job's progress until it ends
+    Watch(OneJob),
+    /// Print what a job's workers logged
+    Logs(Logs),
+    /// Stop a job for good, after the step in flight
+    Cancel(OneJob),
+    /// Wait until a job has ended; the exit code says how
+    Wait(OneJob),
+    /// Copy a job's run folder to this machine
+    Pull(Pull),
+}
+
+/// A job file and changes to it.
+#[derive(Debug, Args)]
+pub struct JobFile {
+    /// Job file (TOML); keys: recipes/REFERENCE.md
+    #[arg(value_name = "JOB.toml")]
+    pub job: PathBuf,
+    /// Change a key, e.g. --set batch.size=256
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `train`.
+#[derive(Debug, Args)]
+pub struct Train {
+    #[command(flatten)]
+    pub file: JobFile,
+    /// Worker processes
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// Threads a worker
+    #[arg(long, value_name = "T")]
+    pub threads: Option<u32>,
+    /// Run folder; runs/<recipe>-<time> without it
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the run folder if it is not empty
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7070")]
+    pub listen: SocketAddr,
+    /// Folder for the coordinator's state and the run folders
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+}
+
+/// `agent`.
+#[derive(Debug, Args)]
+pub struct Agent {
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    /// Workers at a time; the machine's cores divided by --threads without it
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u32>,
+    /// Threads a worker gets if its job doesn't say
+    #[arg(long, value_name = "T", default_value_t = 1)]
+    pub threads: u32,
+}
+
+/// `worker`.
+#[derive(Debug, Args)]
+pub struct Worker {
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    #[arg(long)]
+    pub worker: String,
+    #[arg(long)]
+    pub node: String,
+    #[arg(long)]
+    pub threads: u32,
+    #[arg(long)]
+    pub parent: u32,
+}
+
+/// Where the coordinator is.
+#[derive(Debug, Args)]
+pub struct Coordinator {
+    /// The coordinator's address
+    #[arg(long = "coordinator", value_name = "URL", env = "LOCKSTEP_COORDINATOR", default_value = "http://127.0.0.1:7070")]
+    pub address: String,
+}
+
+/// What all client verbs take.
+#[derive(Debug, Args)]
+pub struct Client {
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `submit`.
+#[derive(Debug, Args)]
+pub struct Submit {
+    #[command(flatten)]
+    pub file: JobFile,
+    #[command(flatten)]
+    pub client: Client,
+}
+
+/// A client verb about one job.
+#[derive(Debug, Args)]
+pub struct OneJob {
+    /// The job's id; may be shortened
+    #[arg(value_name = "ID")]
+    pub job: String,
+    #[command(flatten)]
+    pub client: Client,
+}
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    #[command(flatten)]
+    pub job: OneJob,
+    /// Go on until the job ends
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// `pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    #[command(flatten)]
+    pub job: OneJob,
+    /// Where to; must not exist or be empty
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+}

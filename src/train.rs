@@ -1,0 +1,175 @@
+//! `train`: a coordinator, an agent and a submitted job in one process, until the job has ended.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use lockstep_coordinator::client::{self, Published, SubmitArgs, View};
+use lockstep_coordinator::{Coordinator, Handle, ServeOptions, StateFolder, listen};
+use lockstep_proto::job::Job;
+use lockstep_proto::wire::JobView;
+use lockstep_worker::agent::{self, AgentError, AgentOptions};
+use lockstep_worker::trainer;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::Train;
+use crate::run_folder;
+use crate::{BadInput, load_job, recipe_name};
+
+/// Trains a job on this machine; returns the exit code.
+///
+/// # Errors
+/// If the job or the run folder can't be used, or this machine lacks something.
+pub fn train(arguments: &Train) -> Result<u8> {
+    let mut overrides = arguments.file.set.clone();
+    overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
+    overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
+    let mut job = load_job(&arguments.file.job, &overrides)?;
+    if job.cluster.threads == 0 {
+        job.cluster.threads = threads_left(job.cluster.workers);
+    }
+    // Before anything is written: data and model are looked at where it costs nothing to be wrong.
+    trainer::check(&job).map_err(BadInput::from_display)?;
+    let name = recipe_name(&arguments.file.job);
+    let folder = run_folder::prepare(arguments.out.as_deref(), &name, arguments.overwrite)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let job = runtime.block_on(Embedded::run(&job, name, &folder, view(arguments)))?;
+    Ok(client::exit_code(&job))
+}
+
+fn view(arguments: &Train) -> View {
+    if arguments.quiet {
+        View::Quiet
+    } else if arguments.json {
+        View::Json
+    } else {
+        View::Bar
+    }
+}
+
+/// An even share of the cores.
+fn threads_left(workers: u32) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    (cores / workers).max(1)
+}
+
+/// The parts that run inside of this process.
+struct Embedded {
+    address: String,
+    coordinator: tokio::task::JoinHandle<Result<(), lockstep_coordinator::ServeError>>,
+    handle: Handle,
+    agent: JoinHandle<Result<(), AgentError>>,
+    agent_ended: tokio::sync::oneshot::Receiver<()>,
+    shutdown: CancellationToken,
+}
+
+impl Embedded {
+    async fn run(job: &Job, name: String, folder: &Path, view: View) -> Result<JobView> {
+        let interrupts = Interrupts::listen()?;
+        let mut embedded = Self::start(job).await?;
+        let followed = embedded.submit_and_follow(job, name, folder, view, interrupts).await;
+        let ended = embedded.end().await;
+        let job_view = followed?;
+        ended?;
+        match view {
+            View::Bar => client::print_summary(&job_view, published(job).as_ref())?,
+            View::Quiet | View::Json if job_view.state == "failed" => eprintln!("error: {}", job_view.reason),
+            View::Quiet | View::Json => {}
+        }
+        Ok(job_view)
+    }
+
+    async fn start(job: &Job) -> Result<Self> {
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let coordinator = Coordinator::open(&ServeOptions { state: StateFolder::Memory, allow_run_folder: true })?;
+        let handle = coordinator.handle();
+        let shutdown = CancellationToken::new();
+        let coordinator = tokio::spawn(coordinator.serve(listener, shutdown.clone()));
+        let options = AgentOptions {
+            coordinator: address.clone(),
+            slots: job.cluster.workers,
+            threads: job.cluster.threads,
+            executable: std::env::current_exe().context("cannot find this program's own file")?,
+            echo: false,
+        };
+        let (ending, agent_ended) = tokio::sync::oneshot::channel();
+        let agent_shutdown = shutdown.child_token();
+        // A thread of its own, which lives as long as the agent: workers die with the thread that started them.
+        let agent = std::thread::Builder::new().name("agent".into()).spawn(move || {
+            let ended = agent::run(options, agent_shutdown);
+            // The receiver is gone once the job has ended.
+            let _ = ending.send(());
+            ended
+        })?;
+        Ok(Self { address, coordinator, handle, agent, agent_ended, shutdown })
+    }
+
+    async fn submit_and_follow(
+        &mut self,
+        job: &Job,
+        name: String,
+        folder: &Path,
+        view: View,
+        mut interrupts: Interrupts,
+    ) -> Result<JobView> {
+        let mut connection = client::connect(&self.address).await?;
+        let submission = SubmitArgs {
+            name,
+            toml: job.to_toml(),
+            run_folder: folder.display().to_string(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+        };
+        let submitted = client::submit_job(&mut connection, submission).await?;
+        let following = client::follow(&mut connection, &submitted.job, view);
+        tokio::pin!(following);
+        loop {
+            tokio::select! {
+                ended = &mut following => return Ok(ended?),
+                signal = interrupts.next() => self.handle.interrupt(signal).await,
+                _ = &mut self.agent_ended => return Err(anyhow!("the agent ended before the job")),
+            }
+        }
+    }
+
+    /// Ends agent, workers and coordinator, in this order.
+    async fn end(self) -> Result<()> {
+        self.shutdown.cancel();
+        let agent = tokio::task::spawn_blocking(move || self.agent.join()).await?;
+        agent.map_err(|_| anyhow!("the agent panicked"))??;
+        Ok(self.coordinator.await??)
+    }
+}
+
+/// Ctrl-C and SIGTERM: the first stops after the step in flight, the second at once.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "stopped by Ctrl-C",
+            _ = self.terminate.recv() => "stopped by SIGTERM",
+        }
+    }
+}
+
+/// The figure that a job names to stand beside ours.
+pub fn published(job: &Job) -> Option<Published> {
+    let job = &job.published;
+    (job.test_error > 0.0).then(|| Published { test_error: job.test_error, source: job.source.clone() })
+}
+
+/// Where a run goes without `--out`.
+pub fn default_folder(name: &str, now: std::time::SystemTime) -> PathBuf {
+    let seconds = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Path::new("runs").join(format!("{name}-{}", run_folder::time_stamp(seconds)))
+}
