@@ -18,7 +18,11 @@ impl Trainer {
             return Ok(());
         }
         let split = if self.job.data.validation > 0 { Split::Validation } else { Split::Test };
-        self.evaluate(split).map(|_| ())
+        let score = self.evaluate(split)?;
+        if split == Split::Test {
+            self.newest_test = Some((self.state.cursor.step, score));
+        }
+        Ok(())
     }
 
     /// Loss and accuracy of the committed parameters over `split`; reported, and the same on all ranks.

@@ -50,14 +50,21 @@ pub struct Score {
     pub accuracy: f64,
     /// Samples.
     pub samples: u64,
+    /// Correct answers.
+    pub correct: u64,
 }
 
 impl Score {
     /// Reads a reduced tally, training or evaluation alike.
     pub fn of(tally: &Tally) -> Self {
-        let samples = tally.counts[0];
-        let per_sample = 1.0 / samples as f64;
-        Self { loss: tally.sums[0] * per_sample, accuracy: tally.counts[1] as f64 * per_sample, samples }
+        let [samples, correct] = [tally.counts[0], tally.counts[1]];
+        let accuracy = correct as f64 / samples as f64;
+        Self { loss: tally.sums[0] / samples as f64, accuracy, samples, correct }
+    }
+
+    /// Fraction of wrong answers.
+    pub fn error(&self) -> f64 {
+        (self.samples - self.correct) as f64 / self.samples as f64
     }
 }
 

@@ -60,6 +60,8 @@ struct Trainer {
     state: State<Cpu>,
     group: Group,
     meter: Meter,
+    /// The newest evaluation on the test split, and its step.
+    newest_test: Option<(u64, Score)>,
     /// Rank 0 speaks for all: their numbers are the same bits.
     speaks: bool,
     signals: std::sync::Arc<Signals>,
@@ -127,9 +129,12 @@ impl Trainer {
     /// The end of a job that ran its course: the test error, and the weights as a file.
     fn finish(mut self, train_loss: f64) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
         let mut outcome = self.outcome("completed", train_loss);
-        let test = self.evaluate(Split::Test)?;
+        let test = match self.newest_test {
+            Some((step, score)) if step == self.state.cursor.step => score,
+            _ => self.evaluate(Split::Test)?,
+        };
         outcome.test_loss = Some(test.loss);
-        outcome.test_error = Some(1.0 - test.accuracy);
+        outcome.test_error = Some(test.error());
         let device = &mut self.crew.first().device;
         let file = self.state.to_safetensors(device, self.work.model.tensors());
         let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;

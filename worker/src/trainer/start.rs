@@ -74,6 +74,7 @@ impl Trainer {
             state,
             group,
             meter: Meter::start(),
+            newest_test: None,
             speaks: begin.rank == 0,
             signals: seat.signals,
             events: seat.events,
