@@ -16,6 +16,7 @@ mod group;
 mod handshake;
 mod layout;
 mod membership;
+mod reduce;
 mod rendezvous;
 mod script;
 mod tally;
