@@ -19,11 +19,12 @@ pub struct Aborted;
 /// Counters apart by two lines, as prefetchers fetch lines in pairs.
 const STRIDE: usize = 32;
 
-/// Looks before the core is given away: about 40 µs alone, next to nothing when cores are shared.
-const SPINS: u32 = 2_000;
-const SPINS_CROWDED: u32 = 20;
+/// Looks between two times that the core is given away: about 1 µs alone, next to nothing when cores are
+/// shared. Not more, because even on an empty machine the system may have put two workers on one core.
+const LOOKS: u32 = 50;
+const LOOKS_CROWDED: u32 = 4;
 
-/// Times the core is given away before the wait sleeps: about 100 µs when nobody takes it.
+/// Times the core is given away before the wait sleeps: some 100 µs when nobody takes it.
 const YIELDS: u32 = 200;
 
 /// A sleeper looks at the abort flag this often.
@@ -64,16 +65,13 @@ fn wait(
     (epoch, crowded): (u32, bool),
     abort: &AtomicBool,
 ) -> Result<(), Aborted> {
-    let spins = if crowded { SPINS_CROWDED } else { SPINS };
-    for _ in 0..spins {
-        if arrived(counter.load(Ordering::Acquire), epoch) {
-            return Ok(());
-        }
-        std::hint::spin_loop();
-    }
+    let looks = if crowded { LOOKS_CROWDED } else { LOOKS };
     for _ in 0..YIELDS {
-        if arrived(counter.load(Ordering::Acquire), epoch) {
-            return Ok(());
+        for _ in 0..looks {
+            if arrived(counter.load(Ordering::Acquire), epoch) {
+                return Ok(());
+            }
+            std::hint::spin_loop();
         }
         if abort.load(Ordering::Relaxed) {
             return Err(Aborted);
