@@ -8,9 +8,9 @@ use crate::deal::slots_for;
 use crate::membership::{Shape, Topology};
 use crate::tally::Tally;
 
-/// Vectors up to this many elements (32 KiB) are folded whole by every worker after one barrier: a second
+/// Vectors up to this many elements (16 KiB) are folded whole by every worker after one barrier: a second
 /// barrier costs more than the additions that it saves.
-pub(crate) const SMALL: usize = 8 << 10;
+pub(crate) const SMALL: usize = 4 << 10;
 
 /// Up to this many lanes, slots are counted exactly; beyond, by their bound (memory is taken when written).
 const COUNTED_LANES: u32 = 4096;

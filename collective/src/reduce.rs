@@ -10,8 +10,7 @@ use crate::connect::Link;
 use crate::deal::{Deal, NodeSubtree};
 use crate::exchange::Exchange;
 use crate::group::{Group, Tag, cleared};
-use crate::layout::SMALL;
-use crate::script::{Script, slice};
+use crate::script::{Script, WHOLE, slice};
 use crate::tally::Tally;
 use crate::tree::Fold;
 use crate::vector::{Scratch, stores_for};
@@ -146,7 +145,7 @@ impl Group {
         };
         let (memory, reduced) = self.memory.split(layout.reduced());
         let exchange = Exchange {
-            script: Script::new(self.topology.nodes.len(), elements, elements <= SMALL),
+            script: Script::new(self.topology.nodes.len(), elements, elements <= WHOLE),
             node: self.topology.node,
             subtrees: &deal.node_subtrees,
             links: &self.links,

@@ -10,6 +10,9 @@ use std::ops::Range;
 
 use lockstep_kernels::fold::BLOCK;
 
+/// Vectors up to this many elements (32 KiB) go whole: a second round costs more than the bytes it saves.
+pub(crate) const WHOLE: usize = 8 << 10;
+
 /// Elements of a chunk (128 KiB): parts and result of a round stay in the second-level cache.
 pub(crate) const CHUNK: usize = 8 * BLOCK;
 
