@@ -62,6 +62,7 @@ struct Embedded {
     handle: Handle,
     agent: JoinHandle<Result<(), AgentError>>,
     agent_ended: tokio::sync::oneshot::Receiver<()>,
+    shutdown_agent: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -86,7 +87,7 @@ impl Embedded {
         let address = format!("http://{}", listener.local_addr()?);
         let coordinator = Coordinator::open(&ServeOptions { state: StateFolder::Memory, allow_run_folder: true })?;
         let handle = coordinator.handle();
-        let shutdown = CancellationToken::new();
+        let (shutdown, agent_token) = (CancellationToken::new(), CancellationToken::new());
         let coordinator = tokio::spawn(coordinator.serve(listener, shutdown.clone()));
         let options = AgentOptions {
             coordinator: address.clone(),
@@ -96,7 +97,7 @@ impl Embedded {
             echo: false,
         };
         let (ending, agent_ended) = tokio::sync::oneshot::channel();
-        let agent_shutdown = shutdown.child_token();
+        let agent_shutdown = agent_token.clone();
         // A thread of its own, which lives as long as the agent: workers die with the thread that started them.
         let agent = std::thread::Builder::new().name("agent".into()).spawn(move || {
             let ended = agent::run(options, agent_shutdown);
@@ -104,7 +105,7 @@ impl Embedded {
             let _ = ending.send(());
             ended
         })?;
-        Ok(Self { address, coordinator, handle, agent, agent_ended, shutdown })
+        Ok(Self { address, coordinator, handle, agent, agent_ended, shutdown_agent: agent_token, shutdown })
     }
 
     async fn submit_and_follow(
@@ -136,8 +137,9 @@ impl Embedded {
 
     /// Ends agent, workers and coordinator, in this order.
     async fn end(self) -> Result<()> {
-        self.shutdown.cancel();
+        self.shutdown_agent.cancel();
         let agent = tokio::task::spawn_blocking(move || self.agent.join()).await?;
+        self.shutdown.cancel();
         agent.map_err(|_| anyhow!("the agent panicked"))??;
         Ok(self.coordinator.await??)
     }

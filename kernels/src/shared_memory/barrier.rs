@@ -24,8 +24,10 @@ const STRIDE: usize = 32;
 const LOOKS: u32 = 50;
 const LOOKS_CROWDED: u32 = 4;
 
-/// Times the core is given away before the wait sleeps: some 100 µs when nobody takes it.
-const YIELDS: u32 = 200;
+/// Times the core is given away before the wait sleeps: some 2 ms when nobody takes it, longer than the workers of a
+/// small network are apart. Sleeping earlier costs more than the wake-up: the system likes to put a woken process on
+/// the core of the one that woke it, and then two workers take turns on one core while the other idles.
+const YIELDS: u32 = 2000;
 
 /// A sleeper looks at the abort flag this often.
 const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
