@@ -76,9 +76,7 @@ struct Shell {
 
 impl Shell {
     async fn join_and_serve(options: &WorkerOptions) -> Result<u8, String> {
-        let mut client = connect(&options.coordinator)
-            .await
-            .map_err(|reason| format!("cannot reach the coordinator at {}: {reason}", options.coordinator))?;
+        let mut client = connect(&options.coordinator).await.map_err(|error| error.to_string())?;
         let endpoint = Endpoint::bind(address_towards(&options.coordinator))
             .map_err(|error| format!("cannot open the data plane: {error}"))?;
         let (to_coordinator, outbox) = mpsc::unbounded_channel();
@@ -180,8 +178,10 @@ impl Shell {
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let (job, worker) = (self.job.clone(), self.worker.to_string());
         tokio::spawn(async move {
-            let chunks = file_chunks("final/model.safetensors", &bytes).into_iter().map(move |chunk| {
-                wire::FileChunk { job: job.clone(), worker: worker.clone(), ..chunk }
+            let chunks = file_chunks("final/model.safetensors", &bytes).into_iter().map(move |chunk| wire::FileChunk {
+                job: job.clone(),
+                worker: worker.clone(),
+                ..chunk
             });
             let event = match client.put_file(tokio_stream::iter(chunks)).await {
                 Ok(_) => Event::WeightsStored,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use lockstep_collective::Endpoint;
 use lockstep_proto::identity::Generation;
-use lockstep_proto::job::{Activation, Job, LastBatch, LossName, ModelName, OutputActivation, Pooling, Transport};
+use lockstep_proto::job::{
+    Activation, InstructionSet, Job, LastBatch, LossName, ModelName, OutputActivation, Pooling, Transport,
+};
 use lockstep_proto::wire;
 use lockstep_worker::control::Assignment;
 use lockstep_worker::trainer::{self, Seat, Signals};
@@ -46,8 +48,7 @@ fn lenet5(lanes: u32, micro_batch: u32) -> Job {
 
 /// Trains with workers of (node, threads) each, in rank order; returns the weights' SHA-256, which all ranks agree on.
 fn train(job: &Job, workers: &[(&str, u32)]) -> String {
-    let endpoints: Vec<_> =
-        workers.iter().map(|_| Endpoint::bind(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap()).collect();
+    let endpoints: Vec<_> = workers.iter().map(|_| Endpoint::bind(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap()).collect();
     let (count, lanes) = (workers.len() as u32, job.batch.lanes());
     let member = |(rank, ((node, threads), endpoint)): (usize, (&(&str, u32), &Endpoint))| wire::Member {
         worker: format!("w{rank}"),
@@ -77,8 +78,7 @@ fn train(job: &Job, workers: &[(&str, u32)]) -> String {
     };
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let run = &run;
-        let threads: Vec<_> =
-            endpoints.into_iter().enumerate().map(|seat| scope.spawn(move || run(seat))).collect();
+        let threads: Vec<_> = endpoints.into_iter().enumerate().map(|seat| scope.spawn(move || run(seat))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "ranks disagree: {outcomes:?}");
@@ -95,23 +95,21 @@ fn check(job: &Job, splits: &[&[(&str, u32)]]) {
     let mut tcp = job.clone();
     tcp.cluster.transport = Transport::Tcp;
     assert_eq!(train(&tcp, &[("a", 1), ("a", 2)]), serial, "over TCP");
-    for instruction_set in ["avx512", "avx2", "portable"] {
-        let mut other = job.clone();
-        other.cluster.instruction_set = toml_word(instruction_set);
-        if !instruction_set.parse::<lockstep_kernels::cpu::InstructionSet>().unwrap().is_available() {
-            println!("skipped {instruction_set}: this processor lacks it");
-            continue;
-        }
-        assert_eq!(train(&other, &[("a", 1)]), serial, "{instruction_set}");
-    }
 }
 
-fn toml_word(word: &str) -> lockstep_proto::job::InstructionSet {
-    use lockstep_proto::job::InstructionSet::{Avx2, Avx512, Portable};
-    match word {
-        "avx512" => Avx512,
-        "avx2" => Avx2,
-        _ => Portable,
+/// All instruction sets give the weights that `Auto` gives.
+fn check_instruction_sets(job: &Job) {
+    let serial = train(job, &[("a", 1)]);
+    for (name, instruction_set) in
+        [("avx512", InstructionSet::Avx512), ("avx2", InstructionSet::Avx2), ("portable", InstructionSet::Portable)]
+    {
+        let mut other = job.clone();
+        other.cluster.instruction_set = instruction_set;
+        if !name.parse::<lockstep_kernels::cpu::InstructionSet>().unwrap().is_available() {
+            println!("skipped {name}: this processor lacks it");
+            continue;
+        }
+        assert_eq!(train(&other, &[("a", 1)]), serial, "{name}");
     }
 }
 
@@ -141,4 +139,9 @@ fn mlp_with_fewer_lanes_than_workers() {
 #[test]
 fn lenet5_with_six_lanes() {
     check(&lenet5(6, 9), &SPLITS);
+}
+
+#[test]
+fn all_instruction_sets_train_the_same_weights() {
+    check_instruction_sets(&mlp(3, 8));
 }

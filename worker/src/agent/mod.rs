@@ -39,6 +39,9 @@ pub struct AgentOptions {
 /// Why an agent ended.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
+    /// Not an address.
+    #[error("{0:?} is not an address of a coordinator: write it like http://127.0.0.1:7070")]
+    Address(String),
     /// No coordinator at this address.
     #[error("cannot reach the coordinator at {address}: {reason}; is `lockstep serve` running there?")]
     Unreachable {
@@ -61,6 +64,16 @@ pub enum AgentError {
     /// No runtime on this machine.
     #[error("cannot start the agent: {0}")]
     Runtime(#[from] std::io::Error),
+}
+
+impl AgentError {
+    /// Whether the user named the wrong coordinator, or runs the wrong version.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Unreachable { .. } | Self::Refused(_) => true,
+            Self::Lost { .. } | Self::Runtime(_) => false,
+        }
+    }
 }
 
 /// Between signs of life; the coordinator's loss detection is a multiple of it.
@@ -92,7 +105,7 @@ impl Agent {
         let node = random_node();
         let (to_coordinator, outbox) = mpsc::unbounded_channel();
         let unreachable = |reason: String| AgentError::Unreachable { address: options.coordinator.clone(), reason };
-        let mut client = connect(&options.coordinator).await.map_err(&unreachable)?;
+        let mut client = connect(&options.coordinator).await?;
         let hello = wire::AgentHello {
             version: VERSION.into(),
             node: node.to_string(),
@@ -100,13 +113,8 @@ impl Agent {
             slots: options.slots,
             threads: options.threads,
         };
-        let mut agent = Self {
-            options: options.clone(),
-            node,
-            to_coordinator,
-            stops: HashMap::new(),
-            workers: JoinSet::new(),
-        };
+        let mut agent =
+            Self { options: options.clone(), node, to_coordinator, stops: HashMap::new(), workers: JoinSet::new() };
         agent.send(agent_event::Event::Hello(hello));
         let inbox = client.agent(UnboundedReceiverStream::new(outbox)).await;
         let inbox = inbox.map_err(|status| unreachable(status.message().to_owned()))?.into_inner();
@@ -198,16 +206,19 @@ impl Agent {
 /// A client of the coordinator, with its connection watched.
 ///
 /// # Errors
-/// The reason in words, if the address is none or nobody answers.
-pub(crate) async fn connect(address: &str) -> Result<ClusterClient<tonic::transport::Channel>, String> {
-    let endpoint = tonic::transport::Endpoint::from_shared(address.to_owned())
-        .map_err(|error| format!("not an address like http://host:port: {error}"))?
+/// If the address is none or nobody answers.
+pub(crate) async fn connect(address: &str) -> Result<ClusterClient<tonic::transport::Channel>, AgentError> {
+    let endpoint = tonic::transport::Endpoint::from_shared(address.to_owned()).ok();
+    let endpoint = endpoint
+        .filter(|endpoint| endpoint.uri().scheme().is_some() && endpoint.uri().host().is_some())
+        .ok_or_else(|| AgentError::Address(address.to_owned()))?
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(5))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true);
-    let channel = endpoint.connect().await.map_err(|error| root_cause(&error))?;
+    let unreachable = |reason| AgentError::Unreachable { address: address.to_owned(), reason };
+    let channel = endpoint.connect().await.map_err(|error| unreachable(root_cause(&error)))?;
     Ok(ClusterClient::new(channel))
 }
 

@@ -43,10 +43,8 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
     fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, mut values: Forward<'_, D>) {
         let len = device.activation_len(values.samples, self.features());
         let (weight, bias) = self.conv.split::<D>(parameters);
-        let y = PooledMut {
-            values: D::slice_mut(&mut values.y, 0..len),
-            choice: D::slice_mut(&mut values.memo, 0..len),
-        };
+        let y =
+            PooledMut { values: D::slice_mut(&mut values.y, 0..len), choice: D::slice_mut(&mut values.memo, 0..len) };
         device.conv2d_max_pool2d_forward(&self.conv.size(values.samples), values.x, weight, bias, y);
         if let Some(function) = self.activation {
             let size = ActivationSize { samples: values.samples, features: self.features() };

@@ -34,11 +34,8 @@ impl<D: Device> Layer<D> for Linear {
     }
 
     fn tensors(&self) -> Vec<TensorShape> {
-        let tensor = |kind: &str, shape| TensorShape {
-            name: format!("{}.{kind}", self.name),
-            shape,
-            fan_in: self.inputs,
-        };
+        let tensor =
+            |kind: &str, shape| TensorShape { name: format!("{}.{kind}", self.name), shape, fan_in: self.inputs };
         vec![tensor("weight", vec![self.outputs, self.inputs]), tensor("bias", vec![self.outputs])]
     }
 
@@ -54,7 +51,13 @@ impl<D: Device> Layer<D> for Linear {
         }
     }
 
-    fn backward(&self, device: &mut D, parameters: D::View<'_, f32>, d_parameters: D::ViewMut<'_, f32>, mut values: Backward<'_, D>) {
+    fn backward(
+        &self,
+        device: &mut D,
+        parameters: D::View<'_, f32>,
+        d_parameters: D::ViewMut<'_, f32>,
+        mut values: Backward<'_, D>,
+    ) {
         let size = self.size(values.samples);
         let (weights, outputs) = (self.weights(), self.outputs);
         let d_len = device.activation_len(values.samples, outputs);

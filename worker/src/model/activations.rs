@@ -28,8 +28,8 @@ struct Memo<D: Device> {
 impl<D: Device> Activations<D> {
     /// Memory for micro-batches of up to `samples` samples.
     pub fn new(device: &D, model: &Model<D>, samples: usize) -> Self {
-        let widths = std::iter::once(model.input_features)
-            .chain(model.layers.iter().map(|placed| placed.layer.out_features()));
+        let widths =
+            std::iter::once(model.input_features).chain(model.layers.iter().map(|placed| placed.layer.out_features()));
         let value = |features| Value { features, buffer: device.zeros(device.activation_len(samples, features)) };
         let values: Vec<_> = widths.map(value).collect();
         let memo = |features| Memo { features, buffer: device.zeros(device.activation_len(samples, features)) };
@@ -71,7 +71,7 @@ impl<D: Device> Activations<D> {
         let len = |features| device.activation_len(samples, features);
         let (x, y, memo) = (&self.values[layer], &self.values[layer + 1], &self.memos[layer]);
         let [even, odd] = &mut self.gradients;
-        let (behind, before) = if layer % 2 == 0 { (even, odd) } else { (odd, even) };
+        let (behind, before) = if layer.is_multiple_of(2) { (even, odd) } else { (odd, even) };
         Backward {
             samples,
             x: D::view(&x.buffer, 0..len(x.features)),

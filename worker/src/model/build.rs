@@ -65,7 +65,8 @@ fn mlp<D: Device>(model: &job::Model, shape: SampleShape) -> Vec<Box<dyn Layer<D
     widths.push(shape.classes);
     let last = widths.len() - 2;
     let layer = |(index, pair): (usize, &[usize])| -> Box<dyn Layer<D>> {
-        let activation = if index < last { Some(activation(model.activation)) } else { output(model.output_activation) };
+        let activation =
+            if index < last { Some(activation(model.activation)) } else { output(model.output_activation) };
         Box::new(Linear { name: format!("fc{}", index + 1), inputs: pair[0], outputs: pair[1], activation })
     };
     widths.windows(2).enumerate().map(layer).collect()

@@ -14,7 +14,7 @@ impl Trainer {
     /// After an epoch: the validation split if the job holds one out, else the test split.
     pub(super) fn evaluate_if_due(&mut self) -> Result<(), TrainerError> {
         let every = u64::from(self.job.evaluate.every_epochs);
-        if every == 0 || self.state.cursor.epoch % every != 0 {
+        if every == 0 || !self.state.cursor.epoch.is_multiple_of(every) {
             return Ok(());
         }
         let split = if self.job.data.validation > 0 { Split::Validation } else { Split::Test };

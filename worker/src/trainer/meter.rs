@@ -18,6 +18,7 @@ pub struct Meter {
     commit: Duration,
     epoch_loss: f64,
     epoch_samples: u64,
+    whole_epoch_loss: f64,
 }
 
 impl Meter {
@@ -33,6 +34,7 @@ impl Meter {
             commit: Duration::ZERO,
             epoch_loss: 0.0,
             epoch_samples: 0,
+            whole_epoch_loss: f64::NAN,
         }
     }
 
@@ -50,11 +52,18 @@ impl Meter {
         self.apart += took;
     }
 
-    /// The mean loss since the last call, at the end of an epoch.
-    pub fn take_epoch_loss(&mut self) -> f64 {
-        let mean = self.epoch_loss / self.epoch_samples as f64;
+    /// The next step is a new epoch's first.
+    pub fn end_epoch(&mut self) {
+        self.whole_epoch_loss = self.train_loss();
         (self.epoch_loss, self.epoch_samples) = (0.0, 0);
-        mean
+    }
+
+    /// Mean loss of the epoch that is under way, or before its first step that of the last one; NaN before any step.
+    pub fn train_loss(&self) -> f64 {
+        match self.epoch_samples {
+            0 => self.whole_epoch_loss,
+            samples => self.epoch_loss / samples as f64,
+        }
     }
 
     /// Whether steps were committed since the last report.

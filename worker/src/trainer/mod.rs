@@ -70,6 +70,7 @@ struct Trainer {
 
 /// What a committed step tells the loop.
 struct Committed {
+    epoch: u64,
     flags: u64,
     score: Score,
     learning_rate: f64,
@@ -77,19 +78,18 @@ struct Committed {
 
 impl Trainer {
     fn train(mut self) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
-        let mut train_loss = f64::NAN;
         while let Some(plan) = self.schedule.step(&self.state.cursor) {
             let committed = self.step(plan)?;
             self.report_step(&committed);
             if self.state.cursor.epoch > plan.epoch {
-                train_loss = self.meter.take_epoch_loss();
+                self.meter.end_epoch();
                 self.evaluate_if_due()?;
             }
             if let Some(reason) = stop_reason(committed.flags) {
-                return Ok((self.outcome(reason, train_loss), None));
+                return Ok((self.outcome(reason), None));
             }
         }
-        self.finish(train_loss)
+        self.finish()
     }
 
     /// One step: data, forward and backward of this worker's lanes; the reduction; the update.
@@ -123,12 +123,12 @@ impl Trainer {
         self.state.commit(&mut self.crew, &update, reduced.gradient, cursor);
         self.meter.step(&score, committing - reducing, committing.elapsed());
         let flags = reduced.tally.flags;
-        Ok(Committed { flags, score, learning_rate })
+        Ok(Committed { epoch: plan.epoch, flags, score, learning_rate })
     }
 
     /// The end of a job that ran its course: the test error, and the weights as a file.
-    fn finish(mut self, train_loss: f64) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
-        let mut outcome = self.outcome("completed", train_loss);
+    fn finish(mut self) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
+        let mut outcome = self.outcome("completed");
         let test = match self.newest_test {
             Some((step, score)) if step == self.state.cursor.step => score,
             _ => self.evaluate(Split::Test)?,
@@ -142,7 +142,7 @@ impl Trainer {
         Ok((outcome, self.speaks.then_some(Weights(file))))
     }
 
-    fn outcome(&self, stop_reason: &str, train_loss: f64) -> wire::Outcome {
+    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
         let cursor = self.state.cursor;
         wire::Outcome {
             stop_reason: stop_reason.into(),
@@ -150,7 +150,7 @@ impl Trainer {
             epochs: cursor.epoch,
             samples: cursor.samples,
             seconds: self.meter.total_seconds(),
-            train_loss,
+            train_loss: self.meter.train_loss(),
             ..Default::default()
         }
     }
@@ -158,7 +158,7 @@ impl Trainer {
     /// Every `metrics.every` steps, and at the last.
     fn report_step(&mut self, committed: &Committed) {
         let cursor = self.state.cursor;
-        let due = cursor.step % self.job.metrics.every == 0 || cursor.step == self.schedule.total_steps();
+        let due = cursor.step.is_multiple_of(self.job.metrics.every) || cursor.step == self.schedule.total_steps();
         if !due || !self.speaks || !self.meter.has_steps() {
             return;
         }
@@ -166,7 +166,7 @@ impl Trainer {
         let (samples_per_second, seconds) = self.meter.take(lanes);
         self.report(wire::report::Report::Step(wire::StepReport {
             step: cursor.step,
-            epoch: cursor.epoch,
+            epoch: committed.epoch,
             loss: committed.score.loss,
             accuracy: committed.score.accuracy,
             learning_rate: committed.learning_rate,

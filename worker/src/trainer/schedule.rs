@@ -68,11 +68,7 @@ impl Schedule {
     }
 
     fn steps_per_epoch(&self) -> u64 {
-        if self.keep_last {
-            self.train_samples.div_ceil(self.batch)
-        } else {
-            self.train_samples / self.batch
-        }
+        if self.keep_last { self.train_samples.div_ceil(self.batch) } else { self.train_samples / self.batch }
     }
 
     /// Steps of the whole job.
@@ -80,9 +76,9 @@ impl Schedule {
         self.steps_per_epoch().saturating_mul(self.epochs).min(self.max_steps)
     }
 
-    /// Epochs of the whole job.
+    /// Epochs of the whole job, the last maybe cut short.
     pub fn total_epochs(&self) -> u64 {
-        self.epochs
+        self.total_steps().div_ceil(self.steps_per_epoch())
     }
 
     /// The step at the cursor; none once the job is done.

@@ -55,7 +55,13 @@ impl Trainer {
             counts: measures::COUNTS,
             max_lanes: job.batch.lanes(),
         };
-        let group = Group::connect(&seat.endpoint, membership(assignment, &job)?, shape, MEET_WITHIN, seat.signals.abort_flag())?;
+        let group = Group::connect(
+            &seat.endpoint,
+            membership(assignment, &job)?,
+            shape,
+            MEET_WITHIN,
+            seat.signals.abort_flag(),
+        )?;
         let ready = wire::Ready {
             generation: begin.generation.clone(),
             dataset: work.dataset.id().to_owned(),

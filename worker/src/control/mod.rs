@@ -145,16 +145,16 @@ impl Control {
     /// Decides what follows from `event`.
     pub fn step(&mut self, event: Event) -> Vec<Command> {
         match event {
-            Event::Refused(reason) => return self.exit(2, format!("refused by the coordinator: {reason}")),
+            Event::Refused(reason) => self.exit(2, format!("refused by the coordinator: {reason}")),
             Event::StreamLost(reason) => {
                 let mut commands = self.abort_trainer();
                 commands.extend(self.exit(1, format!("lost the coordinator: {reason}")));
-                return commands;
+                commands
             }
-            Event::Leave => return self.exit(0, "nothing more to do".into()),
+            Event::Leave => self.exit(0, "nothing more to do".into()),
             Event::Acknowledged(number) => {
                 self.acknowledge(number);
-                return Vec::new();
+                Vec::new()
             }
             event => self.step_in_phase(event),
         }
@@ -211,10 +211,9 @@ impl Control {
                 self.fail(generation, reason, bad_input)
             }
             // Anything else is late or of another membership: it changes nothing.
-            (
-                Phase::Joining | Phase::Waiting | Phase::Training { .. } | Phase::Storing { .. } | Phase::Done,
-                _late,
-            ) => Vec::new(),
+            (Phase::Joining | Phase::Waiting | Phase::Training { .. } | Phase::Storing { .. } | Phase::Done, _late) => {
+                Vec::new()
+            }
         }
     }
 
@@ -258,3 +257,6 @@ impl Control {
         vec![Command::Exit { code, reason }]
     }
 }
+
+#[cfg(test)]
+mod tests;
