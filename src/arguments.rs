@@ -123,7 +123,12 @@ pub struct Worker {
 #[derive(Debug, Args)]
 pub struct Coordinator {
     /// The coordinator's address
-    #[arg(long = "coordinator", value_name = "URL", env = "LOCKSTEP_COORDINATOR", default_value = "http://127.0.0.1:7070")]
+    #[arg(
+        long = "coordinator",
+        value_name = "URL",
+        env = "LOCKSTEP_COORDINATOR",
+        default_value = "http://127.0.0.1:7070"
+    )]
     pub address: String,
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod run_folder;
 mod train;
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use anyhow::{Context, Result};
 use arguments::{Agent, Arguments, Client, OneJob, Serve, Submit, Verb, Worker};
 use clap::Parser;
 use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, WatchArgs, exit};
-use lockstep_coordinator::{ServeError, ServeOptions, StateFolder, listen};
+use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
 use lockstep_worker::agent::{AgentError, AgentOptions};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|_| default_log_level(&arguments.verb).into()),
         )
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     match run(arguments.verb) {
@@ -45,16 +47,26 @@ fn main() -> ExitCode {
             if error.downcast_ref::<ClientError>().is_some_and(ClientError::is_broken_pipe) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_one_line(&error));
             ExitCode::from(exit_code(&error))
         }
     }
 }
 
-/// Services tell what they do; verbs for people only what is wrong.
+/// An error with its causes, each unless it was said already.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
+        "" => cause,
+        said if said.contains(&cause) => line,
+        said => format!("{said}: {cause}"),
+    })
+}
+
+/// Services tell what they do; verbs for people only what is wrong, and `train` that as its outcome.
 fn default_log_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Serve(_) | Verb::Agent(_) => "info",
+        Verb::Train(_) => "off",
         _ => "warn",
     }
 }
@@ -65,9 +77,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     let bad_input = error.is::<BadInput>()
         || error.is::<job::JobError>()
-        || matches!(error.downcast_ref(), Some(ServeError::PortInUse(_) | ServeError::Listen { .. }))
-        || matches!(error.downcast_ref(), Some(ServeError::Store(error)) if error.is_bad_input())
-        || matches!(error.downcast_ref(), Some(AgentError::Unreachable { .. } | AgentError::Refused(_)));
+        || error.downcast_ref().is_some_and(ServeError::is_bad_input)
+        || error.downcast_ref().is_some_and(AgentError::is_bad_input);
     if bad_input { exit::BAD_INPUT } else { exit::FAILED }
 }
 
@@ -129,9 +140,12 @@ fn serve(arguments: Serve) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let listener = listen(arguments.listen).await?;
-        tracing::info!(address = %listener.local_addr()?, state = %arguments.state.display(), "serving");
-        let options = ServeOptions { state: StateFolder::Dir(arguments.state), allow_run_folder: false };
-        lockstep_coordinator::serve(listener, options, cancelled_by_signal()).await?;
+        // Absolute, as clients see the run folders in it.
+        let state = std::path::absolute(&arguments.state).context("the state folder")?;
+        let options = ServeOptions { state: StateFolder::Dir(state.clone()), allow_run_folder: false };
+        let coordinator = Coordinator::open(&options)?;
+        tracing::info!(address = %listener.local_addr()?, state = %state.display(), "serving");
+        coordinator.serve(listener, cancelled_by_signal()).await?;
         Ok(exit::COMPLETED)
     })
 }

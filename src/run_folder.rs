@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::BadInput;
 
-/// Files that show that a folder is a run's, and so may be replaced.
-const MARK: &str = "job.toml";
+/// Files that every run has from its start: a folder with both is a run's, and so may be replaced.
+const MARKS: [&str; 2] = ["job.toml", "metrics.jsonl"];
 
 /// The run folder for `--out`, or `runs/<name>-<time>`: absolute, and empty or absent.
 ///
@@ -24,10 +24,11 @@ pub fn prepare(out: Option<&Path>, name: &str, overwrite: bool) -> Result<PathBu
     }
     let shown = folder.display();
     if !overwrite {
-        return Err(BadInput(format!("run folder {shown} is not empty: add --overwrite, or choose another --out")).into());
+        let reason = format!("run folder {shown} is not empty: add --overwrite, or choose another --out");
+        return Err(BadInput(reason).into());
     }
-    if !folder.join(MARK).is_file() {
-        let reason = format!("{shown} is not empty and holds no run ({MARK} is missing): choose another --out");
+    if let Some(missing) = MARKS.iter().find(|mark| !folder.join(mark).is_file()) {
+        let reason = format!("{shown} is not empty and holds no run ({missing} is missing): choose another --out");
         return Err(BadInput(reason).into());
     }
     std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {shown}"))?;
@@ -38,7 +39,7 @@ fn is_empty(folder: &Path) -> Result<bool> {
     match std::fs::read_dir(folder) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(BadInput(format!("run folder {}: {error}", folder.display())).into()),
+        Err(error) => Err(BadInput(format!("run folder {}: {error}: choose another --out", folder.display())).into()),
     }
 }
 
@@ -85,7 +86,9 @@ mod tests {
         assert!(prepare(Some(&folder), "x", false).unwrap_err().to_string().contains("--overwrite"));
         assert!(prepare(Some(&folder), "x", true).unwrap_err().to_string().contains("holds no run"));
         assert!(folder.join("thesis.tex").exists());
-        std::fs::write(folder.join(MARK), "").unwrap();
+        std::fs::write(folder.join("job.toml"), "").unwrap();
+        assert!(prepare(Some(&folder), "x", true).unwrap_err().to_string().contains("metrics.jsonl is missing"));
+        std::fs::write(folder.join("metrics.jsonl"), "").unwrap();
         prepare(Some(&folder), "x", true).unwrap();
         assert!(!folder.exists());
     }

@@ -33,6 +33,14 @@ pub enum ClientError {
     /// A folder to write to has something in it.
     #[error("folder {} is not empty: name another", .0.display())]
     NotEmpty(PathBuf),
+    /// A folder can't be written to.
+    #[error("folder {}: {cause}: name another", path.display())]
+    Folder {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// A file came damaged, or where it must not go.
     #[error("{path}: {cause}")]
     File {
@@ -50,7 +58,7 @@ impl ClientError {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Address(_) | Self::Unreachable { .. } | Self::NotEmpty(_) => exit::BAD_INPUT,
+            Self::Address(_) | Self::Unreachable { .. } | Self::NotEmpty(_) | Self::Folder { .. } => exit::BAD_INPUT,
             Self::Refused(status) => match status.code() {
                 Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => exit::BAD_INPUT,
                 _ => exit::FAILED,

@@ -24,7 +24,7 @@ pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
     match RunFolder::check(&args.to) {
         Ok(()) => {}
         Err(RunFolderError::NotEmpty(folder)) => return Err(ClientError::NotEmpty(folder)),
-        Err(RunFolderError::Io { cause, .. }) => return Err(cause.into()),
+        Err(RunFolderError::Io { path, cause }) => return Err(ClientError::Folder { path, cause }),
     }
     let mut client = connect(&remote.coordinator).await?;
     let request = wire::JobRequest { job: args.job.clone() };
@@ -69,15 +69,16 @@ impl Incoming {
         let outside =
             || ClientError::File { path: format!("{name:?}"), cause: "not a path inside of a run folder".into() };
         let path = folder.join(safe_path(name).ok_or_else(outside)?);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        let failed = |cause| ClientError::Folder { path: folder.to_owned(), cause };
+        std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
         let temporary = atomic::temporary_name(&path, 0);
-        let file = File::create(&temporary)?;
+        let file = File::create(&temporary).map_err(failed)?;
         Ok(Self { name: name.to_owned(), path, temporary, file, hasher: Sha256::new() })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         self.hasher.update(bytes);
-        Ok(self.file.write_all(bytes)?)
+        self.file.write_all(bytes).map_err(|cause| ClientError::Folder { path: self.path.clone(), cause })
     }
 
     fn finish(self, sha256: &str) -> Result<String, ClientError> {
@@ -85,7 +86,8 @@ impl Incoming {
         if found != sha256 {
             return Err(self.wrong("its hash is not what was sent"));
         }
-        atomic::publish(self.file, &self.temporary, &self.path)?;
+        atomic::publish(self.file, &self.temporary, &self.path)
+            .map_err(|cause| ClientError::Folder { path: self.path, cause })?;
         Ok(self.name)
     }
 

@@ -3,7 +3,7 @@
 use lockstep_proto::wire;
 
 use super::ClientError;
-use super::table::{columns, duration, grouped, percent, print};
+use super::table::{columns, counted, duration, grouped, percent, print};
 
 /// A figure from the literature to stand beside ours.
 #[derive(Clone, Debug)]
@@ -28,14 +28,14 @@ pub fn print_summary(job: &wire::JobView, published: Option<&Published>) -> Resu
             });
             rows.push(row("test error", format!("{}{beside}", percent(error))));
         }
-        let steps = format!("{} in {} epochs", grouped(outcome.steps as f64), outcome.epochs);
+        let steps = format!("{} in {}", grouped(outcome.steps as f64), counted(outcome.epochs, "whole epoch"));
         rows.push(row("steps", steps));
         rows.push(row("time", duration(outcome.seconds)));
         if outcome.seconds > 0.0 {
             rows.push(row("samples/s", grouped(outcome.samples as f64 / outcome.seconds)));
         }
     }
-    rows.push(row("workers", format!("{} × {} threads", job.workers, job.threads)));
+    rows.push(row("workers", format!("{} × {}", job.workers, counted(job.threads.into(), "thread"))));
     rows.push(row("run folder", job.run_folder.clone()));
     Ok(print(&columns(&rows))?)
 }

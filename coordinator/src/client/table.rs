@@ -38,6 +38,12 @@ pub fn grouped(value: f64) -> String {
     text
 }
 
+/// "1 epoch", "20 epochs".
+pub fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count as f64))
+}
+
 /// "3.2 s", "4 min 05 s", "2 h 03 min".
 pub fn duration(seconds: f64) -> String {
     if seconds < 60.0 {
@@ -64,6 +70,7 @@ mod tests {
         assert_eq!(grouped(12_345.6), "12,346");
         assert_eq!(grouped(999.0), "999");
         assert_eq!(grouped(f64::NAN), "0");
+        assert_eq!((counted(1, "epoch"), counted(2000, "epoch")), ("1 epoch".into(), "2,000 epochs".into()));
         assert_eq!(duration(3.21), "3.2 s");
         assert_eq!(duration(245.0), "4 min 05 s");
         assert_eq!(duration(7380.0), "2 h 03 min");

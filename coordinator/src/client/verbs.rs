@@ -102,7 +102,7 @@ pub async fn cancel(remote: &Remote, job: &str) -> Result<u8, ClientError> {
     if remote.json {
         print(&format!("{}\n", json::job(&job)))?;
     } else {
-        print(&format!("job {} is {}: {}\n", job.job, job.state, job.reason))?;
+        print(&format!("job {} {}: {}\n", job.job, job.state, job.reason))?;
     }
     Ok(exit::COMPLETED)
 }
@@ -125,7 +125,7 @@ pub async fn wait(remote: &Remote, job: &str) -> Result<u8, ClientError> {
     if remote.json {
         print(&format!("{}\n", json::job(&job)))?;
     } else {
-        print(&format!("job {} is {}: {}\n", job.job, job.state, job.reason))?;
+        print(&format!("job {} {}: {}\n", job.job, job.state, job.reason))?;
     }
     Ok(exit_code(&job))
 }

@@ -44,7 +44,7 @@ pub enum ServeError {
     #[error("{0} is in use: is another coordinator running? choose another with --listen")]
     PortInUse(SocketAddr),
     /// The address can't be listened on.
-    #[error("cannot listen on {address}: {cause}")]
+    #[error("cannot listen on {address}: {cause}: choose another with --listen")]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -63,6 +63,17 @@ pub enum ServeError {
     /// The keeper's thread broke down.
     #[error("the coordinator's thread ended: {0}")]
     Keeper(#[from] tokio::task::JoinError),
+}
+
+impl ServeError {
+    /// Whether another address or state folder would do.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::PortInUse(_) | Self::Listen { .. } => true,
+            Self::Store(error) => error.is_bad_input(),
+            Self::Random(_) | Self::Server(_) | Self::Keeper(_) => false,
+        }
+    }
 }
 
 /// Listens on an address.

@@ -20,10 +20,10 @@ use series::Curves;
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// Something is in it.
-    #[error("run folder {} is not empty: name another, or have it overwritten", .0.display())]
+    #[error("run folder {} is not empty: choose another", .0.display())]
     NotEmpty(PathBuf),
     /// The file system says no.
-    #[error("run folder {}: {cause}", path.display())]
+    #[error("run folder {}: {cause}: choose another", path.display())]
     Io {
         /// The folder or file.
         path: PathBuf,

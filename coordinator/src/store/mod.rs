@@ -25,7 +25,7 @@ pub enum StateFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The state folder can't be used.
-    #[error("state folder {}: {cause}", folder.display())]
+    #[error("state folder {}: {cause}: choose another with --state", folder.display())]
     Folder {
         /// Which.
         folder: PathBuf,
@@ -33,7 +33,7 @@ pub enum StoreError {
         cause: std::io::Error,
     },
     /// Another coordinator has it.
-    #[error("state folder {} is in use by another coordinator", .0.display())]
+    #[error("state folder {} is in use by another coordinator: choose another with --state", .0.display())]
     InUse(PathBuf),
     /// A newer program wrote it.
     #[error("{} has schema version {found}, this program knows up to {known}: use the newer program", path.display())]

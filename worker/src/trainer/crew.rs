@@ -44,17 +44,18 @@ impl<D: Device> Crew<D> {
         &mut self.runners[0]
     }
 
-    /// Gives each runner one of `parts`, and waits until all are done.
+    /// Gives each runner one of `parts`, at most as many as there are threads, and waits until all are done.
     pub fn run<T: Send>(&mut self, parts: Vec<T>, work: impl Fn(&mut LaneRunner<D>, T) + Sync) {
+        let alone = parts.len() <= 1;
         let pairs = self.runners.iter_mut().zip(parts);
         match &self.pool {
-            None => pairs.for_each(|(runner, part)| work(runner, part)),
-            Some(pool) => pool.in_place_scope(|scope| {
+            Some(pool) if !alone => pool.in_place_scope(|scope| {
                 for (runner, part) in pairs {
                     let work = &work;
                     scope.spawn(move |_| work(runner, part));
                 }
             }),
+            _ => pairs.for_each(|(runner, part)| work(runner, part)),
         }
     }
 }

@@ -8,6 +8,9 @@ use super::crew::Crew;
 use super::schedule::Cursor;
 use crate::model::Tensor;
 
+/// Elements below which waking another thread takes longer than updating them.
+const WORTH_A_THREAD: usize = 1 << 16;
+
 /// Parameters, optimiser state and cursor. It changes only in [`State::commit`].
 pub struct State<D: Device> {
     parameters: D::Buffer<f32>,
@@ -33,7 +36,8 @@ impl<D: Device> State<D> {
 
     /// Applies one update to all of the state, each of the crew's devices to a part, and moves the cursor.
     pub fn commit(&mut self, crew: &mut Crew<D>, step: &SgdStep, gradient: D::View<'_, f32>, cursor: Cursor) {
-        let threads = crew.threads();
+        // The update is element-wise: who does which part does not show in the result.
+        let threads = crew.threads().min(self.len / WORTH_A_THREAD).max(1);
         let mut parameters = D::view_mut(&mut self.parameters, 0..self.len);
         let mut velocity = D::view_mut(&mut self.velocity, 0..self.len);
         let mut parts = Vec::with_capacity(threads);

@@ -89,8 +89,8 @@ impl Job {
         };
         let (cause, told, certain) = match sign {
             Sign::Failed { failure, .. } if failure.bad_input => {
-                self.abort(&team, &failure.reason, turn);
-                let reason = failure.reason.clone();
+                let reason = format!("{}: {}", team.crew.name(&worker), failure.reason);
+                self.abort(&team, &reason, turn);
                 return self.end(State::Failed(failure), reason, turn);
             }
             Sign::Failed { failure, .. } => (failure.reason, true, false),
@@ -139,7 +139,7 @@ impl Job {
         let name = team.crew.name(&worker);
         match sign {
             Sign::Failed { failure, .. } if failure.bad_input => {
-                let reason = failure.reason.clone();
+                let reason = format!("{name}: {}", failure.reason);
                 return self.end(State::Failed(failure), reason, turn);
             }
             Sign::Failed { .. } => {

@@ -99,9 +99,9 @@ fn bad_input_ends_the_job_as_such() {
             J.1 has bad input data.path: /data/train.gz does not exist
                 close run of J as failed
                 save J as failed (bad input)
-                tell watchers of J: data.path: /data/train.gz does not exist
-                tell J.0 to abort: data.path: /data/train.gz does not exist
-                tell J.1 to abort: data.path: /data/train.gz does not exist
+                tell watchers of J: rank 1 on host host-B: data.path: /data/train.gz does not exist
+                tell J.0 to abort: rank 1 on host host-B: data.path: /data/train.gz does not exist
+                tell J.1 to abort: rank 1 on host host-B: data.path: /data/train.gz does not exist
                 tell J.0 to leave
                 tell J.1 to leave
             J.0 is silent
