@@ -3,8 +3,8 @@
 #
 #     benches/allreduce.sh [ROUNDS]        (3)
 #
-# The programs take turns within each round and size, so that a busy neighbour hits all of them; a table row is
-# the best round of each. How to install the peers: benches/peers/gloo_allreduce.py and mpi_allreduce.c; a peer
+# The programs take turns within each round and size, so that a busy neighbour hits all of them; a figure is the
+# median over rounds of a round's median. How to install the peers: benches/peers/gloo_allreduce.py and mpi_allreduce.c; a peer
 # that is not there is left out. PYTHON names the interpreter with PyTorch, SIZES (bytes) and PROCESSES what is
 # measured. Ratios: the better peer's time by ours through shared memory, and gloo's time by ours over TCP.
 set -eu
@@ -41,8 +41,16 @@ done 2>"$scratch/errors" >"$scratch/lines" || { cat "$scratch/errors" >&2; exit 
 
 awk -F '\t' '
     { key = $1 SUBSEP $2 SUBSEP $3; row[$2 SUBSEP $3] = 1 }
-    !(key in best) || $4 < best[key] { best[key] = $4 }
-    !(key in line) || $5 < line[key] { line[key] = $5 }
+    { count[key]++; after[key, count[key]] = $4; in_row[key, count[key]] = $5 }
+    function median(table, key,    n, i, j, value, sorted) {
+        n = count[key]
+        for (i = 1; i <= n; i++) {
+            value = table[key, i] + 0
+            for (j = i - 1; j >= 1 && sorted[j] > value; j--) sorted[j + 1] = sorted[j]
+            sorted[j + 1] = value
+        }
+        return n % 2 ? sorted[(n + 1) / 2] : (sorted[n / 2] + sorted[n / 2 + 1]) / 2
+    }
     function cell(table, name, n, bytes,    key) {
         key = name SUBSEP n SUBSEP bytes
         return key in table ? sprintf("%.1f", table[key]) : "-"
@@ -56,11 +64,12 @@ awk -F '\t' '
             ratio(lesser(mpi, gloo), shared), tcp, ratio(gloo, tcp)
     }
     END {
+        for (key in count) { typical[key] = median(after, key); line[key] = median(in_row, key) }
         print "| vector | processes | calls | shared memory µs | OpenMPI µs | gloo µs | better peer / ours | TCP µs | gloo / ours over TCP |"
         print "|---|---|---|---|---|---|---|---|---|"
         split(counts, n, " "); split(bytes_list, bytes, " ")
         for (i = 1; i in n; i++) for (j = 1; j in bytes; j++) if ((n[i] SUBSEP bytes[j]) in row) {
-            print_row(best, "after a barrier", n[i], bytes[j])
+            print_row(typical, "after a barrier", n[i], bytes[j])
             print_row(line, "in a row", n[i], bytes[j])
         }
     }' counts="$processes" bytes_list="$sizes" "$scratch/lines"

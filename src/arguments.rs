@@ -66,7 +66,7 @@ pub struct Train {
     /// Threads a worker
     #[arg(long, value_name = "T")]
     pub threads: Option<u32>,
-    /// Run folder; runs/<recipe>-<time> without it
+    /// Run folder; without it runs/ and the recipe's name with the time
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Replace the run folder if it is not empty

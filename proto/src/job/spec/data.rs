@@ -1,0 +1,49 @@
+//! `[data]`: training and test data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Training and test data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Folder of the four idx files, plain or gzip; relative paths start at the job file's folder.
+    pub path: PathBuf,
+    /// Training samples held out for evaluation: the last N of the file.
+    pub validation: u64,
+    /// Use only the first N training samples that are left; 0 for all.
+    pub limit: u64,
+    /// Number of classes; labels are below it.
+    pub classes: u32,
+    /// Mean of a pixel in [0, 1], subtracted.
+    pub mean: f64,
+    /// Standard deviation of a pixel in [0, 1], divided by.
+    pub std: f64,
+    /// What becomes of an epoch's short last batch.
+    pub last_batch: LastBatch,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            validation: 0,
+            limit: 0,
+            classes: 10,
+            mean: 0.0,
+            std: 1.0,
+            last_batch: LastBatch::Drop,
+        }
+    }
+}
+
+/// What becomes of an epoch's short last batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastBatch {
+    /// Its samples are left out of this epoch.
+    Drop,
+    /// It is a step of fewer lanes, the last lane maybe short.
+    Keep,
+}

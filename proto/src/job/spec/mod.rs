@@ -1,0 +1,91 @@
+//! The job file's tables and keys, with their defaults. `recipes/REFERENCE.md` documents each.
+
+mod cluster;
+mod data;
+mod model;
+mod optimization;
+
+use serde::{Deserialize, Serialize};
+
+pub use cluster::*;
+pub use data::*;
+pub use model::*;
+pub use optimization::*;
+
+/// A resolved job: everything that the trained weights depend on, and where it runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Job {
+    /// Seeds of every random choice.
+    pub seed: Seed,
+    /// Training and test data.
+    pub data: Data,
+    /// The network.
+    pub model: Model,
+    /// What is minimised.
+    pub loss: Loss,
+    /// Batch and micro-batch.
+    pub batch: Batch,
+    /// How long, and the learning rate over time.
+    pub schedule: Schedule,
+    /// The update.
+    pub optimizer: Optimizer,
+    /// When to evaluate.
+    pub evaluate: Evaluate,
+    /// How often to report.
+    pub metrics: Metrics,
+    /// The figure that others reached, to stand beside ours.
+    pub published: Published,
+    /// Where it runs: changes no result.
+    pub cluster: Cluster,
+}
+
+/// Seeds. In a file, `seed = 1` sets all three.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Seed {
+    /// Initial weights.
+    pub init: u64,
+    /// Order of samples.
+    pub order: u64,
+    /// Augmentation and dropout.
+    pub augment: u64,
+}
+
+/// When to evaluate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Epochs between evaluations; 0 for only at the end.
+    pub every_epochs: u32,
+}
+
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self { every_epochs: 1 }
+    }
+}
+
+/// How often to report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Steps between lines of `metrics.jsonl`.
+    pub every: u64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { every: 50 }
+    }
+}
+
+/// The figure that others reached with this network and data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Published {
+    /// Test error as a fraction; 0 for none.
+    pub test_error: f64,
+    /// Who published it.
+    pub source: String,
+}
