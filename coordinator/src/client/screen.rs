@@ -45,11 +45,13 @@ impl Screen {
 
     fn progress(&mut self, progress: &wire::Progress) {
         if self.newest.is_none() {
-            set_style(&self.bar, "{wide_bar:.cyan/dim} {msg}");
+            // Two lines, which fit 80 columns; a narrower terminal cuts them short.
+            set_style(&self.bar, "{wide_bar:.cyan/dim} {prefix}\n{wide_msg}");
         }
         self.bar.set_length(progress.total_steps.max(progress.step));
         self.bar.set_position(progress.step);
-        self.bar.set_message(text(progress));
+        self.bar.set_prefix(time_left(progress));
+        self.bar.set_message(figures(progress));
         self.newest = Some(*progress);
     }
 
@@ -72,7 +74,7 @@ impl Screen {
             && progress.step > self.shown_step
         {
             self.shown_step = progress.step;
-            self.line(&text(progress));
+            self.line(&format!("{}  {}", figures(progress), time_left(progress)));
         }
     }
 
@@ -98,9 +100,13 @@ fn set_style(bar: &ProgressBar, template: &str) {
     }
 }
 
-fn text(progress: &wire::Progress) -> String {
+fn time_left(progress: &wire::Progress) -> String {
+    format!("{} left", duration(progress.seconds_left))
+}
+
+fn figures(progress: &wire::Progress) -> String {
     format!(
-        "epoch {}/{}  step {}/{}  loss {:.4}  accuracy {}  {} samples/s  {} left",
+        "epoch {}/{}  step {}/{}  loss {:.4}  accuracy {}  {} samples/s",
         (progress.epoch + 1).min(progress.total_epochs.max(1)),
         progress.total_epochs,
         progress.step,
@@ -108,6 +114,5 @@ fn text(progress: &wire::Progress) -> String {
         progress.loss,
         percent(progress.accuracy),
         grouped(progress.samples_per_second),
-        duration(progress.seconds_left),
     )
 }
