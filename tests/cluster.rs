@@ -1,0 +1,192 @@
+//! A coordinator, two agents and a client: what each verb prints, and what a run's folder holds.
+
+mod lockstep;
+
+use std::path::Path;
+use std::process::Command;
+
+use lockstep::cluster::Cluster;
+use lockstep::process::Ended;
+use lockstep::{TINY, host, json, json_lines, keys, names, recipe, train, weights_sha256};
+use serde_json::Value;
+
+const FILES: [&str; 6] = ["curves.svg", "final", "job.toml", "metrics.jsonl", "run.json", "summary.json"];
+
+#[test]
+fn a_job_goes_from_submit_to_pull() {
+    let cluster = Cluster::start();
+    let _agents = [cluster.agent(1), cluster.agent(1)];
+    let job = cluster.submit("mnist-mlp.toml", &TINY);
+    let watched = cluster.run("watch", &[&job]);
+    assert_eq!(watched.code, Some(0), "{watched:?}");
+    assert!(watched.stderr.contains("completed: all 10 steps are done"), "{watched:?}");
+    assert!(watched.stdout.contains("test error"), "{watched:?}");
+
+    let waited = cluster.run("wait", &[&job]).success();
+    assert_eq!(waited, format!("job {job} completed: all 10 steps are done\n"));
+    let listed = cluster.run("list", &[]).success();
+    let rows: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["ID", "NAME", "STATE", "STEP", "ERROR", "WORKERS", "REASON"]);
+    assert_eq!((rows.len(), &rows[1][..4]), (2, &[&job, "mnist-mlp", "completed", "10"][..]));
+
+    let run = cluster.state().join("runs").join(&job);
+    let shown = cluster.run("show", &[&job]).success();
+    for words in [run.to_str().unwrap(), "completed", "10 of 10", &weights_sha256(&run), &host()] {
+        assert!(shown.contains(words), "{words:?} is not in {shown}");
+    }
+    let logged = cluster.run("logs", &[&job, "--follow"]).success();
+    assert!(logged.contains("coordinator | completed: all 10 steps are done"), "{logged}");
+
+    let scratch = tempfile::tempdir().unwrap();
+    let pulled = scratch.path().join("pulled");
+    cluster.run("pull", &[&job, pulled.to_str().unwrap()]).success();
+    assert_eq!(names(&pulled), FILES);
+    for file in FILES.iter().map(|&file| if file == "final" { "final/model.safetensors" } else { file }) {
+        assert_eq!(std::fs::read(pulled.join(file)).unwrap(), std::fs::read(run.join(file)).unwrap(), "{file}");
+    }
+    is_a_run(&pulled, 2);
+}
+
+#[test]
+fn every_verb_speaks_json() {
+    let cluster = Cluster::start();
+    let _agent = cluster.agent(2);
+    let path = recipe("mnist-mlp.toml").display().to_string();
+    let submitted = cluster.ask("submit", &[&path, "--set", TINY[0], "--set", TINY[1], "--set", TINY[2]]).remove(0);
+    let job = submitted["job"].as_str().unwrap();
+    let waited = cluster.ask("wait", &[job]).remove(0);
+    assert_eq!((&waited["state"], &waited["outcome"]["steps"]), (&"completed".into(), &10.into()));
+    assert_eq!(keys(&submitted), keys(&waited));
+    assert_eq!(cluster.ask("list", &[]), std::slice::from_ref(&waited));
+    assert_eq!(cluster.show(job), waited);
+    assert!(Path::new(waited["run_folder"].as_str().unwrap()).is_absolute());
+    assert_eq!(waited["placements"][1]["host"], host());
+
+    let watched = cluster.ask("watch", &[job]);
+    let evaluated = watched.iter().find(|event| event["kind"] == "evaluation").expect("an evaluation");
+    assert_eq!((&evaluated["split"], &evaluated["step"]), (&"test".into(), &10.into()));
+    assert!(watched.iter().any(|event| event["kind"] == "job" && event["state"] == "completed"));
+    let logged = cluster.ask("logs", &[job]);
+    assert!(logged.iter().all(|line| keys(line) == ["line", "time", "worker"]), "{logged:?}");
+
+    let scratch = tempfile::tempdir().unwrap();
+    let pulled = cluster.ask("pull", &[job, scratch.path().to_str().unwrap()]).remove(0);
+    assert_eq!(pulled["files"].as_array().unwrap().len(), FILES.len());
+    let queued = cluster.submit("mnist-mlp.toml", &["cluster.workers=3"]);
+    assert_eq!(cluster.ask("cancel", &[&queued])[0]["state"], "cancelled");
+}
+
+#[test]
+fn a_job_waits_for_slots_and_data_is_missed_by_rank_and_host() {
+    let cluster = Cluster::start();
+    let job = cluster.submit("mnist-mlp.toml", &["data.path=/nowhere"]);
+    assert!(cluster.show(&job)["reason"].as_str().unwrap().contains("waits for 2 slots"));
+    let _agent = cluster.agent(2);
+    let waited = cluster.run("wait", &[&job]);
+    assert_eq!(waited.code, Some(2), "{waited:?}");
+    for words in ["rank ", &format!("on host {}", host()), "data.path /nowhere: no such folder"] {
+        assert!(waited.stdout.contains(words), "{waited:?}");
+    }
+}
+
+#[test]
+fn train_leaves_a_run_that_can_be_trained_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = |name: &str| scratch.path().join(name);
+    let events = Ended::of(train(&recipe("mnist-mlp.toml"), &run("a"), &TINY).arg("--json")).success();
+    let steps = json_lines(&events).into_iter().filter(|event| event["kind"] == "step");
+    assert_eq!(steps.map(|event| event["step"].as_u64().unwrap()).collect::<Vec<_>>(), [4, 8, 10]);
+    is_a_run(&run("a"), 2);
+
+    let again = Ended::of(train(&run("a").join("job.toml"), &run("b"), &[]).args(["--workers", "1", "--quiet"]));
+    assert_eq!((again.stdout.as_str(), again.stderr.as_str(), again.code), ("", "", Some(0)));
+    is_a_run(&run("b"), 1);
+    assert_eq!(weights_sha256(&run("a")), weights_sha256(&run("b")));
+}
+
+#[test]
+fn held_out_samples_are_evaluated_and_the_test_split_only_at_the_end() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = scratch.path().join("run");
+    let settings = ["data.limit=640", "data.validation=500", "schedule.epochs=3"];
+    let ended = Ended::of(&mut train(&recipe("mnist-mlp.toml"), &run, &settings));
+    assert!(ended.stderr.contains("validation loss"), "{ended:?}");
+    let evaluations = metrics(&run, "evaluation").into_iter().map(|line| {
+        (line["step"].as_u64().unwrap(), line["split"].as_str().unwrap().to_owned(), line["samples"].as_u64().unwrap())
+    });
+    let validation = |step| (step, "validation".to_owned(), 500);
+    let expected = [validation(10), validation(20), validation(30), (30, "test".to_owned(), 10_000)];
+    assert_eq!(evaluations.collect::<Vec<_>>(), expected);
+}
+
+/// Lines of `metrics.jsonl` of one kind.
+fn metrics(run: &Path, kind: &str) -> Vec<Value> {
+    let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    lines.into_iter().filter(|line| line["kind"] == kind).collect()
+}
+
+/// A folder holds what scripts may rely on, for the tiny job.
+fn is_a_run(run: &Path, workers: u64) {
+    assert_eq!(names(run), FILES);
+    assert_eq!(names(&run.join("final")), ["model.safetensors"]);
+
+    let about = json(&run.join("run.json"));
+    let wanted = ["command", "dataset", "fingerprint", "generations", "version"];
+    assert!(wanted.iter().all(|key| keys(&about).contains(key)), "{about}");
+    assert_eq!(keys(&about["fingerprint"]), ["build", "canary", "device", "instruction_set"]);
+    assert_eq!(about["generations"][0]["members"].as_array().unwrap().len() as u64, workers);
+
+    let steps = metrics(run, "step");
+    assert_eq!(steps.len(), 3);
+    for line in &steps {
+        let wanted = ["epoch", "learning_rate", "loss", "samples_per_second", "seconds", "step"];
+        assert!(wanted.iter().all(|key| keys(line).contains(key)), "{line}");
+        assert_eq!(keys(&line["seconds"]), ["backward", "commit", "data", "forward", "reduce"]);
+        assert_eq!(line["epoch"], 0);
+    }
+    let [evaluation] = &metrics(run, "evaluation")[..] else { panic!("one evaluation") };
+    assert_eq!(keys(evaluation), ["accuracy", "epoch", "kind", "loss", "samples", "split", "step"]);
+
+    let summary = json(&run.join("summary.json"));
+    let fields = [("steps", 10), ("epochs", 1), ("samples", 640), ("workers", workers), ("threads", 1)];
+    for (key, value) in fields {
+        assert_eq!(summary[key], value, "{key}");
+    }
+    for key in ["test_error", "test_loss", "train_loss", "seconds", "samples_per_second"] {
+        assert!(summary[key].is_number(), "{key}: {summary}");
+    }
+    assert_eq!(summary["stop_reason"], "completed");
+    assert_eq!(summary["weights_sha256"], weights_sha256(run));
+    assert_eq!(summary["test_error"].as_f64().unwrap(), 1.0 - evaluation["accuracy"].as_f64().unwrap());
+
+    let curves = std::fs::read_to_string(run.join("curves.svg")).unwrap();
+    assert!(curves.starts_with("<svg") && curves.trim_end().ends_with("</svg>"), "{curves}");
+}
+
+#[test]
+fn weights_open_in_python() {
+    const SHAPES: &str = "import sys\n\
+        from safetensors import safe_open\n\
+        with safe_open(sys.argv[1], 'np') as file:\n    \
+            assert file.metadata() is None, file.metadata()\n    \
+            for name in sorted(file.keys()):\n        \
+                print(name, *file.get_tensor(name).shape, file.get_tensor(name).dtype)\n";
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let has_safetensors = Command::new(&python).args(["-c", "import numpy, safetensors"]).output();
+    if !has_safetensors.is_ok_and(|output| output.status.success()) {
+        println!("skipped: {python} has no numpy and safetensors; name one that has with $PYTHON");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let mlp = "fc1.bias 300\nfc1.weight 300 784\nfc2.bias 10\nfc2.weight 10 300\n";
+    let lenet5 = "conv1.bias 6\nconv1.weight 6 1 5 5\nconv2.bias 16\nconv2.weight 16 6 5 5\nfc1.bias 120\n\
+        fc1.weight 120 400\nfc2.bias 84\nfc2.weight 84 120\nfc3.bias 10\nfc3.weight 10 84\n";
+    for (name, shapes) in [("mnist-mlp.toml", mlp), ("mnist-lenet5.toml", lenet5)] {
+        let run = scratch.path().join(name);
+        Ended::of(&mut train(&recipe(name), &run, &["data.limit=256", "schedule.epochs=1"])).success();
+        let read = Command::new(&python).args(["-c", SHAPES]).arg(run.join("final/model.safetensors")).output();
+        let read = read.unwrap();
+        assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+        assert_eq!(String::from_utf8(read.stdout).unwrap().replace(" float32\n", "\n"), shapes);
+    }
+}

@@ -1,0 +1,85 @@
+//! Runs the real binary: processes with a time limit that end with their test, and what they leave behind.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod cluster;
+pub mod process;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Ten steps of 64 samples: a whole epoch of a job that takes no time.
+pub const TINY: [&str; 3] = ["data.limit=640", "schedule.epochs=1", "metrics.every=4"];
+
+/// More epochs than any test waits for.
+pub const ENDLESS: [&str; 1] = ["schedule.epochs=1000000"];
+
+/// The binary, with nothing of the environment that would change what it does.
+pub fn lockstep(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    let ours = |name: &OsStr| name.to_string_lossy().starts_with("LOCKSTEP_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command.env_remove("RUST_LOG").args(arguments);
+    command
+}
+
+/// `train` of a job file into a run folder, with these keys set.
+pub fn train(job: &Path, out: &Path, settings: &[&str]) -> Command {
+    let mut command = lockstep(["train"]);
+    command.arg(job).arg("--out").arg(out).args(set(settings));
+    command
+}
+
+/// `--set` before each of these.
+pub fn set<'a>(settings: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    settings.iter().flat_map(|setting| ["--set", setting])
+}
+
+/// A recipe that ships.
+pub fn recipe(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes").join(name)
+}
+
+/// The JSON in a file.
+pub fn json(path: &Path) -> Value {
+    let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A JSON object a line.
+pub fn json_lines(text: &str) -> Vec<Value> {
+    let parsed = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    text.lines().map(parsed).collect()
+}
+
+/// The keys of a JSON object, sorted.
+pub fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// SHA-256 of a run's weights.
+pub fn weights_sha256(run: &Path) -> String {
+    let weights = std::fs::read(run.join("final/model.safetensors")).unwrap();
+    Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// This machine as agents name it.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
