@@ -129,6 +129,20 @@ fn workers_die_with_an_agent_that_is_told_to_end() {
 }
 
 #[test]
+fn agents_and_workers_end_with_a_coordinator_that_is_killed() {
+    let cluster = Cluster::start();
+    let agent = cluster.agent(2);
+    let job = cluster.submit("mnist-mlp.toml", &ENDLESS);
+    cluster.await_running(&job);
+    let workers = agent.children();
+    cluster.serve.signal(Signal::KILL);
+    let ended = agent.wait();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("error: lost the coordinator at {}", cluster.address)), "{ended:?}");
+    workers.iter().for_each(Watched::await_end);
+}
+
+#[test]
 fn a_cancelled_job_ends_in_order_and_is_told_by_the_exit_code() {
     let cluster = Cluster::start();
     let agent = cluster.agent(2);

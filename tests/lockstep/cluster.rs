@@ -12,8 +12,9 @@ use super::{json_lines, lockstep, recipe, set};
 pub struct Cluster {
     /// `http://127.0.0.1:port`.
     pub address: String,
+    /// The coordinator.
+    pub serve: Process,
     state: TempDir,
-    _serve: Process,
 }
 
 impl Cluster {
@@ -25,7 +26,7 @@ impl Cluster {
         let line = serve.await_line("serving");
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
         let address = format!("http://{}", address.expect("serve tells its address"));
-        Self { address, state, _serve: serve }
+        Self { address, serve, state }
     }
 
     /// Starts an agent and waits until it has joined.

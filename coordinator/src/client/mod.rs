@@ -15,6 +15,7 @@ use lockstep_proto::wire::{self, cluster_client::ClusterClient};
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
+pub(crate) use error::innermost;
 pub use follow::{View, follow};
 pub use pull::{PullArgs, pull};
 pub use summary::{Published, print_summary};
@@ -58,7 +59,7 @@ pub async fn connect(url: &str) -> Result<Client, ClientError> {
     }
     let endpoint =
         endpoint.connect_timeout(CONNECT_LIMIT).http2_keep_alive_interval(CONNECT_LIMIT).keep_alive_while_idle(true);
-    let unreachable = |e| ClientError::Unreachable { url: url.to_owned(), cause: error::innermost(&e) };
+    let unreachable = |e| ClientError::Unreachable { url: url.to_owned(), cause: innermost(&e) };
     let channel = endpoint.connect().await.map_err(unreachable)?;
     Ok(ClusterClient::new(channel))
 }

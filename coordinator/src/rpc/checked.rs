@@ -1,5 +1,6 @@
 //! Messages to checked types: everything from the wire is bounded here.
 
+use std::error::Error;
 use std::time::Duration;
 
 use lockstep_proto::identity::{Malformed, NodeId, WorkerId};
@@ -7,6 +8,7 @@ use lockstep_proto::wire::{self, report};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use crate::client::innermost;
 use crate::cluster::facts::{
     EvaluationReport, Fingerprint, Outcome, PhaseSeconds, Report, RunFacts, StepReport, StopReason,
 };
@@ -45,9 +47,10 @@ pub fn complain<T>(errors: &tokio::sync::mpsc::WeakSender<Result<T, Status>>, st
     }
 }
 
-/// Why a stream broke, in words.
+/// Why a stream broke, in words: those of the error at the bottom, where there is one.
 pub fn cause(status: &Status) -> String {
-    format!("its connection broke: {}", words(status.message().to_owned()))
+    let cause = status.source().map_or_else(|| status.message().to_owned(), innermost);
+    format!("its connection broke: {}", words(cause))
 }
 
 /// Words for people: of bounded length, no control characters.
