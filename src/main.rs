@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use arguments::{Agent, Arguments, Client, OneJob, Serve, Submit, Verb, Worker};
 use clap::Parser;
-use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, WatchArgs, exit};
+use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, exit};
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
@@ -91,9 +91,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Submit(arguments) => submit(arguments),
         Verb::List(client) => on_runtime(client::list(&remote(client))),
         Verb::Show(OneJob { job, client }) => on_runtime(client::show(&remote(client), &job)),
-        Verb::Watch(OneJob { job, client }) => {
-            on_runtime(client::watch(&remote(client), &WatchArgs { job, published: None }))
-        }
+        Verb::Watch(OneJob { job, client }) => on_runtime(client::watch(&remote(client), &job)),
         Verb::Logs(logs) => {
             let OneJob { job, client } = logs.job;
             on_runtime(client::logs(&remote(client), &LogsArgs { job, follow: logs.follow }))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use time::OffsetDateTime;
 
 use crate::BadInput;
 
@@ -16,7 +17,7 @@ const MARKS: [&str; 2] = ["job.toml", "metrics.jsonl"];
 pub fn prepare(out: Option<&Path>, name: &str, overwrite: bool) -> Result<PathBuf> {
     let folder = match out {
         Some(out) => out.to_owned(),
-        None => crate::train::default_folder(name, std::time::SystemTime::now()),
+        None => default_folder(name, OffsetDateTime::now_utc()),
     };
     let folder = std::path::absolute(&folder).with_context(|| format!("run folder {}", folder.display()))?;
     if is_empty(&folder)? {
@@ -43,25 +44,12 @@ fn is_empty(folder: &Path) -> Result<bool> {
     }
 }
 
-/// `2026-11-24-153000` (UTC) for seconds since 1970.
-pub fn time_stamp(seconds: u64) -> String {
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(day);
-    format!("{year:04}-{month:02}-{day:02}-{:02}{:02}{:02}", second / 3600, second / 60 % 60, second % 60)
-}
-
-/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar, by counting whole cycles of years that
-/// start in March, so that the leap day comes last.
-fn civil(day: u64) -> (u64, u64, u64) {
-    const DAYS_OF_400_YEARS: u64 = 146_097;
-    let from_march_0000 = day + 719_468;
-    let (cycle, day) = (from_march_0000 / DAYS_OF_400_YEARS, from_march_0000 % DAYS_OF_400_YEARS);
-    let year = (day - day / 1460 + day / 36_524 - day / (DAYS_OF_400_YEARS - 1)) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (cycle * 400 + year + u64::from(month <= 2), month, day_of_month)
+/// Where a run of this name goes without `--out`: `runs/<name>-2026-11-24-153000`, in UTC.
+fn default_folder(name: &str, now: OffsetDateTime) -> PathBuf {
+    let (date, time) = (now.date(), now.time());
+    let date = format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day());
+    let time = format!("{:02}{:02}{:02}", time.hour(), time.minute(), time.second());
+    Path::new("runs").join(format!("{name}-{date}-{time}"))
 }
 
 #[cfg(test)]
@@ -69,11 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_utc() {
-        assert_eq!(time_stamp(0), "1970-01-01-000000");
-        assert_eq!(time_stamp(951_782_399), "2000-02-28-235959");
-        assert_eq!(time_stamp(951_782_400), "2000-02-29-000000");
-        assert_eq!(time_stamp(1_795_534_200), "2026-11-24-153000");
+    fn folders_are_named_by_recipe_and_time() {
+        let now = OffsetDateTime::from_unix_timestamp(1_795_534_200).unwrap();
+        assert_eq!(default_folder("mnist-mlp", now), Path::new("runs/mnist-mlp-2026-11-24-153000"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! `train`: a coordinator, an agent and a submitted job in one process, until the job has ended.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
-use lockstep_coordinator::client::{self, Published, SubmitArgs, View};
+use lockstep_coordinator::client::{self, SubmitArgs, View};
 use lockstep_coordinator::{Coordinator, Handle, ServeOptions, StateFolder, listen};
 use lockstep_proto::job::Job;
 use lockstep_proto::wire::JobView;
@@ -75,7 +75,7 @@ impl Embedded {
         let job_view = followed?;
         ended?;
         match view {
-            View::Bar => client::print_summary(&job_view, published(job).as_ref())?,
+            View::Bar => client::print_summary(&job_view)?,
             View::Quiet | View::Json if job_view.state == "failed" => eprintln!("error: {}", job_view.reason),
             View::Quiet | View::Json => {}
         }
@@ -162,16 +162,4 @@ impl Interrupts {
             _ = self.terminate.recv() => "stopped by SIGTERM",
         }
     }
-}
-
-/// The figure that a job names to stand beside ours.
-pub fn published(job: &Job) -> Option<Published> {
-    let job = &job.published;
-    (job.test_error > 0.0).then(|| Published { test_error: job.test_error, source: job.source.clone() })
-}
-
-/// Where a run goes without `--out`.
-pub fn default_folder(name: &str, now: std::time::SystemTime) -> PathBuf {
-    let seconds = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Path::new("runs").join(format!("{name}-{}", run_folder::time_stamp(seconds)))
 }

@@ -9,14 +9,13 @@ use lockstep_collective::Endpoint;
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{Generation, NodeId, WorkerId};
 use lockstep_proto::wire::{self, cluster_client::ClusterClient, worker_command, worker_event};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 
 use crate::agent::connect;
 use crate::control::{Assignment, Command, Control, Event, StopReason, Weights};
-use crate::trainer::{self, Signals};
+use crate::trainer::{self, Signals, sha256_hex};
 
 /// What a worker process is started with.
 #[derive(Clone, Debug)]
@@ -262,14 +261,13 @@ fn address_towards(coordinator: &str) -> IpAddr {
 
 /// A file as messages, the last with the file's SHA-256.
 fn file_chunks(path: &str, bytes: &[u8]) -> Vec<wire::FileChunk> {
-    let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut chunks: Vec<_> = bytes
         .chunks(CHUNK)
         .map(|data| wire::FileChunk { path: path.into(), data: data.to_vec(), ..Default::default() })
         .collect();
     if let Some(last) = chunks.last_mut() {
         last.last = true;
-        last.sha256 = sha256;
+        last.sha256 = sha256_hex(bytes);
     }
     chunks
 }

@@ -18,8 +18,8 @@ pub use error::ClientError;
 pub(crate) use error::innermost;
 pub use follow::{View, follow};
 pub use pull::{PullArgs, pull};
-pub use summary::{Published, print_summary};
-pub use verbs::{LogsArgs, SubmitArgs, WatchArgs, cancel, list, logs, show, submit, submit_job, wait, watch};
+pub use summary::print_summary;
+pub use verbs::{LogsArgs, SubmitArgs, cancel, list, logs, show, submit, submit_job, wait, watch};
 
 /// A connection to a coordinator.
 pub type Client = ClusterClient<Channel>;

@@ -5,17 +5,8 @@ use lockstep_proto::wire;
 use super::ClientError;
 use super::table::{columns, counted, duration, grouped, percent, print};
 
-/// A figure from the literature to stand beside ours.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// Fraction of the test split that was wrong.
-    pub test_error: f64,
-    /// Who published it.
-    pub source: String,
-}
-
 /// Prints a short table of a job that has ended.
-pub fn print_summary(job: &wire::JobView, published: Option<&Published>) -> Result<(), ClientError> {
+pub fn print_summary(job: &wire::JobView) -> Result<(), ClientError> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = Vec::new();
     if job.state != "completed" {
@@ -23,7 +14,7 @@ pub fn print_summary(job: &wire::JobView, published: Option<&Published>) -> Resu
     }
     if let Some(outcome) = &job.outcome {
         if let Some(error) = outcome.test_error {
-            let beside = published.map_or(String::new(), |published| {
+            let beside = job.published.as_ref().map_or(String::new(), |published| {
                 format!("  (published: {}, {})", percent(published.test_error), published.source)
             });
             rows.push(row("test error", format!("{}{beside}", percent(error))));

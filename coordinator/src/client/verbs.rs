@@ -3,7 +3,7 @@
 use lockstep_proto::wire;
 
 use super::table::{columns, duration, percent, print};
-use super::{Client, ClientError, Published, Remote, View, connect, exit, exit_code, follow, json, print_summary};
+use super::{Client, ClientError, Remote, View, connect, exit, exit_code, follow, json, print_summary};
 
 /// A job to hand in.
 #[derive(Clone, Debug, Default)]
@@ -16,15 +16,6 @@ pub struct SubmitArgs {
     pub run_folder: String,
     /// The command line.
     pub command: String,
-}
-
-/// A job to follow.
-#[derive(Clone, Debug)]
-pub struct WatchArgs {
-    /// Its id, maybe shortened.
-    pub job: String,
-    /// A figure to stand beside the test error.
-    pub published: Option<Published>,
 }
 
 /// A log to read.
@@ -108,12 +99,12 @@ pub async fn cancel(remote: &Remote, job: &str) -> Result<u8, ClientError> {
 }
 
 /// `watch`: a progress view until the job has ended.
-pub async fn watch(remote: &Remote, args: &WatchArgs) -> Result<u8, ClientError> {
+pub async fn watch(remote: &Remote, job: &str) -> Result<u8, ClientError> {
     let mut client = connect(&remote.coordinator).await?;
     let view = if remote.json { View::Json } else { View::Bar };
-    let job = follow(&mut client, &args.job, view).await?;
+    let job = follow(&mut client, job, view).await?;
     if !remote.json {
-        print_summary(&job, args.published.as_ref())?;
+        print_summary(&job)?;
     }
     Ok(exit_code(&job))
 }

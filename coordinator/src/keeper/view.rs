@@ -32,7 +32,13 @@ pub fn view(job: &Job) -> wire::JobView {
         outcome: record.outcome.map(outcome),
         bad_input: record.bad_input,
         placements: record.placements.iter().map(placement).collect(),
+        published: published(&job.spec.published),
     }
+}
+
+fn published(published: &lockstep_proto::job::Published) -> Option<wire::Published> {
+    let named = published.test_error > 0.0;
+    named.then(|| wire::Published { test_error: published.test_error, source: published.source.clone() })
 }
 
 fn progress(job: &Job) -> Option<wire::Progress> {

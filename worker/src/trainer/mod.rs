@@ -22,6 +22,7 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::sgd::SgdStep;
 use lockstep_proto::job::Job;
 use lockstep_proto::wire;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::control::{Assignment, Event, Weights};
@@ -204,7 +205,7 @@ fn stop_reason(flags: u64) -> Option<&'static str> {
     }
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
