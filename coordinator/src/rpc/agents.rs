@@ -2,14 +2,14 @@
 
 use lockstep_proto::identity::{Malformed, NodeId, WorkerId};
 use lockstep_proto::wire::{self, agent_event};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::checked;
 use super::service::{Answers, Service};
-use crate::cluster::{AgentHello, Event, Exit};
-use crate::keeper::{Outlet, Request, Stream};
+use crate::cluster::{Event, Exit};
+use crate::keeper::{Request, Stream};
 
 /// Commands that may wait for an agent to read them.
 const OUTBOX: usize = 4096;
@@ -40,45 +40,14 @@ impl Service {
             _ => return Err(Status::invalid_argument("an agent's first message is its hello")),
         };
         let node = hello.node.clone();
-        if !self.introduce_agent(hello, outbox).await? {
+        let joined = |connection| Event::AgentJoined { connection, hello };
+        if !self.introduce(Stream::Agent(outbox), joined).await? {
             return Ok(());
         }
-        let cause = loop {
-            let message = tokio::select! {
-                message = inbound.message() => message,
-                () = self.over.cancelled() => return Ok(()),
-            };
-            match message {
-                Ok(Some(message)) => {
-                    let handled = match agent_request(&node, message) {
-                        Ok(None) => Ok(()),
-                        Ok(Some(request)) => self.send(request).await,
-                        Err(malformed) => Err(checked::status(malformed)),
-                    };
-                    if let Err(status) = handled {
-                        let cause = status.message().to_owned();
-                        checked::complain(errors, status);
-                        break cause;
-                    }
-                }
-                Ok(None) => break "its connection was closed".to_owned(),
-                Err(status) => break checked::cause(&status),
-            }
-        };
-        self.send(Request::Event(Event::AgentLost { node, cause })).await
-    }
-
-    async fn introduce_agent(
-        &self,
-        hello: AgentHello,
-        outbox: mpsc::Sender<Result<wire::AgentCommand, Status>>,
-    ) -> Result<bool, Status> {
-        let (admitted, verdict) = oneshot::channel();
-        let connection = self.connection();
-        let outlet = Outlet { stream: Stream::Agent(outbox), admitted };
-        let event = Event::AgentJoined { connection, hello };
-        self.send(Request::Connect { connection, outlet, event }).await?;
-        Ok(verdict.await.unwrap_or(false))
+        match self.pass_on(inbound, errors, |message| agent_request(&node, message)).await {
+            Some(cause) => self.send(Request::Event(Event::AgentLost { node, cause })).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod checked;
 mod clients;
 mod files;
 mod service;
+mod stream;
 mod workers;
 
 use std::net::SocketAddr;

@@ -2,14 +2,14 @@
 
 use lockstep_proto::identity::{Generation, Malformed, WorkerId};
 use lockstep_proto::wire::{self, worker_event};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::checked;
 use super::service::{Answers, Service};
-use crate::cluster::{Event, WorkerHello};
-use crate::keeper::{Outlet, Request, Stream};
+use crate::cluster::Event;
+use crate::keeper::{Request, Stream};
 
 /// Commands that may wait for a worker to read them.
 const OUTBOX: usize = 1024;
@@ -40,45 +40,14 @@ impl Service {
             _ => return Err(Status::invalid_argument("a worker's first message is its hello")),
         };
         let worker = hello.worker.clone();
-        if !self.introduce_worker(hello, outbox).await? {
+        let joined = |connection| Event::WorkerJoined { connection, hello };
+        if !self.introduce(Stream::Worker(outbox), joined).await? {
             return Ok(());
         }
-        let cause = loop {
-            let message = tokio::select! {
-                message = inbound.message() => message,
-                () = self.over.cancelled() => return Ok(()),
-            };
-            match message {
-                Ok(Some(message)) => {
-                    let handled = match worker_request(&worker, message) {
-                        Ok(None) => Ok(()),
-                        Ok(Some(request)) => self.send(request).await,
-                        Err(malformed) => Err(checked::status(malformed)),
-                    };
-                    if let Err(status) = handled {
-                        let cause = status.message().to_owned();
-                        checked::complain(errors, status);
-                        break cause;
-                    }
-                }
-                Ok(None) => break "its connection was closed".to_owned(),
-                Err(status) => break checked::cause(&status),
-            }
-        };
-        self.send(Request::Event(Event::WorkerLost { worker, cause })).await
-    }
-
-    async fn introduce_worker(
-        &self,
-        hello: WorkerHello,
-        outbox: mpsc::Sender<Result<wire::WorkerCommand, Status>>,
-    ) -> Result<bool, Status> {
-        let (admitted, verdict) = oneshot::channel();
-        let connection = self.connection();
-        let outlet = Outlet { stream: Stream::Worker(outbox), admitted };
-        let event = Event::WorkerJoined { connection, hello };
-        self.send(Request::Connect { connection, outlet, event }).await?;
-        Ok(verdict.await.unwrap_or(false))
+        match self.pass_on(inbound, errors, |message| worker_request(&worker, message)).await {
+            Some(cause) => self.send(Request::Event(Event::WorkerLost { worker, cause })).await,
+            None => Ok(()),
+        }
     }
 }
 
