@@ -26,6 +26,11 @@ fn serve_where_it_can_not() {
     std::fs::write(&state, "").unwrap();
     serve("127.0.0.1:0", &state).is_refused_with(&["state folder", "state: File exists", "another with --state"]);
 
+    let damaged = scratch.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("coordinator.db"), "no database".repeat(500)).unwrap();
+    serve("127.0.0.1:0", &damaged).is_refused_with(&["coordinator.db can't be read", "another folder with --state"]);
+
     let cluster = Cluster::start();
     serve("127.0.0.1:0", cluster.state()).is_refused_with(&["in use by another coordinator", "another with --state"]);
 }

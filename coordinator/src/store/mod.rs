@@ -45,6 +45,14 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The file is no database, or a damaged one.
+    #[error("{} can't be read as a database ({cause}): choose another folder with --state", path.display())]
+    NoDatabase {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: rusqlite::Error,
+    },
     /// SQLite says no.
     #[error("coordinator database: {0}")]
     Database(#[from] rusqlite::Error),
@@ -62,7 +70,7 @@ impl StoreError {
     /// Whether another folder would do: nothing is broken.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Folder { .. } | Self::InUse(_) | Self::Newer { .. } => true,
+            Self::Folder { .. } | Self::InUse(_) | Self::Newer { .. } | Self::NoDatabase { .. } => true,
             Self::Database(_) | Self::Row { .. } => false,
         }
     }
@@ -89,8 +97,10 @@ impl Store {
             StateFolder::Dir(folder) => {
                 let lock = StateLock::take(folder)?;
                 let path = folder.join("coordinator.db");
-                let database = Connection::open(&path)?;
-                database.pragma_update(None, "journal_mode", "WAL")?;
+                let no_database = |cause| StoreError::NoDatabase { path: path.clone(), cause };
+                let database = Connection::open(&path).map_err(no_database)?;
+                // The first statement that reads the file.
+                database.pragma_update(None, "journal_mode", "WAL").map_err(no_database)?;
                 database.pragma_update(None, "synchronous", "FULL")?;
                 schema::prepare(&database, &path)?;
                 let logs = Connection::open(&path)?;
