@@ -9,6 +9,16 @@ pub mod job;
 /// The version that agents, workers and clients must have in common.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The words of the error at the bottom, which say what happened ("Connection refused (os error 111)") where the outer
+/// ones say only "transport error".
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
 /// Generated messages, clients and servers.
 pub mod wire {
     #![allow(missing_docs, clippy::all)]

@@ -83,12 +83,3 @@ impl From<Status> for ClientError {
         Self::Refused(Box::new(status))
     }
 }
-
-/// The words of the error at the bottom: "Connection refused (os error 111)".
-pub fn innermost(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}

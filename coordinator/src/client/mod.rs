@@ -11,11 +11,11 @@ mod verbs;
 
 use std::time::Duration;
 
+use lockstep_proto::innermost;
 use lockstep_proto::wire::{self, cluster_client::ClusterClient};
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
-pub(crate) use error::innermost;
 pub use follow::{View, follow};
 pub use pull::{PullArgs, pull};
 pub use summary::print_summary;

@@ -4,11 +4,11 @@ use std::error::Error;
 use std::time::Duration;
 
 use lockstep_proto::identity::{Malformed, NodeId, WorkerId};
+use lockstep_proto::innermost;
 use lockstep_proto::wire::{self, report};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::client::innermost;
 use crate::cluster::facts::{
     EvaluationReport, Fingerprint, Outcome, PhaseSeconds, Report, RunFacts, StepReport, StopReason,
 };

@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::wire::{self, agent_command, agent_event, cluster_client::ClusterClient};
+use lockstep_proto::{VERSION, innermost};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -218,17 +218,8 @@ pub(crate) async fn connect(address: &str) -> Result<ClusterClient<tonic::transp
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true);
     let unreachable = |reason| AgentError::Unreachable { address: address.to_owned(), reason };
-    let channel = endpoint.connect().await.map_err(|error| unreachable(root_cause(&error)))?;
+    let channel = endpoint.connect().await.map_err(|error| unreachable(innermost(&error)))?;
     Ok(ClusterClient::new(channel))
-}
-
-/// The innermost error says what happened ("connection refused"); the outer ones only "transport error".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 fn host_name() -> String {
