@@ -5,6 +5,7 @@
 
 pub mod identity;
 pub mod job;
+pub mod ledger;
 
 /// The version that agents, workers and clients must have in common.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

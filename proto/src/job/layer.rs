@@ -13,6 +13,9 @@ use super::text::{MAX_JOB_BYTES, known_keys};
 
 const PREFIX: &str = "LOCKSTEP__";
 
+/// Keys that hold paths: table, name, both. An address with a scheme is no path.
+const PATHS: [(&str, &str, &str); 2] = [("data", "path", "data.path"), ("checkpoint", "dir", "checkpoint.dir")];
+
 /// Keys that one place says, checked but not yet merged.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -87,11 +90,14 @@ impl Layer {
         expand_seed(&mut table);
         // Before merging, so that the error names this layer.
         read(table.clone(), &origin)?;
-        if let Some(Value::String(path)) = table.get_mut("data").and_then(|data| data.get_mut("path"))
-            && !path.is_empty()
-        {
-            let invalid = |problem| JobError::Invalid { origin: origin.clone(), key: "data.path", problem };
-            *path = absolute(folder, path).map_err(invalid)?;
+        for (table_name, name, key) in PATHS {
+            if let Some(Value::String(path)) = table.get_mut(table_name).and_then(|inner| inner.get_mut(name))
+                && !path.is_empty()
+                && !path.contains("://")
+            {
+                let invalid = |problem| JobError::Invalid { origin: origin.clone(), key, problem };
+                *path = absolute(folder, path).map_err(|text| invalid(format!("`{key}` = {text}")))?;
+            }
         }
         Ok(Self { origin, table })
     }
@@ -102,7 +108,7 @@ fn absolute(folder: &Path, path: &str) -> Result<String, String> {
     let joined = folder.join(path);
     let tidy = std::fs::canonicalize(&joined).unwrap_or(joined);
     let text = PathBuf::into_os_string(tidy).into_string();
-    text.map_err(|text| format!("`data.path` = {text:?} is not UTF-8: rename the folder"))
+    text.map_err(|text| format!("{text:?} is not UTF-8: rename the folder"))
 }
 
 /// TOML, or the line that isn't.

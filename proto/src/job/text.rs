@@ -12,7 +12,7 @@ use super::validate::validate;
 pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id.
-const NOT_HASHED: [&str; 4] = ["cluster.", "metrics.", "published.", "data.path"];
+const NOT_HASHED: [&str; 5] = ["checkpoint.", "cluster.", "metrics.", "published.", "data.path"];
 
 impl Job {
     /// Reads text that [`Job::to_toml`] wrote, maybe on another machine: nothing about it is trusted. Absent keys
@@ -38,8 +38,8 @@ impl Job {
         toml::to_string(self).expect("TOML can say every job that was read")
     }
 
-    /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[cluster]`, `[metrics]`
-    /// and `[published]`, and `data.path`.
+    /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[checkpoint]`,
+    /// `[cluster]`, `[metrics]` and `[published]`, and `data.path`.
     ///
     /// # Panics
     /// As [`Job::to_toml`].

@@ -16,6 +16,16 @@ pub struct Cluster {
     pub instruction_set: InstructionSet,
     /// How workers of one node exchange gradients.
     pub transport: Transport,
+    /// Workers beyond `workers` that hold no lanes but the whole state, and take over at once.
+    pub spares: u32,
+    /// Workers that may be lost, one after the other without progress, before the job fails.
+    pub max_restarts: u32,
+    /// Whether lanes move from slow to fast workers.
+    pub rebalance: bool,
+    /// Steps between comparisons of the state's digest over all workers; 0 for none.
+    pub digest_every: u64,
+    /// Steps between lanes that other workers compute a second time; 0 for none.
+    pub replay_every: u64,
 }
 
 impl Default for Cluster {
@@ -26,6 +36,11 @@ impl Default for Cluster {
             threads: 0,
             instruction_set: InstructionSet::Auto,
             transport: Transport::Auto,
+            spares: 0,
+            max_restarts: 10,
+            rebalance: false,
+            digest_every: 200,
+            replay_every: 500,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The job file's tables and keys, with their defaults. `recipes/REFERENCE.md` documents each.
 
+mod checkpoint;
 mod cluster;
 mod data;
 mod model;
@@ -7,6 +8,7 @@ mod optimization;
 
 use serde::{Deserialize, Serialize};
 
+pub use checkpoint::*;
 pub use cluster::*;
 pub use data::*;
 pub use model::*;
@@ -36,6 +38,8 @@ pub struct Job {
     pub metrics: Metrics,
     /// The figure that others reached, to stand beside ours.
     pub published: Published,
+    /// When and where checkpoints are written: changes no result.
+    pub checkpoint: Checkpoint,
     /// Where it runs: changes no result.
     pub cluster: Cluster,
 }
