@@ -19,6 +19,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> (u32, SocketAddr) {
+        (self.rank, self.address)
+    }
+
     pub(crate) fn lost(&self, source: io::Error) -> Error {
         Error::Lost { rank: self.rank, address: self.address, source }
     }

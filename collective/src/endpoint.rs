@@ -4,10 +4,15 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 
+use rustix::net::listen;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::Error;
 use crate::error::system;
+
+/// Connections that may wait at the TCP listener, as far as the system allows. Between two generations nobody
+/// takes in what comes from earlier ones; were the queue full, a member's next try would be a second away.
+const QUEUE: i32 = 4096;
 
 /// A worker's listeners. One endpoint serves any number of generations, one after the other.
 pub struct Endpoint {
@@ -25,13 +30,14 @@ impl Endpoint {
         let listener = TcpListener::bind((ip, 0)).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let name = format!("lockstep-{}", hex(&random::<16>()?));
-        let listen = || {
+        let open = || {
             let unix = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&name)?)?;
+            listen(&listener, QUEUE)?;
             listener.set_nonblocking(true)?;
             unix.set_nonblocking(true)?;
             Ok(unix)
         };
-        let unix_listener = listen().map_err(system::<std::io::Error>("listen on a Unix socket"))?;
+        let unix_listener = open().map_err(system::<std::io::Error>("listen for other workers"))?;
         Ok(Self { listener, unix_listener, address, name })
     }
 

@@ -1,4 +1,4 @@
-//! What can go wrong in a reduction, naming who and what to do.
+//! What can go wrong in a reduction or broadcast, naming who and what to do.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -49,18 +49,16 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// A member is in another reduction than this worker.
-    #[error(
-        "rank {rank} at {address} reduces {theirs} while this worker reduces {ours}; they took different decisions"
-    )]
+    /// A member is in another reduction or broadcast than this worker.
+    #[error("rank {rank} at {address} is at {theirs} while this worker is at {ours}; they took different decisions")]
     Desync {
         /// The other's rank.
         rank: u32,
         /// The other's address.
         address: SocketAddr,
-        /// Its reduction.
+        /// What it takes part in.
         theirs: String,
-        /// This worker's reduction.
+        /// What this worker takes part in.
         ours: String,
     },
     /// More lanes than the group was made for, or none.
@@ -70,6 +68,24 @@ pub enum Error {
         lanes: u32,
         /// [`crate::Shape::max_lanes`].
         max_lanes: u32,
+    },
+    /// A broadcast from a rank that the generation does not have.
+    #[error("a broadcast from rank {rank}, but the generation has {members} members")]
+    Stranger {
+        /// The rank asked for.
+        rank: u32,
+        /// Members of the generation.
+        members: usize,
+    },
+    /// A broadcast's payload is longer than any that is believed; nobody takes it.
+    #[error("a broadcast of {bytes} bytes from rank {rank}, but at most {limit} are taken")]
+    TooLong {
+        /// Where it would come from.
+        rank: u32,
+        /// Length that was announced.
+        bytes: u64,
+        /// The longest payload.
+        limit: u64,
     },
     /// The node's shared memory could not be had.
     #[error(transparent)]

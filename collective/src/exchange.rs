@@ -21,10 +21,10 @@ use crate::tree::Fold;
 use crate::vector::Scratch;
 
 /// Fruitless looks at all sockets before the thread sleeps in `poll` (about 100 µs when nobody else runs).
-const LOOKS: u32 = 100;
+pub(crate) const LOOKS: u32 = 100;
 
 /// A sleeping thread looks at the abort flag this often.
-const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+pub(crate) const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Items that one call may send.
 const GATHER: usize = 8;
@@ -91,6 +91,9 @@ impl Exchange<'_> {
         };
         let mut idle = 0;
         loop {
+            if abort.load(Ordering::Relaxed) {
+                return Err(Error::Aborted);
+            }
             let mut moved = false;
             for link in 0..links {
                 moved |= self.send(link, &mut progress)?;
@@ -110,7 +113,7 @@ impl Exchange<'_> {
             }
             idle = if moved { 0 } else { idle + 1 };
             if idle > 0 {
-                self.pause(idle, &progress, abort)?;
+                self.pause(idle, &progress)?;
             }
         }
     }
@@ -275,10 +278,7 @@ impl Exchange<'_> {
     }
 
     /// Nothing moved: gives the core away, and after a while sleeps until a socket is ready.
-    fn pause(&self, idle: u32, progress: &Progress, abort: &AtomicBool) -> Result<(), Error> {
-        if abort.load(Ordering::Relaxed) {
-            return Err(Error::Aborted);
-        }
+    fn pause(&self, idle: u32, progress: &Progress) -> Result<(), Error> {
         if idle < LOOKS {
             thread::yield_now();
             return Ok(());
@@ -316,7 +316,7 @@ fn locate(subtrees: &[usize], mut source: usize) -> (usize, usize) {
 }
 
 /// Links are in node order, without this node.
-fn link_of(node: usize, own: usize) -> usize {
+pub(crate) fn link_of(node: usize, own: usize) -> usize {
     if node < own { node } else { node - 1 }
 }
 

@@ -15,20 +15,12 @@ use crate::exchange::Inbox;
 use crate::handshake::Keys;
 use crate::layout::{Layout, TURNS};
 use crate::membership::{Membership, Shape, Topology};
-use crate::reduce::{Kind, Place};
+use crate::reduce::Place;
 use crate::rendezvous::Rendezvous;
+use crate::tag::{Kind, Tag};
 use crate::tally::{Tally, TallyStack};
 use crate::vector::Scratch;
 use crate::{Endpoint, Error};
-
-/// Which reduction this is. Nodes compare it before they believe each other's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag {
-    /// Step of the job.
-    pub step: u64,
-    /// Pass within the step: 0 for the first, and so on.
-    pub pass: u32,
-}
 
 /// What one lane thread is to fill before a reduction.
 pub struct Hand<'a> {

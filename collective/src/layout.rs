@@ -6,6 +6,7 @@ use lockstep_kernels::shared_memory::Size;
 
 use crate::deal::slots_for;
 use crate::membership::{Shape, Topology};
+use crate::tag::HEADER;
 use crate::tally::Tally;
 
 /// Vectors up to this many elements (16 KiB) are folded whole by every worker after one barrier: a second
@@ -17,6 +18,12 @@ const COUNTED_LANES: u32 = 4096;
 
 /// Slots of a hand in a reduction of tallies over up to 2³² lanes.
 const TALLIES_OF_A_HAND: usize = 64;
+
+/// Elements of a parcel of a broadcast (256 KiB): long beside a barrier, short beside the second-level cache.
+pub(crate) const PARCEL: usize = 64 << 10;
+
+/// Words of a broadcast's announcement.
+const ANNOUNCEMENT: usize = HEADER + 1;
 
 /// Rounds of memory used in turn by things that are read after a reduction's last barrier: a worker fills one
 /// only after everybody has left the reduction before, hence stopped reading the one before that.
@@ -57,10 +64,13 @@ impl Layout {
     }
 
     pub(crate) fn size(&self) -> Size {
-        let turns = if self.small { TURNS } else { 1 };
-        let rows = turns * self.slots + self.node_slots + 1;
-        let words = (TURNS * self.tally_slots + 1) * self.tally_words;
-        Size { participants: self.participants, words, floats: rows * self.stride }
+        // A worker alone on its node passes no parcels.
+        let parcels = if self.participants > 1 { TURNS } else { 0 };
+        Size {
+            participants: self.participants,
+            words: self.announcement(TURNS).start,
+            floats: self.parcel(parcels).start,
+        }
     }
 
     /// Words of a tally.
@@ -100,6 +110,20 @@ impl Layout {
         assert!(index < self.tally_slots, "tally {index} of {}", self.tally_slots);
         let at = (1 + turn * self.tally_slots + index) * self.tally_words;
         at..at + self.tally_words
+    }
+
+    /// What a broadcast's first barrier tells the node.
+    pub(crate) fn announcement(&self, turn: usize) -> Range<usize> {
+        let at = (1 + TURNS * self.tally_slots) * self.tally_words + turn * ANNOUNCEMENT;
+        at..at + ANNOUNCEMENT
+    }
+
+    /// Elements whose bytes are a parcel of a broadcast, after all rows.
+    pub(crate) fn parcel(&self, turn: usize) -> Range<usize> {
+        let turns = if self.small { TURNS } else { 1 };
+        let rows = 1 + self.node_slots + turns * self.slots;
+        let at = rows * self.stride + turn * PARCEL;
+        at..at + PARCEL
     }
 }
 

@@ -4,8 +4,10 @@
 //! On a step's path this sits between the backward pass and the optimiser. Lane threads write the sums of
 //! their maximal subtrees into memory that the node's workers share ([`Group::hands`]); [`Group::reduce`]
 //! folds them in tree order, in the node through that memory and between nodes over TCP, and hands every
-//! worker the same gradient and tally.
+//! worker the same gradient and tally. [`Group::broadcast`] takes the same ways to hand everybody one
+//! member's bytes.
 
+mod broadcast;
 mod connect;
 mod conversation;
 mod deal;
@@ -19,6 +21,8 @@ mod membership;
 mod reduce;
 mod rendezvous;
 mod script;
+mod stream;
+mod tag;
 mod tally;
 pub mod tree;
 mod vector;
@@ -26,6 +30,7 @@ mod vector;
 pub use deal::{Deal, HandDeal};
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use group::{Group, Hand, Reduced, Subtree, Tag};
+pub use group::{Group, Hand, Reduced, Subtree};
 pub use membership::{Member, Membership, Shape};
+pub use tag::Tag;
 pub use tally::Tally;

@@ -67,8 +67,9 @@ impl Topology {
         let nodes =
             check(&membership).map_err(|reason| Error::Membership { generation: membership.generation, reason })?;
         let rank = membership.rank as usize;
-        let node = nodes.iter().position(|node| node.ranks.contains(&rank)).expect("nodes cover all ranks");
-        Ok(Self { membership, nodes, node })
+        let mut topology = Self { membership, nodes, node: 0 };
+        topology.node = topology.node_of(rank);
+        Ok(topology)
     }
 
     pub(crate) fn member(&self, rank: usize) -> &Member {
@@ -77,6 +78,11 @@ impl Topology {
 
     pub(crate) fn rank(&self) -> usize {
         self.membership.rank as usize
+    }
+
+    /// Index of the node of `rank`, which must be a member's.
+    pub(crate) fn node_of(&self, rank: usize) -> usize {
+        self.nodes.iter().position(|node| node.ranks.contains(&rank)).expect("nodes cover all ranks")
     }
 
     /// Ranks of this worker's node.

@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 use crate::Error;
-use crate::connect::Link;
 use crate::deal::{Deal, NodeSubtree};
 use crate::exchange::Exchange;
-use crate::group::{Group, Tag, cleared};
+use crate::group::{Group, cleared};
 use crate::script::{Script, WHOLE, slice};
+use crate::tag::{HEADER, Kind, Tag, check, header};
 use crate::tally::Tally;
 use crate::tree::Fold;
 use crate::vector::{Scratch, stores_for};
@@ -131,7 +131,7 @@ impl Group {
     }
 
     fn exchange_as_first(&mut self, deal: &Deal, (lanes, tag, kind): (u32, Tag, Kind)) -> Result<(), Error> {
-        let header = self.header(lanes, tag, kind);
+        let header = header(self.generation(), tag, kind, lanes);
         self.write_control(deal, &header);
         let (layout, turn) = (&self.layout, self.slot_turn);
         let vector = |(index, subtree): (usize, &NodeSubtree)| match subtree.slots.len() {
@@ -141,7 +141,7 @@ impl Group {
         let elements = if kind == Kind::Gradient { layout.parameters } else { 0 };
         let vectors: Vec<_> = match kind {
             Kind::Gradient => deal.subtrees.iter().enumerate().map(vector).collect(),
-            Kind::Tally => vec![0..0; deal.subtrees.len()],
+            Kind::Tally | Kind::Broadcast => vec![0..0; deal.subtrees.len()],
         };
         let (memory, reduced) = self.memory.split(layout.reduced());
         let exchange = Exchange {
@@ -158,14 +158,9 @@ impl Group {
             total: &deal.total,
         };
         let links = &self.links;
-        exchange.run(&mut self.inbox, &self.abort, |link, theirs| check(&links[link], &header, theirs))?;
+        exchange.run(&mut self.inbox, &self.abort, |link, theirs| check(links[link].peer(), &header, theirs))?;
         self.fold_all_tallies(deal);
         Ok(())
-    }
-
-    /// Reduction's tag as words, the same on all nodes.
-    fn header(&self, lanes: u32, tag: Tag, kind: Kind) -> [u64; HEADER] {
-        [self.generation(), tag.step, u64::from(tag.pass), u64::from(lanes), kind as u64]
     }
 
     /// The control message: header, and the tallies of this node's maximal subtrees.
@@ -193,28 +188,6 @@ impl Group {
         let load = |subtree: usize, tally: &mut Tally| tally.decode(words[subtree].iter().copied());
         self.total.clone_from(self.stack.fold(&deal.total, load));
     }
-}
-
-/// What is being reduced.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Gradient = 1,
-    Tally = 2,
-}
-
-/// Words of a reduction's tag on the wire.
-const HEADER: usize = 5;
-
-fn check(link: &Link, ours: &[u64; HEADER], theirs: &[u64]) -> Result<(), Error> {
-    if theirs == ours {
-        return Ok(());
-    }
-    let describe = |words: &[u64]| {
-        let what = if words[4] == Kind::Tally as u64 { "tallies" } else { "gradients" };
-        let [generation, step, pass, lanes] = [words[0], words[1], words[2], words[3]];
-        format!("{what} of generation {generation} step {step} pass {pass} with {lanes} lanes")
-    };
-    Err(Error::Desync { rank: link.rank, address: link.address, theirs: describe(theirs), ours: describe(ours) })
 }
 
 fn first(scratch: &mut Vec<Scratch>) -> &mut Scratch {

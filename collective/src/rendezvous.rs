@@ -4,7 +4,7 @@
 //! whatever is not a member of this very generation is dropped and logged, and members are tried again until
 //! the time is up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +24,8 @@ use crate::{Error, handshake};
 /// The abort flag and deadlines are looked at this often.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
-/// Time between two tries to reach a member.
-const RETRY: Duration = Duration::from_millis(20);
+/// Time between two tries to reach a member, which may still be busy with an earlier generation.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Accepted connections under way; beyond, the oldest is dropped.
 const CROWD: usize = 128;
@@ -50,6 +50,8 @@ struct State {
     met: Met,
     conversations: Vec<Conversation>,
     next_try: BTreeMap<Peer, Instant>,
+    /// Peers of which it was told that a connection was dropped; `None` stands for all that were accepted.
+    told: BTreeSet<Option<Peer>>,
 }
 
 impl Rendezvous<'_> {
@@ -57,7 +59,7 @@ impl Rendezvous<'_> {
     pub(crate) fn run(&self, budget: Duration, abort: &AtomicBool) -> Result<Met, Error> {
         let started = Instant::now();
         let next_try = self.wanted.connect.iter().map(|&peer| (peer, started)).collect();
-        let mut state = State { met: Met::default(), conversations: Vec::new(), next_try };
+        let mut state = State { met: Met::default(), conversations: Vec::new(), next_try, told: BTreeSet::new() };
         loop {
             let missing: Vec<Peer> = self.missing(&state.met).collect();
             if missing.is_empty() {
@@ -73,6 +75,7 @@ impl Rendezvous<'_> {
             self.wait(&state)?;
             self.accept(&mut state)?;
             self.advance(&mut state);
+            thin(&mut state.conversations);
         }
     }
 
@@ -153,9 +156,9 @@ impl Rendezvous<'_> {
         }
     }
 
-    /// Takes what the listeners have. Errors of single connections are their own.
+    /// Takes what the listeners have, or a part of it. Errors of single connections are their own.
     fn accept(&self, state: &mut State) -> Result<(), Error> {
-        loop {
+        for _ in 0..CROWD {
             let accepted = match (self.endpoint.listener.accept(), self.endpoint.unix_listener.accept()) {
                 (Err(_), Err(_)) => return Ok(()),
                 (tcp, unix) => [
@@ -166,12 +169,8 @@ impl Rendezvous<'_> {
             for (socket, role) in accepted.into_iter().flatten() {
                 state.conversations.push(Conversation::accepted(socket, role, random()?));
             }
-            if state.conversations.iter().filter(|talk| talk.to.is_none()).count() > CROWD {
-                let oldest = state.conversations.iter().position(|talk| talk.to.is_none());
-                state.conversations.remove(oldest.expect("there are more than a crowd"));
-                tracing::warn!("dropped the oldest of more than {CROWD} connections that had not proved themselves");
-            }
         }
+        Ok(())
     }
 
     fn advance(&self, state: &mut State) {
@@ -195,13 +194,33 @@ impl Rendezvous<'_> {
     }
 }
 
-/// Drops a connection; if it was one of ours, it is tried again.
+/// Drops the oldest of too many accepted connections that have been heard but not proved themselves.
+fn thin(conversations: &mut Vec<Conversation>) {
+    let accepted = conversations.iter().filter(|talk| talk.to.is_none()).count();
+    let mut excess = accepted.saturating_sub(CROWD);
+    if excess > 0 {
+        tracing::warn!("dropped the oldest {excess} of {accepted} connections that had not proved themselves");
+    }
+    conversations.retain(|talk| {
+        let dropped = talk.to.is_none() && excess > 0;
+        excess -= usize::from(dropped);
+        !dropped
+    });
+}
+
+/// Drops a connection; if it was one of ours, it is tried again. Warns once: members that change to another
+/// generation a little later than others cause many.
 fn give_up(state: &mut State, talk: &Conversation, reason: &str) {
-    match talk.to {
-        Some(peer) => {
-            tracing::warn!(rank = peer.1, reason, "dropped a connection to a member; trying again");
-            state.next_try.insert(peer, Instant::now() + RETRY);
-        }
-        None => tracing::warn!(reason, "dropped a connection that is none of this generation"),
+    let what = match talk.to {
+        Some((_, rank)) => format!("a connection to rank {rank}; trying again"),
+        None => "a connection that is none of this generation".into(),
+    };
+    if state.told.insert(talk.to) {
+        tracing::warn!(reason, "dropped {what}");
+    } else {
+        tracing::debug!(reason, "dropped {what}");
+    }
+    if let Some(peer) = talk.to {
+        state.next_try.insert(peer, Instant::now() + RETRY);
     }
 }

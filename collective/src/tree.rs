@@ -64,7 +64,7 @@ pub fn stack_for(lanes: u32) -> u32 {
 
 /// How an ordered list of subtrees becomes the sum of the node they cover: after entry `i` is pushed on a
 /// stack, `additions[i]` times the two topmost entries are replaced by their sum.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
     additions: Vec<u32>,
 }

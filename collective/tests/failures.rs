@@ -139,6 +139,30 @@ fn members_of_an_old_generation_or_with_a_wrong_secret_stay_outside() {
 }
 
 #[test]
+fn endpoints_serve_one_generation_after_another_past_what_earlier_and_later_ones_sent() {
+    let (endpoints, early) = ([endpoint(), endpoint()], endpoint());
+    let members = membership(&two([0, 1]), &endpoints);
+    let mut last = Membership { generation: 9, ..members.clone() };
+    last.members[1].tcp = early.tcp();
+    thread::scope(|scope| {
+        // Knocks from the start, and is a member of the last generation only.
+        let own = Membership { rank: 1, ..last.clone() };
+        let early = scope.spawn(|| Group::connect(&early, own, SHAPE, BUDGET, Arc::default()).map(|_| ()));
+        let mut open = Vec::new();
+        for generation in 5..8 {
+            // More than are waited for at a time, half of them closed by the time they are looked at.
+            let left = (0..200).map(|_| TcpStream::connect(endpoints[0].tcp()).unwrap());
+            open.extend(left.enumerate().filter_map(|(index, stream)| (index % 2 == 0).then_some(stream)));
+            for group in connect_all(&endpoints, &Membership { generation, ..members.clone() }) {
+                group.unwrap();
+            }
+        }
+        Group::connect(&endpoints[0], last, SHAPE, BUDGET, Arc::default()).unwrap();
+        early.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn who_does_not_come_in_time_is_named() {
     let endpoints = [endpoint(), endpoint()];
     let members = membership(&two([0, 1]), &endpoints);
