@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire;
+
 /// A run of steps of one epoch, committed in one generation: positions `from..to` of the epoch's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,20 @@ impl LedgerRow {
     fn goes_on_with(&self, next: &Self) -> bool {
         (self.epoch, self.to, self.last_step(), self.generation)
             == (next.epoch, next.from, next.first_step, next.generation)
+    }
+}
+
+impl From<LedgerRow> for wire::LedgerRow {
+    fn from(row: LedgerRow) -> Self {
+        let LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes } = row;
+        Self { epoch, from, to, first_step, steps, generation, samples, hashes }
+    }
+}
+
+impl From<wire::LedgerRow> for LedgerRow {
+    fn from(row: wire::LedgerRow) -> Self {
+        let wire::LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes } = row;
+        Self { epoch, from, to, first_step, steps, generation, samples, hashes }
     }
 }
 
