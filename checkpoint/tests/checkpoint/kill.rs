@@ -1,0 +1,63 @@
+//! A process that is killed at each point of a write or a removal leaves the last whole checkpoint.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+
+use lockstep_checkpoint::{Name, Place};
+
+use crate::{at, entries, name, newest, place, snapshot};
+
+/// Where the child works.
+const CHILD: &str = "LOCKSTEP_TEST_CHILD";
+
+/// Writes steps 1 and 2 and removes 1 in another process, which `fault` may kill.
+fn run(place: &Place, fault: &str) -> ExitStatus {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "kill::child"])
+        .env(CHILD, place.to_string())
+        .env("LOCKSTEP_FAULT", fault)
+        .output()
+        .unwrap();
+    child.status
+}
+
+#[test]
+#[ignore = "the child of the others"]
+fn child() {
+    let Ok(path) = std::env::var(CHILD) else { return };
+    let place = at(path.as_ref());
+    place.write(&snapshot(1, 1)).unwrap();
+    place.write(&snapshot(2, 1)).unwrap();
+    place.remove(name(1, 1)).unwrap();
+}
+
+fn check(fault: &str, found: Option<Name>, then: &[&str]) {
+    let (_folder, place) = place();
+    let status = run(&place, fault);
+    assert_eq!(status.signal(), Some(9), "{fault}: {status}");
+    assert_eq!(newest(&place), (found, 0), "{fault}: {:?}", entries(&place));
+    assert_eq!(entries(&place), then, "{fault}: leftovers are gone");
+    // The next process does the same work again.
+    assert!(run(&place, "").success(), "{fault}");
+    assert_eq!(newest(&place), (Some(name(2, 1)), 0), "{fault}");
+    assert_eq!(entries(&place), ["step-000000000002-g1"], "{fault}");
+}
+
+#[test]
+fn killed_in_the_first_write() {
+    for point in ["before-state", "half-state", "after-state", "half-manifest", "before-rename"] {
+        check(&format!("checkpoint:{point}"), None, &[]);
+    }
+    check("checkpoint:after-rename:1", Some(name(1, 1)), &["step-000000000001-g1"]);
+}
+
+#[test]
+fn killed_in_the_second_write() {
+    for point in ["before-state", "half-state", "after-state", "half-manifest", "before-rename"] {
+        check(&format!("checkpoint:{point}:2"), Some(name(1, 1)), &["step-000000000001-g1"]);
+    }
+    let both = ["step-000000000001-g1", "step-000000000002-g1"];
+    check("checkpoint:after-rename:2", Some(name(2, 1)), &both);
+    check("checkpoint:before-delete:1", Some(name(2, 1)), &both);
+    check("checkpoint:half-delete:1", Some(name(2, 1)), &["step-000000000002-g1"]);
+}
