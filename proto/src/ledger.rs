@@ -93,8 +93,8 @@ impl Ledger {
         match self.rows.last_mut() {
             Some(last) if last.goes_on_with(&row) => {
                 last.to = row.to;
-                last.steps += row.steps;
-                last.samples += row.samples;
+                last.steps = last.steps.saturating_add(row.steps);
+                last.samples = last.samples.saturating_add(row.samples);
                 last.hashes = last.hashes.wrapping_add(row.hashes);
             }
             _ => self.rows.push(row),

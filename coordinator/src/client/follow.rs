@@ -1,6 +1,6 @@
 //! Follows a job until it has ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lockstep_proto::wire::{self, watch_event::Event};
 use tokio::time::MissedTickBehavior;
@@ -10,6 +10,10 @@ use super::{Client, ClientError, json, table};
 
 /// Between lines where there is no terminal.
 const PULSE: Duration = Duration::from_secs(5);
+/// How long a coordinator that was there may be away.
+const COORDINATOR_AWAY: Duration = Duration::from_secs(60);
+/// Between two tries to reach it.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// What to show of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,24 +26,55 @@ pub enum View {
     Bar,
 }
 
-/// Follows a job until it has ended; gives what it is then.
+/// Follows a job until it has ended; gives what it is then. A coordinator that is restarted meanwhile is waited for.
 pub async fn follow(client: &mut Client, job: &str, view: View) -> Result<wire::JobView, ClientError> {
+    let mut screen = (view == View::Bar).then(Screen::new);
+    let mut known = false;
+    let mut lost_since: Option<Instant> = None;
+    loop {
+        match follow_once(client, job, view, &mut screen, &mut known).await {
+            Ok(Some(job)) => {
+                screen.iter().for_each(Screen::close);
+                return Ok(job);
+            }
+            Err(error) if !known => return Err(error),
+            Ok(None) => lost_since = None,
+            Err(error) => {
+                let since = *lost_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > COORDINATOR_AWAY {
+                    screen.iter().for_each(Screen::close);
+                    return Err(error);
+                }
+            }
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
+/// One stream of events, until the job or the stream has ended; the job in the first case.
+async fn follow_once(
+    client: &mut Client,
+    job: &str,
+    view: View,
+    screen: &mut Option<Screen>,
+    known: &mut bool,
+) -> Result<Option<wire::JobView>, ClientError> {
     let request = wire::JobRequest { job: job.to_owned() };
     let mut events = client.watch(request).await?.into_inner();
-    let mut screen = (view == View::Bar).then(Screen::new);
     let mut pulse = tokio::time::interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut newest: Option<wire::JobView> = None;
     loop {
         let message = tokio::select! {
-            message = events.message() => message?,
+            message = events.message() => message,
             _ = pulse.tick() => {
                 screen.iter_mut().for_each(Screen::pulse);
                 continue;
             }
         };
-        let Some(message) = message else { break };
+        let Ok(Some(message)) = message else { return Ok(newest.filter(ended)) };
         let Some(event) = message.event else { continue };
+        *known = true;
         if view == View::Json {
             table::print(&format!("{}\n", json::event(&event)))?;
         }
@@ -52,11 +87,6 @@ pub async fn follow(client: &mut Client, job: &str, view: View) -> Result<wire::
             // Progress comes with the job.
             Event::Step(_) => {}
         }
-    }
-    screen.iter().for_each(Screen::close);
-    match newest {
-        Some(job) if ended(&job) => Ok(job),
-        Some(_) | None => Err(ClientError::Lost("the stream ended before the job".into())),
     }
 }
 

@@ -25,6 +25,20 @@ pub fn job(job: &wire::JobView) -> Value {
         "outcome": job.outcome.as_ref().map(outcome),
         "bad_input": job.bad_input,
         "placements": job.placements.iter().map(placement).collect::<Vec<_>>(),
+        "generation": job.generation,
+        "checkpoints": job.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
+    })
+}
+
+/// A checkpoint.
+pub fn checkpoint(checkpoint: &wire::CheckpointView) -> Value {
+    json!({
+        "job": checkpoint.job,
+        "step": checkpoint.step,
+        "name": checkpoint.name,
+        "dir": checkpoint.dir,
+        "bytes": checkpoint.bytes,
+        "digest": checkpoint.digest,
     })
 }
 

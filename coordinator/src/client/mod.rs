@@ -19,7 +19,9 @@ pub use error::ClientError;
 pub use follow::{View, follow};
 pub use pull::{PullArgs, pull};
 pub use summary::print_summary;
-pub use verbs::{LogsArgs, SubmitArgs, cancel, list, logs, show, submit, submit_job, wait, watch};
+pub use verbs::{
+    LogsArgs, SubmitArgs, cancel, checkpoint, list, logs, pause, resume, scale, show, submit, submit_job, wait, watch,
+};
 
 /// A connection to a coordinator.
 pub type Client = ClusterClient<Channel>;

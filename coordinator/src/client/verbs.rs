@@ -16,6 +16,10 @@ pub struct SubmitArgs {
     pub run_folder: String,
     /// The command line.
     pub command: String,
+    /// Folders whose checkpoints may be gone on from.
+    pub from: Vec<String>,
+    /// The run folder is a run's that is gone on with; only an embedded coordinator does.
+    pub go_on: bool,
 }
 
 /// A log to read.
@@ -29,8 +33,8 @@ pub struct LogsArgs {
 
 /// Hands a job in.
 pub async fn submit_job(client: &mut Client, args: SubmitArgs) -> Result<wire::JobView, ClientError> {
-    let SubmitArgs { name, toml: job_toml, run_folder, command } = args;
-    let request = wire::SubmitRequest { name, job_toml, run_folder, command };
+    let SubmitArgs { name, toml: job_toml, run_folder, command, from, go_on } = args;
+    let request = wire::SubmitRequest { name, job_toml, run_folder, command, from, go_on };
     Ok(client.submit(request).await?.into_inner())
 }
 
@@ -88,10 +92,47 @@ pub async fn show(remote: &Remote, job: &str) -> Result<u8, ClientError> {
 /// `cancel`: asks a job to end.
 pub async fn cancel(remote: &Remote, job: &str) -> Result<u8, ClientError> {
     let mut client = connect(&remote.coordinator).await?;
-    let request = wire::JobRequest { job: job.to_owned() };
-    let job = client.cancel(request).await?.into_inner();
+    let job = client.cancel(wire::JobRequest { job: job.to_owned() }).await?;
+    print_change(remote, &job.into_inner())
+}
+
+/// `pause`: asks a job to stop with a checkpoint and to give its slots back.
+pub async fn pause(remote: &Remote, job: &str) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let job = client.pause(wire::JobRequest { job: job.to_owned() }).await?;
+    print_change(remote, &job.into_inner())
+}
+
+/// `resume`: asks a paused job to go on.
+pub async fn resume(remote: &Remote, job: &str) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let job = client.resume(wire::JobRequest { job: job.to_owned() }).await?;
+    print_change(remote, &job.into_inner())
+}
+
+/// `scale`: asks for another number of workers.
+pub async fn scale(remote: &Remote, job: &str, workers: u32) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let job = client.scale(wire::ScaleRequest { job: job.to_owned(), workers }).await?;
+    print_change(remote, &job.into_inner())
+}
+
+/// `checkpoint`: asks for a checkpoint; returns when it is on disk.
+pub async fn checkpoint(remote: &Remote, job: &str) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let written = client.checkpoint(wire::JobRequest { job: job.to_owned() }).await?.into_inner();
     if remote.json {
-        print(&format!("{}\n", json::job(&job)))?;
+        print(&format!("{}\n", json::checkpoint(&written)))?;
+    } else {
+        let wire::CheckpointView { step, name, dir, .. } = &written;
+        print(&format!("checkpoint of step {step}: {dir}/{name}\n"))?;
+    }
+    Ok(exit::COMPLETED)
+}
+
+fn print_change(remote: &Remote, job: &wire::JobView) -> Result<u8, ClientError> {
+    if remote.json {
+        print(&format!("{}\n", json::job(job)))?;
     } else {
         print(&format!("job {} {}: {}\n", job.job, job.state, job.reason))?;
     }
@@ -149,7 +190,11 @@ fn print_job(remote: &Remote, job: &wire::JobView) -> Result<(), ClientError> {
         row("reason", job.reason.clone()),
         row("run folder", job.run_folder.clone()),
         row("workers", job.workers.to_string()),
+        row("generation", job.generation.to_string()),
     ];
+    if let Some(newest) = job.checkpoints.last() {
+        rows.push(row("checkpoint", format!("step {}: {}/{}", newest.step, newest.dir, newest.name)));
+    }
     if let Some(progress) = &job.progress {
         rows.push(row("step", format!("{} of {}", progress.step, progress.total_steps)));
         rows.push(row("loss", format!("{:.4}", progress.loss)));

@@ -1,10 +1,11 @@
 //! What a decision may order. Commands are carried out in order; a record comes before whatever relies on it.
 
 use lockstep_proto::identity::{Generation, JobId, NodeId, WorkerId};
+use lockstep_proto::ledger::{Ledger, LedgerRow};
 
-use super::event::{Connection, Ticket};
-use super::facts::{Report, StopReason};
-use super::record::{Record, RunRecord, Summary};
+use super::event::{Assignment, Connection, Ticket};
+use super::facts::{CheckpointFact, Report, StopReason};
+use super::record::{GenerationRecord, Member, Record, RunRecord, Summary};
 
 /// Everything that the cluster orders.
 #[derive(Clone, Debug)]
@@ -52,6 +53,18 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Tell a leaving agent that it may end.
+    DismissAgent {
+        /// Which.
+        node: NodeId,
+    },
+    /// Tell a worker what it is for.
+    Assign {
+        /// Which.
+        worker: WorkerId,
+        /// What.
+        assignment: Box<Assignment>,
+    },
     /// Tell a worker that its generation begins.
     Begin(Box<Begin>),
     /// Tell a worker to set the stop-wanted bit.
@@ -72,43 +85,97 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-    /// Tell a worker that its reports below this number are durable.
+    /// Tell a worker what of its job is durable.
     Acknowledge {
         /// Which.
         worker: WorkerId,
         /// Of what job.
         job: JobId,
-        /// Number of the first report that is not.
-        below: u64,
+        /// Ledger rows, all but the last complete.
+        rows: u64,
+        /// Reports up to this step.
+        step: u64,
+    },
+    /// Tell a worker to write a checkpoint at the next step boundary.
+    WriteCheckpoint {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// Tell a worker to delete checkpoints.
+    DeleteCheckpoints {
+        /// Which.
+        worker: WorkerId,
+        /// Of their folders.
+        names: Vec<String>,
     },
     /// Tell a worker that there is nothing more to do.
     Leave {
         /// Which.
         worker: WorkerId,
     },
-    /// Make a run folder with its `job.toml`.
+    /// Make a run folder with its `job.toml`, or open one to go on with.
     CreateRun {
         /// Whose.
         record: Box<Record>,
+        /// It is a run's already.
+        go_on: bool,
     },
     /// Make a job's row durable.
     SaveJob {
         /// The row.
         record: Box<Record>,
     },
-    /// Make a membership durable, in the database and in `run.json`.
+    /// Make a membership durable.
+    SaveGeneration {
+        /// Whose.
+        job: JobId,
+        /// The newest.
+        generation: Box<GenerationRecord>,
+    },
+    /// Write `run.json`.
     SaveRun {
         /// Whose.
         job: JobId,
         /// What to write.
         run: Box<RunRecord>,
     },
-    /// Add lines to `metrics.jsonl`, durable.
+    /// Make committed steps durable: rows of the ledger, and lines of `metrics.jsonl`.
     AppendReports {
         /// Whose.
         job: JobId,
+        /// Number of the first of `rows`; what is there from it on is replaced.
+        first_row: usize,
+        /// Of the ledger.
+        rows: Vec<LedgerRow>,
+        /// Reports up to this step are recorded then.
+        step: u64,
         /// In order.
         reports: Vec<Report>,
+    },
+    /// Drop what is recorded of steps above this one: they are committed anew.
+    VoidAbove {
+        /// Whose.
+        job: JobId,
+        /// The last step that stays.
+        step: u64,
+        /// Rows of the ledger that stay.
+        rows: usize,
+    },
+    /// Write `ledger.json`.
+    SaveLedger {
+        /// Whose.
+        job: JobId,
+        /// What to write.
+        ledger: Box<Ledger>,
+        /// Samples of an epoch.
+        train_samples: u64,
+    },
+    /// Make the list of checkpoints durable.
+    SaveCheckpoints {
+        /// Whose.
+        job: JobId,
+        /// Oldest first.
+        checkpoints: Vec<CheckpointFact>,
     },
     /// Write `curves.svg` and `summary.json`: the run is over.
     CloseRun {
@@ -124,12 +191,28 @@ pub enum Command {
         /// Why, when the state or its reason changed.
         reason: Option<String>,
     },
+    /// A line for the job's log.
+    Log {
+        /// Whose.
+        job: JobId,
+        /// One line each.
+        lines: Vec<String>,
+    },
     /// Answer a request.
     Answer {
         /// Who waits.
         ticket: Ticket,
         /// The job, or why not.
         answer: Result<JobId, Refusal>,
+    },
+    /// Answer a request for a checkpoint.
+    AnswerCheckpoint {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose.
+        job: JobId,
+        /// The checkpoint, or why there is none.
+        answer: Result<CheckpointFact, Refusal>,
     },
     /// Nothing is done, and why.
     Ignore {
@@ -151,27 +234,49 @@ pub struct Begin {
     pub rank: u32,
     /// All members, by rank.
     pub members: Vec<Member>,
-    /// The job.
-    pub job: JobId,
-    /// The job, fully resolved.
-    pub toml: String,
+    /// What it starts from.
+    pub start: Start,
+    /// Ledger rows that are recorded.
+    pub ledger_rows: u64,
+    /// Reports up to this step are recorded.
+    pub recorded_step: u64,
 }
 
-/// A worker as others in its generation see it.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Which.
-    pub worker: WorkerId,
-    /// Where.
-    pub node: NodeId,
-    /// Data plane between nodes.
-    pub data_address: String,
-    /// Data plane inside the node.
-    pub unix_address: String,
-    /// Threads that it runs.
-    pub threads: u32,
-    /// Lanes of a full batch that it holds.
-    pub lanes: u32,
+/// The state that a generation starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Steps committed.
+    pub step: u64,
+    /// Of the state; empty for the initial one.
+    pub digest: String,
+    /// Rank that has it.
+    pub source: u32,
+    /// Where it has it from.
+    pub from: From,
+    /// The others do not have it: the source gives it to them.
+    pub share: bool,
+}
+
+/// Where a generation's state comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The seed.
+    Initial,
+    /// A member's memory.
+    Memory,
+    /// A checkpoint of this name.
+    Checkpoint(String),
+}
+
+impl From {
+    /// For records.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Memory => "memory",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
 }
 
 /// Why a request is turned down.
@@ -195,5 +300,15 @@ pub enum Refusal {
         job: JobId,
         /// What it is.
         state: &'static str,
+    },
+    /// It makes no sense now.
+    #[error("job {job} is {state}: {problem}")]
+    NotNow {
+        /// Which.
+        job: JobId,
+        /// What it is.
+        state: &'static str,
+        /// What doesn't fit.
+        problem: String,
     },
 }

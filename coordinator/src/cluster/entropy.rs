@@ -40,6 +40,12 @@ impl Entropy {
         Generation { number, id: self.draw() }
     }
 
+    /// Five random characters, for names that nobody has used.
+    pub fn word(&mut self) -> String {
+        let random: [u8; 5] = self.draw();
+        random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+    }
+
     /// A key for a generation's data plane.
     pub fn secret(&mut self) -> [u8; 32] {
         self.draw()

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use lockstep_proto::identity::{Generation, JobId, NodeId, WorkerId};
 use lockstep_proto::job::Job as JobSpec;
+use lockstep_proto::ledger::LedgerRow;
+use lockstep_proto::wire;
 
-use super::facts::{Fingerprint, Outcome, Report, RunFacts};
+use super::facts::{CheckpointFact, Fingerprint, Held, Outcome, Prepared, Report};
+use super::record::Member;
 
-/// A stream to an agent or worker that has not been welcomed yet.
+/// A stream to an agent or worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection(pub u64);
 
@@ -18,17 +21,31 @@ pub struct Ticket(pub u64);
 /// Everything that the cluster reacts to.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An agent opened its stream.
+    /// An agent opened its stream, for the first time or again.
     AgentJoined {
         /// Where to answer.
         connection: Connection,
-        /// What it offers.
+        /// What it offers and runs.
         hello: AgentHello,
+    },
+    /// An agent gave a sign of life.
+    AgentAlive {
+        /// Which.
+        node: NodeId,
+    },
+    /// An agent was told to end and wants to be rid of its workers.
+    AgentLeaving {
+        /// Which.
+        node: NodeId,
+        /// In words.
+        reason: String,
     },
     /// An agent's stream ended.
     AgentLost {
         /// Which.
         node: NodeId,
+        /// Which stream: a newer one may have taken its place.
+        connection: Connection,
         /// In words.
         cause: String,
     },
@@ -50,59 +67,28 @@ pub enum Event {
         /// How it went.
         exit: Exit,
     },
-    /// A worker opened its stream.
+    /// A worker opened its stream, for the first time or again.
     WorkerJoined {
         /// Where to answer.
         connection: Connection,
         /// What it is.
-        hello: WorkerHello,
+        hello: Box<WorkerHello>,
     },
     /// A worker's stream ended.
     WorkerLost {
         /// Which.
         worker: WorkerId,
+        /// Which stream: a newer one may have taken its place.
+        connection: Connection,
         /// In words.
         cause: String,
     },
-    /// A worker has data set and data plane.
-    Ready {
+    /// A worker says something.
+    Told {
         /// Which.
         worker: WorkerId,
-        /// Of its [`super::Command::Begin`].
-        generation: Generation,
-        /// What it found.
-        facts: RunFacts,
-    },
-    /// A worker measured something.
-    Reported {
-        /// Which.
-        worker: WorkerId,
-        /// Of its [`super::Command::Begin`].
-        generation: Generation,
-        /// Number of the first of `reports`.
-        first: u64,
-        /// In order.
-        reports: Vec<Report>,
-    },
-    /// A worker's loop ended by itself.
-    Finished {
-        /// Which.
-        worker: WorkerId,
-        /// Of its [`super::Command::Begin`].
-        generation: Generation,
-        /// What came out.
-        outcome: Outcome,
-    },
-    /// A worker can't go on.
-    Failed {
-        /// Which.
-        worker: WorkerId,
-        /// Of its [`super::Command::Begin`], if it had one.
-        generation: Option<Generation>,
-        /// In words.
-        reason: String,
-        /// Whether the job file or its data are to blame.
-        bad_input: bool,
+        /// What.
+        news: News,
     },
     /// A worker's weights are in the run folder, durable.
     FileStored {
@@ -117,6 +103,8 @@ pub enum Event {
         job: JobId,
         /// In words.
         cause: String,
+        /// For want of room: there may be some later.
+        full: bool,
     },
     /// A user hands in a job.
     Submitted {
@@ -125,20 +113,144 @@ pub enum Event {
         /// What.
         submission: Box<Submission>,
     },
-    /// A user wants a job to end.
-    CancelRequested {
+    /// A user wants something of a job.
+    Asked {
         /// Who waits.
         ticket: Ticket,
         /// Its id, maybe shortened.
         job: String,
+        /// What.
+        wish: Wish,
     },
     /// A signal wants all jobs to end.
     Interrupted {
         /// In words: "stopped by Ctrl-C".
         reason: String,
     },
+    /// A signal wants checkpoints of all jobs.
+    CheckpointsWanted,
     /// Nothing but time passed.
     Tick,
+}
+
+/// What a user wants of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To end it for good.
+    Cancel,
+    /// To stop it with a checkpoint and give its slots back.
+    Pause,
+    /// To go on from there.
+    Resume,
+    /// Another number of workers.
+    Scale(u32),
+    /// A checkpoint.
+    Checkpoint,
+}
+
+/// What a worker says.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// It lives.
+    Alive(SignOfLife),
+    /// Data set and model stand.
+    Prepared(Prepared),
+    /// The generation's members are connected and have the same state.
+    Ready {
+        /// Which generation.
+        generation: Generation,
+        /// That state.
+        held: Held,
+    },
+    /// It committed steps.
+    Reported(Batch),
+    /// Its generation ended after a step, on all ranks alike.
+    Finished {
+        /// Which generation.
+        generation: Generation,
+        /// What it holds.
+        held: Held,
+        /// What came out.
+        outcome: Outcome,
+    },
+    /// It left its generation without the others' consent.
+    Left {
+        /// Which generation.
+        generation: Generation,
+        /// What it holds; nothing if it never had a state.
+        held: Option<Held>,
+        /// In words.
+        cause: String,
+        /// Whose connection broke.
+        lost_rank: Option<u32>,
+        /// Its last events, for people.
+        recent: Vec<String>,
+    },
+    /// The process can't go on.
+    Failed(Failure),
+    /// A checkpoint is on disk.
+    CheckpointWritten(CheckpointFact),
+    /// A checkpoint is not.
+    CheckpointFailed {
+        /// Of which step.
+        step: u64,
+        /// In words.
+        reason: String,
+        /// For want of room: it is tried again.
+        full: bool,
+    },
+    /// Digests of its state.
+    StateDigest {
+        /// In which generation.
+        generation: Generation,
+        /// After which step.
+        step: u64,
+        /// Of each tensor: name, digest.
+        tensors: Vec<(String, String)>,
+    },
+    /// Digest of a lane's gradient.
+    LaneDigest {
+        /// In which generation.
+        generation: Generation,
+        /// At which step.
+        step: u64,
+        /// Which lane.
+        lane: u32,
+        /// It holds the lane; else it computed it a second time.
+        owner: bool,
+        /// The digest.
+        digest: String,
+    },
+}
+
+/// Committed steps, as rank 0 tells them.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// In which generation.
+    pub generation: Generation,
+    /// Steps committed.
+    pub step: u64,
+    /// Number of the first of `rows` in the whole ledger.
+    pub first_row: usize,
+    /// They replace what is there.
+    pub rows: Vec<LedgerRow>,
+    /// In order of steps.
+    pub reports: Vec<Report>,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SignOfLife {
+    /// Grows with every phase of every step.
+    pub progress: u64,
+    /// Which it is in.
+    pub phase: String,
+    /// Committed.
+    pub step: u64,
+    /// Seconds; the longest that this phase has taken before.
+    pub longest: f64,
+    /// Seconds that a lane takes; 0 where unknown.
+    pub lane_seconds: f64,
 }
 
 /// An agent's first words.
@@ -148,12 +260,16 @@ pub struct AgentHello {
     pub version: String,
     /// Its node.
     pub node: NodeId,
+    /// Tells two processes of one node's name apart.
+    pub process: String,
     /// For people.
     pub host: String,
     /// Worker processes that it may run at once.
     pub slots: u32,
     /// Threads of a slot.
     pub threads: u32,
+    /// Worker processes that it runs now.
+    pub workers: Vec<WorkerId>,
 }
 
 /// A worker's first words.
@@ -161,7 +277,7 @@ pub struct AgentHello {
 pub struct WorkerHello {
     /// Of its binary.
     pub version: String,
-    /// Its id, given by the coordinator.
+    /// Its id, given by a coordinator.
     pub worker: WorkerId,
     /// Its node.
     pub node: NodeId,
@@ -173,6 +289,48 @@ pub struct WorkerHello {
     pub threads: u32,
     /// What its results depend on.
     pub fingerprint: Fingerprint,
+    /// What it did under a coordinator before; nothing the first time.
+    pub attachment: Option<Attachment>,
+}
+
+/// What a worker that comes back tells: enough to take its job over.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// Its job; none before it was assigned one.
+    pub assignment: Option<Assignment>,
+    /// It takes part in no generation that is not above.
+    pub highest_generation: u64,
+    /// Its data set and model, once they stand.
+    pub prepared: Option<Prepared>,
+    /// The generation that it takes part in now, and its members by rank.
+    pub generation: Option<(Generation, Vec<Member>)>,
+    /// What it holds in memory.
+    pub held: Option<Held>,
+}
+
+/// What a worker is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// The job.
+    pub job: JobId,
+    /// For people.
+    pub name: String,
+    /// The job, fully resolved.
+    pub toml: String,
+    /// Where its files go.
+    pub run_folder: PathBuf,
+    /// The command line that handed it in.
+    pub command: String,
+    /// Folders whose checkpoints may be gone on from, beside its own.
+    pub from: Vec<String>,
+}
+
+impl From<Assignment> for wire::Assignment {
+    fn from(assignment: Assignment) -> Self {
+        let Assignment { job, name, toml, run_folder, command, from } = assignment;
+        let run_folder = run_folder.to_string_lossy().into_owned();
+        Self { job: job.to_string(), name, job_toml: toml, run_folder, command, from }
+    }
 }
 
 /// How a process ended.
@@ -184,11 +342,13 @@ pub struct Exit {
     pub clean: bool,
 }
 
-impl Exit {
-    /// Whether it ended by a signal or a panic, which is never the consequence of an abort.
-    pub fn is_a_cause(&self) -> bool {
-        self.cause.starts_with("killed by") || self.cause.starts_with("exited with code 101")
-    }
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In words.
+    pub reason: String,
+    /// Whether the job file or its data are to blame.
+    pub bad_input: bool,
 }
 
 /// A job as handed in, parsed and checked.
@@ -204,4 +364,8 @@ pub struct Submission {
     pub run_folder: Option<PathBuf>,
     /// The command line that handed it in.
     pub command: String,
+    /// Folders whose checkpoints may be gone on from.
+    pub from: Vec<String>,
+    /// The run folder is a run's that is gone on with.
+    pub go_on: bool,
 }

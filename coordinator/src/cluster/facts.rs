@@ -54,8 +54,47 @@ pub struct RunFacts {
     pub train_samples: u64,
 }
 
+/// What a worker tells once data set and model stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prepared {
+    /// The same on all workers.
+    pub facts: RunFacts,
+    /// The newest valid checkpoint that it can read, with its name.
+    pub checkpoint: Option<(Held, String)>,
+    /// For people: what it found amiss.
+    pub remarks: Vec<String>,
+    /// The run folder is on a disk that it sees.
+    pub sees_run_folder: bool,
+}
+
+/// A committed state that somebody has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Steps committed.
+    pub step: u64,
+    /// Of the state; empty where unknown.
+    pub digest: String,
+}
+
+/// A checkpoint on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointFact {
+    /// Steps committed.
+    pub step: u64,
+    /// Of its folder.
+    pub name: String,
+    /// Of the state.
+    pub digest: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Time that writing took.
+    pub seconds: f64,
+    /// The folder or address that it is in.
+    pub dir: String,
+}
+
 /// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Report {
     /// Some steps were committed.
@@ -64,20 +103,39 @@ pub enum Report {
     Evaluation(EvaluationReport),
 }
 
+impl Report {
+    /// Steps committed, when it was made.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Step(report) => report.step,
+            Self::Evaluation(report) => report.step,
+        }
+    }
+}
+
+/// JSON has no word for NaN and infinities: they are written as null.
+fn number_or_null<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(value)?.unwrap_or(f64::NAN))
+}
+
 /// Measures of a step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Steps committed, this one included.
     pub step: u64,
     /// Counted from 0.
     pub epoch: u64,
     /// Mean over the batch.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Fraction of the batch that was right.
+    #[serde(deserialize_with = "number_or_null")]
     pub accuracy: f64,
     /// η of this step.
+    #[serde(deserialize_with = "number_or_null")]
     pub learning_rate: f64,
     /// Of the whole job.
+    #[serde(deserialize_with = "number_or_null")]
     pub samples_per_second: f64,
     /// Committed so far, over all epochs.
     pub samples: u64,
@@ -86,7 +144,7 @@ pub struct StepReport {
 }
 
 /// Time by phase.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseSeconds {
     /// Waiting for samples.
     pub data: f64,
@@ -101,7 +159,7 @@ pub struct PhaseSeconds {
 }
 
 /// Measures of an evaluation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationReport {
     /// Steps committed.
     pub step: u64,
@@ -110,8 +168,10 @@ pub struct EvaluationReport {
     /// `validation` or `test`.
     pub split: String,
     /// Mean over the split.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Fraction of the split that was right.
+    #[serde(deserialize_with = "number_or_null")]
     pub accuracy: f64,
     /// Samples of the split.
     pub samples: u64,
@@ -127,6 +187,10 @@ pub enum StopReason {
     Cancelled,
     /// A signal ended the job.
     Interrupted,
+    /// A user paused the job.
+    Paused,
+    /// The membership changes.
+    Regrouped,
 }
 
 impl StopReason {
@@ -136,7 +200,16 @@ impl StopReason {
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
+            Self::Paused => "paused",
+            Self::Regrouped => "regrouped",
         }
+    }
+
+    /// From a text of the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Completed, Self::Cancelled, Self::Interrupted, Self::Paused, Self::Regrouped]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
     }
 }
 

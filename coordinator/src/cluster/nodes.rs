@@ -1,23 +1,53 @@
-//! Agents: who has joined, and what they offer.
+//! Agents: who has joined, what they offer, and who has gone.
 
-use lockstep_proto::identity::NodeId;
-use lockstep_proto::{VERSION, identity::JobId};
+use lockstep_proto::VERSION;
+use lockstep_proto::identity::{NodeId, WorkerId};
 
+use super::Cluster;
 use super::command::Command;
 use super::event::{AgentHello, Connection, Exit};
-use super::scheduler::{Offer, Want};
+use super::job::JobEvent;
+use super::scheduler::Offer;
 use super::time::Timestamp;
-use super::{Cluster, job::State};
+use super::timeouts::{REATTACH, SILENCE};
 
 /// An agent that has joined.
 pub(super) struct Agent {
     pub hello: AgentHello,
     /// Grows from agent to agent: slots are given in this order.
-    pub order: u64,
+    order: u64,
+    /// Its stream, if it is open.
+    connection: Option<Connection>,
+    heard: Timestamp,
+    /// It was told to end and takes no more workers.
+    leaving: bool,
+}
+
+impl Agent {
+    /// Whether it can start workers now.
+    fn is_there(&self) -> bool {
+        self.connection.is_some() && !self.leaving
+    }
+
+    /// When time alone ends it: one whose stream is gone is forgotten then.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.connection.is_none().then(|| self.heard.plus(REATTACH))
+    }
+
+    /// Time that the coordinator missed does not count.
+    pub fn forgive(&mut self, now: Timestamp) {
+        self.heard = now;
+    }
 }
 
 impl Cluster {
-    pub(super) fn agent_joined(&mut self, connection: Connection, hello: AgentHello, out: &mut Vec<Command>) {
+    pub(super) fn agent_joined(
+        &mut self,
+        now: Timestamp,
+        connection: Connection,
+        hello: AgentHello,
+        out: &mut Vec<Command>,
+    ) {
         if hello.version != VERSION {
             let reason = format!(
                 "the agent on {} is version {}, this coordinator is version {VERSION}: use the same",
@@ -26,57 +56,137 @@ impl Cluster {
             out.push(Command::Refuse { connection, reason });
             return;
         }
-        if self.agents.contains_key(&hello.node) {
-            let reason = format!("node {} has an agent already", hello.node);
-            out.push(Command::Refuse { connection, reason });
-            return;
+        if let Some(known) = self.agents.get(&hello.node).filter(|known| known.hello.process != hello.process) {
+            // The name is free again once the other one has gone.
+            if known.connection.is_some() && now < known.heard.plus(SILENCE) {
+                let reason = format!("node {} has an agent already, on host {}", hello.node, known.hello.host);
+                out.push(Command::Refuse { connection, reason });
+                return;
+            }
+            let node = hello.node.clone();
+            self.node_is_gone(now, &node, "another agent took its place", out);
         }
-        self.agents_joined += 1;
         let node = hello.node.clone();
         let AgentHello { host, slots, threads, .. } = &hello;
         let (slots, threads) = (counted(*slots, "slot"), counted(*threads, "thread"));
-        let reason = format!("the agent on {host} offers {slots} of {threads}");
-        self.agents.insert(node.clone(), Agent { hello, order: self.agents_joined });
-        out.push(Command::WelcomeAgent { connection, node, reason });
+        let runs = hello.workers.clone();
+        let order = self.agents.get(&node).map(|agent| agent.order);
+        let again = if order.is_some() { " again" } else { "" };
+        let reason = format!("the agent on {host} offers {slots} of {threads}{again}");
+        self.agents_joined += u64::from(order.is_none());
+        let order = order.unwrap_or(self.agents_joined);
+        let agent = Agent { hello, order, connection: Some(connection), heard: now, leaving: false };
+        self.agents.insert(node.clone(), agent);
+        out.push(Command::WelcomeAgent { connection, node: node.clone(), reason });
+        self.compare_workers(now, &node, &runs, out);
     }
 
-    /// No worker outlives its agent, so its workers are gone as well.
-    pub(super) fn agent_lost(&mut self, now: Timestamp, node: &NodeId, cause: &str, out: &mut Vec<Command>) {
-        let Some(agent) = self.agents.remove(node) else {
-            out.push(Command::Ignore { reason: format!("node {node} has no agent") });
+    /// What the agent runs against what is known: who ended while nobody listened is gone, and who is not known may
+    /// yet come back by itself.
+    fn compare_workers(&mut self, now: Timestamp, node: &NodeId, runs: &[WorkerId], out: &mut Vec<Command>) {
+        let ended = |(worker, process): (&WorkerId, &super::workers::Process)| {
+            (process.node == *node && !runs.contains(worker)).then(|| worker.clone())
+        };
+        let ended: Vec<WorkerId> = self.workers.iter().filter_map(ended).collect();
+        for worker in ended {
+            let exit = Exit { cause: "it ended while its agent had no coordinator".into(), clean: false };
+            self.gone(now, worker, exit, out);
+        }
+        for worker in runs {
+            if !self.workers.contains_key(worker) {
+                self.unclaimed.insert(worker.clone(), (node.clone(), now.plus(REATTACH)));
+            }
+        }
+    }
+
+    pub(super) fn agent_alive(&mut self, now: Timestamp, node: &NodeId) {
+        if let Some(agent) = self.agents.get_mut(node) {
+            agent.heard = now;
+        }
+    }
+
+    /// Its workers are taken out of their jobs at a step boundary; then it is dismissed.
+    pub(super) fn agent_leaving(&mut self, now: Timestamp, node: &NodeId, reason: &str, out: &mut Vec<Command>) {
+        let Some(agent) = self.agents.get_mut(node) else { return };
+        agent.leaving = true;
+        agent.heard = now;
+        for job in self.open.clone() {
+            let event = JobEvent::NodeLeaves { node: node.clone(), reason: reason.to_owned() };
+            self.job_step(now, &job, event, out);
+        }
+        self.dismiss_agent_without_workers(node, out);
+    }
+
+    /// A leaving agent that has no worker any more may end.
+    pub(super) fn dismiss_agent_without_workers(&mut self, node: &NodeId, out: &mut Vec<Command>) {
+        let leaving = self.agents.get(node).is_some_and(|agent| agent.leaving);
+        if leaving && !self.workers.values().any(|process| process.node == *node) {
+            out.push(Command::DismissAgent { node: node.clone() });
+        }
+    }
+
+    /// An agent's stream ended. It may come back; its workers speak for themselves meanwhile.
+    pub(super) fn agent_lost(
+        &mut self,
+        now: Timestamp,
+        node: &NodeId,
+        connection: Connection,
+        cause: &str,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(agent) = self.agents.get_mut(node).filter(|agent| agent.connection == Some(connection)) else {
+            out.push(Command::Ignore {
+                reason: format!("a stream of node {node} that is not its newest ended: {cause}"),
+            });
             return;
         };
+        (agent.connection, agent.heard) = (None, now);
+        let idle = !self.workers.values().any(|process| process.node == *node);
+        if idle {
+            self.agents.remove(node);
+        }
+    }
+
+    /// Agents whose stream is gone for long are forgotten, with the workers that they might have had.
+    pub(super) fn forget_agents(&mut self, now: Timestamp, out: &mut Vec<Command>) {
+        let gone = |agent: &Agent| agent.deadline().is_some_and(|deadline| now >= deadline);
+        let gone: Vec<NodeId> =
+            self.agents.values().filter(|a| gone(a)).map(|agent| agent.hello.node.clone()).collect();
+        for node in gone {
+            let lives = self.workers.values().any(|process| process.node == node && process.connection.is_some());
+            if lives {
+                // Its workers answer: it may come back.
+                self.agents.values_mut().filter(|agent| agent.hello.node == node).for_each(|agent| agent.forgive(now));
+            } else {
+                self.node_is_gone(now, &node, "its connection is gone and it did not come back", out);
+            }
+        }
+    }
+
+    /// No worker outlives its agent.
+    fn node_is_gone(&mut self, now: Timestamp, node: &NodeId, cause: &str, out: &mut Vec<Command>) {
+        let Some(agent) = self.agents.remove(node) else { return };
         let workers = self.workers.iter().filter(|(_, process)| process.node == *node);
         let workers: Vec<_> = workers.map(|(worker, _)| worker.clone()).collect();
         for worker in workers {
             let cause = format!("the agent of host {} was lost: {cause}", agent.hello.host);
-            let exit = Exit { cause, clean: false };
-            self.gone(now, worker, exit, out);
+            self.gone(now, worker, Exit { cause, clean: false }, out);
         }
     }
 
     /// What agents have, in the order in which they joined.
     pub(super) fn offers(&self) -> Vec<Offer> {
-        let mut agents: Vec<_> = self.agents.values().collect();
+        let mut agents: Vec<_> = self.agents.values().filter(|agent| agent.is_there()).collect();
         agents.sort_by_key(|agent| agent.order);
         let offer = |agent: &Agent| {
             let node = agent.hello.node.clone();
             let busy = self.workers.values().filter(|process| process.node == node).count();
+            let unclaimed = self.unclaimed.values().filter(|(other, _)| *other == node).count();
             let slots = agent.hello.slots;
-            let free = slots.saturating_sub(u32::try_from(busy).unwrap_or(u32::MAX));
+            let free = slots.saturating_sub(u32::try_from(busy + unclaimed).unwrap_or(u32::MAX));
             Offer { node, slots, free }
         };
         agents.into_iter().map(offer).collect()
-    }
-
-    /// Jobs that wait for slots, in the order of submission.
-    pub(super) fn queue(&self) -> Vec<Want> {
-        let want = |id: &JobId| {
-            let job = self.jobs.get(id)?;
-            let queued = matches!(job.state, State::Queued);
-            queued.then(|| Want { job: id.clone(), slots: job.spec.cluster.workers })
-        };
-        self.open.iter().filter_map(want).collect()
     }
 }
 

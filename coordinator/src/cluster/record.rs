@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use lockstep_proto::identity::JobId;
+use lockstep_proto::ledger::Ledger;
+use lockstep_proto::wire;
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Fingerprint, Outcome, RunFacts};
+use super::facts::{CheckpointFact, Fingerprint, Outcome, RunFacts};
 use super::time::Timestamp;
 
 /// Names of a job's states.
@@ -17,8 +19,14 @@ pub enum StateName {
     Starting,
     /// Steps are made.
     Running,
-    /// Told to end, or failing.
+    /// Workers were lost: the others regroup.
+    Recovering,
+    /// Told to end.
     Stopping,
+    /// Told to pause.
+    Pausing,
+    /// Has no workers until it is resumed, or waits for room on a disk.
+    Paused,
     /// Ended: all steps are done.
     Completed,
     /// Ended: it could not go on.
@@ -30,11 +38,14 @@ pub enum StateName {
 }
 
 impl StateName {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Queued,
         Self::Starting,
         Self::Running,
+        Self::Recovering,
         Self::Stopping,
+        Self::Pausing,
+        Self::Paused,
         Self::Completed,
         Self::Failed,
         Self::Cancelled,
@@ -47,7 +58,10 @@ impl StateName {
             Self::Queued => "queued",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Recovering => "recovering",
             Self::Stopping => "stopping",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -63,7 +77,13 @@ impl StateName {
     /// Whether nothing more will happen.
     pub fn ended(self) -> bool {
         match self {
-            Self::Queued | Self::Starting | Self::Running | Self::Stopping => false,
+            Self::Queued
+            | Self::Starting
+            | Self::Running
+            | Self::Recovering
+            | Self::Stopping
+            | Self::Pausing
+            | Self::Paused => false,
             Self::Completed | Self::Failed | Self::Cancelled | Self::Interrupted => true,
         }
     }
@@ -100,6 +120,57 @@ pub struct Record {
     pub placements: Vec<Placement>,
     /// Workers that it asks for.
     pub workers: u32,
+    /// Folders whose checkpoints it may go on from.
+    pub from: Vec<String>,
+    /// The number of the newest generation; 0 before the first.
+    pub generation: u64,
+    /// Its newest generation's members by rank, as long as it has workers.
+    pub members: Vec<Member>,
+    /// The random id of that generation, while it is under way.
+    pub generation_id: Option<[u8; 16]>,
+    /// What is known of the run.
+    pub facts: RunFacts,
+    /// Of its workers.
+    pub fingerprint: Fingerprint,
+}
+
+impl From<Member> for wire::Member {
+    fn from(member: Member) -> Self {
+        let Member { worker, node, data_address, unix_address, threads, lanes } = member;
+        Self { worker, node, data_address, unix_address, threads, lanes }
+    }
+}
+
+/// What is known of a job from an earlier life of the coordinator.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Its row.
+    pub record: Record,
+    /// Reports up to this step are recorded.
+    pub recorded_step: u64,
+    /// Committed steps.
+    pub ledger: Ledger,
+    /// Checkpoints on disk, oldest first.
+    pub checkpoints: Vec<CheckpointFact>,
+    /// Every membership that it had.
+    pub generations: Vec<GenerationRecord>,
+}
+
+/// A worker as others in its generation see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Which.
+    pub worker: String,
+    /// Where.
+    pub node: String,
+    /// Data plane between nodes.
+    pub data_address: String,
+    /// Data plane inside the node.
+    pub unix_address: String,
+    /// Threads that it runs.
+    pub threads: u32,
+    /// Lanes of a full batch that it holds.
+    pub lanes: u32,
 }
 
 /// Where a worker runs, for people.
@@ -142,7 +213,7 @@ pub struct RunRecord {
 }
 
 /// One membership of a job.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GenerationRecord {
     /// Grows from 1.
     pub number: u64,
@@ -152,6 +223,10 @@ pub struct GenerationRecord {
     pub began: f64,
     /// Why it came to be.
     pub reason: String,
+    /// The step that it began at.
+    pub first_step: u64,
+    /// Where that state came from: `initial`, `memory` or `checkpoint`.
+    pub from: String,
     /// By rank.
     pub members: Vec<Placement>,
 }

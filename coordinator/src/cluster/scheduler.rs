@@ -2,7 +2,7 @@
 //!
 //! Pure; its answer is an input of the jobs' own decisions. A job that waits for busy slots holds back those behind
 //! it, so it can't starve. A job that asks for more than all agents offer waits for agents, not for slots, and holds
-//! back nobody.
+//! back nobody. A job that runs already and lacks workers takes what there is, one by one.
 
 use lockstep_proto::identity::{JobId, NodeId};
 
@@ -22,8 +22,12 @@ pub struct Offer {
 pub struct Want {
     /// Which job.
     pub job: JobId,
-    /// Slots, all at once.
+    /// Slots.
     pub slots: u32,
+    /// All at once, or as they come.
+    pub gang: bool,
+    /// Nodes that it doesn't want any more.
+    pub excluded: Vec<NodeId>,
 }
 
 /// What a queued job gets.
@@ -40,9 +44,15 @@ pub fn allot(mut offers: Vec<Offer>, queue: &[Want]) -> Vec<(JobId, Verdict)> {
     let mut ahead: Option<&JobId> = None;
     let mut verdicts = Vec::with_capacity(queue.len());
     for want in queue {
-        let offered: u32 = offers.iter().map(|offer| offer.slots).sum();
-        let free: u32 = offers.iter().map(|offer| offer.free).sum();
-        let verdict = if want.slots > offered {
+        let usable = |offer: &&Offer| !want.excluded.contains(&offer.node);
+        let offered: u32 = offers.iter().filter(usable).map(|offer| offer.slots).sum();
+        let free: u32 = offers.iter().filter(usable).map(|offer| offer.free).sum();
+        let verdict = if !want.gang {
+            match want.slots.min(free) {
+                0 => Verdict::Waits(shortage(want.slots, free, &offers)),
+                some => Verdict::Allotted(take(&mut offers, some, &want.excluded)),
+            }
+        } else if want.slots > offered {
             Verdict::Waits(shortage(want.slots, free, &offers))
         } else if let Some(first) = ahead {
             Verdict::Waits(format!("waits behind job {first}"))
@@ -50,7 +60,7 @@ pub fn allot(mut offers: Vec<Offer>, queue: &[Want]) -> Vec<(JobId, Verdict)> {
             ahead = Some(&want.job);
             Verdict::Waits(shortage(want.slots, free, &offers))
         } else {
-            Verdict::Allotted(take(&mut offers, want.slots))
+            Verdict::Allotted(take(&mut offers, want.slots, &want.excluded))
         };
         verdicts.push((want.job.clone(), verdict));
     }
@@ -58,9 +68,9 @@ pub fn allot(mut offers: Vec<Offer>, queue: &[Want]) -> Vec<(JobId, Verdict)> {
 }
 
 /// Takes slots from the first agents that have some: as few nodes as their order allows.
-fn take(offers: &mut [Offer], mut slots: u32) -> Vec<NodeId> {
+fn take(offers: &mut [Offer], mut slots: u32, excluded: &[NodeId]) -> Vec<NodeId> {
     let mut seats = Vec::new();
-    for offer in offers {
+    for offer in offers.iter_mut().filter(|offer| !excluded.contains(&offer.node)) {
         let taken = offer.free.min(slots);
         offer.free -= taken;
         slots -= taken;

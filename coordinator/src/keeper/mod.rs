@@ -24,6 +24,7 @@ pub use outlets::{Outlet, Stream};
 pub use request::{LogsReply, Request, Watching};
 pub use view::view;
 
+use crate::cluster::event::Wish;
 use crate::cluster::job::Job;
 use crate::cluster::{Cluster, Command, Entropy, Event, Ticket};
 use crate::run_folder::RunFolder;
@@ -35,6 +36,14 @@ use watchers::Watchers;
 
 /// The answer to a request about a job.
 pub type JobReply = oneshot::Sender<Result<wire::JobView, Status>>;
+/// The answer to a request for a checkpoint.
+pub type CheckpointReply = oneshot::Sender<Result<wire::CheckpointView, Status>>;
+
+/// Who waits for an answer of the cluster.
+enum Waiting {
+    ForJob(JobReply),
+    ForCheckpoint(CheckpointReply),
+}
 
 /// The cluster with everything that its commands touch.
 pub struct Keeper {
@@ -44,7 +53,7 @@ pub struct Keeper {
     runs: HashMap<JobId, RunFolder>,
     outlets: Outlets,
     watchers: Watchers,
-    tickets: HashMap<Ticket, JobReply>,
+    tickets: HashMap<Ticket, Waiting>,
     tickets_given: u64,
 }
 
@@ -64,8 +73,8 @@ impl Keeper {
             StateFolder::Memory => std::env::temp_dir(),
         };
         let mut jobs = Vec::new();
-        for record in store.jobs()? {
-            jobs.push(Job::restored(record, clock.now()));
+        for restored in store.jobs()? {
+            jobs.push(Job::restored(restored, clock.now()));
         }
         let mut cluster = Cluster::new(runs, Entropy::new(seed));
         let commands = cluster.restore(jobs);
@@ -115,9 +124,13 @@ impl Keeper {
                 self.happen(event);
             }
             Request::Submit { submission, reply } => self.submit(submission, reply),
-            Request::Cancel { job, reply } => {
-                let ticket = self.ticket(reply);
-                self.happen(Event::CancelRequested { ticket, job });
+            Request::Ask { job, wish, reply } => {
+                let ticket = self.ticket(Waiting::ForJob(reply));
+                self.happen(Event::Asked { ticket, job, wish });
+            }
+            Request::Checkpoint { job, reply } => {
+                let ticket = self.ticket(Waiting::ForCheckpoint(reply));
+                self.happen(Event::Asked { ticket, job, wish: Wish::Checkpoint });
             }
             Request::List { reply } => self.list(reply),
             Request::Show { job, reply } => self.show(&job, reply),
@@ -144,15 +157,15 @@ impl Keeper {
 
     /// A stream that has ended takes no more commands.
     fn forget_stream(&mut self, event: &Event) {
-        if let Event::AgentLost { node, .. } = event {
-            self.outlets.drop_agent(node);
+        if let Event::AgentLost { node, connection, .. } = event {
+            self.outlets.drop_agent(node, *connection);
         }
-        if let Event::WorkerLost { worker, .. } = event {
-            self.outlets.drop_worker(worker);
+        if let Event::WorkerLost { worker, connection, .. } = event {
+            self.outlets.drop_worker(worker, *connection);
         }
     }
 
-    fn ticket(&mut self, reply: JobReply) -> Ticket {
+    fn ticket(&mut self, reply: Waiting) -> Ticket {
         self.tickets_given += 1;
         let ticket = Ticket(self.tickets_given);
         self.tickets.insert(ticket, reply);

@@ -4,36 +4,51 @@ use lockstep_proto::identity::JobId;
 use lockstep_proto::wire::{self, agent_command, worker_command};
 use tonic::Status;
 
-use super::{Keeper, view};
+use super::records::RecordError;
+use super::{Keeper, Waiting, view};
+use crate::cluster::command::{From, Start};
+use crate::cluster::facts::CheckpointFact;
 use crate::cluster::{Begin, Command, Event, Refusal, Ticket};
 
 impl Keeper {
     /// In order. A record that fails is told to the cluster, and nothing that relies on it goes out.
     pub(super) fn carry_out(&mut self, commands: Vec<Command>) -> Vec<Event> {
-        let mut failures: Vec<(JobId, String)> = Vec::new();
+        let mut failures: Vec<(JobId, RecordError)> = Vec::new();
         for command in commands {
             let broken = |job: &JobId| failures.iter().any(|(failed, _)| failed == job);
             match command {
                 Command::CreateRun { .. }
                 | Command::SaveJob { .. }
+                | Command::SaveGeneration { .. }
+                | Command::SaveCheckpoints { .. }
                 | Command::SaveRun { .. }
+                | Command::SaveLedger { .. }
                 | Command::AppendReports { .. }
+                | Command::VoidAbove { .. }
                 | Command::CloseRun { .. } => failures.extend(self.record(command)),
                 Command::Acknowledge { job, .. } | Command::Notify { job, .. } if broken(&job) => {}
                 Command::Answer { ticket, answer: Ok(job) } if broken(&job) => {
                     let cause = failures.iter().find(|(failed, _)| *failed == job);
-                    let cause = cause.map(|(_, cause)| cause.clone()).unwrap_or_default();
-                    if let Some(reply) = self.tickets.remove(&ticket) {
+                    let cause = cause.map(|(_, cause)| cause.to_string()).unwrap_or_default();
+                    if let Some(Waiting::ForJob(reply)) = self.tickets.remove(&ticket) {
                         let _ = reply.send(Err(Status::failed_precondition(cause)));
                     }
                 }
                 Command::Answer { ticket, answer } => self.answer(ticket, answer),
+                Command::AnswerCheckpoint { ticket, job, answer } => self.answer_checkpoint(ticket, &job, answer),
                 Command::Notify { job, reason } => self.notify(&job, reason),
-                Command::Ignore { reason } => tracing::info!("{reason}"),
+                Command::Log { job, lines } => {
+                    lines.iter().for_each(|line| tracing::info!(%job, "{line}"));
+                    self.add_lines(&job, "", lines);
+                }
+                Command::Ignore { reason } => tracing::debug!("{reason}"),
                 command => self.order(command),
             }
         }
-        let failed = |(job, cause)| Event::StorageFailed { job, cause };
+        let failed = |(job, cause): (JobId, RecordError)| {
+            let full = cause.is_full();
+            Event::StorageFailed { job, cause: cause.to_string(), full }
+        };
         failures.into_iter().map(failed).collect()
     }
 
@@ -59,6 +74,20 @@ impl Keeper {
                 let stop = wire::StopWorker { worker: worker.to_string(), reason };
                 self.outlets.tell_agent(&node, agent_command::Command::StopWorker(stop));
             }
+            Command::DismissAgent { node } => {
+                self.outlets.tell_agent(&node, agent_command::Command::Dismissed(wire::Dismissed {}));
+            }
+            Command::Assign { worker, assignment } => {
+                self.outlets.tell_worker(&worker, worker_command::Command::Assignment((*assignment).into()));
+            }
+            Command::WriteCheckpoint { worker } => {
+                let write = wire::WriteCheckpoint {};
+                self.outlets.tell_worker(&worker, worker_command::Command::WriteCheckpoint(write));
+            }
+            Command::DeleteCheckpoints { worker, names } => {
+                let delete = wire::DeleteCheckpoints { names };
+                self.outlets.tell_worker(&worker, worker_command::Command::DeleteCheckpoints(delete));
+            }
             Command::Begin(begin) => {
                 let worker = begin.worker.clone();
                 self.outlets.tell_worker(&worker, worker_command::Command::Begin(wire_begin(*begin)));
@@ -72,8 +101,8 @@ impl Keeper {
                 let abort = wire::Abort { generation: Some(generation.into()), reason };
                 self.outlets.tell_worker(&worker, worker_command::Command::Abort(abort));
             }
-            Command::Acknowledge { worker, below, .. } => {
-                let acknowledge = wire::Acknowledge { reports: below };
+            Command::Acknowledge { worker, rows, step, .. } => {
+                let acknowledge = wire::Acknowledge { rows, step };
                 self.outlets.tell_worker(&worker, worker_command::Command::Acknowledge(acknowledge));
             }
             Command::Leave { worker } => {
@@ -81,23 +110,40 @@ impl Keeper {
             }
             Command::CreateRun { .. }
             | Command::SaveJob { .. }
+            | Command::SaveGeneration { .. }
+            | Command::SaveCheckpoints { .. }
             | Command::SaveRun { .. }
+            | Command::SaveLedger { .. }
             | Command::AppendReports { .. }
+            | Command::VoidAbove { .. }
             | Command::CloseRun { .. }
             | Command::Notify { .. }
+            | Command::Log { .. }
             | Command::Answer { .. }
+            | Command::AnswerCheckpoint { .. }
             | Command::Ignore { .. } => unreachable!("carried out above"),
         }
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Result<JobId, Refusal>) {
-        let Some(reply) = self.tickets.remove(&ticket) else { return };
-        let answer = answer.map_err(refused).and_then(|job| {
-            let job = self.cluster.job(&job).ok_or_else(|| Status::internal("the job is gone"))?;
-            Ok(view(job))
-        });
         // Who asked may be gone.
-        let _ = reply.send(answer);
+        match (self.tickets.remove(&ticket), answer) {
+            (Some(Waiting::ForJob(reply)), Ok(job)) => {
+                let job = self.cluster.job(&job).ok_or_else(|| Status::internal("the job is gone"));
+                let _ = reply.send(job.map(view));
+            }
+            (Some(Waiting::ForJob(reply)), Err(refusal)) => drop(reply.send(Err(refused(refusal)))),
+            (Some(Waiting::ForCheckpoint(reply)), Err(refusal)) => drop(reply.send(Err(refused(refusal)))),
+            (Some(Waiting::ForCheckpoint(_)), Ok(_)) | (None, _) => {}
+        }
+    }
+
+    fn answer_checkpoint(&mut self, ticket: Ticket, job: &JobId, answer: Result<CheckpointFact, Refusal>) {
+        if let Some(Waiting::ForCheckpoint(reply)) = self.tickets.remove(&ticket) {
+            let answer = answer.map(|checkpoint| view::checkpoint(job, &checkpoint)).map_err(refused);
+            // Who asked may be gone.
+            let _ = reply.send(answer);
+        }
     }
 }
 
@@ -106,25 +152,24 @@ pub fn refused(refusal: Refusal) -> Status {
     match &refusal {
         Refusal::UnknownJob(_) => Status::not_found(refusal.to_string()),
         Refusal::Ambiguous { .. } => Status::invalid_argument(refusal.to_string()),
-        Refusal::Ended { .. } => Status::failed_precondition(refusal.to_string()),
+        Refusal::Ended { .. } | Refusal::NotNow { .. } => Status::failed_precondition(refusal.to_string()),
     }
 }
 
 fn wire_begin(begin: Begin) -> wire::Begin {
-    let member = |member: crate::cluster::Member| wire::Member {
-        worker: member.worker.to_string(),
-        node: member.node.to_string(),
-        data_address: member.data_address,
-        unix_address: member.unix_address,
-        threads: member.threads,
-        lanes: member.lanes,
+    let Start { step, digest, source, from, share } = begin.start;
+    let (from, checkpoint) = match from {
+        From::Initial => (wire::start::From::Initial, String::new()),
+        From::Memory => (wire::start::From::Memory, String::new()),
+        From::Checkpoint(name) => (wire::start::From::Checkpoint, name),
     };
     wire::Begin {
         generation: Some(begin.generation.into()),
         secret: begin.secret.to_vec(),
         rank: begin.rank,
-        members: begin.members.into_iter().map(member).collect(),
-        job: begin.job.to_string(),
-        job_toml: begin.toml,
+        members: begin.members.into_iter().map(Into::into).collect(),
+        start: Some(wire::Start { step, digest, source, from: from.into(), share, checkpoint }),
+        ledger_rows: begin.ledger_rows,
+        recorded_step: begin.recorded_step,
     }
 }

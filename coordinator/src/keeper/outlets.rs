@@ -32,8 +32,9 @@ pub enum Stream {
 #[derive(Default)]
 pub struct Outlets {
     waiting: HashMap<Connection, Outlet>,
-    agents: HashMap<NodeId, Sender<wire::AgentCommand>>,
-    workers: HashMap<WorkerId, Sender<wire::WorkerCommand>>,
+    /// With the connection's number: a newer stream may have taken an older one's place.
+    agents: HashMap<NodeId, (Connection, Sender<wire::AgentCommand>)>,
+    workers: HashMap<WorkerId, (Connection, Sender<wire::WorkerCommand>)>,
 }
 
 impl Outlets {
@@ -63,7 +64,7 @@ impl Outlets {
         let Some(Outlet { stream: Stream::Agent(sender), admitted }) = self.waiting.remove(&connection) else {
             return;
         };
-        self.agents.insert(node.clone(), sender);
+        self.agents.insert(node.clone(), (connection, sender));
         self.tell_agent(&node, agent_command::Command::Welcome(welcome()));
         let _ = admitted.send(true);
     }
@@ -73,25 +74,29 @@ impl Outlets {
         let Some(Outlet { stream: Stream::Worker(sender), admitted }) = self.waiting.remove(&connection) else {
             return;
         };
-        self.workers.insert(worker.clone(), sender);
+        self.workers.insert(worker.clone(), (connection, sender));
         self.tell_worker(&worker, worker_command::Command::Welcome(welcome()));
         let _ = admitted.send(true);
     }
 
     /// Forgets an agent's stream.
-    pub fn drop_agent(&mut self, node: &NodeId) {
-        self.agents.remove(node);
+    pub fn drop_agent(&mut self, node: &NodeId, connection: Connection) {
+        if self.agents.get(node).is_some_and(|(newest, _)| *newest == connection) {
+            self.agents.remove(node);
+        }
     }
 
     /// Forgets a worker's stream.
-    pub fn drop_worker(&mut self, worker: &WorkerId) {
-        self.workers.remove(worker);
+    pub fn drop_worker(&mut self, worker: &WorkerId, connection: Connection) {
+        if self.workers.get(worker).is_some_and(|(newest, _)| *newest == connection) {
+            self.workers.remove(worker);
+        }
     }
 
     /// Writes to an agent; one that doesn't read is cut off.
     pub fn tell_agent(&mut self, node: &NodeId, command: agent_command::Command) {
         let sender = self.agents.get(node);
-        if sender.is_some_and(|sender| !write(sender, command.into_message())) {
+        if sender.is_some_and(|(_, sender)| !write(sender, command.into_message())) {
             tracing::warn!(%node, "the agent does not read its commands: cut off");
             self.agents.remove(node);
         }
@@ -100,7 +105,7 @@ impl Outlets {
     /// Writes to a worker; one that doesn't read is cut off.
     pub fn tell_worker(&mut self, worker: &WorkerId, command: worker_command::Command) {
         let sender = self.workers.get(worker);
-        if sender.is_some_and(|sender| !write(sender, command.into_message())) {
+        if sender.is_some_and(|(_, sender)| !write(sender, command.into_message())) {
             tracing::warn!(%worker, "the worker does not read its commands: cut off");
             self.workers.remove(worker);
         }

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::orders::refused;
 use super::request::{LogsReply, Watching};
-use super::{JobReply, Keeper, view};
+use super::{JobReply, Keeper, Waiting, view};
 use crate::cluster::{Event, Job, Submission};
 use crate::run_folder::RunFolder;
 
@@ -21,13 +21,13 @@ impl Keeper {
 
     /// A run folder with something in it is refused before anything is recorded.
     pub(super) fn submit(&mut self, submission: Box<Submission>, reply: JobReply) {
-        if let Some(folder) = &submission.run_folder
+        if let Some(folder) = submission.run_folder.as_ref().filter(|_| !submission.go_on)
             && let Err(error) = RunFolder::check(folder)
         {
             let _ = reply.send(Err(Status::invalid_argument(error.to_string())));
             return;
         }
-        let ticket = self.ticket(reply);
+        let ticket = self.ticket(Waiting::ForJob(reply));
         self.happen(Event::Submitted { ticket, submission });
     }
 
@@ -81,8 +81,8 @@ impl Keeper {
         reply: oneshot::Sender<Result<PathBuf, Status>>,
     ) {
         let allowed = self.cluster.job(job).filter(|job| {
-            let first = job.state.team().and_then(|team| team.crew.seats.first());
-            first.is_some_and(|seat| seat.worker == *worker)
+            let current = job.state.team().and_then(|team| team.current.as_ref());
+            current.and_then(|current| current.members.first()) == Some(worker)
         });
         let denied = || Status::permission_denied(format!("{worker} is not rank 0 of job {job}"));
         let _ = reply.send(allowed.map(|job| job.run_folder.clone()).ok_or_else(denied));

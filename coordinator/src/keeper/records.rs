@@ -11,19 +11,32 @@ use crate::store::{LogRow, StoreError};
 
 /// Why a record is not durable.
 #[derive(Debug, thiserror::Error)]
-enum RecordError {
+pub(super) enum RecordError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
 }
 
+impl RecordError {
+    /// Whether there may be room later.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_full(),
+            Self::RunFolder(error) => error.is_full(),
+        }
+    }
+}
+
 impl Keeper {
     /// Carries a record out; gives the job and the cause where that failed.
-    pub(super) fn record(&mut self, command: Command) -> Option<(JobId, String)> {
+    pub(super) fn record(&mut self, command: Command) -> Option<(JobId, RecordError)> {
         let (job, result) = match command {
-            Command::CreateRun { record } => {
-                let created = RunFolder::create(&record.run_folder, &record.toml);
+            Command::CreateRun { record, go_on } => {
+                let created = match go_on {
+                    true => RunFolder::go_on(&record.run_folder, &record.toml),
+                    false => RunFolder::create(&record.run_folder, &record.toml),
+                };
                 let created = created.map(|run| self.runs.insert(record.job.clone(), run));
                 (record.job, created.map(|_| ()).map_err(RecordError::from))
             }
@@ -31,34 +44,58 @@ impl Keeper {
                 let saved = self.store.save_job(&record).map_err(RecordError::from);
                 (record.job, saved)
             }
-            Command::SaveRun { job, run } => {
-                let saved = run.generations.last().map_or(Ok(()), |newest| self.store.save_generation(&job, newest));
-                let saved = saved
-                    .map_err(RecordError::from)
-                    .and_then(|()| Ok(self.open_run(&job)?.map_or(Ok(()), |folder| folder.write_run(&run))?));
+            Command::SaveGeneration { job, generation } => {
+                let saved = self.store.save_generation(&job, &generation).map_err(RecordError::from);
                 (job, saved)
             }
-            Command::AppendReports { job, reports } => {
+            Command::SaveCheckpoints { job, checkpoints } => {
+                let saved = self.store.save_checkpoints(&job, &checkpoints).map_err(RecordError::from);
+                (job, saved)
+            }
+            Command::SaveRun { job, run } => {
+                let saved = self.in_run(&job, |folder| folder.write_run(&run));
+                (job, saved)
+            }
+            Command::SaveLedger { job, ledger, train_samples } => {
+                let saved = self.in_run(&job, |folder| folder.write_ledger(&ledger, train_samples));
+                (job, saved)
+            }
+            Command::AppendReports { job, first_row, rows, step, reports } => {
+                // Metrics first: what the database says is recorded must be there.
                 let appended = self.append(&job, &reports);
-                (job, appended)
+                let saved = appended.and_then(|()| Ok(self.store.save_progress(&job, first_row, &rows, step)?));
+                (job, saved)
+            }
+            Command::VoidAbove { job, step, rows } => {
+                let voided = self.in_run(&job, |folder| folder.void_above(step));
+                let saved = voided.and_then(|()| Ok(self.store.save_progress(&job, rows, &[], step)?));
+                (job, saved)
             }
             Command::CloseRun { job, summary } => {
-                let closed =
-                    self.open_run(&job).and_then(|folder| folder.map_or(Ok(()), |folder| folder.close(&summary)));
+                let closed = self.in_run(&job, |folder| folder.close(&summary));
                 self.runs.remove(&job);
-                (job, closed.map_err(RecordError::from))
+                (job, closed)
             }
             other => unreachable!("not a record: {other:?}"),
         };
-        let cause = result.err()?.to_string();
+        let cause = result.err()?;
         tracing::error!(%job, "{cause}");
         Some((job, cause))
     }
 
-    fn append(&mut self, job: &JobId, reports: &[Report]) -> Result<(), RecordError> {
-        if let Some(folder) = self.open_run(job)? {
-            folder.append(reports)?;
+    fn in_run(
+        &mut self,
+        job: &JobId,
+        write: impl FnOnce(&mut RunFolder) -> Result<(), RunFolderError>,
+    ) -> Result<(), RecordError> {
+        match self.open_run(job)? {
+            Some(folder) => Ok(write(folder)?),
+            None => Ok(()),
         }
+    }
+
+    fn append(&mut self, job: &JobId, reports: &[Report]) -> Result<(), RecordError> {
+        self.in_run(job, |folder| folder.append(reports))?;
         for report in reports {
             let event = match report {
                 Report::Step(step) => watch_event::Event::Step(view::step(step)),
@@ -100,7 +137,7 @@ impl Keeper {
         }
     }
 
-    fn add_lines(&mut self, job: &JobId, worker: &str, lines: Vec<String>) {
+    pub(super) fn add_lines(&mut self, job: &JobId, worker: &str, lines: Vec<String>) {
         let time = self.clock.now();
         let row = |line| LogRow { worker: worker.to_owned(), time, line };
         let rows: Vec<LogRow> = lines.into_iter().map(row).collect();

@@ -7,7 +7,8 @@ use lockstep_proto::wire;
 use tokio::sync::{broadcast, oneshot};
 use tonic::Status;
 
-use super::{JobReply, Outlet};
+use super::{CheckpointReply, JobReply, Outlet};
+use crate::cluster::event::Wish;
 use crate::cluster::{Connection, Event, Submission};
 
 /// A request; answers go through its `reply`.
@@ -30,12 +31,21 @@ pub enum Request {
         /// The new job.
         reply: JobReply,
     },
-    /// A user wants a job to end.
-    Cancel {
+    /// A user wants something of a job.
+    Ask {
         /// Its id, maybe shortened.
         job: String,
+        /// What; no checkpoint.
+        wish: Wish,
         /// What it is then.
         reply: JobReply,
+    },
+    /// A user wants a checkpoint.
+    Checkpoint {
+        /// Its id, maybe shortened.
+        job: String,
+        /// The checkpoint, once on disk.
+        reply: CheckpointReply,
     },
     /// All jobs.
     List {

@@ -1,9 +1,10 @@
 //! Jobs and reports as the wire has them.
 
+use lockstep_proto::identity::JobId;
 use lockstep_proto::wire;
 
 use crate::cluster::Job;
-use crate::cluster::facts::{EvaluationReport, Outcome, StepReport};
+use crate::cluster::facts::{CheckpointFact, EvaluationReport, Outcome, StepReport};
 use crate::store::LogRow;
 
 /// A job as clients see it.
@@ -33,6 +34,8 @@ pub fn view(job: &Job) -> wire::JobView {
         bad_input: record.bad_input,
         placements: record.placements.iter().map(placement).collect(),
         published: published(&job.spec.published),
+        generation: job.generation(),
+        checkpoints: job.checkpoints.iter().map(|known| checkpoint(&job.id, known)).collect(),
     }
 }
 
@@ -70,6 +73,18 @@ fn outcome(outcome: Outcome) -> wire::Outcome {
         test_loss: outcome.test_loss,
         test_error: outcome.test_error,
         weights_sha256: outcome.weights_sha256,
+    }
+}
+
+/// A checkpoint as the wire has it.
+pub fn checkpoint(job: &JobId, checkpoint: &CheckpointFact) -> wire::CheckpointView {
+    wire::CheckpointView {
+        job: job.to_string(),
+        step: checkpoint.step,
+        name: checkpoint.name.clone(),
+        dir: checkpoint.dir.clone(),
+        bytes: checkpoint.bytes,
+        digest: checkpoint.digest.clone(),
     }
 }
 

@@ -41,11 +41,9 @@ impl Service {
         };
         let node = hello.node.clone();
         let joined = |connection| Event::AgentJoined { connection, hello };
-        if !self.introduce(Stream::Agent(outbox), joined).await? {
-            return Ok(());
-        }
+        let Some(connection) = self.introduce(Stream::Agent(outbox), joined).await? else { return Ok(()) };
         match self.pass_on(inbound, errors, |message| agent_request(&node, message)).await {
-            Some(cause) => self.send(Request::Event(Event::AgentLost { node, cause })).await,
+            Some(cause) => self.send(Request::Event(Event::AgentLost { node, connection, cause })).await,
             None => Ok(()),
         }
     }
@@ -69,7 +67,10 @@ fn agent_request(node: &NodeId, message: wire::AgentEvent) -> Result<Option<Requ
             let lines = lines.lines.into_iter().map(checked::line).collect();
             return Ok(Some(Request::Log { worker, lines }));
         }
-        Some(agent_event::Event::Alive(_)) => return Ok(None),
+        Some(agent_event::Event::Alive(_)) => Event::AgentAlive { node },
+        Some(agent_event::Event::Leaving(leaving)) => {
+            Event::AgentLeaving { node, reason: checked::words(leaving.reason) }
+        }
         Some(agent_event::Event::Hello(_)) => return Err(Malformed("a second hello".into())),
         None => return Err(Malformed("an unknown agent event".into())),
     };

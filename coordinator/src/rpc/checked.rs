@@ -1,19 +1,26 @@
 //! Messages to checked types: everything from the wire is bounded here.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use lockstep_proto::identity::{Malformed, NodeId, WorkerId};
+use lockstep_proto::identity::{Generation, JobId, Malformed, NodeId, WorkerId};
 use lockstep_proto::innermost;
+use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire::{self, report};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use crate::cluster::event::{Assignment, Attachment, SignOfLife};
 use crate::cluster::facts::{
-    EvaluationReport, Fingerprint, Outcome, PhaseSeconds, Report, RunFacts, StepReport, StopReason,
+    CheckpointFact, EvaluationReport, Fingerprint, Held, Outcome, PhaseSeconds, Prepared, Report, RunFacts, StepReport,
+    StopReason,
 };
+use crate::cluster::record::Member;
 use crate::cluster::{AgentHello, WorkerHello};
 
+/// Lines for people in one message.
+const FEW_LINES: usize = 100;
 /// How long a new stream may take to say hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// Characters of a name or address.
@@ -22,6 +29,10 @@ const SHORT: usize = 256;
 const LONG: usize = 8192;
 /// Reports in one message.
 const MOST_REPORTS: usize = 10_000;
+/// Members, rows, names and the like in one message.
+const MOST_ITEMS: usize = 100_000;
+/// Bytes of a job's text.
+const LARGEST_JOB: usize = 256 << 10;
 /// Slots of an agent, threads of a slot.
 const MOST_SLOTS: u32 = 4096;
 
@@ -88,9 +99,23 @@ pub fn agent_hello(hello: wire::AgentHello) -> Result<AgentHello, Status> {
             host: short("host", hello.host)?,
             slots: count("slots", hello.slots)?,
             threads: count("threads", hello.threads)?,
+            process: short("process", hello.process)?,
+            workers: workers(hello.workers)?,
         })
     };
     checked().map_err(status)
+}
+
+fn workers(ids: Vec<String>) -> Result<Vec<WorkerId>, Malformed> {
+    few("workers", &ids)?;
+    ids.into_iter().map(WorkerId::try_from).collect()
+}
+
+fn few<T>(what: &str, items: &[T]) -> Result<(), Malformed> {
+    if items.len() > MOST_ITEMS {
+        return Err(Malformed(format!("more than {MOST_ITEMS} {what}")));
+    }
+    Ok(())
 }
 
 /// A worker's hello.
@@ -104,6 +129,7 @@ pub fn worker_hello(hello: wire::WorkerHello) -> Result<WorkerHello, Status> {
             unix_address: short("unix address", hello.unix_address)?,
             threads: count("threads", hello.threads)?,
             fingerprint: fingerprint(hello.fingerprint)?,
+            attachment: hello.attachment.map(attachment).transpose()?,
         })
     };
     checked().map_err(status)
@@ -120,15 +146,6 @@ fn fingerprint(message: Option<wire::Fingerprint>) -> Result<Fingerprint, Malfor
 }
 
 /// What a ready worker found.
-pub fn facts(ready: wire::Ready) -> Result<RunFacts, Malformed> {
-    Ok(RunFacts {
-        dataset: short("dataset", ready.dataset)?,
-        total_steps: ready.total_steps,
-        total_epochs: ready.total_epochs,
-        parameters: ready.parameters,
-        train_samples: ready.train_samples,
-    })
-}
 
 /// Reports of a worker.
 pub fn reports(messages: Vec<wire::Report>) -> Result<Vec<Report>, Malformed> {
@@ -174,15 +191,135 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
     }
 }
 
+/// What a worker that comes back tells.
+fn attachment(message: wire::Attachment) -> Result<Attachment, Malformed> {
+    let generation = |begin: wire::Begin| {
+        few("members", &begin.members)?;
+        let members = begin.members.into_iter().map(member).collect::<Result<Vec<_>, Malformed>>()?;
+        Ok((Generation::try_from(begin.generation)?, members))
+    };
+    Ok(Attachment {
+        assignment: message.assignment.map(assignment).transpose()?,
+        highest_generation: message.highest_generation,
+        prepared: message.prepared.map(prepared).transpose()?,
+        generation: message.generation.map(generation).transpose()?,
+        held: message.held.map(|message| held(Some(message))).transpose()?,
+    })
+}
+
+fn assignment(message: wire::Assignment) -> Result<Assignment, Malformed> {
+    few("folders", &message.from)?;
+    if message.job_toml.len() > LARGEST_JOB {
+        return Err(Malformed(format!("a job of more than {LARGEST_JOB} bytes")));
+    }
+    Ok(Assignment {
+        job: JobId::try_from(message.job)?,
+        name: words(message.name),
+        toml: message.job_toml,
+        run_folder: PathBuf::from(path("run folder", message.run_folder)?),
+        command: words(message.command),
+        from: message.from.into_iter().map(|text| path("folder", text)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn path(what: &str, text: String) -> Result<String, Malformed> {
+    if text.len() > LONG || text.contains('\0') {
+        return Err(Malformed(format!("{what} is not up to {LONG} bytes")));
+    }
+    Ok(text)
+}
+
+fn member(message: wire::Member) -> Result<Member, Malformed> {
+    Ok(Member {
+        worker: WorkerId::try_from(message.worker)?.to_string(),
+        node: NodeId::try_from(message.node)?.to_string(),
+        data_address: short("data address", message.data_address)?,
+        unix_address: short("unix address", message.unix_address)?,
+        threads: message.threads,
+        lanes: message.lanes,
+    })
+}
+
+/// A state that somebody has.
+pub fn held(message: Option<wire::Held>) -> Result<Held, Malformed> {
+    let message = message.ok_or_else(|| Malformed("no state".into()))?;
+    Ok(Held { step: message.step, digest: digest(message.digest)? })
+}
+
+/// A digest.
+pub fn digest(text: String) -> Result<String, Malformed> {
+    short("digest", text)
+}
+
+/// A worker that is prepared.
+pub fn prepared(message: wire::Prepared) -> Result<Prepared, Malformed> {
+    let checkpoint = match message.checkpoint {
+        Some(checkpoint) => Some((held(Some(checkpoint))?, short("checkpoint's name", message.checkpoint_name)?)),
+        None => None,
+    };
+    Ok(Prepared {
+        facts: RunFacts {
+            dataset: short("data set", message.dataset)?,
+            total_steps: message.total_steps,
+            total_epochs: message.total_epochs,
+            parameters: message.parameters,
+            train_samples: message.train_samples,
+        },
+        checkpoint,
+        remarks: few_lines(message.remarks),
+        sees_run_folder: message.sees_run_folder,
+    })
+}
+
+/// A sign of life.
+pub fn sign_of_life(message: wire::WorkerAlive) -> Result<SignOfLife, Malformed> {
+    Ok(SignOfLife {
+        progress: message.progress,
+        phase: short("phase", message.phase)?,
+        step: message.step,
+        longest: message.longest_seconds,
+        lane_seconds: message.lane_seconds,
+    })
+}
+
+/// Rows of a ledger.
+pub fn rows(rows: Vec<wire::LedgerRow>) -> Result<Vec<LedgerRow>, Malformed> {
+    few("rows", &rows)?;
+    Ok(rows.into_iter().map(LedgerRow::from).collect())
+}
+
+/// A few lines for people.
+pub fn few_lines(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().take(FEW_LINES).map(line).collect()
+}
+
+/// A checkpoint on disk.
+pub fn checkpoint(message: wire::CheckpointWritten) -> Result<CheckpointFact, Malformed> {
+    Ok(CheckpointFact {
+        step: message.step,
+        name: short("checkpoint's name", message.name)?,
+        digest: digest(message.digest)?,
+        bytes: message.bytes,
+        seconds: message.seconds,
+        dir: path("checkpoint's folder", message.dir)?,
+    })
+}
+
+/// Digests of tensors with their names.
+pub fn tensors(names: Vec<String>, digests: Vec<String>) -> Result<Vec<(String, String)>, Malformed> {
+    few("tensors", &names)?;
+    if names.len() != digests.len() {
+        return Err(Malformed("as many names as digests are wanted".into()));
+    }
+    let pair = |(name, text)| Ok((short("tensor's name", name)?, digest(text)?));
+    names.into_iter().zip(digests).map(pair).collect()
+}
+
 /// What came out.
 pub fn outcome(message: Option<wire::Outcome>) -> Result<Outcome, Malformed> {
     let message = message.ok_or_else(|| Malformed("no outcome".into()))?;
-    let stop_reason = match message.stop_reason.as_str() {
-        "completed" => StopReason::Completed,
-        "cancelled" => StopReason::Cancelled,
-        "interrupted" => StopReason::Interrupted,
-        _ => return Err(Malformed("an unknown stop reason".into())),
-    };
+    let stop_reason =
+        StopReason::parse(&message.stop_reason).ok_or_else(|| Malformed("an unknown stop reason".into()))?;
     let finite = |value: f64| value.is_finite().then_some(value);
     Ok(Outcome {
         stop_reason,

@@ -14,10 +14,13 @@ use crate::keeper::{LogsReply, Request, Watching};
 
 /// Bytes of a resolved job file.
 const LARGEST_JOB: usize = 256 << 10;
+/// Folders to go on from, and bytes of the name of one.
+const MOST_FOLDERS: usize = 16;
+const LONGEST_PATH: usize = 4096;
 /// Characters of a job's name.
 const LONGEST_NAME: usize = 100;
 /// Worker processes of a job.
-const MOST_WORKERS: u32 = 65_536;
+pub const MOST_WORKERS: u32 = 65_536;
 
 impl Service {
     /// Checks a job and hands it in.
@@ -38,6 +41,12 @@ impl Service {
         if !(1..=MOST_WORKERS).contains(&spec.cluster.workers) {
             return Err(bad(format!("cluster.workers must be 1 to {MOST_WORKERS}")));
         }
+        if request.from.len() > MOST_FOLDERS || request.from.iter().any(|folder| folder.len() > LONGEST_PATH) {
+            return Err(bad(format!(
+                "more than {MOST_FOLDERS} folders to go on from, or longer than {LONGEST_PATH} bytes"
+            )));
+        }
+        let go_on = request.go_on && self.allow_run_folder;
         let run_folder = match request.run_folder.as_str() {
             "" => None,
             folder if self.allow_run_folder => Some(PathBuf::from(folder)),
@@ -45,7 +54,7 @@ impl Service {
         };
         let name = request.name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
         let command = request.command.chars().take(LARGEST_JOB).collect();
-        Ok(Submission { name, spec, toml: request.job_toml, run_folder, command })
+        Ok(Submission { name, spec, toml: request.job_toml, run_folder, command, from: request.from, go_on })
     }
 
     /// What a job is, then what it becomes.

@@ -11,7 +11,9 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request as GrpcRequest, Response, Status, Streaming};
 
+use super::clients;
 use crate::cluster::Connection;
+use crate::cluster::event::Wish;
 use crate::keeper::Request;
 
 /// A stream of answers.
@@ -42,6 +44,10 @@ impl Service {
     /// Hands a request to the keeper.
     pub async fn send(&self, request: Request) -> Result<(), Status> {
         self.requests.send(request).await.map_err(|_| over())
+    }
+
+    async fn ask_of(&self, job: String, wish: Wish) -> Result<Response<wire::JobView>, Status> {
+        self.ask(|reply| Request::Ask { job, wish, reply }).await?.map(Response::new)
     }
 
     /// Hands a request to the keeper and waits for its answer.
@@ -108,8 +114,32 @@ impl Cluster for Service {
     }
 
     async fn cancel(&self, request: GrpcRequest<wire::JobRequest>) -> Result<Response<wire::JobView>, Status> {
+        self.ask_of(request.into_inner().job, Wish::Cancel).await
+    }
+
+    async fn pause(&self, request: GrpcRequest<wire::JobRequest>) -> Result<Response<wire::JobView>, Status> {
+        self.ask_of(request.into_inner().job, Wish::Pause).await
+    }
+
+    async fn resume(&self, request: GrpcRequest<wire::JobRequest>) -> Result<Response<wire::JobView>, Status> {
+        self.ask_of(request.into_inner().job, Wish::Resume).await
+    }
+
+    async fn scale(&self, request: GrpcRequest<wire::ScaleRequest>) -> Result<Response<wire::JobView>, Status> {
+        let wire::ScaleRequest { job, workers } = request.into_inner();
+        if workers > clients::MOST_WORKERS {
+            let most = clients::MOST_WORKERS;
+            return Err(Status::invalid_argument(format!("{workers} workers: {most} are the most")));
+        }
+        self.ask_of(job, Wish::Scale(workers)).await
+    }
+
+    async fn checkpoint(
+        &self,
+        request: GrpcRequest<wire::JobRequest>,
+    ) -> Result<Response<wire::CheckpointView>, Status> {
         let job = request.into_inner().job;
-        self.ask(|reply| Request::Cancel { job, reply }).await?.map(Response::new)
+        self.ask(|reply| Request::Checkpoint { job, reply }).await?.map(Response::new)
     }
 
     async fn pull(&self, request: GrpcRequest<wire::JobRequest>) -> Result<Response<Self::PullStream>, Status> {

@@ -10,17 +10,17 @@ use crate::cluster::{Connection, Event};
 use crate::keeper::{Outlet, Request, Stream};
 
 impl Service {
-    /// Brings a peer's hello before the keeper; says whether it is welcome.
+    /// Brings a peer's hello before the keeper; gives the connection's number if it is welcome.
     pub(super) async fn introduce(
         &self,
         stream: Stream,
         joined: impl FnOnce(Connection) -> Event,
-    ) -> Result<bool, Status> {
+    ) -> Result<Option<Connection>, Status> {
         let (admitted, verdict) = oneshot::channel();
         let connection = self.connection();
         let (outlet, event) = (Outlet { stream, admitted }, joined(connection));
         self.send(Request::Connect { connection, outlet, event }).await?;
-        Ok(verdict.await.unwrap_or(false))
+        Ok(verdict.await.unwrap_or(false).then_some(connection))
     }
 
     /// Passes a welcome peer's messages to the keeper until its stream ends; gives the cause, or none when the server

@@ -9,6 +9,7 @@ use tonic::{Status, Streaming};
 use super::checked;
 use super::service::{Answers, Service};
 use crate::cluster::Event;
+use crate::cluster::event::{Batch, Failure, News};
 use crate::keeper::{Request, Stream};
 
 /// Commands that may wait for a worker to read them.
@@ -40,12 +41,10 @@ impl Service {
             _ => return Err(Status::invalid_argument("a worker's first message is its hello")),
         };
         let worker = hello.worker.clone();
-        let joined = |connection| Event::WorkerJoined { connection, hello };
-        if !self.introduce(Stream::Worker(outbox), joined).await? {
-            return Ok(());
-        }
+        let joined = |connection| Event::WorkerJoined { connection, hello: Box::new(hello) };
+        let Some(connection) = self.introduce(Stream::Worker(outbox), joined).await? else { return Ok(()) };
         match self.pass_on(inbound, errors, |message| worker_request(&worker, message)).await {
-            Some(cause) => self.send(Request::Event(Event::WorkerLost { worker, cause })).await,
+            Some(cause) => self.send(Request::Event(Event::WorkerLost { worker, connection, cause })).await,
             None => Ok(()),
         }
     }
@@ -53,33 +52,57 @@ impl Service {
 
 /// What a message of a welcomed worker asks of the keeper.
 fn worker_request(worker: &WorkerId, message: wire::WorkerEvent) -> Result<Option<Request>, Malformed> {
-    let worker = worker.clone();
-    let event = match message.event {
-        Some(worker_event::Event::Ready(ready)) => {
-            let generation = Generation::try_from(ready.generation.clone())?;
-            Event::Ready { worker, generation, facts: checked::facts(ready)? }
+    let event = message.event.ok_or_else(|| Malformed("an unknown worker event".into()))?;
+    let news = news(event)?;
+    Ok(Some(Request::Event(Event::Told { worker: worker.clone(), news })))
+}
+
+/// What a worker says.
+fn news(event: worker_event::Event) -> Result<News, Malformed> {
+    Ok(match event {
+        worker_event::Event::Alive(alive) => News::Alive(checked::sign_of_life(alive)?),
+        worker_event::Event::Prepared(prepared) => News::Prepared(checked::prepared(prepared)?),
+        worker_event::Event::Ready(ready) => {
+            News::Ready { generation: Generation::try_from(ready.generation)?, held: checked::held(ready.held)? }
         }
-        Some(worker_event::Event::Reports(reports)) => {
-            let generation = Generation::try_from(reports.generation)?;
-            let first = reports.first;
-            let reports = checked::reports(reports.reports)?;
-            Event::Reported { worker, generation, first, reports }
+        worker_event::Event::Reports(reports) => News::Reported(Batch {
+            generation: Generation::try_from(reports.generation)?,
+            step: reports.step,
+            first_row: usize::try_from(reports.first_row).map_err(|_| Malformed("first_row".into()))?,
+            rows: checked::rows(reports.rows)?,
+            reports: checked::reports(reports.reports)?,
+        }),
+        worker_event::Event::Finished(finished) => News::Finished {
+            generation: Generation::try_from(finished.generation)?,
+            held: checked::held(finished.held)?,
+            outcome: checked::outcome(finished.outcome)?,
+        },
+        worker_event::Event::Left(left) => News::Left {
+            generation: Generation::try_from(left.generation)?,
+            held: left.held.map(|held| checked::held(Some(held))).transpose()?,
+            cause: checked::words(left.cause),
+            lost_rank: left.lost_rank,
+            recent: checked::few_lines(left.recent),
+        },
+        worker_event::Event::Failed(failed) => {
+            News::Failed(Failure { reason: checked::words(failed.reason), bad_input: failed.bad_input })
         }
-        Some(worker_event::Event::Finished(finished)) => {
-            let generation = Generation::try_from(finished.generation)?;
-            Event::Finished { worker, generation, outcome: checked::outcome(finished.outcome)? }
+        worker_event::Event::CheckpointWritten(written) => News::CheckpointWritten(checked::checkpoint(written)?),
+        worker_event::Event::CheckpointFailed(failed) => {
+            News::CheckpointFailed { step: failed.step, reason: checked::words(failed.reason), full: failed.full }
         }
-        Some(worker_event::Event::Failed(failed)) => {
-            let generation = match failed.generation {
-                Some(generation) => Some(Generation::try_from(Some(generation))?),
-                None => None,
-            };
-            let (reason, bad_input) = (checked::words(failed.reason), failed.bad_input);
-            Event::Failed { worker, generation, reason, bad_input }
-        }
-        Some(worker_event::Event::Alive(_)) => return Ok(None),
-        Some(worker_event::Event::Hello(_)) => return Err(Malformed("a second hello".into())),
-        None => return Err(Malformed("an unknown worker event".into())),
-    };
-    Ok(Some(Request::Event(event)))
+        worker_event::Event::StateDigest(digest) => News::StateDigest {
+            generation: Generation::try_from(digest.generation)?,
+            step: digest.step,
+            tensors: checked::tensors(digest.names, digest.digests)?,
+        },
+        worker_event::Event::LaneDigest(digest) => News::LaneDigest {
+            generation: Generation::try_from(digest.generation)?,
+            step: digest.step,
+            lane: digest.lane,
+            owner: digest.owner,
+            digest: checked::digest(digest.digest)?,
+        },
+        worker_event::Event::Hello(_) => return Err(Malformed("a second hello".into())),
+    })
 }

@@ -1,19 +1,22 @@
-//! A job's run folder: `job.toml`, `run.json`, `metrics.jsonl`, `curves.svg`, `summary.json`, `final/`.
+//! A job's run folder: `job.toml`, `run.json`, `metrics.jsonl`, `ledger.json`, `curves.svg`, `summary.json`, `final/`,
+//! and, unless the job has another place for them, `checkpoints/`.
 
 pub mod atomic;
 mod axis;
 mod curves;
 mod files;
+mod metrics;
 mod series;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use files::{Upload, UploadError, hex, list, safe_path};
 
 use crate::cluster::facts::Report;
 use crate::cluster::record::{RunRecord, Summary};
+use lockstep_proto::ledger::Ledger;
+use metrics::Metrics;
 use series::Curves;
 
 /// Why a run folder can't be used.
@@ -35,8 +38,23 @@ pub enum RunFolderError {
 /// An open run folder.
 pub struct RunFolder {
     path: PathBuf,
-    metrics: File,
+    metrics: Metrics,
     curves: Curves,
+}
+
+impl RunFolderError {
+    /// Whether there may be room later.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io { cause, .. } => {
+                matches!(
+                    cause.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+                )
+            }
+            Self::NotEmpty(_) => false,
+        }
+    }
 }
 
 impl RunFolder {
@@ -61,13 +79,28 @@ impl RunFolder {
         Self::open(path)
     }
 
+    /// Opens a run's folder, to go on with it: one that this coordinator made, or that another left. What is missing
+    /// of it is made.
+    pub fn go_on(path: &Path, toml: &str) -> Result<Self, RunFolderError> {
+        let failed = |cause| RunFolderError::Io { path: path.to_owned(), cause };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        atomic::write(&path.join("job.toml"), toml.as_bytes()).map_err(failed)?;
+        for left in ["summary.json"] {
+            match std::fs::remove_file(path.join(left)) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(cause)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Self::open(path)
+    }
+
     /// Opens a folder that this coordinator made, to go on.
     pub fn open(path: &Path) -> Result<Self, RunFolderError> {
         let failed = |cause| RunFolderError::Io { path: path.to_owned(), cause };
-        let metrics = path.join("metrics.jsonl");
-        let metrics = OpenOptions::new().create(true).append(true).open(metrics).map_err(failed)?;
+        let mut curves = Curves::default();
+        let metrics = Metrics::open(&path.join("metrics.jsonl"), |report| curves.add(report)).map_err(failed)?;
         atomic::sync_folder(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), metrics, curves: Curves::default() })
+        Ok(Self { path: path.to_owned(), metrics, curves })
     }
 
     /// Where it is.
@@ -82,18 +115,29 @@ impl RunFolder {
 
     /// Adds lines to `metrics.jsonl`; an evaluation renews `curves.svg`.
     pub fn append(&mut self, reports: &[Report]) -> Result<(), RunFolderError> {
-        let mut lines = Vec::new();
-        for report in reports {
-            serde_json::to_writer(&mut lines, report).map_err(|e| self.failed(e.into()))?;
-            lines.push(b'\n');
-            self.curves.add(report);
+        if reports.is_empty() {
+            return Ok(());
         }
-        let written = self.metrics.write_all(&lines).and_then(|()| self.metrics.sync_data());
-        written.map_err(|e| self.failed(e))?;
+        self.metrics.append(reports).map_err(|cause| RunFolderError::Io { path: self.path.clone(), cause })?;
+        reports.iter().for_each(|report| self.curves.add(report));
         if reports.iter().any(|report| matches!(report, Report::Evaluation(_))) {
             self.write_curves()?;
         }
         Ok(())
+    }
+
+    /// Drops lines of steps above this one from `metrics.jsonl`: they are committed anew.
+    pub fn void_above(&mut self, step: u64) -> Result<(), RunFolderError> {
+        let mut curves = Curves::default();
+        let voided = self.metrics.void_above(step, |report| curves.add(report));
+        voided.map_err(|cause| RunFolderError::Io { path: self.path.clone(), cause })?;
+        self.curves = curves;
+        Ok(())
+    }
+
+    /// Writes `ledger.json`.
+    pub fn write_ledger(&self, ledger: &Ledger, train_samples: u64) -> Result<(), RunFolderError> {
+        self.write_json("ledger.json", &serde_json::json!({ "train_samples": train_samples, "rows": ledger }))
     }
 
     /// Writes `curves.svg` and `summary.json`: the run is over.

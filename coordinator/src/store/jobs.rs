@@ -7,7 +7,8 @@ use rusqlite::{Row, named_params};
 
 use super::{Store, StoreError};
 use crate::cluster::Timestamp;
-use crate::cluster::record::{GenerationRecord, Record, StateName};
+use crate::cluster::facts::CheckpointFact;
+use crate::cluster::record::{GenerationRecord, Record, Restored, StateName};
 
 impl Store {
     /// Makes a job's row what this record says.
@@ -16,7 +17,8 @@ impl Store {
         self.database
             .prepare_cached(
                 "INSERT OR REPLACE INTO jobs VALUES (:job, :name, :toml, :command, :run_folder, :state,
-             :reason, :bad_input, :submitted, :started, :ended, :outcome, :placements, :workers)",
+             :reason, :bad_input, :submitted, :started, :ended, :outcome, :placements, :workers,
+             :source, :generation, :generation_id, :members, :facts, :fingerprint)",
             )?
             .execute(named_params! {
                 ":job": record.job.as_str(),
@@ -33,30 +35,61 @@ impl Store {
                 ":outcome": outcome,
                 ":placements": json(&record.job, &record.placements)?,
                 ":workers": record.workers,
+                ":source": json(&record.job, &record.from)?,
+                ":generation": integer(record.generation),
+                ":generation_id": record.generation_id,
+                ":members": json(&record.job, &record.members)?,
+                ":facts": json(&record.job, &record.facts)?,
+                ":fingerprint": json(&record.job, &record.fingerprint)?,
             })?;
         Ok(())
     }
 
     /// Makes a membership durable.
     pub fn save_generation(&self, job: &JobId, generation: &GenerationRecord) -> Result<(), StoreError> {
-        self.database.prepare_cached("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?)")?.execute((
+        self.database.prepare_cached("INSERT OR REPLACE INTO memberships VALUES (?, ?, ?)")?.execute((
             job.as_str(),
-            i64::try_from(generation.number).unwrap_or(i64::MAX),
-            &generation.id,
-            json(job, &generation.members)?,
+            integer(generation.number),
+            json(job, generation)?,
         ))?;
         Ok(())
     }
 
-    /// All jobs, in the order of submission.
-    pub fn jobs(&self) -> Result<Vec<Record>, StoreError> {
+    /// Makes the list of checkpoints durable.
+    pub fn save_checkpoints(&self, job: &JobId, checkpoints: &[CheckpointFact]) -> Result<(), StoreError> {
+        self.database
+            .prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)")?
+            .execute((job.as_str(), json(job, &checkpoints)?))?;
+        Ok(())
+    }
+
+    /// All jobs with what is known of them, in the order of submission.
+    pub fn jobs(&self) -> Result<Vec<Restored>, StoreError> {
         let mut statement = self.database.prepare("SELECT * FROM jobs ORDER BY submitted, job")?;
         let mut rows = statement.query([])?;
-        let mut records = Vec::new();
+        let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
-            records.push(record(row)?);
+            let record = record(row)?;
+            let (recorded_step, ledger) = self.progress(&record.job)?;
+            let checkpoints = self.texts("SELECT checkpoints FROM checkpoints WHERE job = ?", &record.job)?;
+            let generations =
+                self.texts("SELECT record FROM memberships WHERE job = ? ORDER BY number", &record.job)?;
+            jobs.push(Restored {
+                recorded_step,
+                ledger,
+                checkpoints: checkpoints.into_iter().next().unwrap_or_default(),
+                generations,
+                record,
+            });
         }
-        Ok(records)
+        Ok(jobs)
+    }
+
+    /// A column of JSON texts of a job, parsed.
+    pub(super) fn texts<T: serde::de::DeserializeOwned>(&self, query: &str, job: &JobId) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.database.prepare_cached(query)?;
+        let texts = statement.query_map([job.as_str()], |row| row.get::<_, String>(0))?;
+        texts.map(|text| parse(job, &text?)).collect()
     }
 }
 
@@ -66,8 +99,8 @@ fn record(row: &Row<'_>) -> Result<Record, StoreError> {
     let state: String = row.get("state")?;
     let outcome: Option<String> = row.get("outcome")?;
     let placements: String = row.get("placements")?;
+    let job = JobId::try_from(id.as_str()).map_err(|e| wrong(e.to_string()))?;
     Ok(Record {
-        job: JobId::try_from(id.as_str()).map_err(|e| wrong(e.to_string()))?,
         name: row.get("name")?,
         toml: row.get("toml")?,
         command: row.get("command")?,
@@ -81,10 +114,31 @@ fn record(row: &Row<'_>) -> Result<Record, StoreError> {
         outcome: outcome.map(|text| serde_json::from_str(&text)).transpose().map_err(|e| wrong(e.to_string()))?,
         placements: serde_json::from_str(&placements).map_err(|e| wrong(e.to_string()))?,
         workers: row.get("workers")?,
+        from: parse(&job, &row.get::<_, String>("source")?)?,
+        generation: u64::try_from(row.get::<_, i64>("generation")?).unwrap_or(0),
+        generation_id: row.get("generation_id")?,
+        members: parse(&job, &row.get::<_, String>("members")?)?,
+        facts: parse_or_default(&row.get::<_, String>("facts")?),
+        fingerprint: parse_or_default(&row.get::<_, String>("fingerprint")?),
+        job,
     })
 }
 
-fn json<T: serde::Serialize>(job: &JobId, value: &T) -> Result<String, StoreError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(job: &JobId, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Row { job: job.to_string(), cause: e.to_string() })
+}
+
+/// Rows of an older version have nothing there.
+fn parse_or_default<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// SQLite's integers have a sign.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn json<T: serde::Serialize>(job: &JobId, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Row { job: job.to_string(), cause: e.to_string() })
 }
 

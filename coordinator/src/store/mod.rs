@@ -3,6 +3,7 @@
 mod jobs;
 mod lock;
 mod logs;
+mod progress;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -67,6 +68,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether there may be room later.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Database(rusqlite::Error::SqliteFailure(error, _)) => error.code == rusqlite::ErrorCode::DiskFull,
+            _ => false,
+        }
+    }
+
     /// Whether another folder would do: nothing is broken.
     pub fn is_bad_input(&self) -> bool {
         match self {

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-/// Version of the tables below; kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+/// What makes a database of version n one of version n + 1; the version is kept in SQLite's `user_version`.
+const UPGRADES: [&str; 2] = [TABLES, SURVIVING_JOBS];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -43,15 +43,35 @@ CREATE TABLE logs (
 CREATE INDEX logs_by_job ON logs (job, row);
 ";
 
-/// Makes the tables in an empty database; refuses those of a newer program.
+/// Since version 2 jobs go on when the coordinator is restarted.
+const SURVIVING_JOBS: &str = "
+ALTER TABLE jobs ADD COLUMN source TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE jobs ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN generation_id BLOB;
+ALTER TABLE jobs ADD COLUMN members TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE jobs ADD COLUMN facts TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE jobs ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE progress (job TEXT PRIMARY KEY, recorded_step INTEGER NOT NULL) STRICT;
+CREATE TABLE ledger (job TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (job, number)) STRICT;
+CREATE TABLE checkpoints (job TEXT PRIMARY KEY, checkpoints TEXT NOT NULL) STRICT;
+CREATE TABLE memberships (
+    job TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (job, number)
+) STRICT;
+DROP TABLE generations;
+";
+
+/// Makes the tables in an empty database, and adds what an older one lacks; refuses those of a newer program.
 pub fn prepare(database: &Connection, path: &Path) -> Result<(), StoreError> {
     let found: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        0 => {
-            database.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-            Ok(())
-        }
-        VERSION => Ok(()),
-        found => Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION }),
+    let known = UPGRADES.len() as i64;
+    let Some(missing) = usize::try_from(found).ok().and_then(|found| UPGRADES.get(found..)) else {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    };
+    for (version, upgrade) in (found + 1..).zip(missing) {
+        database.execute_batch(&format!("BEGIN; {upgrade} PRAGMA user_version = {version}; COMMIT;"))?;
     }
+    Ok(())
 }

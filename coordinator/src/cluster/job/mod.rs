@@ -1,26 +1,45 @@
 //! One job: what it is, and what it becomes when something happens.
+//!
+//! Each event changes what is known of a seat (`joining`, `told`, `loss`, `watchdog`) or what is wanted (`wishes`);
+//! then [`Job::settle`](settle) looks at who is there and does what follows. So there is one place that begins
+//! generations and one that ends them, whatever led there.
 
-mod crew;
+mod begin;
+mod checkpoints;
 mod ending;
+mod integrity;
+mod joining;
+mod loss;
 mod machine;
-mod membership;
+mod recorder;
+mod reports;
+mod restored;
+mod settle;
 mod state;
+mod team;
+mod told;
+mod watchdog;
+mod wishes;
 
 use std::path::PathBuf;
 
-use lockstep_proto::identity::JobId;
+use lockstep_proto::identity::{JobId, NodeId, WorkerId};
 use lockstep_proto::job::Job as JobSpec;
+use lockstep_proto::ledger::Ledger;
 
-pub use crew::{Crew, Seat};
-pub use state::{Failure, State, Team};
-pub(super) use state::{JobEvent, News, Sign, Told};
+pub(super) use state::JobEvent;
+pub use state::State;
+pub use team::{Current, Link, Seat, Stage, Team};
 
 use super::command::Command;
 use super::entropy::Entropy;
-use super::event::Submission;
-use super::facts::{EvaluationReport, Fingerprint, RunFacts, StepReport};
-use super::record::{GenerationRecord, Placement, Record, RunRecord, StateName};
+use super::event::{Assignment, Submission, Ticket};
+use super::facts::{CheckpointFact, EvaluationReport, Fingerprint, RunFacts, StepReport};
+use super::record::{GenerationRecord, Placement, Record, RunRecord};
+use super::scheduler::Want;
 use super::time::Timestamp;
+use integrity::Integrity;
+use loss::Losses;
 
 /// Evaluations kept for those who begin to watch late.
 const EVALUATIONS_KEPT: usize = 1000;
@@ -40,6 +59,10 @@ pub struct Job {
     pub command: String,
     /// Where its files are.
     pub run_folder: PathBuf,
+    /// Folders whose checkpoints it may go on from, beside its own.
+    pub from: Vec<String>,
+    /// Workers with lanes that it asks for.
+    pub workers: u32,
     /// What it is.
     pub state: State,
     /// Why it is that.
@@ -50,11 +73,19 @@ pub struct Job {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// Its workers by rank, once dealt.
+    /// Its workers by rank, in the newest generation.
     pub placements: Vec<Placement>,
     /// How far it is.
     pub progress: Progress,
+    /// Checkpoints on disk, oldest first.
+    pub checkpoints: Vec<CheckpointFact>,
     generations: Vec<GenerationRecord>,
+    /// The highest generation that anybody has spoken of.
+    highest_generation: u64,
+    /// Who waits for a checkpoint.
+    checkpoint_tickets: Vec<Ticket>,
+    losses: Losses,
+    integrity: Integrity,
 }
 
 /// How far a job is.
@@ -62,12 +93,16 @@ pub struct Job {
 pub struct Progress {
     /// What its workers found.
     pub facts: RunFacts,
-    /// Fingerprint of rank 0.
+    /// Of its workers.
     pub fingerprint: Fingerprint,
     /// The newest step report.
     pub step: StepReport,
     /// The newest evaluations.
     pub evaluations: Vec<EvaluationReport>,
+    /// Committed steps, as far as they are recorded.
+    pub ledger: Ledger,
+    /// Reports up to this step are recorded.
+    pub recorded_step: u64,
 }
 
 /// What a decision draws on beside its job, and what it orders.
@@ -78,6 +113,10 @@ pub(super) struct Turn<'a> {
     pub records: Vec<Command>,
     /// Carried out after.
     pub orders: Vec<Command>,
+    /// Workers that the job has no more use for.
+    pub dismissed: Vec<WorkerId>,
+    /// Workers whose processes are to be ended by force, and why.
+    pub stopped: Vec<(WorkerId, String)>,
 }
 
 impl Turn<'_> {
@@ -92,10 +131,12 @@ impl Job {
         Self {
             id,
             name: submission.name,
+            workers: submission.spec.cluster.workers,
             spec: submission.spec,
             toml: submission.toml,
             command: submission.command,
             run_folder,
+            from: submission.from,
             state: State::Queued,
             reason: "submitted".into(),
             submitted: now,
@@ -103,13 +144,34 @@ impl Job {
             ended: None,
             placements: Vec::new(),
             progress: Progress::default(),
+            checkpoints: Vec::new(),
             generations: Vec::new(),
+            highest_generation: 0,
+            checkpoint_tickets: Vec::new(),
+            losses: Losses::default(),
+            integrity: Integrity::default(),
+        }
+    }
+
+    /// What its workers are for.
+    pub fn assignment(&self) -> Assignment {
+        Assignment {
+            job: self.id.clone(),
+            name: self.name.clone(),
+            toml: self.toml.clone(),
+            run_folder: self.run_folder.clone(),
+            command: self.command.clone(),
+            from: self.from.clone(),
         }
     }
 
     /// The job's row.
     pub fn record(&self) -> Record {
-        let bad_input = matches!(&self.state, State::Failed(Failure { bad_input: true, .. }));
+        let current = self.state.team().and_then(|team| team.current.as_ref().map(|current| (team, current)));
+        let members = current.map(|(team, current)| {
+            let placed = current.members.iter().zip(&current.lanes);
+            placed.filter_map(|(worker, lanes)| team.seat(worker)?.as_member(*lanes)).collect()
+        });
         Record {
             job: self.id.clone(),
             name: self.name.clone(),
@@ -118,65 +180,45 @@ impl Job {
             run_folder: self.run_folder.clone(),
             state: self.state.name(),
             reason: self.reason.clone(),
-            bad_input,
+            bad_input: matches!(&self.state, State::Failed(failure) if failure.bad_input),
             submitted: self.submitted,
             started: self.started,
             ended: self.ended,
             outcome: self.state.outcome().cloned(),
             placements: self.placements.clone(),
-            workers: self.spec.cluster.workers,
+            workers: self.workers,
+            from: self.from.clone(),
+            generation: self.highest_generation,
+            members: members.unwrap_or_default(),
+            generation_id: current.map(|(_, current)| current.generation.id),
+            facts: self.progress.facts.clone(),
+            fingerprint: self.progress.fingerprint.clone(),
         }
     }
 
-    /// A job from its row; what ran when the coordinator went down failed with it, and so did what this version
-    /// can't read any more.
-    pub fn restored(record: Record, now: Timestamp) -> Self {
-        let spec = JobSpec::from_toml(&record.toml);
-        let lost = match (record.state, &record.outcome, &spec) {
-            (StateName::Queued, _, Err(error)) => Some(format!("its job file can't be read any more: {error}")),
-            (before @ (StateName::Starting | StateName::Running | StateName::Stopping), ..)
-            | (before @ StateName::Completed, None, _) => {
-                Some(format!("the coordinator restarted while the job was {}", before.as_str()))
+    /// Slots that it wants now.
+    pub(super) fn want(&self) -> Option<Want> {
+        let excluded: Vec<NodeId> = self.losses.excluded().cloned().collect();
+        let wanted = (self.workers + self.spec.cluster.spares) as usize;
+        match &self.state {
+            State::Queued => Some(Want { job: self.id.clone(), slots: wanted as u32, gang: true, excluded }),
+            State::Active(team) if team.wish.is_none() => {
+                let there = team.seats.iter().filter(|seat| seat.leaving.is_none()).count();
+                let missing = wanted.saturating_sub(there) as u32;
+                (missing > 0).then(|| Want { job: self.id.clone(), slots: missing, gang: false, excluded })
             }
-            (StateName::Queued | StateName::Completed, ..)
-            | (StateName::Failed | StateName::Cancelled | StateName::Interrupted, ..) => None,
-        };
-        let ended = if lost.is_some() { Some(now) } else { record.ended };
-        let reason = lost.clone().unwrap_or(record.reason);
-        let state = match (lost, record.state, record.outcome) {
-            (Some(reason), ..) => State::Failed(Failure { reason, bad_input: false }),
-            (None, StateName::Completed, Some(outcome)) => State::Completed(outcome),
-            (None, StateName::Cancelled, outcome) => State::Cancelled(outcome),
-            (None, StateName::Interrupted, outcome) => State::Interrupted(outcome),
-            (None, StateName::Failed, _) => {
-                State::Failed(Failure { reason: reason.clone(), bad_input: record.bad_input })
-            }
-            (
-                None,
-                StateName::Queued
-                | StateName::Starting
-                | StateName::Running
-                | StateName::Stopping
-                | StateName::Completed,
-                _,
-            ) => State::Queued,
-        };
-        Self {
-            id: record.job,
-            name: record.name,
-            spec: spec.unwrap_or_default(),
-            toml: record.toml,
-            command: record.command,
-            run_folder: record.run_folder,
-            state,
-            reason,
-            submitted: record.submitted,
-            started: record.started,
-            ended,
-            placements: record.placements,
-            progress: Progress::default(),
-            generations: Vec::new(),
+            State::Active(_)
+            | State::Paused
+            | State::Completed(_)
+            | State::Failed(_)
+            | State::Cancelled(_)
+            | State::Interrupted(_) => None,
         }
+    }
+
+    /// The number of the newest generation; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.highest_generation
     }
 
     /// Seconds until the last step at the newest rate; none before a rate is known.
@@ -200,15 +242,14 @@ impl Job {
         }
     }
 
-    /// The number of the generation that this job would begin next.
-    pub(super) fn next_generation(&self) -> u64 {
-        self.generations.last().map_or(0, |generation| generation.number) + 1
+    fn save_run(&self, turn: &mut Turn<'_>) {
+        let run = Box::new(self.run_record());
+        turn.records.push(Command::SaveRun { job: self.id.clone(), run });
     }
 
-    fn remember(&mut self, evaluation: EvaluationReport) {
-        if self.progress.evaluations.len() == EVALUATIONS_KEPT {
-            self.progress.evaluations.remove(0);
+    fn log(&self, lines: Vec<String>, turn: &mut Turn<'_>) {
+        if !lines.is_empty() {
+            turn.orders.push(Command::Log { job: self.id.clone(), lines });
         }
-        self.progress.evaluations.push(evaluation);
     }
 }

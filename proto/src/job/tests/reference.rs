@@ -56,7 +56,10 @@ fn every_word_is_documented() {
         let error = match Job::from_toml(&format!("{key} = 'no such word'")) {
             Err(crate::job::JobError::UnknownWord { known, .. }) => known,
             other => {
-                assert!(["checkpoint.dir", "data.path", "published.source"].contains(&key.as_str()), "{key}: {other:?}");
+                assert!(
+                    ["checkpoint.dir", "data.path", "published.source"].contains(&key.as_str()),
+                    "{key}: {other:?}"
+                );
                 continue;
             }
         };

@@ -1,0 +1,203 @@
+//! Workers come: asked for, said hello, prepared; or they come back from an earlier life of the coordinator.
+
+use lockstep_proto::identity::{Generation, NodeId};
+
+use super::team::{Current, Link, Seat, Stage, Team};
+use super::{Job, State, Turn};
+use crate::cluster::command::Command;
+use crate::cluster::event::{Attachment, Connection, Failure, WorkerHello};
+use crate::cluster::facts::Prepared;
+use crate::cluster::record::Member;
+use crate::cluster::timeouts::REATTACH;
+
+impl Job {
+    /// The scheduler gave slots: start a process in each.
+    pub(super) fn start(&mut self, seats: Vec<Seat>, turn: &mut Turn<'_>) -> State {
+        let mut team = Box::new(Team::new(Vec::new(), turn.now));
+        team.begun = self.progress.recorded_step > 0;
+        self.reason = format!("starts {}", workers(seats.len()));
+        self.start_more(&mut team, seats, turn);
+        State::Active(team)
+    }
+
+    /// More slots for a job that has workers, or had some.
+    pub(super) fn start_more(&mut self, team: &mut Team, seats: Vec<Seat>, turn: &mut Turn<'_>) {
+        for seat in seats {
+            turn.orders.push(Command::StartWorker {
+                node: seat.node.clone(),
+                worker: seat.worker.clone(),
+                job: self.id.clone(),
+                threads: seat.threads,
+            });
+            team.seats.push(seat);
+        }
+    }
+
+    /// A worker said hello, for the first time or again; a failure where the job can't have it.
+    pub(super) fn joined(
+        &mut self,
+        team: &mut Team,
+        connection: Connection,
+        mut hello: WorkerHello,
+        turn: &mut Turn<'_>,
+    ) -> Option<Failure> {
+        if let Some(failure) = self.fingerprint_fits(team, &hello, turn) {
+            return failure;
+        }
+        let attachment = hello.attachment.take();
+        if let Some(attachment) = &attachment {
+            self.highest_generation = self.highest_generation.max(attachment.highest_generation);
+            self.catch_up(team, attachment, turn);
+        }
+        if team.seat(&hello.worker).is_none() {
+            let host = self.host_of(team, &hello.node);
+            team.seats.push(Seat::new(hello.worker.clone(), hello.node.clone(), host, hello.threads, turn.now));
+        }
+        let current = team.current.as_ref().map(|current| current.generation);
+        let (now, assignment) = (turn.now, Box::new(self.assignment()));
+        let seat = team.seat_mut(&hello.worker)?;
+        let worker = hello.worker.clone();
+        (seat.link, seat.heard, seat.moved, seat.idle_since) = (Link::Up(connection), now, now, now);
+        seat.recorder.note(now, if attachment.is_some() { "came back".into() } else { "said hello".into() });
+        seat.hello = Some(hello);
+        match attachment {
+            Some(attachment) if attachment.assignment.is_some() => {
+                let takes_part = attachment.generation.map(|(generation, _)| generation);
+                seat.prepared = attachment.prepared.or(seat.prepared.take());
+                seat.held = attachment.held.filter(|_| takes_part.is_none());
+                seat.member = seat.member && takes_part == current;
+                seat.ready = seat.ready || seat.member;
+                if let Some(stale) = takes_part.filter(|generation| Some(*generation) != current) {
+                    // It waits in a generation that is over: it is to leave that one first.
+                    let reason = "this generation is over".to_owned();
+                    turn.orders.push(Command::Abort { worker: worker.clone(), generation: stale, reason });
+                }
+                if let Some(prepared) = seat.prepared.clone() {
+                    self.progress.facts = prepared.facts;
+                }
+                self.tell_durable(&worker, turn);
+            }
+            Some(_) | None => turn.orders.push(Command::Assign { worker, assignment }),
+        }
+        self.see_whether_ready(team, turn);
+        None
+    }
+
+    /// Takes a newer generation over from a worker that takes part in it: this coordinator has forgotten some.
+    fn catch_up(&mut self, team: &mut Team, attachment: &Attachment, turn: &mut Turn<'_>) {
+        let Some((generation, members)) = &attachment.generation else { return };
+        if team.current.as_ref().is_some_and(|current| current.generation.number >= generation.number) {
+            return;
+        }
+        if self.generations.last().is_some_and(|known| known.number >= generation.number) {
+            return;
+        }
+        self.take_over(team, *generation, members, turn);
+    }
+
+    fn take_over(&mut self, team: &mut Team, generation: Generation, members: &[Member], turn: &mut Turn<'_>) {
+        let until = turn.now.plus(REATTACH);
+        let hosts: Vec<String> = members
+            .iter()
+            .map(|member| NodeId::try_from(member.node.as_str()).map_or("?".into(), |node| self.host_of(team, &node)))
+            .collect();
+        let away = members.iter().zip(hosts).filter_map(|(member, host)| Seat::away(member, host, until, turn.now));
+        let away: Vec<Seat> = away.collect();
+        team.seats.retain(|seat| seat.connected() && !away.iter().any(|other| other.worker == seat.worker));
+        team.current = Some(Current {
+            generation,
+            members: away.iter().map(|seat| seat.worker.clone()).collect(),
+            lanes: members.iter().map(|member| member.lanes).collect(),
+            first_step: self.progress.recorded_step,
+            start: None,
+            ready: false,
+            stage: Stage::Going,
+            acknowledged: turn.now,
+        });
+        team.seats.extend(away);
+        team.begun = true;
+        self.highest_generation = self.highest_generation.max(generation.number);
+        self.reason = format!("generation {generation} is taken over from its workers");
+    }
+
+    /// A job that has no workers, as far as this coordinator remembers, is one that it has forgotten some of.
+    pub(super) fn adopt(&mut self, connection: Connection, hello: WorkerHello, turn: &mut Turn<'_>) -> State {
+        let mut team = Box::new(Team::new(Vec::new(), turn.now));
+        team.begun = true;
+        match self.joined(&mut team, connection, hello, turn) {
+            Some(failure) => self.end_failed(&team, failure, turn),
+            None => self.settle(team, turn),
+        }
+    }
+
+    fn host_of(&self, team: &Team, node: &NodeId) -> String {
+        let seat = team.seats.iter().find(|seat| seat.node == *node).map(|seat| seat.host.clone());
+        let placed = || self.placements.iter().find(|placed| placed.node == node.as_str()).map(|p| p.host.clone());
+        seat.or_else(placed).unwrap_or_else(|| node.to_string())
+    }
+
+    /// Workers of another fingerprint get no lanes: the node is not used any more, or the job has failed if it has
+    /// not begun. The inner option is that failure.
+    fn fingerprint_fits(
+        &mut self,
+        team: &mut Team,
+        hello: &WorkerHello,
+        turn: &mut Turn<'_>,
+    ) -> Option<Option<Failure>> {
+        let theirs = |seat: &Seat| seat.hello.as_ref().filter(|other| other.worker != hello.worker).cloned();
+        let first = team.seats.iter().find_map(theirs);
+        let known = &self.progress.fingerprint;
+        let Some(first) = first else {
+            if let Some(difference) = known.difference(&hello.fingerprint).filter(|_| !known.build.is_empty()) {
+                let line = format!("goes on with another fingerprint than before: its {difference}");
+                self.log(vec![line], turn);
+            }
+            self.progress.fingerprint = hello.fingerprint.clone();
+            return None;
+        };
+        let difference = first.fingerprint.difference(&hello.fingerprint)?;
+        let name = team.name(&hello.worker);
+        let reason = format!("{name}: its {difference} as others of the job have");
+        if !team.begun {
+            return Some(Some(Failure { reason, bad_input: false }));
+        }
+        self.losses.exclude(hello.node.clone(), reason.clone());
+        self.log(vec![format!("{reason}: its node gets no lanes of this job")], turn);
+        team.seats.retain(|seat| seat.worker != hello.worker);
+        turn.dismissed.push(hello.worker.clone());
+        Some(None)
+    }
+
+    /// Data set and model of a worker stand.
+    pub(super) fn prepared(
+        &mut self,
+        team: &mut Team,
+        worker: &lockstep_proto::identity::WorkerId,
+        prepared: Prepared,
+        turn: &mut Turn<'_>,
+    ) -> Option<Failure> {
+        let name = team.name(worker);
+        let other = team.seats.iter().filter(|seat| seat.worker != *worker).find_map(|seat| seat.prepared.as_ref());
+        if let Some(other) = other.filter(|other| other.facts != prepared.facts) {
+            let (theirs, ours) = (&prepared.facts.dataset, &other.facts.dataset);
+            let reason = format!("{name}: its dataset is {theirs}, not {ours} as others of the job have");
+            return Some(Failure { reason, bad_input: false });
+        }
+        self.log(prepared.remarks.iter().map(|remark| format!("{name}: {remark}")).collect(), turn);
+        self.progress.facts = prepared.facts.clone();
+        let now = turn.now;
+        let seat = team.seat_mut(worker)?;
+        seat.recorder.note(now, "prepared".into());
+        (seat.prepared, seat.idle_since, seat.moved) = (Some(prepared), now, now);
+        let coming = team.seats.iter().filter(|seat| seat.coming()).count();
+        if !team.begun && coming > 0 {
+            self.reason = format!("waits for {coming} of {} to be prepared", workers(team.seats.len()));
+        }
+        None
+    }
+}
+
+/// "1 worker", "2 workers".
+pub(super) fn workers(count: usize) -> String {
+    if count == 1 { "1 worker".into() } else { format!("{count} workers") }
+}

@@ -1,0 +1,101 @@
+//! Committed steps: recorded once, whoever tells of them.
+
+use lockstep_proto::identity::WorkerId;
+
+use super::team::Team;
+use super::{EVALUATIONS_KEPT, Job, Turn};
+use crate::cluster::command::Command;
+use crate::cluster::event::Batch;
+use crate::cluster::facts::{EvaluationReport, Report};
+use crate::cluster::timeouts::ALIVE_EVERY;
+
+impl Job {
+    /// Records what is new of a batch. One that leaves a gap is not taken: the answer says where to begin again.
+    pub(super) fn reported(&mut self, team: &mut Team, worker: &WorkerId, batch: Batch, turn: &mut Turn<'_>) {
+        let newest = team.current.as_ref().map(|current| current.generation.number);
+        let newest = newest.unwrap_or(self.highest_generation);
+        if batch.generation.number != newest {
+            turn.ignore(format!(
+                "reports of worker {worker} for {:?} are ignored: the job's is {newest}",
+                batch.generation
+            ));
+            return self.tell_durable(worker, turn);
+        }
+        let Batch { step, first_row, rows, mut reports, .. } = batch;
+        if self.progress.ledger.replace_from(first_row, &rows).is_err() {
+            return self.tell_durable(worker, turn);
+        }
+        let recorded = self.progress.recorded_step;
+        reports.retain(|report| report.step() > recorded || self.is_new_evaluation(report));
+        for report in &reports {
+            match report {
+                Report::Step(step) => self.progress.step = step.clone(),
+                Report::Evaluation(evaluation) => self.remember(evaluation.clone()),
+            }
+        }
+        self.progress.recorded_step = recorded.max(step);
+        self.losses.progressed(self.progress.recorded_step);
+        let step = self.progress.recorded_step;
+        let job = self.id.clone();
+        let told = !reports.is_empty();
+        turn.records.push(Command::AppendReports { job: job.clone(), first_row, rows, step, reports });
+        if told {
+            turn.records.push(Command::Notify { job, reason: None });
+        }
+        self.acknowledge(team, worker, turn);
+    }
+
+    /// An evaluation comes after the step that it is of.
+    fn is_new_evaluation(&self, report: &Report) -> bool {
+        let Report::Evaluation(new) = report else { return false };
+        new.step == self.progress.recorded_step
+            && !self.progress.evaluations.iter().any(|known| (known.step, &known.split) == (new.step, &new.split))
+    }
+
+    /// Tells the sender at once, and the others now and then, what they need not keep.
+    fn acknowledge(&self, team: &mut Team, worker: &WorkerId, turn: &mut Turn<'_>) {
+        self.tell_durable(worker, turn);
+        let Some(current) = &mut team.current else { return };
+        if turn.now.since(current.acknowledged) >= ALIVE_EVERY {
+            current.acknowledged = turn.now;
+            current
+                .members
+                .iter()
+                .filter(|member| *member != worker)
+                .for_each(|member| self.tell_durable(member, turn));
+        }
+    }
+
+    /// Tells a worker what is durable.
+    pub(super) fn tell_durable(&self, worker: &WorkerId, turn: &mut Turn<'_>) {
+        turn.orders.push(Command::Acknowledge {
+            worker: worker.clone(),
+            job: self.id.clone(),
+            rows: self.progress.ledger.rows().len() as u64,
+            step: self.progress.recorded_step,
+        });
+    }
+
+    /// The last batch did not reach the disk: the newest row is dropped, so that it is asked for again.
+    pub(super) fn forget_unrecorded(&mut self) {
+        let Some(last) = self.progress.ledger.rows().last() else { return };
+        let step = last.first_step;
+        self.progress.ledger.void_above(step);
+        self.progress.recorded_step = self.progress.recorded_step.min(step);
+    }
+
+    pub(super) fn save_ledger(&self, turn: &mut Turn<'_>) {
+        turn.records.push(Command::SaveLedger {
+            job: self.id.clone(),
+            ledger: Box::new(self.progress.ledger.clone()),
+            train_samples: self.progress.facts.train_samples,
+        });
+    }
+
+    fn remember(&mut self, evaluation: EvaluationReport) {
+        if self.progress.evaluations.len() == EVALUATIONS_KEPT {
+            self.progress.evaluations.remove(0);
+        }
+        self.progress.evaluations.push(evaluation);
+    }
+}
