@@ -36,12 +36,24 @@ pub enum Verb {
     Watch(OneJob),
     /// Print what a job's workers logged
     Logs(Logs),
+    /// Stop a job after the step in flight, with a checkpoint, and give its slots back
+    Pause(OneJob),
+    /// Go on with a paused job
+    Resume(OneJob),
+    /// Change a job's number of workers, from the next step on
+    Scale(Scale),
+    /// Write a checkpoint of a job; returns when it is on disk
+    Checkpoint(OneJob),
     /// Stop a job for good, after the step in flight
     Cancel(OneJob),
     /// Wait until a job has ended; the exit code says how
     Wait(OneJob),
     /// Copy a job's run folder to this machine
     Pull(Pull),
+    /// Prove that each sample of each epoch of a run was in at most one committed step
+    Ledger(LedgerOf),
+    /// Say what this machine offers, and how long anything may take before it counts as lost
+    Doctor(Doctor),
 }
 
 /// A job file and changes to it.
@@ -58,8 +70,15 @@ pub struct JobFile {
 /// `train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    #[command(flatten)]
-    pub file: JobFile,
+    /// Job file (TOML); keys: recipes/REFERENCE.md
+    #[arg(value_name = "JOB.toml", required_unless_present = "from")]
+    pub job: Option<PathBuf>,
+    /// Change a key, e.g. --set batch.size=256
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Go on from a run's newest checkpoint: in its folder, or with a JOB.toml in a new one
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
     /// Worker processes
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
@@ -102,6 +121,9 @@ pub struct Agent {
     /// Threads a worker gets if its job doesn't say
     #[arg(long, value_name = "T", default_value_t = 1)]
     pub threads: u32,
+    /// Name of this node; of two agents with one name the second is refused. Random without it
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `worker`.
@@ -147,6 +169,9 @@ pub struct Client {
 pub struct Submit {
     #[command(flatten)]
     pub file: JobFile,
+    /// Go on from this run's newest checkpoint; its folder must be seen by the workers
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
     #[command(flatten)]
     pub client: Client,
 }
@@ -159,6 +184,41 @@ pub struct OneJob {
     pub job: String,
     #[command(flatten)]
     pub client: Client,
+}
+
+/// `scale`.
+#[derive(Debug, Args)]
+pub struct Scale {
+    /// The job's id; may be shortened
+    #[arg(value_name = "ID")]
+    pub job: String,
+    /// Workers with lanes
+    #[arg(value_name = "N")]
+    pub workers: u32,
+    #[command(flatten)]
+    pub client: Client,
+}
+
+/// `ledger`.
+#[derive(Debug, Args)]
+pub struct LedgerOf {
+    /// A run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Also look at what this job needs: its data and its place for checkpoints
+    #[arg(value_name = "JOB.toml")]
+    pub job: Option<PathBuf>,
+    /// Change a key of the job
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// `logs`.

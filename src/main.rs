@@ -1,6 +1,8 @@
 //! The command line: arguments become one call into a crate, and its outcome an exit code.
 
 mod arguments;
+mod doctor;
+mod ledger;
 mod run_folder;
 mod train;
 
@@ -9,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use arguments::{Agent, Arguments, Client, OneJob, Serve, Submit, Verb, Worker};
+use arguments::{Agent, Arguments, Client, OneJob, Scale, Serve, Submit, Verb, Worker};
 use clap::Parser;
 use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, exit};
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
@@ -96,12 +98,21 @@ fn run(verb: Verb) -> Result<u8> {
             let OneJob { job, client } = logs.job;
             on_runtime(client::logs(&remote(client), &LogsArgs { job, follow: logs.follow }))
         }
+        Verb::Pause(OneJob { job, client }) => on_runtime(client::pause(&remote(client), &job)),
+        Verb::Resume(OneJob { job, client }) => on_runtime(client::resume(&remote(client), &job)),
+        Verb::Scale(Scale { job, workers, client }) => on_runtime(client::scale(&remote(client), &job, workers)),
+        Verb::Checkpoint(OneJob { job, client }) => on_runtime(client::checkpoint(&remote(client), &job)),
         Verb::Cancel(OneJob { job, client }) => on_runtime(client::cancel(&remote(client), &job)),
         Verb::Wait(OneJob { job, client }) => on_runtime(client::wait(&remote(client), &job)),
         Verb::Pull(pull) => {
             let OneJob { job, client } = pull.job;
             on_runtime(client::pull(&remote(client), &PullArgs { job, to: pull.to }))
         }
+        Verb::Ledger(ledger) => {
+            let proven = ledger::prove_run(&ledger.run, ledger.json)?;
+            Ok(if proven { exit::COMPLETED } else { exit::FAILED })
+        }
+        Verb::Doctor(arguments) => doctor::doctor(&arguments),
     }
 }
 
@@ -118,6 +129,11 @@ fn load_job(path: &Path, overrides: &[String]) -> Result<Job> {
     Ok(Job::load(path, job::environment(), overrides)?)
 }
 
+/// Writes to the standard output; a reader that has gone is no failure of the program.
+fn print(text: &str) -> Result<()> {
+    client::print(text).map_err(|error| ClientError::from(error).into())
+}
+
 /// The job file's stem, for people.
 fn recipe_name(path: &Path) -> String {
     path.file_stem().map_or_else(|| "job".into(), |stem| stem.to_string_lossy().into_owned())
@@ -125,11 +141,20 @@ fn recipe_name(path: &Path) -> String {
 
 fn submit(arguments: Submit) -> Result<u8> {
     let job = load_job(&arguments.file.job, &arguments.file.set)?;
+    let from = match &arguments.from {
+        Some(run) => {
+            let (folder, toml) = run_folder::of_run(run)?;
+            vec![run_folder::checkpoints_of(&folder, &load_job(&toml, &[])?)]
+        }
+        None => Vec::new(),
+    };
     let submission = SubmitArgs {
         name: recipe_name(&arguments.file.job),
         toml: job.to_toml(),
         run_folder: String::new(),
         command: std::env::args().collect::<Vec<_>>().join(" "),
+        from,
+        go_on: false,
     };
     on_runtime(client::submit(&remote(arguments.client), submission))
 }

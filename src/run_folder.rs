@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use lockstep_proto::job::Job;
 use time::OffsetDateTime;
 
 use crate::BadInput;
@@ -34,6 +35,26 @@ pub fn prepare(out: Option<&Path>, name: &str, overwrite: bool) -> Result<PathBu
     }
     std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {shown}"))?;
     Ok(folder)
+}
+
+/// A run that is gone on from: its folder, absolute, and its job file.
+///
+/// # Errors
+/// If the folder holds no run.
+pub fn of_run(folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let folder = std::path::absolute(folder).with_context(|| format!("run folder {}", folder.display()))?;
+    match MARKS.iter().find(|mark| !folder.join(mark).is_file()) {
+        Some(missing) => Err(BadInput(format!("{} holds no run: {missing} is missing", folder.display())).into()),
+        None => Ok((folder.clone(), folder.join("job.toml"))),
+    }
+}
+
+/// Where a run's checkpoints are.
+pub fn checkpoints_of(folder: &Path, job: &Job) -> String {
+    match job.checkpoint.dir.as_str() {
+        "" => folder.join("checkpoints").display().to_string(),
+        dir => dir.to_owned(),
+    }
 }
 
 fn is_empty(folder: &Path) -> Result<bool> {

@@ -1,7 +1,7 @@
 //! `train`: a coordinator, an agent and a submitted job in one process, until the job has ended.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
@@ -23,20 +23,72 @@ use crate::{BadInput, load_job, recipe_name};
 /// # Errors
 /// If the job or the run folder can't be used, or this machine lacks something.
 pub fn train(arguments: &Train) -> Result<u8> {
-    let mut overrides = arguments.file.set.clone();
-    overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
-    overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
-    let mut job = load_job(&arguments.file.job, &overrides)?;
-    if job.cluster.threads == 0 {
-        job.cluster.threads = threads_left(job.cluster.workers);
-    }
-    // Before anything is written: data and model are looked at where it costs nothing to be wrong.
-    trainer::check(&job).map_err(BadInput::from_display)?;
-    let name = recipe_name(&arguments.file.job);
-    let folder = run_folder::prepare(arguments.out.as_deref(), &name, arguments.overwrite)?;
+    let run = Run::prepare(arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let job = runtime.block_on(Embedded::run(&job, name, &folder, view(arguments)))?;
+    let job = runtime.block_on(Embedded::run(&run, view(arguments)))?;
+    if job.state == "interrupted" && !job.checkpoints.is_empty() && !arguments.json {
+        let folder = shortest(&run.folder);
+        eprintln!("go on with: lockstep train --from {}", folder.display());
+    }
     Ok(client::exit_code(&job))
+}
+
+/// What is to be trained, and where its files go.
+struct Run {
+    job: Job,
+    name: String,
+    folder: PathBuf,
+    /// Places whose checkpoints may be gone on from, beside the folder's own.
+    from: Vec<String>,
+    /// The folder is a run's already.
+    go_on: bool,
+}
+
+impl Run {
+    /// Looks at all that the user gave before anything is written: where it costs nothing to be wrong.
+    fn prepare(arguments: &Train) -> Result<Self> {
+        let source = arguments.from.as_deref().map(run_folder::of_run).transpose()?;
+        let file = match (&arguments.job, &source) {
+            (Some(job), _) => job,
+            (None, Some((_, job))) => job,
+            (None, None) => return Err(BadInput("name a job file, or a run with --from".into()).into()),
+        };
+        let job = Self::job(file, arguments)?;
+        let go_on = arguments.job.is_none();
+        let places = match &source {
+            Some((folder, toml)) => vec![run_folder::checkpoints_of(folder, &load_job(toml, &[])?)],
+            None => Vec::new(),
+        };
+        trainer::check(&job, &places).map_err(BadInput::from_display)?;
+        let (folder, name) = match source {
+            Some((folder, _)) if go_on => {
+                let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+                (folder, name)
+            }
+            _ => {
+                let name = recipe_name(file);
+                (run_folder::prepare(arguments.out.as_deref(), &name, arguments.overwrite)?, name)
+            }
+        };
+        Ok(Self { job, name, folder, from: places, go_on })
+    }
+
+    fn job(file: &Path, arguments: &Train) -> Result<Job> {
+        let mut overrides = arguments.set.clone();
+        overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
+        overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
+        let mut job = load_job(file, &overrides)?;
+        if job.cluster.threads == 0 {
+            job.cluster.threads = threads_left(job.cluster.workers);
+        }
+        Ok(job)
+    }
+}
+
+/// A path as a user would type it here.
+fn shortest(folder: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    folder.strip_prefix(here).unwrap_or(folder)
 }
 
 fn view(arguments: &Train) -> View {
@@ -67,10 +119,10 @@ struct Embedded {
 }
 
 impl Embedded {
-    async fn run(job: &Job, name: String, folder: &Path, view: View) -> Result<JobView> {
-        let interrupts = Interrupts::listen()?;
-        let mut embedded = Self::start(job).await?;
-        let followed = embedded.submit_and_follow(job, name, folder, view, interrupts).await;
+    async fn run(run: &Run, view: View) -> Result<JobView> {
+        let signals = Signals::listen()?;
+        let mut embedded = Self::start(&run.job).await?;
+        let followed = embedded.submit_and_follow(run, view, signals).await;
         let ended = embedded.end().await;
         let job_view = followed?;
         ended?;
@@ -108,20 +160,15 @@ impl Embedded {
         Ok(Self { address, coordinator, handle, agent, agent_ended, shutdown_agent: agent_token, shutdown })
     }
 
-    async fn submit_and_follow(
-        &mut self,
-        job: &Job,
-        name: String,
-        folder: &Path,
-        view: View,
-        mut interrupts: Interrupts,
-    ) -> Result<JobView> {
+    async fn submit_and_follow(&mut self, run: &Run, view: View, mut signals: Signals) -> Result<JobView> {
         let mut connection = client::connect(&self.address).await?;
         let submission = SubmitArgs {
-            name,
-            toml: job.to_toml(),
-            run_folder: folder.display().to_string(),
+            name: run.name.clone(),
+            toml: run.job.to_toml(),
+            run_folder: run.folder.display().to_string(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
+            from: run.from.clone(),
+            go_on: run.go_on,
         };
         let submitted = client::submit_job(&mut connection, submission).await?;
         let following = client::follow(&mut connection, &submitted.job, view);
@@ -129,7 +176,10 @@ impl Embedded {
         loop {
             tokio::select! {
                 ended = &mut following => return Ok(ended?),
-                signal = interrupts.next() => self.handle.interrupt(signal).await,
+                signal = signals.next() => match signal {
+                    Asked::Stop(reason) => self.handle.interrupt(reason).await,
+                    Asked::Checkpoint => self.handle.write_checkpoints().await,
+                },
                 _ = &mut self.agent_ended => return Err(anyhow!("the agent ended before the job")),
             }
         }
@@ -145,21 +195,35 @@ impl Embedded {
     }
 }
 
-/// Ctrl-C and SIGTERM: the first stops after the step in flight, the second at once.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
+/// What a signal asks for.
+enum Asked {
+    /// The first stops after the step in flight, with a checkpoint; the second at once.
+    Stop(&'static str),
+    /// A checkpoint, and to go on.
+    Checkpoint,
 }
 
-impl Interrupts {
+/// Ctrl-C, SIGTERM and SIGUSR1.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    user: Signal,
+}
+
+impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => "stopped by Ctrl-C",
-            _ = self.terminate.recv() => "stopped by SIGTERM",
+            _ = self.interrupt.recv() => Asked::Stop("stopped by Ctrl-C"),
+            _ = self.terminate.recv() => Asked::Stop("stopped by SIGTERM"),
+            _ = self.user.recv() => Asked::Checkpoint,
         }
     }
 }

@@ -93,6 +93,7 @@ impl Cluster {
             self.gone(now, worker, exit, out);
         }
         for worker in runs {
+            self.stop_again(worker, out);
             if !self.workers.contains_key(worker) {
                 self.unclaimed.insert(worker.clone(), (node.clone(), now.plus(REATTACH)));
             }

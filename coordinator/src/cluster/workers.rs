@@ -241,6 +241,13 @@ impl Cluster {
         }
     }
 
+    /// A process that was to be ended still runs: its agent may not have heard.
+    pub(super) fn stop_again(&mut self, worker: &WorkerId, out: &mut Vec<Command>) {
+        if self.workers.get(worker).is_some_and(|process| matches!(process.leaving, Leaving::Stopped)) {
+            self.stop(worker, "it was to be ended before".into(), out);
+        }
+    }
+
     /// Ends processes that were told to leave and did not, and those that nobody has spoken for.
     pub(super) fn stop_overdue(&mut self, now: Timestamp, out: &mut Vec<Command>) {
         let overdue = |process: &Process| process.deadline().is_some_and(|deadline| now >= deadline);

@@ -104,6 +104,11 @@ impl Handle {
         // A coordinator that has ended has no jobs to end.
         let _ = self.0.send(Request::Event(event)).await;
     }
+
+    /// Asks for checkpoints of all jobs, at the next step boundary.
+    pub async fn write_checkpoints(&self) {
+        let _ = self.0.send(Request::Event(Event::CheckpointsWanted)).await;
+    }
 }
 
 impl Coordinator {

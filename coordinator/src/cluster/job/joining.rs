@@ -1,6 +1,6 @@
 //! Workers come: asked for, said hello, prepared; or they come back from an earlier life of the coordinator.
 
-use lockstep_proto::identity::{Generation, NodeId};
+use lockstep_proto::identity::{Generation, NodeId, WorkerId};
 
 use super::team::{Current, Link, Seat, Stage, Team};
 use super::{Job, State, Turn};
@@ -57,15 +57,19 @@ impl Job {
         let (now, assignment) = (turn.now, Box::new(self.assignment()));
         let seat = team.seat_mut(&hello.worker)?;
         let worker = hello.worker.clone();
+        let comes = worker.clone();
         (seat.link, seat.heard, seat.moved, seat.idle_since) = (Link::Up(connection), now, now, now);
         seat.recorder.note(now, if attachment.is_some() { "came back".into() } else { "said hello".into() });
         seat.hello = Some(hello);
         match attachment {
             Some(attachment) if attachment.assignment.is_some() => {
                 let takes_part = attachment.generation.map(|(generation, _)| generation);
+                // It ended the current generation while nobody listened: how, it says next.
+                let ended = takes_part.is_none()
+                    && current.is_some_and(|current| current.number == attachment.highest_generation);
                 seat.prepared = attachment.prepared.or(seat.prepared.take());
                 seat.held = attachment.held.filter(|_| takes_part.is_none());
-                seat.member = seat.member && takes_part == current;
+                seat.member = seat.member && (takes_part == current || ended);
                 seat.ready = seat.ready || seat.member;
                 if let Some(stale) = takes_part.filter(|generation| Some(*generation) != current) {
                     // It waits in a generation that is over: it is to leave that one first.
@@ -80,6 +84,7 @@ impl Job {
             Some(_) | None => turn.orders.push(Command::Assign { worker, assignment }),
         }
         self.see_whether_ready(team, turn);
+        say_again(team, &comes, turn);
         None
     }
 
@@ -172,7 +177,7 @@ impl Job {
     pub(super) fn prepared(
         &mut self,
         team: &mut Team,
-        worker: &lockstep_proto::identity::WorkerId,
+        worker: &WorkerId,
         prepared: Prepared,
         turn: &mut Turn<'_>,
     ) -> Option<Failure> {
@@ -194,6 +199,19 @@ impl Job {
             self.reason = format!("waits for {coming} of {} to be prepared", workers(team.seats.len()));
         }
         None
+    }
+}
+
+/// What a member of the generation may not have heard on a stream that broke.
+fn say_again(team: &Team, worker: &WorkerId, turn: &mut Turn<'_>) {
+    let Some(current) = team.current.as_ref().filter(|_| team.seat(worker).is_some_and(|seat| seat.member)) else {
+        return;
+    };
+    let (worker, generation) = (worker.clone(), current.generation);
+    match &current.stage {
+        Stage::Going => {}
+        Stage::Stopping(why) => turn.orders.push(Command::Stop { worker, generation, why: *why }),
+        Stage::Aborting(reason) => turn.orders.push(Command::Abort { worker, generation, reason: reason.clone() }),
     }
 }
 

@@ -1,0 +1,226 @@
+//! `ledger RUN`: proves from a run's ledger that each sample of each epoch was in at most one committed step.
+//!
+//! A row says which positions of which epoch are in which steps, and what the reductions counted. Positions that
+//! follow each other without gap or overlap are samples that come once, because an epoch's order is a permutation;
+//! that the steps really took the samples of those positions shows in the sum of the hashed sample ids, which is
+//! computed here again.
+
+use std::path::Path;
+
+use anyhow::Result;
+use lockstep_coordinator::client::{columns, grouped};
+use lockstep_proto::job::{Job, LastBatch};
+use lockstep_proto::ledger::{Ledger, LedgerRow};
+use lockstep_worker::data::Order;
+use lockstep_worker::trainer::sample_hash;
+use serde::Deserialize;
+
+use crate::BadInput;
+
+/// Content of `ledger.json`.
+#[derive(Debug, Deserialize)]
+struct File {
+    /// Samples of an epoch.
+    train_samples: u64,
+    rows: Ledger,
+}
+
+/// Reads, proves and prints; gives whether the proof holds.
+///
+/// # Errors
+/// If the folder is no run.
+pub fn prove_run(run: &Path, json: bool) -> Result<bool> {
+    let no_run = |what: &str| BadInput(format!("{} is no run: {what}", run.display()));
+    let toml = std::fs::read_to_string(run.join("job.toml")).map_err(|e| no_run(&format!("job.toml: {e}")))?;
+    let job = Job::from_toml(&toml).map_err(|e| no_run(&e.to_string()))?;
+    let text = std::fs::read(run.join("ledger.json")).map_err(|e| no_run(&format!("ledger.json: {e}")))?;
+    let file: File = serde_json::from_slice(&text).map_err(|e| no_run(&format!("ledger.json: {e}")))?;
+    let proof = Proof::of(&job, file.train_samples, &file.rows);
+    if json {
+        crate::print(&format!("{}\n", proof.json()))?;
+    } else {
+        crate::print(&proof.table())?;
+    }
+    Ok(proof.holds())
+}
+
+/// What was found, epoch by epoch.
+struct Proof {
+    epochs: Vec<Epoch>,
+    problems: Vec<String>,
+}
+
+/// One epoch's committed steps.
+struct Epoch {
+    number: u64,
+    steps: u64,
+    samples: u64,
+    generations: Vec<u64>,
+    /// All of its samples were taken, but for a short last batch that is dropped.
+    whole: bool,
+}
+
+impl Proof {
+    fn of(job: &Job, train_samples: u64, ledger: &Ledger) -> Self {
+        let mut proof = Self { epochs: Vec::new(), problems: Vec::new() };
+        let (mut step, mut at) = (0, (0, 0));
+        for row in ledger.rows() {
+            proof.follow(row, step, at);
+            proof.recount(row, job, train_samples);
+            step = row.last_step();
+            let rest = train_samples.saturating_sub(row.to);
+            let keep = job.data.last_batch == LastBatch::Keep;
+            let whole = rest == 0 || (rest < u64::from(job.batch.size) && !keep);
+            at = if whole { (row.epoch.saturating_add(1), 0) } else { (row.epoch, row.to) };
+            proof.add(row, whole);
+        }
+        proof
+    }
+
+    /// A row goes on where the one before it ended.
+    fn follow(&mut self, row: &LedgerRow, step: u64, (epoch, position): (u64, u64)) {
+        if row.first_step != step {
+            self.problems.push(format!("steps {step} to {} are missing or come twice", row.first_step));
+        }
+        if (row.epoch, row.from) != (epoch, position) {
+            let found = format!("epoch {} position {}", row.epoch, row.from);
+            self.problems.push(format!("step {step} takes {found} where epoch {epoch} position {position} is next"));
+        }
+    }
+
+    /// The reductions counted each position once, and the samples of those positions.
+    fn recount(&mut self, row: &LedgerRow, job: &Job, train_samples: u64) {
+        let steps = format!("steps {} to {}", row.first_step, row.last_step());
+        if row.to > train_samples || row.from > row.to {
+            self.problems.push(format!("{steps} take positions {} to {} of {train_samples}", row.from, row.to));
+            return;
+        }
+        let batch = u64::from(job.batch.size);
+        if row.steps != (row.to - row.from).div_ceil(batch) {
+            let positions = row.to - row.from;
+            self.problems.push(format!("{steps}: {positions} positions are not {} batches of {batch}", row.steps));
+        }
+        if row.samples != row.to - row.from {
+            self.problems.push(format!("{steps} counted {} samples at {} positions", row.samples, row.to - row.from));
+        }
+        let order = Order::new(job.seed.order, row.epoch, train_samples);
+        let hash = |sum: u64, position| sum.wrapping_add(sample_hash(order.sample_at(position)));
+        if (row.from..row.to).fold(0, hash) != row.hashes {
+            self.problems.push(format!("{steps} took other samples than those of their positions"));
+        }
+    }
+
+    fn add(&mut self, row: &LedgerRow, whole: bool) {
+        if self.epochs.last().is_none_or(|epoch| epoch.number != row.epoch) {
+            let number = row.epoch;
+            self.epochs.push(Epoch { number, steps: 0, samples: 0, generations: Vec::new(), whole: false });
+        }
+        let Some(epoch) = self.epochs.last_mut() else { return };
+        epoch.steps += row.steps;
+        epoch.samples += row.samples;
+        epoch.whole |= whole;
+        if epoch.generations.last() != Some(&row.generation) {
+            epoch.generations.push(row.generation);
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn table(&self) -> String {
+        let mut rows = vec![["EPOCH", "STEPS", "SAMPLES", "WHOLE", "GENERATIONS"].map(String::from).to_vec()];
+        rows.extend(self.epochs.iter().map(|epoch| {
+            vec![
+                epoch.number.to_string(),
+                grouped(epoch.steps as f64),
+                grouped(epoch.samples as f64),
+                if epoch.whole { "yes" } else { "no" }.to_owned(),
+                ranges(&epoch.generations),
+            ]
+        }));
+        let mut text = columns(&rows);
+        for problem in &self.problems {
+            text.push_str(&format!("\nproblem: {problem}"));
+        }
+        let verdict = if self.holds() {
+            "\nproven: each sample of each epoch was in at most one committed step\n"
+        } else {
+            "\nnot proven\n"
+        };
+        text + verdict
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let epoch = |epoch: &Epoch| {
+            serde_json::json!({
+                "epoch": epoch.number,
+                "steps": epoch.steps,
+                "samples": epoch.samples,
+                "whole": epoch.whole,
+                "generations": epoch.generations,
+            })
+        };
+        let epochs: Vec<_> = self.epochs.iter().map(epoch).collect();
+        serde_json::json!({ "proven": self.holds(), "problems": self.problems, "epochs": epochs })
+    }
+}
+
+/// "1–3, 7".
+fn ranges(numbers: &[u64]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let run = |(first, last): &(u64, u64)| if first == last { first.to_string() } else { format!("{first}–{last}") };
+    runs.iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLES: u64 = 11;
+
+    fn job() -> Job {
+        let mut job = Job::default();
+        (job.batch.size, job.batch.micro_batch) = (4, 2);
+        job
+    }
+
+    fn row(epoch: u64, from: u64, to: u64, first_step: u64, generation: u64) -> LedgerRow {
+        let order = Order::new(0, epoch, SAMPLES);
+        let hashes = (from..to).fold(0u64, |sum, position| sum.wrapping_add(sample_hash(order.sample_at(position))));
+        let steps = (to - from).div_ceil(4);
+        LedgerRow { epoch, from, to, first_step, steps, generation, samples: to - from, hashes }
+    }
+
+    fn problems(rows: &[LedgerRow]) -> String {
+        let mut ledger = Ledger::default();
+        rows.iter().for_each(|row| ledger.add(*row).unwrap());
+        Proof::of(&job(), SAMPLES, &ledger).problems.join("; ")
+    }
+
+    #[test]
+    fn a_whole_ledger_is_proven() {
+        assert_eq!(problems(&[row(0, 0, 4, 0, 1), row(0, 4, 8, 1, 3), row(1, 0, 8, 2, 3), row(2, 0, 4, 4, 4)]), "");
+    }
+
+    #[test]
+    fn other_samples_gaps_and_repeats_are_found() {
+        let swapped = LedgerRow { hashes: row(1, 0, 4, 0, 1).hashes, ..row(0, 0, 4, 0, 1) };
+        assert!(problems(&[swapped]).contains("other samples"));
+        assert!(problems(&[row(0, 0, 4, 0, 1), row(0, 0, 4, 1, 2)]).contains("takes epoch 0 position 0"));
+        assert!(problems(&[row(0, 0, 4, 0, 1), row(1, 0, 4, 1, 1)]).contains("epoch 0 position 4 is next"));
+        assert!(problems(&[LedgerRow { samples: 5, ..row(0, 0, 4, 0, 1) }]).contains("counted 5 samples"));
+        assert!(problems(&[LedgerRow { to: 99, ..row(0, 0, 4, 0, 1) }]).contains("of 11"));
+    }
+
+    #[test]
+    fn generations_are_told_as_ranges() {
+        assert_eq!(ranges(&[1, 2, 3, 7, 9, 10]), "1–3, 7, 9–10");
+    }
+}
