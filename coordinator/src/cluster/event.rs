@@ -8,7 +8,7 @@ use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
 use super::facts::{CheckpointFact, Fingerprint, Held, Outcome, Prepared, Report};
-use super::record::Member;
+use super::record::{GenerationRecord, Member};
 
 /// A stream to an agent or worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -368,4 +368,6 @@ pub struct Submission {
     pub from: Vec<String>,
     /// The run folder is a run's that is gone on with.
     pub go_on: bool,
+    /// Memberships that it had.
+    pub history: Vec<GenerationRecord>,
 }

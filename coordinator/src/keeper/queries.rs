@@ -20,12 +20,15 @@ impl Keeper {
     }
 
     /// A run folder with something in it is refused before anything is recorded.
-    pub(super) fn submit(&mut self, submission: Box<Submission>, reply: JobReply) {
+    pub(super) fn submit(&mut self, mut submission: Box<Submission>, reply: JobReply) {
         if let Some(folder) = submission.run_folder.as_ref().filter(|_| !submission.go_on)
             && let Err(error) = RunFolder::check(folder)
         {
             let _ = reply.send(Err(Status::invalid_argument(error.to_string())));
             return;
+        }
+        if let Some(folder) = submission.run_folder.as_ref().filter(|_| submission.go_on) {
+            submission.history = RunFolder::history(folder);
         }
         let ticket = self.ticket(Waiting::ForJob(reply));
         self.happen(Event::Submitted { ticket, submission });

@@ -54,7 +54,7 @@ impl Service {
         };
         let name = request.name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
         let command = request.command.chars().take(LARGEST_JOB).collect();
-        Ok(Submission { name, spec, toml: request.job_toml, run_folder, command, from: request.from, go_on })
+        Ok(Submission { name, spec, toml: request.job_toml, run_folder, command, from: request.from, go_on, history: Vec::new() })
     }
 
     /// What a job is, then what it becomes.

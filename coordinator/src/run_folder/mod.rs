@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use files::{Upload, UploadError, hex, list, safe_path};
 
 use crate::cluster::facts::Report;
-use crate::cluster::record::{RunRecord, Summary};
+use crate::cluster::record::{GenerationRecord, RunRecord, Summary};
 use lockstep_proto::ledger::Ledger;
 use metrics::Metrics;
 use series::Curves;
@@ -108,9 +108,26 @@ impl RunFolder {
         &self.path
     }
 
-    /// Writes `run.json`.
+    /// Memberships that `run.json` tells of; none if there is no such file or it says something else.
+    pub fn history(path: &Path) -> Vec<GenerationRecord> {
+        #[derive(serde::Deserialize)]
+        struct Run {
+            generations: Vec<GenerationRecord>,
+        }
+        let text = std::fs::read(path.join("run.json")).unwrap_or_default();
+        serde_json::from_slice(&text).map_or_else(|_| Vec::new(), |run: Run| run.generations)
+    }
+
+    /// Writes `run.json`. Memberships of which only the file there knows stay in it.
     pub fn write_run(&self, run: &RunRecord) -> Result<(), RunFolderError> {
-        self.write_json("run.json", run)
+        let first = run.generations.first().map_or(u64::MAX, |oldest| oldest.number);
+        let mut generations = Self::history(&self.path);
+        generations.retain(|known| known.number < first);
+        if generations.is_empty() {
+            return self.write_json("run.json", run);
+        }
+        generations.extend(run.generations.iter().cloned());
+        self.write_json("run.json", &RunRecord { generations, ..run.clone() })
     }
 
     /// Adds lines to `metrics.jsonl`; an evaluation renews `curves.svg`.

@@ -134,7 +134,9 @@ impl Job {
         let rows = self.progress.ledger.rows().len();
         self.progress.ledger.void_above(step);
         let kept = self.progress.ledger.rows().len();
-        if kept == rows && self.progress.recorded_step <= step {
+        // Before the first report nobody knows what a run that is gone on with has in its files.
+        let recorded = self.progress.recorded_step;
+        if kept == rows && (1..=step).contains(&recorded) {
             return;
         }
         self.progress.recorded_step = self.progress.recorded_step.min(step);

@@ -58,6 +58,7 @@ impl Job {
             command: record.command.clone(),
             from: record.from.clone(),
             go_on: false,
+            history: Vec::new(),
         };
         let mut job = Self::submitted(record.job.clone(), submission, record.run_folder.clone(), now);
         job.workers = record.workers;
@@ -106,6 +107,7 @@ impl Job {
             command: assignment.command,
             from: assignment.from,
             go_on: true,
+            history: Vec::new(),
         };
         let mut job = Self::submitted(assignment.job, submission, assignment.run_folder, now);
         job.reason = "taken over from its workers".into();
