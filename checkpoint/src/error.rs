@@ -25,6 +25,16 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// The bucket's server refused something else, or did not answer.
+    #[error("cannot {doing} {object}: {reason}; are AWS_ENDPOINT_URL, AWS_REGION and the credentials right?")]
+    Bucket {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        object: String,
+        /// The server's answer.
+        reason: String,
+    },
     /// The checkpoint belongs to another job: the user's error, not damage.
     #[error(
         "checkpoint {name} in {place} belongs to another {what}: {theirs}, this job has {ours}; \

@@ -1,14 +1,14 @@
 //! A place for one job's checkpoints: write, list, read, set aside, remove.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::fault::{self, Point};
 use crate::manifest::{FileSeal, MANIFEST_BYTES, Manifest, Refused, VERSION};
 use crate::state_file::{self, StateFile};
-use crate::store::{Draft, Folder, Part, Read, Store};
+use crate::store::{Bucket, Draft, Folder, Part, Read, Store};
 use crate::{Name, Snapshot};
 
 /// How many damaged checkpoints of one name are set aside.
@@ -21,6 +21,8 @@ pub struct Place {
     text: String,
     pub(crate) store: Arc<dyn Store>,
     quota_bytes: Option<u64>,
+    /// Leftovers were looked for.
+    swept: Arc<Once>,
 }
 
 /// A checkpoint that is durable.
@@ -35,19 +37,31 @@ pub struct Written {
 }
 
 impl Place {
-    /// A place by its text: a folder, which need not exist. Nothing is created before the first write.
+    /// A place by its text: a folder, which need not exist, or `s3://bucket/prefix`. Nothing is created before the
+    /// first write. Credentials and endpoint of a bucket come from the environment: `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` and so on.
+    ///
+    /// A bucket's place is for threads that may wait: in an async task its methods give an error.
     ///
     /// # Errors
     /// [`Error::Place`] if the text is neither.
     pub fn open(text: &str) -> Result<Self, Error> {
-        let refused = |reason: &str| Error::Place { place: text.into(), reason: reason.into() };
-        if text.is_empty() {
-            return Err(refused("it is empty"));
-        }
-        if text.contains("://") {
-            return Err(refused("give a folder"));
-        }
-        Ok(Self { text: text.into(), store: Arc::new(Folder::new(PathBuf::from(text))), quota_bytes: None })
+        Self::open_with(text, std::env::vars())
+    }
+
+    /// [`Place::open`] with other variables than the environment's.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_with(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+        let refused = |reason: String| Error::Place { place: text.into(), reason };
+        let store: Arc<dyn Store> = match text.split_once("://") {
+            Some(("s3", rest)) => Arc::new(Bucket::new(rest, variables).map_err(refused)?),
+            Some(_) => return Err(refused("give a folder or s3://bucket/prefix".into())),
+            None if text.is_empty() => return Err(refused("it is empty".into())),
+            None => Arc::new(Folder::new(PathBuf::from(text))),
+        };
+        Ok(Self { text: text.into(), store, quota_bytes: None, swept: Arc::new(Once::new()) })
     }
 
     /// The same place, in which a write that would make it larger than `bytes` fails as on a full disk.
@@ -73,7 +87,7 @@ impl Place {
     pub fn write(&self, snapshot: &Snapshot) -> Result<Written, Error> {
         let start = Instant::now();
         snapshot.check()?;
-        self.store.sweep();
+        self.swept.call_once(|| self.store.sweep());
         if let Some(name) = self.same(snapshot)? {
             return Ok(Written { name, bytes: 0, took: start.elapsed() });
         }

@@ -1,11 +1,13 @@
 //! The few operations that folders and buckets have in common. What makes a checkpoint valid is decided above them.
 
+mod bucket;
 mod folder;
 
 use std::fmt::Debug;
 
 use crate::error::Error;
 
+pub(crate) use bucket::Bucket;
 pub(crate) use folder::Folder;
 
 /// The two files of a checkpoint.

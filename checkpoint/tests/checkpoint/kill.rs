@@ -1,31 +1,34 @@
 //! A process that is killed at each point of a write or a removal leaves the last whole checkpoint.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use lockstep_checkpoint::{Name, Place};
 
-use crate::{at, entries, name, newest, place, snapshot};
+use crate::{entries, name, newest, place, snapshot};
 
 /// Where the child works.
 const CHILD: &str = "LOCKSTEP_TEST_CHILD";
 
-/// Writes steps 1 and 2 and removes 1 in another process, which `fault` may kill.
-fn run(place: &Place, fault: &str) -> ExitStatus {
+/// Writes steps 1 and 2 and removes 1 in another process, which `fault` may kill; gives whether it did.
+pub fn killed(place: &str, variables: Vec<(String, String)>, fault: &str) -> bool {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "kill::child"])
-        .env(CHILD, place.to_string())
+        .envs(variables)
+        .env(CHILD, place)
         .env("LOCKSTEP_FAULT", fault)
         .output()
         .unwrap();
-    child.status
+    let killed = child.status.signal() == Some(9);
+    assert!(killed || child.status.success(), "{fault}: {}", String::from_utf8_lossy(&child.stdout));
+    killed
 }
 
 #[test]
 #[ignore = "the child of the others"]
 fn child() {
-    let Ok(path) = std::env::var(CHILD) else { return };
-    let place = at(path.as_ref());
+    let Ok(place) = std::env::var(CHILD) else { return };
+    let place = Place::open(&place).unwrap();
     place.write(&snapshot(1, 1)).unwrap();
     place.write(&snapshot(2, 1)).unwrap();
     place.remove(name(1, 1)).unwrap();
@@ -33,12 +36,11 @@ fn child() {
 
 fn check(fault: &str, found: Option<Name>, then: &[&str]) {
     let (_folder, place) = place();
-    let status = run(&place, fault);
-    assert_eq!(status.signal(), Some(9), "{fault}: {status}");
+    assert!(killed(&place.to_string(), Vec::new(), fault), "{fault}");
     assert_eq!(newest(&place), (found, 0), "{fault}: {:?}", entries(&place));
     assert_eq!(entries(&place), then, "{fault}: leftovers are gone");
     // The next process does the same work again.
-    assert!(run(&place, "").success(), "{fault}");
+    assert!(!killed(&place.to_string(), Vec::new(), ""), "{fault}");
     assert_eq!(newest(&place), (Some(name(2, 1)), 0), "{fault}");
     assert_eq!(entries(&place), ["step-000000000002-g1"], "{fault}");
 }

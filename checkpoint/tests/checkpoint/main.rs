@@ -1,5 +1,6 @@
 //! Checkpoints on a real disk: written, killed, damaged, found again.
 
+mod bucket;
 mod damage;
 mod folder;
 mod kill;
