@@ -52,6 +52,8 @@ pub enum Verb {
     Pull(Pull),
     /// Prove that each sample of each epoch of a run was in at most one committed step
     Ledger(LedgerOf),
+    /// Train a job under a seeded schedule of faults, and compare the bits with an undisturbed run
+    Chaos(Chaos),
     /// Say what this machine offers, and how long anything may take before it counts as lost
     Doctor(Doctor),
 }
@@ -208,6 +210,28 @@ pub struct LedgerOf {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `chaos`.
+#[derive(Debug, Args)]
+pub struct Chaos {
+    #[command(flatten)]
+    pub file: JobFile,
+    /// Seed of the schedule of faults
+    #[arg(long, value_name = "S")]
+    pub seed: u64,
+    /// No more faults after so many minutes
+    #[arg(long, value_name = "M", default_value_t = 60.0)]
+    pub minutes: f64,
+    /// No more than so many faults
+    #[arg(long, value_name = "N")]
+    pub faults: Option<u32>,
+    /// Agents, each with a proxy between it and the coordinator
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub nodes: u32,
+    /// Folder for logs and runs; without it a temporary one, which is removed if the bits are the same
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// `doctor`.

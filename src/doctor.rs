@@ -49,7 +49,9 @@ fn looks(job: &Job) -> (Vec<Vec<String>>, bool) {
     let checked = trainer::check(job, &[]);
     let data = checked.as_ref().map_or_else(ToString::to_string, |()| "data set and model fit".to_owned());
     let place = match job.checkpoint.dir.as_str() {
-        "" => "in the run folder: seen by this machine alone, unless the coordinator's state is on a shared disk".into(),
+        "" => {
+            "in the run folder: seen by this machine alone, unless the coordinator's state is on a shared disk".into()
+        }
         dir => lockstep_checkpoint::Place::open(dir)
             .and_then(|place| place.check_writable())
             .map_or_else(|error| error.to_string(), |()| where_it_is(dir)),

@@ -1,6 +1,7 @@
 //! The command line: arguments become one call into a crate, and its outcome an exit code.
 
 mod arguments;
+mod chaos;
 mod doctor;
 mod ledger;
 mod run_folder;
@@ -112,6 +113,7 @@ fn run(verb: Verb) -> Result<u8> {
             let proven = ledger::prove_run(&ledger.run, ledger.json)?;
             Ok(if proven { exit::COMPLETED } else { exit::FAILED })
         }
+        Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
     }
 }

@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub keep_every: u64,
     /// The one with the best measure is kept as well.
     pub keep_best: Measure,
+    /// Bytes that they may take; a job that needs more waits as on a full disk. 0 for no limit.
+    pub max_bytes: u64,
 }
 
 impl Default for Checkpoint {
@@ -32,6 +34,7 @@ impl Default for Checkpoint {
             keep_last: 2,
             keep_every: 0,
             keep_best: Measure::None,
+            max_bytes: 0,
         }
     }
 }
