@@ -7,7 +7,7 @@ mod schedule;
 mod stage;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -66,13 +66,8 @@ struct Outcome {
 
 impl Outcome {
     fn of(run: &Path) -> Result<Self> {
-        let read = |name: &str| -> Result<Value> {
-            let path = run.join(name);
-            let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-            Ok(serde_json::from_slice(&text)?)
-        };
-        let weights = read("summary.json")?["weights_sha256"].as_str().map(str::to_owned);
-        let ledger: Ledger = serde_json::from_value(read("ledger.json")?["rows"].take())?;
+        let weights = json(&run.join("summary.json"))?["weights_sha256"].as_str().map(str::to_owned);
+        let ledger: Ledger = serde_json::from_value(json(&run.join("ledger.json"))?["rows"].take())?;
         let weights = weights.ok_or_else(|| anyhow!("{} has no weights", run.display()))?;
         Ok(Self { weights, ledger: ledger.across_generations() })
     }
@@ -81,7 +76,7 @@ impl Outcome {
 struct Faulty {
     run: Outcome,
     faults: BTreeMap<&'static str, u32>,
-    generations: u64,
+    generations: usize,
 }
 
 fn settings(arguments: &Chaos) -> Vec<String> {
@@ -117,29 +112,23 @@ fn train_under_faults(arguments: &Chaos, workers: u32, scratch: &Path) -> Result
     let nodes = arguments.nodes.max(1);
     // A slot more than needed on each: somebody is there to take over.
     let mut stage = Stage::start(scratch, nodes, workers.div_ceil(nodes) + 1)?;
-    let client = Client { address: stage.address(), log: scratch.join("client.log") };
     let mut line = vec!["submit".to_owned(), arguments.file.job.display().to_string()];
     line.extend(settings(arguments));
-    let job = client.call(&line)?.lines().last().map(str::trim).unwrap_or_default().to_owned();
+    line.extend(["--coordinator".to_owned(), stage.address()]);
+    let said = call(&line, &scratch.join("submit.log"), Duration::from_secs(60))?;
+    let job = said.lines().last().map(str::trim).unwrap_or_default().to_owned();
     let run = stage.state().join("runs").join(&job);
-    let faults = torment(&mut stage, arguments, &client, &job, &run)?;
-    let ended = client.await_end(&job)?;
-    let state = ended["state"].as_str().unwrap_or_default().to_owned();
-    if state != "completed" {
-        return Err(anyhow!("job {job} is {state}: {}", ended["reason"]));
+    let faults = torment(&mut stage, arguments, &run)?;
+    let summary = await_end(&run)?;
+    if summary["stop_reason"] != "completed" {
+        return Err(anyhow!("job {job} is {}: {}", summary["stop_reason"], summary["reason"]));
     }
-    let generations = ended["generation"].as_u64().unwrap_or(0);
+    let generations = json(&run.join("run.json"))?["generations"].as_array().map_or(0, Vec::len);
     Ok(Faulty { run: Outcome::of(&run)?, faults, generations })
 }
 
 /// Lets faults happen until the job has ended, the time is up or there were enough.
-fn torment(
-    stage: &mut Stage,
-    arguments: &Chaos,
-    client: &Client,
-    job: &str,
-    run: &Path,
-) -> Result<BTreeMap<&'static str, u32>> {
+fn torment(stage: &mut Stage, arguments: &Chaos, run: &Path) -> Result<BTreeMap<&'static str, u32>> {
     let mut faults = BTreeMap::new();
     let started = Instant::now();
     let limit = Duration::from_secs_f64(arguments.minutes.max(0.0) * 60.0);
@@ -147,7 +136,7 @@ fn torment(
     for (gap, fault) in Schedule::new(arguments.seed) {
         std::thread::sleep(gap);
         let enough = arguments.faults.is_some_and(|most| count >= most);
-        if started.elapsed() > limit || enough || client.has_ended(job) {
+        if started.elapsed() > limit || enough || has_ended(run) {
             break;
         }
         if let Some(done) = stage.inflict(fault, run)? {
@@ -159,41 +148,23 @@ fn torment(
     Ok(faults)
 }
 
-/// Asks the coordinator through this program's own verbs.
-struct Client {
-    address: String,
-    log: PathBuf,
+/// Whether the run is over. Its folder is asked, since the coordinator may be away or have forgotten it.
+fn has_ended(run: &Path) -> bool {
+    run.join("summary.json").exists()
 }
 
-impl Client {
-    fn call(&self, line: &[String]) -> Result<String> {
-        let mut line = line.to_vec();
-        line.extend(["--coordinator".to_owned(), self.address.clone()]);
-        call(&line, &self.log, Duration::from_secs(60))
-    }
-
-    /// What `show` tells; nothing while the coordinator can't be reached.
-    fn show(&self, job: &str) -> Option<Value> {
-        let said = self.call(&["show".to_owned(), job.to_owned(), "--json".into()]).ok()?;
-        serde_json::from_str(said.lines().find(|line| line.starts_with('{'))?).ok()
-    }
-
-    fn has_ended(&self, job: &str) -> bool {
-        self.show(job).is_some_and(|shown| ended(&shown))
-    }
-
-    fn await_end(&self, job: &str) -> Result<Value> {
-        let started = Instant::now();
-        while started.elapsed() < LIMIT {
-            if let Some(shown) = self.show(job).filter(ended) {
-                return Ok(shown);
-            }
-            std::thread::sleep(Duration::from_millis(200));
+fn await_end(run: &Path) -> Result<Value> {
+    let started = Instant::now();
+    while started.elapsed() < LIMIT {
+        if has_ended(run) {
+            return json(&run.join("summary.json"));
         }
-        Err(anyhow!("job {job} has not ended within {LIMIT:?}"))
+        std::thread::sleep(Duration::from_millis(100));
     }
+    Err(anyhow!("{} has not ended within {LIMIT:?}", run.display()))
 }
 
-fn ended(shown: &Value) -> bool {
-    matches!(shown["state"].as_str(), Some("completed" | "failed" | "cancelled" | "interrupted"))
+fn json(path: &Path) -> Result<Value> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
 }
