@@ -121,4 +121,21 @@ mod tests {
         let text = manifest.encode().unwrap();
         assert_eq!(Manifest::decode(text.as_bytes()), Err(Refused::Damaged("its ledger has a gap".into())));
     }
+
+    #[test]
+    fn no_sealed_text_makes_it_panic() {
+        let mut manifest = manifest();
+        let row = r#"[{"epoch":0,"from":0,"to":4,"first_step":0,"steps":1,"generation":1,"samples":4,"hashes":0}]"#;
+        manifest.about.ledger = serde_json::from_str(row).unwrap();
+        let content = serde_json::to_string(&manifest).unwrap();
+        for byte in 0..content.len() {
+            for letter in ["", "9", "99999999999999999999", "-", "{", "]", "\"", "é"] {
+                let content = format!("{}{letter}{}", &content[..byte], &content[byte + 1..]);
+                let text = format!("{{\"version\":1,\"seal\":\"{}\",\"content\":{content}}}", seal(1, &content));
+                if let Ok(read) = Manifest::decode(text.as_bytes()) {
+                    assert!(read.about.ledger.steps() <= read.about.step);
+                }
+            }
+        }
+    }
 }

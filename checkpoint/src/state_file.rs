@@ -163,4 +163,26 @@ mod tests {
         assert!(decode(&[]).is_err());
         assert!(decode(&u64::MAX.to_le_bytes()).is_err());
     }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let tensors = [("a", 3), ("b", 1)].map(|(name, size)| Tensor {
+            name: name.into(),
+            shape: vec![size],
+            values: vec![1.0; size],
+        });
+        let whole = bytes(&tensors);
+        // Digits, braces and quotes make other headers that parse.
+        let letters = b"0123456789{}[],:\"\\ aF\x00\xff";
+        for length in 0..whole.len() {
+            assert!(decode(&whole[..length]).is_err());
+        }
+        for byte in 0..whole.len() {
+            for letter in letters {
+                let mut changed = whole.clone();
+                changed[byte] = *letter;
+                let _ = decode(&changed);
+            }
+        }
+    }
 }

@@ -63,3 +63,26 @@ fn killed_in_the_second_write() {
     check("checkpoint:before-delete:1", Some(name(2, 1)), &both);
     check("checkpoint:half-delete:1", Some(name(2, 1)), &["step-000000000002-g1"]);
 }
+
+#[test]
+fn a_limit_on_file_sizes_is_a_full_disk() {
+    let (_folder, place) = place();
+    // 50 KiB; a process that does not ignore the signal would be ended by it.
+    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" --ignored --exact kill::limited_child";
+    let status = Command::new("sh")
+        .args(["-c", limited])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, place.to_string())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(entries(&place), [""; 0]);
+}
+
+#[test]
+#[ignore = "the child of the one above"]
+fn limited_child() {
+    let Ok(place) = std::env::var(CHILD) else { return };
+    let error = Place::open(&place).unwrap().write(&snapshot(1, 1)).unwrap_err();
+    assert!(error.is_full(), "{error}");
+}
