@@ -121,7 +121,7 @@ impl Job {
     }
 
     /// Counts a loss against the job and the node; a failure when there were too many without progress.
-    fn charge(&mut self, team: &Team, node: &NodeId, reason: &str, turn: &mut Turn<'_>) -> Option<Failure> {
+    fn charge(&mut self, team: &mut Team, node: &NodeId, reason: &str, turn: &mut Turn<'_>) -> Option<Failure> {
         let (count, strikes) = self.losses.add(node, self.progress.recorded_step);
         if team.wish.is_some() && team.seats.is_empty() {
             // It is to end anyway.
@@ -139,17 +139,23 @@ impl Job {
         }
         let elsewhere = team.seats.iter().any(|seat| seat.node != *node);
         if strikes >= STRIKES && elsewhere {
-            self.log(
-                vec![format!("node {node} gets no more lanes of this job after {strikes} losses: {reason}")],
-                turn,
-            );
-            self.losses.exclude(node.clone(), reason.to_owned());
+            self.exclude(team, node, format!("{strikes} losses without progress, the last: {reason}"), turn);
         }
         None
     }
 
-    /// A member left the generation because of a peer, or of itself. If it was told to by nobody, the generation is
-    /// over; the peer whose connection broke is expected to be found dead by other means.
+    /// A node gets no more lanes of this job; workers that it has leave at the next step boundary.
+    fn exclude(&mut self, team: &mut Team, node: &NodeId, reason: String, turn: &mut Turn<'_>) {
+        let host = team.seats.iter().find(|seat| seat.node == *node).map_or(node.as_str(), |seat| seat.host.as_str());
+        self.log(vec![format!("host {host} gets no more lanes of this job: {reason}")], turn);
+        self.node_leaves(team, node, &reason);
+        self.losses.exclude(node.clone(), reason);
+    }
+
+    /// A member left the generation because of a peer, or of itself, told to by nobody: the generation is over.
+    ///
+    /// A peer whose connection broke is expected to be found dead by other means. One that could not be reached at all,
+    /// though it lives, is on a node that this one has no way to.
     pub(super) fn broke_by_itself(
         &mut self,
         team: &mut Team,
@@ -159,14 +165,22 @@ impl Job {
     ) -> Option<Failure> {
         let ready = team.current.as_ref().is_some_and(|current| current.ready);
         let node = team.seat(worker)?.node.clone();
-        settle::abort(team, self.reason.clone(), turn);
-        // Generations that never become ready must not follow each other for ever.
-        if ready && lost_rank.is_some() {
-            return None;
-        }
         let reason = self.reason.clone();
-        self.forget_unreadable(team, worker, turn);
-        self.charge(team, &node, &reason, turn)
+        let lost = lost_rank.and_then(|rank| team.current.as_ref()?.members.get(rank as usize).cloned());
+        let lost = lost.and_then(|worker| team.seat(&worker)).map(|seat| (seat.node.clone(), seat.connected()));
+        settle::abort(team, reason.clone(), turn);
+        match lost {
+            Some(_) if ready => None,
+            Some((other, true)) if other != node => {
+                self.exclude(team, &other, format!("not reached over the data plane: {reason}"), turn);
+                self.charge(team, &other, &reason, turn)
+            }
+            // Generations that never become ready must not follow each other for ever.
+            Some(_) | None => {
+                self.forget_unreadable(team, worker, turn);
+                self.charge(team, &node, &reason, turn)
+            }
+        }
     }
 
     /// A node's agent wants to be rid of its workers: they are taken out at a step boundary.
