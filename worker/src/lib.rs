@@ -7,6 +7,7 @@ pub mod agent;
 pub mod control;
 pub mod data;
 pub mod layers;
+mod link;
 pub mod model;
 pub mod process;
 pub mod trainer;

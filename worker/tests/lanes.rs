@@ -1,42 +1,9 @@
 //! The promise on the trainer alone: the same weights for any split of the lanes over workers, threads and nodes.
-//! Workers are threads of this process here; they meet over real sockets and real shared memory.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+mod workers;
 
-use lockstep_collective::Endpoint;
-use lockstep_proto::identity::Generation;
-use lockstep_proto::job::{
-    Activation, InstructionSet, Job, LastBatch, LossName, ModelName, OutputActivation, Pooling, Transport,
-};
-use lockstep_proto::wire;
-use lockstep_worker::control::Assignment;
-use lockstep_worker::trainer::{self, Seat, Signals};
-
-/// A small job over the shipped MNIST: `lanes` lanes of `micro_batch`, a few steps, a kept short last batch.
-fn job(lanes: u32, micro_batch: u32) -> Job {
-    let mut job = Job::default();
-    job.data.path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/mnist").into();
-    job.data.limit = u64::from(lanes * micro_batch * 2 + micro_batch * 2 + 1);
-    job.data.last_batch = LastBatch::Keep;
-    job.data.validation = 59_000;
-    job.batch.micro_batch = micro_batch;
-    job.batch.size = lanes * micro_batch;
-    job.schedule.epochs = 2;
-    job.optimizer.learning_rate = 0.05;
-    job.optimizer.momentum = 0.9;
-    job.evaluate.every_epochs = 0;
-    job
-}
-
-fn mlp(lanes: u32, micro_batch: u32) -> Job {
-    let mut job = job(lanes, micro_batch);
-    job.model.hidden = vec![30];
-    job.model.activation = Activation::Sigmoid;
-    job.model.output_activation = OutputActivation::Sigmoid;
-    job.loss.name = LossName::SquaredError;
-    job
-}
+use lockstep_proto::job::{Activation, InstructionSet, Job, ModelName, Pooling, Transport};
+use workers::{job, mlp};
 
 fn lenet5(lanes: u32, micro_batch: u32) -> Job {
     let mut job = job(lanes, micro_batch);
@@ -46,44 +13,11 @@ fn lenet5(lanes: u32, micro_batch: u32) -> Job {
     job
 }
 
-/// Trains with workers of (node, threads) each, in rank order; returns the weights' SHA-256, which all ranks agree on.
+/// Trains with workers of (node, threads) each, in rank order; gives the weights' SHA-256, which all ranks agree on.
 fn train(job: &Job, workers: &[(&str, u32)]) -> String {
-    let endpoints: Vec<_> = workers.iter().map(|_| Endpoint::bind(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap()).collect();
-    let (count, lanes) = (workers.len() as u32, job.batch.lanes());
-    let member = |(rank, ((node, threads), endpoint)): (usize, (&(&str, u32), &Endpoint))| wire::Member {
-        worker: format!("w{rank}"),
-        node: (*node).into(),
-        data_address: endpoint.tcp().to_string(),
-        unix_address: endpoint.unix().into(),
-        threads: *threads,
-        lanes: (rank as u32 + 1) * lanes / count - rank as u32 * lanes / count,
-    };
-    let members: Vec<_> = workers.iter().zip(&endpoints).enumerate().map(member).collect();
-    let generation = Generation { number: 1, id: [7; 16] };
-    let run = |(rank, endpoint): (usize, Endpoint)| {
-        let begin = wire::Begin {
-            generation: Some(generation.into()),
-            secret: vec![9; 32],
-            rank: rank as u32,
-            members: members.clone(),
-            job: "test".into(),
-            job_toml: job.to_toml(),
-        };
-        let (events, _inbox) = tokio::sync::mpsc::unbounded_channel();
-        let threads = workers[rank].1 as usize;
-        let seat = Seat { endpoint, threads, signals: Arc::<Signals>::default(), events };
-        let (outcome, weights) = trainer::run(seat, &Assignment { generation, begin }).unwrap();
-        assert_eq!(weights.is_some(), rank == 0);
-        (outcome.weights_sha256, outcome.steps, outcome.test_error.map(f64::to_bits))
-    };
-    let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let run = &run;
-        let threads: Vec<_> = endpoints.into_iter().enumerate().map(|seat| scope.spawn(move || run(seat))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "ranks disagree: {outcomes:?}");
-    assert_eq!(outcomes[0].1, 6);
-    outcomes[0].0.clone()
+    let (outcome, ledger) = workers::train(job, workers);
+    assert_eq!((outcome.steps, ledger.steps()), (6, 6));
+    outcome.weights_sha256
 }
 
 /// All splits give the weights that one worker of one thread gives.

@@ -10,7 +10,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::exit_cause;
+use super::exit_cause::{self, By};
+use super::out_of_memory::OomKills;
 
 /// What a worker process is started with.
 pub(super) struct Launch {
@@ -32,12 +33,13 @@ type Events = mpsc::UnboundedSender<wire::AgentEvent>;
 /// Starts a worker and stays with it until it has ended. `stop` ends it at once.
 pub(super) async fn attend(launch: Launch, stop: CancellationToken, events: Events) {
     let send = |event| {
-        // A closed channel means that the coordinator is gone; the agent ends then and stops the worker.
+        // The agent outlives its workers' tasks, except when it is ending anyway.
         let _ = events.send(wire::AgentEvent { event: Some(event) });
     };
     let exited = |cause: String, clean| {
         agent_event::Event::WorkerExited(wire::WorkerExited { worker: launch.worker.to_string(), cause, clean })
     };
+    let oom_kills = OomKills::look();
     let mut child = match command(&launch).spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -55,7 +57,14 @@ pub(super) async fn attend(launch: Launch, stop: CancellationToken, events: Even
     let (status, last_lines) = tokio::join!(wait(&mut child, &stop), forwarding);
     match status {
         Ok(status) => {
-            let mut cause = exit_cause::in_words(status);
+            let by = if stop.is_cancelled() {
+                By::Agent
+            } else if oom_kills.more_since() {
+                By::WantOfMemory
+            } else {
+                By::Others
+            };
+            let mut cause = exit_cause::in_words(status, by);
             if !status.success() && !last_lines.is_empty() {
                 cause = format!("{cause}; last lines: {}", last_lines.join(" | "));
             }

@@ -3,9 +3,22 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// "exited with code 1", "killed by SIGKILL (…)".
-pub(super) fn in_words(status: ExitStatus) -> String {
+/// Who ends processes by SIGKILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The agent, as it was told.
+    Agent,
+    /// The kernel has counted an end for want of memory.
+    WantOfMemory,
+    /// Anybody.
+    Others,
+}
+
+/// "exited with code 1", "killed by SIGKILL (…)". `by`: whose a SIGKILL would be.
+pub(super) fn in_words(status: ExitStatus, by: By) -> String {
     match (status.code(), status.signal()) {
+        (None, Some(9)) if by == By::Agent => "killed by its agent (SIGKILL)".into(),
+        (None, Some(9)) if by == By::WantOfMemory => "killed by SIGKILL: out of memory".into(),
         (Some(101), _) => "exited with code 101 (a panic)".into(),
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("killed by {}", signal_name(signal)),
@@ -37,9 +50,10 @@ mod tests {
 
     #[test]
     fn an_end_is_told_in_words() {
-        assert_eq!(in_words(ExitStatus::from_raw(3 << 8)), "exited with code 3");
-        assert_eq!(in_words(ExitStatus::from_raw(101 << 8)), "exited with code 101 (a panic)");
-        assert!(in_words(ExitStatus::from_raw(9)).starts_with("killed by SIGKILL"));
-        assert_eq!(in_words(ExitStatus::from_raw(40)), "killed by signal 40");
+        assert_eq!(in_words(ExitStatus::from_raw(3 << 8), By::Others), "exited with code 3");
+        assert_eq!(in_words(ExitStatus::from_raw(101 << 8), By::Agent), "exited with code 101 (a panic)");
+        assert!(in_words(ExitStatus::from_raw(9), By::Others).starts_with("killed by SIGKILL (somebody"));
+        assert_eq!(in_words(ExitStatus::from_raw(9), By::WantOfMemory), "killed by SIGKILL: out of memory");
+        assert_eq!(in_words(ExitStatus::from_raw(40), By::Others), "killed by signal 40");
     }
 }

@@ -1,25 +1,31 @@
 //! The agent: offers a node's slots to the coordinator, starts one worker process a slot, forwards their logs and
-//! says how they ended.
+//! says how they ended. Once it was welcomed it comes back to a coordinator that it lost; its workers go on meanwhile.
 //!
 //! All of it runs on one thread. The kernel ends a worker when the thread that started it ends (parent-death signal),
 //! so that thread has to live as long as the agent.
 
+mod backlog;
 mod child;
 mod exit_cause;
+mod out_of_memory;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
-use lockstep_proto::wire::{self, agent_command, agent_event, cluster_client::ClusterClient};
-use lockstep_proto::{VERSION, innermost};
+use lockstep_proto::wire::{self, agent_command, agent_event};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use backlog::Backlog;
 use child::Launch;
+
+use crate::link::{self, ConnectError, Incoming, Link};
 
 /// What an agent offers and where it reports.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct AgentOptions {
     pub executable: PathBuf,
     /// Whether workers' log lines also go to this process' standard error.
     pub echo: bool,
+    /// The node's name; random without one.
+    pub name: Option<NodeId>,
 }
 
 /// Why an agent ended.
@@ -53,14 +61,6 @@ pub enum AgentError {
     /// The coordinator does not want this agent.
     #[error("the coordinator refused this agent: {0}")]
     Refused(String),
-    /// The coordinator went away.
-    #[error("lost the coordinator at {address}: {reason}")]
-    Lost {
-        /// As given.
-        address: String,
-        /// Of the stream.
-        reason: String,
-    },
     /// No runtime on this machine.
     #[error("cannot start the agent: {0}")]
     Runtime(#[from] std::io::Error),
@@ -71,86 +71,158 @@ impl AgentError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Address(_) | Self::Unreachable { .. } | Self::Refused(_) => true,
-            Self::Lost { .. } | Self::Runtime(_) => false,
+            Self::Runtime(_) => false,
         }
     }
 }
 
 /// Between signs of life; the coordinator's loss detection is a multiple of it.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// What a leaving agent waits for its workers to be taken out of their jobs.
+const LEAVE_WITHIN: Duration = Duration::from_secs(20);
+/// What it waits to be dismissed once it has no worker any more.
+const DISMISSED_WITHIN: Duration = Duration::from_secs(1);
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs an agent on this thread until `shutdown` or until the coordinator is lost; ends its workers before it returns.
+/// How an agent is told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    /// In order: its workers are taken out of their jobs at a step boundary first.
+    pub leave: CancellationToken,
+    /// At once.
+    pub now: CancellationToken,
+}
+
+impl From<CancellationToken> for Shutdown {
+    /// Told by a single token to end at once.
+    fn from(now: CancellationToken) -> Self {
+        Self { leave: CancellationToken::new(), now }
+    }
+}
+
+/// Runs an agent on this thread until `shutdown`; ends its workers before it returns.
 ///
 /// # Errors
-/// If the coordinator can't be reached, refuses the agent, or goes away.
-pub fn run(options: AgentOptions, shutdown: CancellationToken) -> Result<(), AgentError> {
+/// If the coordinator can't be reached at first, or refuses the agent.
+pub fn run(options: AgentOptions, shutdown: impl Into<Shutdown>) -> Result<(), AgentError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, Agent::join_and_serve(options, shutdown))
+    local.block_on(&runtime, Agent::join_and_serve(options, shutdown.into()))
 }
 
 struct Agent {
     options: AgentOptions,
     node: NodeId,
-    to_coordinator: mpsc::UnboundedSender<wire::AgentEvent>,
-    stops: HashMap<WorkerId, CancellationToken>,
+    /// Tells this process from another of the same node.
+    process: String,
+    link: Link<wire::AgentEvent, wire::AgentCommand>,
+    standing: Standing,
+    /// From the workers' tasks.
+    reports: mpsc::UnboundedReceiver<wire::AgentEvent>,
+    reporter: mpsc::UnboundedSender<wire::AgentEvent>,
+    backlog: Backlog,
+    stops: BTreeMap<WorkerId, CancellationToken>,
     /// One task a worker process; it ends with the process.
     workers: JoinSet<WorkerId>,
+    /// When it stops to wait, once it leaves.
+    leaves: Option<Instant>,
+}
+
+/// How this agent stands with the coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Not yet welcomed.
+    New,
+    Welcomed,
+    /// It was welcomed before.
+    Lost,
 }
 
 impl Agent {
-    async fn join_and_serve(options: AgentOptions, shutdown: CancellationToken) -> Result<(), AgentError> {
-        let node = random_node();
-        let (to_coordinator, outbox) = mpsc::unbounded_channel();
-        let unreachable = |reason: String| AgentError::Unreachable { address: options.coordinator.clone(), reason };
-        let mut client = connect(&options.coordinator).await?;
-        let hello = wire::AgentHello {
-            version: VERSION.into(),
-            node: node.to_string(),
-            host: host_name(),
-            slots: options.slots,
-            threads: options.threads,
+    async fn join_and_serve(options: AgentOptions, shutdown: Shutdown) -> Result<(), AgentError> {
+        let node = options.name.clone().unwrap_or_else(random_node);
+        let address = options.coordinator.clone();
+        let client = link::connect(&address).await.map_err(|error| match error {
+            ConnectError::Address => AgentError::Address(address.clone()),
+            ConnectError::Unreachable(reason) => AgentError::Unreachable { address: address.clone(), reason },
+        })?;
+        let link = Link::over(client, &address, |mut client, messages| {
+            Box::pin(async move {
+                let stream = client.agent(UnboundedReceiverStream::new(messages)).await;
+                stream.map(tonic::Response::into_inner)
+            })
+        });
+        let (reporter, reports) = mpsc::unbounded_channel();
+        let mut agent = Self {
+            options,
+            node,
+            process: random_hex(),
+            link,
+            standing: Standing::New,
+            reports,
+            reporter,
+            backlog: Backlog::default(),
+            stops: BTreeMap::new(),
+            workers: JoinSet::new(),
+            leaves: None,
         };
-        let mut agent =
-            Self { options: options.clone(), node, to_coordinator, stops: HashMap::new(), workers: JoinSet::new() };
-        agent.send(agent_event::Event::Hello(hello));
-        let inbox = client.agent(UnboundedReceiverStream::new(outbox)).await;
-        let inbox = inbox.map_err(|status| unreachable(status.message().to_owned()))?.into_inner();
-        let ended = agent.serve(inbox, &shutdown).await;
+        let ended = agent.serve(&shutdown).await;
         agent.end_workers().await;
         ended
     }
 
-    async fn serve(
-        &mut self,
-        mut inbox: tonic::Streaming<wire::AgentCommand>,
-        shutdown: &CancellationToken,
-    ) -> Result<(), AgentError> {
+    async fn serve(&mut self, shutdown: &Shutdown) -> Result<(), AgentError> {
         let mut alive = tokio::time::interval(ALIVE_EVERY);
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                _ = alive.tick() => self.send(agent_event::Event::Alive(wire::AgentAlive {})),
-                Some(Ok(worker)) = self.workers.join_next() => {
-                    self.stops.remove(&worker);
+            let leaves = self.leaves;
+            let waited = async {
+                match leaves {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
                 }
-                message = inbox.message() => match message {
-                    Ok(Some(wire::AgentCommand { command: Some(command) })) => self.obey(command)?,
-                    Ok(Some(wire::AgentCommand { command: None })) => {}
-                    Ok(None) => return Err(self.lost("the stream ended")),
-                    Err(status) => return Err(self.lost(status.message())),
+            };
+            tokio::select! {
+                () = shutdown.now.cancelled() => return Ok(()),
+                () = shutdown.leave.cancelled(), if leaves.is_none() => {
+                    if self.standing != Standing::Welcomed {
+                        return Ok(());
+                    }
+                    let leaving = wire::AgentLeaving { reason: "its agent was told to end".into() };
+                    self.send(agent_event::Event::Leaving(leaving));
+                    self.leaves = Some(Instant::now() + LEAVE_WITHIN);
+                }
+                () = waited => return Ok(()),
+                _ = alive.tick() => self.send(agent_event::Event::Alive(wire::AgentAlive {})),
+                Some(event) = self.reports.recv() => self.report(event),
+                Some(Ok(worker)) = self.workers.join_next() => self.ended(&worker),
+                incoming = self.link.next() => match incoming {
+                    Incoming::Connected => self.greet(),
+                    Incoming::Message(message) => match message.command {
+                        Some(agent_command::Command::Dismissed(_)) => return Ok(()),
+                        Some(command) => self.obey(command)?,
+                        None => {}
+                    },
+                    Incoming::Lost(reason) => self.lost(reason)?,
                 },
             }
         }
     }
 
+    fn greet(&mut self) {
+        self.send(agent_event::Event::Hello(wire::AgentHello {
+            version: VERSION.into(),
+            node: self.node.to_string(),
+            host: host_name(),
+            slots: self.options.slots,
+            threads: self.options.threads,
+            workers: self.stops.keys().map(ToString::to_string).collect(),
+            process: self.process.clone(),
+        }));
+    }
+
     fn obey(&mut self, command: agent_command::Command) -> Result<(), AgentError> {
         match command {
-            agent_command::Command::Welcome(_) => {
-                tracing::info!(coordinator = %self.options.coordinator, slots = self.options.slots, "joined");
-            }
+            agent_command::Command::Welcome(_) => self.welcomed(),
             agent_command::Command::Refused(refused) => return Err(AgentError::Refused(refused.reason)),
             agent_command::Command::StartWorker(start) => self.start(start),
             agent_command::Command::StopWorker(stop) => {
@@ -159,6 +231,36 @@ impl Agent {
                     token.cancel();
                 }
             }
+            agent_command::Command::Dismissed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn welcomed(&mut self) {
+        match std::mem::replace(&mut self.standing, Standing::Welcomed) {
+            Standing::Lost => tracing::warn!("the coordinator at {} is back", self.link.address()),
+            Standing::New | Standing::Welcomed => {
+                tracing::info!(coordinator = %self.options.coordinator, slots = self.options.slots, "joined");
+            }
+        }
+        for event in self.backlog.take() {
+            self.send(event);
+        }
+    }
+
+    /// A coordinator that was there once will come back; a leaving agent does not wait for it.
+    fn lost(&mut self, reason: String) -> Result<(), AgentError> {
+        let address = self.link.address().to_owned();
+        match self.standing {
+            Standing::New => return Err(AgentError::Unreachable { address, reason }),
+            Standing::Lost => {}
+            Standing::Welcomed => {
+                tracing::warn!("lost the coordinator at {address}: {reason}: workers go on; trying again");
+                self.standing = Standing::Lost;
+            }
+        }
+        if self.leaves.is_some() {
+            self.leaves = Some(Instant::now());
         }
         Ok(())
     }
@@ -175,11 +277,20 @@ impl Agent {
             threads: if start.threads == 0 { self.options.threads } else { start.threads },
             echo: self.options.echo,
         };
-        let to_coordinator = self.to_coordinator.clone();
+        let reporter = self.reporter.clone();
         self.workers.spawn_local(async move {
-            child::attend(launch, stop, to_coordinator).await;
+            child::attend(launch, stop, reporter).await;
             worker
         });
+    }
+
+    fn ended(&mut self, worker: &WorkerId) {
+        self.stops.remove(worker);
+        if self.stops.is_empty()
+            && let Some(leaves) = &mut self.leaves
+        {
+            *leaves = (*leaves).min(Instant::now() + DISMISSED_WITHIN);
+        }
     }
 
     /// Ends all workers and waits until the kernel has taken them.
@@ -193,33 +304,21 @@ impl Agent {
         }
     }
 
+    /// Passes on what a worker's task tells, now or when there is a coordinator again.
+    fn report(&mut self, event: wire::AgentEvent) {
+        let Some(event) = event.event else { return };
+        match self.standing {
+            Standing::Welcomed => {
+                self.backlog.said(&event);
+                self.send(event);
+            }
+            Standing::New | Standing::Lost => self.backlog.keep(event),
+        }
+    }
+
     fn send(&self, event: agent_event::Event) {
-        // A closed channel shows as the end of the inbox, which is handled there.
-        let _ = self.to_coordinator.send(wire::AgentEvent { event: Some(event) });
+        self.link.send(wire::AgentEvent { event: Some(event) });
     }
-
-    fn lost(&self, reason: &str) -> AgentError {
-        AgentError::Lost { address: self.options.coordinator.clone(), reason: reason.to_owned() }
-    }
-}
-
-/// A client of the coordinator, with its connection watched.
-///
-/// # Errors
-/// If the address is none or nobody answers.
-pub(crate) async fn connect(address: &str) -> Result<ClusterClient<tonic::transport::Channel>, AgentError> {
-    let endpoint = tonic::transport::Endpoint::from_shared(address.to_owned()).ok();
-    let endpoint = endpoint
-        .filter(|endpoint| endpoint.uri().scheme().is_some() && endpoint.uri().host().is_some())
-        .ok_or_else(|| AgentError::Address(address.to_owned()))?
-        .connect_timeout(CONNECT_WITHIN)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true);
-    let unreachable = |reason| AgentError::Unreachable { address: address.to_owned(), reason };
-    let channel = endpoint.connect().await.map_err(|error| unreachable(innermost(&error)))?;
-    Ok(ClusterClient::new(channel))
 }
 
 fn host_name() -> String {
@@ -227,9 +326,12 @@ fn host_name() -> String {
 }
 
 fn random_node() -> NodeId {
+    NodeId::try_from(random_hex()).unwrap_or_else(|_| unreachable!("hex digits are plain characters"))
+}
+
+fn random_hex() -> String {
     let mut bytes = [0u8; 8];
     // The kernel's generator answers small requests whole once the machine is up.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    NodeId::try_from(text).unwrap_or_else(|_| unreachable!("hex digits are plain characters"))
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

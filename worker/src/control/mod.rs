@@ -1,261 +1,215 @@
 //! What a worker process does next: a pure function of what it knows and what happened.
 //!
-//! On a control message's path this is the last decision: coordinator → shell → [`Control::step`] → trainer, and
-//! on the way back reports are numbered here and kept until the coordinator has them on disk.
+//! On a control message's path this is the last decision: coordinator → shell → [`Control::step`] → trainer. On the
+//! way back, what the coordinator may not have is kept here, and said again whenever a stream was lost.
 
-use std::collections::VecDeque;
+mod command;
+mod event;
+mod generations;
+mod journal;
+mod participation;
 
 use lockstep_proto::identity::Generation;
-use lockstep_proto::wire;
+use lockstep_proto::wire::{self, worker_event::Event as Sent};
 
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The coordinator took the worker in.
-    Welcomed,
-    /// The coordinator did not.
-    Refused(String),
-    /// A membership of a job begins.
-    Begin(Box<Assignment>),
-    /// Stop after the step in flight.
-    Stop {
-        /// Of which membership.
-        generation: Generation,
-        /// Whose wish it is.
-        why: StopReason,
-    },
-    /// Leave the membership at once.
-    Abort {
-        /// Of which membership.
-        generation: Generation,
-        /// In words.
-        reason: String,
-    },
-    /// Reports numbered below this are durable.
-    Acknowledged(u64),
-    /// There is nothing more to do.
-    Leave,
-    /// The stream to the coordinator ended.
-    StreamLost(String),
-    /// The trainer has data and peers and begins its first step.
-    TrainerReady(wire::Ready),
-    /// The trainer reports a step or an evaluation.
-    TrainerReported(wire::Report),
-    /// The trainer is done; rank 0 has the weights as a file.
-    TrainerFinished {
-        /// Numbers of the run.
-        outcome: wire::Outcome,
-        /// `final/model.safetensors`.
-        weights: Option<Weights>,
-    },
-    /// The trainer could not go on.
-    TrainerFailed {
-        /// In words.
-        reason: String,
-        /// The job or its data is at fault.
-        bad_input: bool,
-    },
-    /// The coordinator has the weights.
-    WeightsStored,
-    /// It has not.
-    WeightsNotStored(String),
-}
+use journal::Journal;
+use participation::Participation;
 
-/// A file for the run folder.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Weights(pub Vec<u8>);
-
-impl std::fmt::Debug for Weights {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.0.len())
-    }
-}
-
-/// Whose wish a stop is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// A client cancelled the job.
-    Cancelled,
-    /// A signal.
-    Interrupted,
-}
-
-/// A membership of a job, as dealt by the coordinator.
-#[derive(Clone, Debug)]
-pub struct Assignment {
-    /// Which membership.
-    pub generation: Generation,
-    /// The message with job and members.
-    pub begin: wire::Begin,
-}
-
-/// What to do.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Start the trainer.
-    StartTrainer(Box<Assignment>),
-    /// Let the trainer set its stop-wanted bit.
-    WantStop(StopReason),
-    /// Let the trainer leave its reduction.
-    AbortTrainer,
-    /// Tell the coordinator.
-    Send(wire::worker_event::Event),
-    /// Store the weights in the run folder.
-    StoreWeights(Weights),
-    /// End the process.
-    Exit {
-        /// 0 when all is done.
-        code: u8,
-        /// In words.
-        reason: String,
-    },
-}
+pub use command::Command;
+pub use event::{Batch, Entry, Event, Ready, StopReason, TrainerEvent, Weights};
 
 /// Where the process is in its life.
 #[derive(Debug)]
 enum Phase {
-    /// Hello sent.
+    /// Never welcomed.
     Joining,
-    /// Taken in; no job yet.
-    Waiting,
-    /// In a membership.
-    Training { generation: Generation },
-    /// The trainer is done; rank 0's weights are on their way.
-    Storing { generation: Generation, outcome: wire::Outcome },
-    /// Finished or failed, and said so.
-    Done,
+    /// In no generation.
+    Idle(Option<Ended>),
+    /// In a generation.
+    InGeneration(Box<Participation>),
+    /// Failed, as was said.
+    Done(Box<Sent>),
+}
+
+/// The newest generation, once it is over.
+#[derive(Debug)]
+struct Ended {
+    generation: Generation,
+    /// Whether this worker spoke for it.
+    spoke: bool,
+    /// What was said at its end.
+    word: Box<Sent>,
+}
+
+/// How far the introduction on the stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    Lost,
+    Greeted,
+    Welcomed,
 }
 
 /// A worker's state.
 #[derive(Debug)]
 pub struct Control {
+    hello: wire::WorkerHello,
     phase: Phase,
-    /// Reports that are not yet durable, the first numbered `acknowledged`.
-    reports: VecDeque<wire::Report>,
-    acknowledged: u64,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Self { phase: Phase::Joining, reports: VecDeque::new(), acknowledged: 0 }
-    }
+    connection: Connection,
+    assignment: Option<Box<wire::Assignment>>,
+    prepared: Option<Box<wire::Prepared>>,
+    /// It takes part in no generation that is not above.
+    highest_generation: u64,
+    held: Option<wire::Held>,
+    journal: Journal,
+    /// Checkpoints that the coordinator may not know of: the newest, and those written while nobody listened.
+    checkpoints: Vec<wire::CheckpointWritten>,
 }
 
 impl Control {
+    /// A worker that introduces itself with `hello`, which has no attachment yet.
+    pub fn new(hello: wire::WorkerHello) -> Self {
+        Self {
+            hello,
+            phase: Phase::Joining,
+            connection: Connection::Lost,
+            assignment: None,
+            prepared: None,
+            highest_generation: 0,
+            held: None,
+            journal: Journal::default(),
+            checkpoints: Vec::new(),
+        }
+    }
+
     /// Decides what follows from `event`.
     pub fn step(&mut self, event: Event) -> Vec<Command> {
         match event {
-            Event::Refused(reason) => self.exit(2, format!("refused by the coordinator: {reason}")),
-            Event::StreamLost(reason) => {
-                let mut commands = self.abort_trainer();
-                commands.extend(self.exit(1, format!("lost the coordinator: {reason}")));
-                commands
+            Event::Connected => self.greet(),
+            Event::Welcomed => self.welcomed(),
+            Event::Refused(reason) => {
+                let code = if matches!(self.phase, Phase::Joining) { 2 } else { 1 };
+                vec![Command::Exit { code, reason: format!("refused by the coordinator: {reason}") }]
             }
-            Event::Leave => self.exit(0, "nothing more to do".into()),
-            Event::Acknowledged(number) => {
-                self.acknowledge(number);
+            Event::StreamLost(_) => {
+                self.connection = Connection::Lost;
                 Vec::new()
             }
-            event => self.step_in_phase(event),
+            Event::Assigned(assignment) => self.assigned(assignment),
+            Event::Begin(entry) => self.begin(entry),
+            Event::Stop { generation, why } => self.stop(generation, why),
+            Event::Abort { generation, reason } => self.abort(generation, reason),
+            Event::Acknowledged { rows, step } => self.acknowledged(rows, step),
+            Event::WriteCheckpoint => vec![Command::WriteCheckpoint],
+            Event::DeleteCheckpoints(names) => {
+                self.checkpoints.retain(|written| !names.contains(&written.name));
+                vec![Command::DeleteCheckpoints(names)]
+            }
+            Event::Leave => vec![Command::Exit { code: 0, reason: "nothing more to do".into() }],
+            Event::Trainer(event) => self.trainer(event),
+            Event::WeightsStored { attempt } => self.weights_stored(attempt),
+            Event::WeightsNotStored { attempt, reason, lost } => self.weights_not_stored(attempt, &reason, lost),
         }
     }
 
-    fn step_in_phase(&mut self, event: Event) -> Vec<Command> {
-        match (&self.phase, event) {
-            (Phase::Joining, Event::Welcomed) => {
-                self.phase = Phase::Waiting;
-                Vec::new()
+    fn greet(&mut self) -> Vec<Command> {
+        self.connection = Connection::Greeted;
+        let attachment = match self.phase {
+            Phase::Joining => None,
+            Phase::Idle(_) | Phase::InGeneration(_) | Phase::Done(_) => Some(self.attachment()),
+        };
+        vec![Command::send(Sent::Hello(wire::WorkerHello { attachment, ..self.hello.clone() }))]
+    }
+
+    /// Enough for a coordinator that remembers nothing.
+    fn attachment(&self) -> wire::Attachment {
+        let (generation, held) = match &self.phase {
+            Phase::InGeneration(own) if own.ready.is_some() => {
+                let held = wire::Held { step: self.journal.step(), digest: String::new() };
+                (Some(own.begin.clone()), Some(held))
             }
-            (Phase::Waiting, Event::Begin(assignment)) => {
-                self.phase = Phase::Training { generation: assignment.generation };
-                vec![Command::StartTrainer(assignment)]
+            Phase::InGeneration(own) => (Some(own.begin.clone()), self.held.clone()),
+            Phase::Joining | Phase::Idle(_) | Phase::Done(_) => (None, self.held.clone()),
+        };
+        wire::Attachment {
+            assignment: self.assignment.as_deref().cloned(),
+            highest_generation: self.highest_generation,
+            prepared: self.prepared.as_deref().cloned(),
+            generation,
+            held,
+        }
+    }
+
+    /// There is a stream to speak on: all is said that may not have been heard on an earlier one, or not yet.
+    fn welcomed(&mut self) -> Vec<Command> {
+        self.connection = Connection::Welcomed;
+        if matches!(self.phase, Phase::Joining) {
+            self.phase = Phase::Idle(None);
+            return Vec::new();
+        }
+        let mut said: Vec<Sent> = self.prepared.iter().map(|prepared| Sent::Prepared((**prepared).clone())).collect();
+        if let Phase::InGeneration(own) = &self.phase {
+            said.extend(own.ready.clone().map(Sent::Ready));
+        }
+        let mut commands: Vec<Command> = said.into_iter().map(Command::send).collect();
+        self.journal.say_again();
+        commands.extend(self.report());
+        commands.extend(self.checkpoints.iter().cloned().map(Sent::CheckpointWritten).map(Command::send));
+        self.checkpoints.drain(..self.checkpoints.len().saturating_sub(1));
+        match &self.phase {
+            Phase::Idle(Some(Ended { word, .. })) | Phase::Done(word) => commands.push(Command::send((**word).clone())),
+            Phase::Joining | Phase::Idle(None) | Phase::InGeneration(_) => {}
+        }
+        commands.extend(self.store_weights());
+        commands
+    }
+
+    fn assigned(&mut self, assignment: Box<wire::Assignment>) -> Vec<Command> {
+        match &self.assignment {
+            None => {
+                self.assignment = Some(assignment.clone());
+                vec![Command::Prepare(assignment)]
             }
-            (Phase::Training { generation: own }, Event::Stop { generation, why }) if generation == *own => {
-                vec![Command::WantStop(why)]
-            }
-            (
-                Phase::Training { generation: own } | Phase::Storing { generation: own, .. },
-                Event::Abort { generation, reason },
-            ) if generation == *own => {
-                let mut commands = self.abort_trainer();
-                commands.extend(self.exit(1, format!("the coordinator ended {generation:?}: {reason}")));
-                commands
-            }
-            (Phase::Training { .. }, Event::TrainerReady(ready)) => {
-                vec![Command::Send(wire::worker_event::Event::Ready(ready))]
-            }
-            (Phase::Training { generation }, Event::TrainerReported(report)) => {
-                let generation = *generation;
-                vec![self.report(generation, report)]
-            }
-            (Phase::Training { generation }, Event::TrainerFinished { outcome, weights }) => {
-                let generation = *generation;
-                match weights {
-                    Some(weights) => {
-                        self.phase = Phase::Storing { generation, outcome };
-                        vec![Command::StoreWeights(weights)]
-                    }
-                    None => self.finish(generation, outcome),
-                }
-            }
-            (Phase::Storing { generation, outcome }, Event::WeightsStored) => {
-                let (generation, outcome) = (*generation, outcome.clone());
-                self.finish(generation, outcome)
-            }
-            (Phase::Storing { generation, .. }, Event::WeightsNotStored(reason)) => {
-                let generation = *generation;
-                self.fail(generation, format!("the coordinator did not store the weights: {reason}"), false)
-            }
-            (Phase::Training { generation }, Event::TrainerFailed { reason, bad_input }) => {
-                let generation = *generation;
-                self.fail(generation, reason, bad_input)
-            }
-            // Anything else is late or of another membership: it changes nothing.
-            (Phase::Joining | Phase::Waiting | Phase::Training { .. } | Phase::Storing { .. } | Phase::Done, _late) => {
-                Vec::new()
+            Some(own) if own.job == assignment.job => Vec::new(),
+            Some(own) => {
+                pass_over(format!("an assignment to job {}: this worker is for job {}", assignment.job, own.job))
             }
         }
     }
 
-    fn report(&mut self, generation: Generation, report: wire::Report) -> Command {
-        let number = self.acknowledged + self.reports.len() as u64;
-        self.reports.push_back(report.clone());
-        Command::Send(wire::worker_event::Event::Reports(wire::Reports {
-            generation: Some(generation.into()),
-            first: number,
-            reports: vec![report],
-        }))
+    fn acknowledged(&mut self, rows: u64, step: u64) -> Vec<Command> {
+        self.journal.drop_recorded(step);
+        let asks = self.speaks_for().is_some() && self.journal.acknowledge_rows(rows);
+        if asks { self.report() } else { Vec::new() }
     }
 
-    fn acknowledge(&mut self, number: u64) {
-        while self.acknowledged < number && self.reports.pop_front().is_some() {
-            self.acknowledged += 1;
+    /// Says what was not yet said, if this worker speaks for its generation and is heard.
+    fn report(&mut self) -> Vec<Command> {
+        let Some(generation) = self.speaks_for().filter(|_| self.is_welcomed()) else { return Vec::new() };
+        let reports = self.journal.say(generation.into());
+        reports.map(|reports| Command::send(Sent::Reports(reports))).into_iter().collect()
+    }
+
+    /// The generation that this worker speaks for: the one that it is in, or was in last, as rank 0.
+    fn speaks_for(&self) -> Option<Generation> {
+        match &self.phase {
+            Phase::InGeneration(own) => own.speaks().then_some(own.generation),
+            Phase::Idle(Some(ended)) => ended.spoke.then_some(ended.generation),
+            Phase::Joining | Phase::Idle(None) | Phase::Done(_) => None,
         }
     }
 
-    fn finish(&mut self, generation: Generation, outcome: wire::Outcome) -> Vec<Command> {
-        self.phase = Phase::Done;
-        let finished = wire::Finished { generation: Some(generation.into()), outcome: Some(outcome) };
-        vec![Command::Send(wire::worker_event::Event::Finished(finished))]
+    /// Says it now, if anybody hears it; what has to be heard is said again by [`Self::welcomed`].
+    fn send(&self, event: Sent) -> Vec<Command> {
+        if self.is_welcomed() { vec![Command::send(event)] } else { Vec::new() }
     }
 
-    fn fail(&mut self, generation: Generation, reason: String, bad_input: bool) -> Vec<Command> {
-        self.phase = Phase::Done;
-        let failed = wire::Failed { generation: Some(generation.into()), reason, bad_input };
-        vec![Command::Send(wire::worker_event::Event::Failed(failed))]
+    fn is_welcomed(&self) -> bool {
+        self.connection == Connection::Welcomed
     }
+}
 
-    fn abort_trainer(&self) -> Vec<Command> {
-        match self.phase {
-            Phase::Training { .. } => vec![Command::AbortTrainer],
-            Phase::Joining | Phase::Waiting | Phase::Storing { .. } | Phase::Done => Vec::new(),
-        }
-    }
-
-    fn exit(&mut self, code: u8, reason: String) -> Vec<Command> {
-        self.phase = Phase::Done;
-        vec![Command::Exit { code, reason }]
-    }
+fn pass_over(reason: String) -> Vec<Command> {
+    vec![Command::PassOver(reason)]
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl<D: Device> Crew<D> {
         &mut self.runners[0]
     }
 
+    /// Digest of the step's replayed lane, from whichever runner has computed it.
+    pub fn lane_digest(&mut self) -> Option<String> {
+        self.runners.iter_mut().find_map(LaneRunner::take_lane_digest)
+    }
+
     /// Gives each runner one of `parts`, at most as many as there are threads, and waits until all are done.
     pub fn run<T: Send>(&mut self, parts: Vec<T>, work: impl Fn(&mut LaneRunner<D>, T) + Sync) {
         let alone = parts.len() <= 1;

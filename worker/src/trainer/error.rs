@@ -1,4 +1,6 @@
-//! Why a trainer could not go on.
+//! Why a trainer could not go on, or not in this generation.
+
+use lockstep_proto::ledger::Gap;
 
 use crate::data::DataError;
 use crate::model::BuildError;
@@ -15,9 +17,18 @@ pub enum TrainerError {
     /// The model doesn't fit the data.
     #[error(transparent)]
     Model(#[from] BuildError),
-    /// The reduction failed: a peer is lost, or the membership was ended.
+    /// The checkpoint folder can't be used, or holds another job's checkpoints.
+    #[error(transparent)]
+    Checkpoint(#[from] lockstep_checkpoint::Error),
+    /// The reduction failed: a peer is lost, or the generation was aborted.
     #[error(transparent)]
     Reduction(#[from] lockstep_collective::Error),
+    /// The generation can't be entered.
+    #[error("{0}")]
+    Entry(String),
+    /// The state contradicts itself.
+    #[error("the state contradicts itself: {0}")]
+    State(#[from] Gap),
     /// The machine refused something.
     #[error("{0}")]
     Machine(String),
@@ -27,8 +38,27 @@ impl TrainerError {
     /// Whether another machine would fail the same way: the user has to change job or data.
     pub fn bad_input(&self) -> bool {
         match self {
-            Self::Job(_) | Self::Data(_) | Self::Model(_) => true,
-            Self::Reduction(_) | Self::Machine(_) => false,
+            Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Checkpoint(_) => true,
+            Self::Reduction(_) | Self::Entry(_) | Self::State(_) | Self::Machine(_) => false,
+        }
+    }
+
+    /// Whether the worker can take part in another generation.
+    pub(super) fn ends_generation_only(&self) -> bool {
+        use lockstep_collective::Error as Reduction;
+        match self {
+            Self::Reduction(Reduction::SharedMemory(_) | Reduction::System { .. }) => false,
+            Self::Reduction(_) | Self::Entry(_) => true,
+            Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Checkpoint(_) => false,
+            Self::State(_) | Self::Machine(_) => false,
+        }
+    }
+
+    /// The rank whose connection broke.
+    pub(super) fn lost_rank(&self) -> Option<u32> {
+        match self {
+            Self::Reduction(lockstep_collective::Error::Lost { rank, .. }) => Some(*rank),
+            _ => None,
         }
     }
 }

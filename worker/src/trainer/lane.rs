@@ -1,6 +1,7 @@
 //! One lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lockstep_collective::{Tally, tree};
@@ -9,6 +10,7 @@ use lockstep_kernels::device::{Device, LossSums};
 use lockstep_kernels::pixels::PixelsSize;
 use lockstep_proto::job::LossName;
 
+use super::digest::digest_of;
 use super::measures::{self, LaneMeasures};
 use super::schedule::StepPlan;
 use crate::data::dataset::{Dataset, Split};
@@ -54,6 +56,7 @@ pub struct LaneRunner<D: Device> {
     /// Right halves of inner nodes of the tree, one a level.
     right_halves: Vec<Option<D::Buffer<f32>>>,
     seconds: LaneSeconds,
+    lane_digest: Option<String>,
 }
 
 impl<D: Device> LaneRunner<D> {
@@ -67,6 +70,7 @@ impl<D: Device> LaneRunner<D> {
             labels: Vec::new(),
             right_halves: Vec::new(),
             seconds: LaneSeconds::default(),
+            lane_digest: None,
         }
     }
 
@@ -109,6 +113,9 @@ impl<D: Device> LaneRunner<D> {
 
     fn train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, gradient: &mut D::ViewMut<'_, f32>) -> Tally {
         let work = step.work;
+        if step.abort.load(Ordering::Relaxed) {
+            return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
+        }
         let positions = lane_positions(step.plan.first..step.plan.first + step.plan.samples, lane, work.micro_batch);
         let start = Instant::now();
         let sample_hashes = self.load(work, Split::Train, positions.map(|position| step.order.sample_at(position)));
@@ -117,6 +124,14 @@ impl<D: Device> LaneRunner<D> {
         let forwarded = Instant::now();
         self.backward(work, step.parameters, gradient);
         let len = work.model.parameters();
+        #[cfg(feature = "fault-points")]
+        if step.spoilt {
+            super::fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));
+        }
+        if step.replayed == Some(lane) {
+            let gradient = D::shared(D::slice_mut(gradient, 0..len));
+            self.lane_digest = Some(digest_of(&mut self.device, gradient, len));
+        }
         let norms = work.layers.iter().map(|range| {
             let layer = D::shared(D::slice_mut(gradient, 0..len));
             self.device.squared_norm(D::slice(layer, range.clone()))
@@ -129,23 +144,32 @@ impl<D: Device> LaneRunner<D> {
         tally
     }
 
+    /// Digest of the gradient of the step's replayed lane, if this runner has computed it since the last call.
+    pub fn take_lane_digest(&mut self) -> Option<String> {
+        self.lane_digest.take()
+    }
+
+    /// Computes the step's replayed lane into `gradient`, memory that nobody else reads, for its digest.
+    pub fn replay_lane(&mut self, step: &TrainStep<'_, D>, gradient: &mut D::ViewMut<'_, f32>) -> Option<String> {
+        self.train_lane(step, step.replayed?, gradient);
+        self.take_lane_digest()
+    }
+
     /// Sums the tallies of evaluation `lanes`, a node of the tree, in tree order: no gradient.
-    pub fn evaluate_subtree(
-        &mut self,
-        work: &Work<D>,
-        parameters: D::View<'_, f32>,
-        split: Split,
-        lanes: Range<u32>,
-    ) -> Tally {
+    pub fn evaluate_subtree(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) -> Tally {
+        let Evaluation { work, split, .. } = *evaluation;
         if lanes.len() == 1 {
+            if evaluation.abort.load(Ordering::Relaxed) {
+                return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
+            }
             let positions = lane_positions(0..work.dataset.len(split), lanes.start, work.micro_batch);
             self.load(work, split, positions);
-            let sums = self.forward(work, parameters);
+            let sums = self.forward(work, evaluation.parameters);
             return measures::evaluation_tally(&sums, self.labels.len() as u64, work.layers.len());
         }
         let middle = tree::middle(&lanes);
-        let mut tally = self.evaluate_subtree(work, parameters, split, lanes.start..middle);
-        tally.add(&self.evaluate_subtree(work, parameters, split, middle..lanes.end));
+        let mut tally = self.evaluate_subtree(evaluation, lanes.start..middle);
+        tally.add(&self.evaluate_subtree(evaluation, middle..lanes.end));
         tally
     }
 
@@ -195,6 +219,25 @@ pub struct TrainStep<'a, D: Device> {
     pub order: &'a Order,
     /// Bits that this worker adds to the reduction, see [`measures`].
     pub flags: u64,
+    /// Once set, no further lane is computed, and what was computed is of no use.
+    pub abort: &'a AtomicBool,
+    /// The lane whose gradient's digest is taken.
+    pub replayed: Option<u32>,
+    /// Whether this worker computes wrongly.
+    #[cfg(feature = "fault-points")]
+    pub spoilt: bool,
+}
+
+/// What all lanes of one evaluation have in common.
+pub struct Evaluation<'a, D: Device> {
+    /// Network and data.
+    pub work: &'a Work<D>,
+    /// The committed parameters.
+    pub parameters: D::View<'a, f32>,
+    /// Over which samples.
+    pub split: Split,
+    /// As in [`TrainStep`].
+    pub abort: &'a AtomicBool,
 }
 
 /// Lane `lane`'s share of `positions`, `micro_batch` a lane; the last may be short.

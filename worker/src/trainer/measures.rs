@@ -3,13 +3,31 @@
 use lockstep_collective::Tally;
 use lockstep_kernels::device::LossSums;
 
-/// Flag: a client cancelled the job; all stop after committing this step.
-pub const CANCELLED: u64 = 1;
-/// Flag: a signal stops the job; all stop after committing this step.
-pub const INTERRUPTED: u64 = 2;
+use crate::control::StopReason;
+
+/// The flag of a stop: all stop after committing the step in which anybody sets it.
+pub fn flag(why: StopReason) -> u64 {
+    match why {
+        StopReason::Cancelled => 1,
+        StopReason::Interrupted => 2,
+        StopReason::Paused => 4,
+        StopReason::Regrouped => 8,
+    }
+}
+
+/// What reduced flags ask for. A signal goes before a cancellation, since it leaves the job to be gone on with; a mere
+/// change of members comes last.
+pub fn stop_reason(flags: u64) -> Option<StopReason> {
+    let order = [StopReason::Interrupted, StopReason::Cancelled, StopReason::Paused, StopReason::Regrouped];
+    order.into_iter().find(|&why| flags & flag(why) != 0)
+}
 
 /// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that could not be read.
 pub const COUNTS: usize = 4;
+/// Place of the samples among the counts.
+pub const SAMPLES: usize = 0;
+/// Place of the sum of hashed sample ids.
+pub const SAMPLE_HASHES: usize = 2;
 
 /// Sums in a tally: the loss, and one squared gradient norm a layer that has parameters.
 pub fn sums(layers: usize) -> usize {

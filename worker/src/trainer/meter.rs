@@ -1,4 +1,4 @@
-//! Time and samples between two reports, and the running mean of an epoch's loss.
+//! Time and samples between two reports, and the time that this process spent in training.
 
 use std::time::{Duration, Instant};
 
@@ -7,35 +7,42 @@ use lockstep_proto::wire;
 use super::lane::LaneSeconds;
 use super::measures::Score;
 
-/// What was measured since the last report.
+/// What was measured since the last report, and since the process' start.
 pub struct Meter {
-    started: Instant,
+    /// In generations that are over.
+    trained: Duration,
+    generation: Instant,
     since: Instant,
     /// Time since the last report that was not training.
     apart: Duration,
     samples: u64,
     reduce: Duration,
     commit: Duration,
-    epoch_loss: f64,
-    epoch_samples: u64,
-    whole_epoch_loss: f64,
 }
 
 impl Meter {
-    /// Starts to measure.
-    pub fn start() -> Self {
+    /// A meter before the first generation.
+    pub fn new() -> Self {
         let now = Instant::now();
         Self {
-            started: now,
+            trained: Duration::ZERO,
+            generation: now,
             since: now,
             apart: Duration::ZERO,
             samples: 0,
             reduce: Duration::ZERO,
             commit: Duration::ZERO,
-            epoch_loss: 0.0,
-            epoch_samples: 0,
-            whole_epoch_loss: f64::NAN,
         }
+    }
+
+    /// A generation's training begins.
+    pub fn begin(&mut self) {
+        *self = Self { trained: self.trained, ..Self::new() };
+    }
+
+    /// The generation is over.
+    pub fn end(&mut self) {
+        self.trained += self.generation.elapsed();
     }
 
     /// A step was committed.
@@ -43,32 +50,11 @@ impl Meter {
         self.samples += score.samples;
         self.reduce += reduce;
         self.commit += commit;
-        self.epoch_loss += score.loss * score.samples as f64;
-        self.epoch_samples += score.samples;
     }
 
-    /// An evaluation took this long.
-    pub fn evaluated(&mut self, took: Duration) {
+    /// Something that is not training, such as an evaluation, took this long.
+    pub fn spent_apart(&mut self, took: Duration) {
         self.apart += took;
-    }
-
-    /// The next step is a new epoch's first.
-    pub fn end_epoch(&mut self) {
-        self.whole_epoch_loss = self.train_loss();
-        (self.epoch_loss, self.epoch_samples) = (0.0, 0);
-    }
-
-    /// Mean loss of the epoch that is under way, or before its first step that of the last one; NaN before any step.
-    pub fn train_loss(&self) -> f64 {
-        match self.epoch_samples {
-            0 => self.whole_epoch_loss,
-            samples => self.epoch_loss / samples as f64,
-        }
-    }
-
-    /// Whether steps were committed since the last report.
-    pub fn has_steps(&self) -> bool {
-        self.samples > 0
     }
 
     /// Samples a second and seconds by phase since the last report. `lanes`: where a lane thread's time went.
@@ -88,8 +74,8 @@ impl Meter {
         (samples_per_second, seconds)
     }
 
-    /// Seconds since the start, evaluations included.
+    /// Seconds in all generations of this process, evaluations included; the one under way too.
     pub fn total_seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+        (self.trained + self.generation.elapsed()).as_secs_f64()
     }
 }

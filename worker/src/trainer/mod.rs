@@ -1,211 +1,196 @@
-//! The trainer: the loop that a sample's path goes through, in reading order.
+//! The trainer: one compute thread for the life of the process, which goes from generation to generation.
 //!
-//! One compute thread owns everything here. It never waits for the control plane: stop and abort come as
-//! [`Signals`], reports go into a channel that never blocks.
+//! It owns all that a sample's path needs and never waits for the control plane: [`Task`]s are looked for between
+//! steps, stop and abort come as [`Signals`], and what it tells goes into a channel that never blocks.
+//! [`generation`] is the path in reading order.
 
+mod checkpoints;
 mod crew;
+mod digest;
+mod entry;
+mod epoch_loss;
 mod error;
 mod evaluate;
+#[cfg(feature = "fault-points")]
+mod fault;
 mod fingerprint;
+mod generation;
 mod lane;
 mod measures;
 mod meter;
+mod outbox;
+mod prepare;
+mod progress;
+mod recorder;
+mod replay;
 mod schedule;
+mod share;
 mod signals;
-mod start;
 mod state;
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
-use lockstep_collective::{Group, Tag};
+use lockstep_collective::Endpoint;
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::sgd::SgdStep;
 use lockstep_proto::job::Job;
 use lockstep_proto::wire;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::control::{Assignment, Event, Weights};
-use crate::data::dataset::Split;
-use crate::data::order::Order;
+use crate::control::{Entry, Event, TrainerEvent};
 
+use checkpoints::Checkpoints;
 use crew::Crew;
-use lane::{TrainStep, Work};
+use lane::Work;
 use measures::Score;
 use meter::Meter;
-use schedule::{Schedule, StepPlan};
+use schedule::Schedule;
 use state::State;
 
 pub use error::TrainerError;
+#[cfg(feature = "fault-points")]
+pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
-pub use signals::{Phase, Signals};
-pub use start::{Seat, check};
+pub(crate) use generation::sha256_hex;
+pub use measures::sample_hash;
+pub use prepare::check;
+pub use progress::{Phase, Progress};
+pub use signals::Signals;
 
-/// Trains one membership of a job to its end.
-///
-/// # Errors
-/// If job, data or machine don't allow it, or a peer is lost.
-pub fn run(seat: Seat, assignment: &Assignment) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
-    Trainer::start(seat, assignment)?.train()
+/// What the compute thread is told to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Open data set and model; the first task, once.
+    Prepare(Box<wire::Assignment>),
+    /// Take part in a generation, until it ends or `signals` say otherwise.
+    Enter(Box<Entry>, Arc<Signals>),
+    /// Write a checkpoint at the next step boundary.
+    WriteCheckpoint,
+    /// Delete checkpoints.
+    DeleteCheckpoints(Vec<String>),
 }
 
-/// Passes of a step that reduce: gradients are the first; evaluations have a count of their own.
-const FIRST_PASS: u32 = 0;
+/// What a trainer gets from the process it runs in.
+pub struct Seat {
+    /// The data plane's listeners.
+    pub endpoint: Endpoint,
+    /// Lane threads.
+    pub threads: usize,
+    /// What it shows of its work.
+    pub progress: Arc<Progress>,
+    /// What it tells.
+    pub events: UnboundedSender<Event>,
+    /// Wrong gradients, for tests.
+    #[cfg(feature = "fault-points")]
+    pub fault: Option<Fault>,
+}
+
+impl Seat {
+    fn tell(&self, event: TrainerEvent) {
+        // Control outlives the trainer, except when the process is ending anyway.
+        let _ = self.events.send(Event::Trainer(event));
+    }
+}
+
+/// Carries out `tasks` until their sender is gone or this process can't go on; that is told as
+/// [`TrainerEvent::Failed`].
+pub fn run(seat: Seat, tasks: Receiver<Task>) {
+    let (events, progress) = (seat.events.clone(), seat.progress.clone());
+    let served = Trainer::prepare(seat, tasks).and_then(|trainer| match trainer {
+        Some(mut trainer) => trainer.serve(),
+        None => Ok(()),
+    });
+    if let Err(error) = served {
+        progress.recent().iter().for_each(|line| eprintln!("  {line}"));
+        let failed = TrainerEvent::Failed { reason: error.to_string(), bad_input: error.bad_input() };
+        let _ = events.send(Event::Trainer(failed));
+    }
+}
 
 /// What the compute thread owns.
 struct Trainer {
+    seat: Seat,
+    tasks: Receiver<Task>,
     job: Job,
     work: Work<Cpu>,
     schedule: Schedule,
     crew: Crew<Cpu>,
-    state: State<Cpu>,
-    group: Group,
+    checkpoints: Checkpoints,
     meter: Meter,
+    /// Between generations; none before the first that got as far as having one.
+    state: Option<State<Cpu>>,
     /// The newest evaluation on the test split, and its step.
     newest_test: Option<(u64, Score)>,
-    /// Rank 0 speaks for all: their numbers are the same bits.
-    speaks: bool,
-    signals: std::sync::Arc<Signals>,
-    events: UnboundedSender<Event>,
-}
-
-/// What a committed step tells the loop.
-struct Committed {
-    epoch: u64,
-    flags: u64,
-    score: Score,
-    learning_rate: f64,
 }
 
 impl Trainer {
-    fn train(mut self) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
-        while let Some(plan) = self.schedule.step(&self.state.cursor) {
-            let committed = self.step(plan)?;
-            self.report_step(&committed);
-            if self.state.cursor.epoch > plan.epoch {
-                self.meter.end_epoch();
-                self.evaluate_if_due()?;
-            }
-            if let Some(reason) = stop_reason(committed.flags) {
-                return Ok((self.outcome(reason), None));
+    fn serve(&mut self) -> Result<(), TrainerError> {
+        while let Ok(task) = self.tasks.recv() {
+            match task {
+                Task::Enter(entry, signals) => self.take_part(&entry, signals)?,
+                Task::WriteCheckpoint => {
+                    if let Some(state) = &self.state {
+                        let device = &mut self.crew.first().device;
+                        self.checkpoints.write_wanted(state, device, self.work.model.tensors());
+                    }
+                }
+                Task::DeleteCheckpoints(names) => self.checkpoints.remove(&names),
+                // There is only one job for a process.
+                Task::Prepare(_) => {}
             }
         }
-        self.finish()
+        Ok(())
     }
 
-    /// One step: data, forward and backward of this worker's lanes; the reduction; the update.
-    fn step(&mut self, plan: StepPlan) -> Result<Committed, TrainerError> {
-        self.signals.enter(Phase::Lanes);
-        let order = Order::new(self.job.seed.order, plan.epoch, self.work.dataset.len(Split::Train));
-        let step = TrainStep {
-            work: &self.work,
-            parameters: self.state.parameters(),
-            plan,
-            order: &order,
-            flags: self.signals.stop_flags(),
+    /// A whole generation, from meeting its members to telling how it ended.
+    fn take_part(&mut self, entry: &Entry, signals: Arc<Signals>) -> Result<(), TrainerError> {
+        let (progress, step) = (self.seat.progress.clone(), self.held_step());
+        progress.note(format!("enters {:?} as rank {}", entry.generation, entry.begin.rank));
+        progress.enter(Phase::Start, step);
+        let ended = match self.enter(entry, signals) {
+            Ok(mut generation) => {
+                let ended = generation.run();
+                let state = generation.leave();
+                self.state = Some(state);
+                ended
+            }
+            Err(error) => Err(error),
         };
-        self.crew.run(self.group.hands(plan.lanes)?, |runner, hand| {
-            for mut subtree in hand.subtrees {
-                *subtree.tally = runner.train_subtree(&step, subtree.lanes, &mut subtree.gradient);
+        self.newest_test = self.newest_test.filter(|(step, _)| *step <= self.held_step());
+        let held = self.held();
+        progress.enter(Phase::Idle, self.held_step());
+        match (ended, held) {
+            (Ok(end), Some(held)) => {
+                progress.note(format!("finished {:?}: {}", entry.generation, end.outcome.stop_reason));
+                let (outcome, weights) = (Box::new(end.outcome), end.weights);
+                self.seat.tell(TrainerEvent::Finished { held, outcome, weights });
+                Ok(())
             }
-        });
-
-        self.signals.enter(Phase::Reduce);
-        let reducing = Instant::now();
-        let tag = Tag { step: self.state.cursor.step, pass: FIRST_PASS };
-        let reduced = self.group.reduce(plan.lanes, tag, self.crew.pool())?;
-
-        self.signals.enter(Phase::Commit);
-        let committing = Instant::now();
-        let score = Score::of(reduced.tally);
-        let learning_rate = self.schedule.learning_rate(self.state.cursor.step);
-        let update = update(&self.job, learning_rate, score.samples);
-        let cursor = self.schedule.advance(&self.state.cursor, &plan);
-        self.state.commit(&mut self.crew, &update, reduced.gradient, cursor);
-        self.meter.step(&score, committing - reducing, committing.elapsed());
-        let flags = reduced.tally.flags;
-        Ok(Committed { epoch: plan.epoch, flags, score, learning_rate })
-    }
-
-    /// The end of a job that ran its course: the test error, and the weights as a file.
-    fn finish(mut self) -> Result<(wire::Outcome, Option<Weights>), TrainerError> {
-        let mut outcome = self.outcome("completed");
-        let test = match self.newest_test {
-            Some((step, score)) if step == self.state.cursor.step => score,
-            _ => self.evaluate(Split::Test)?,
-        };
-        outcome.test_loss = Some(test.loss);
-        outcome.test_error = Some(test.error());
-        let device = &mut self.crew.first().device;
-        let file = self.state.to_safetensors(device, self.work.model.tensors());
-        let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
-        outcome.weights_sha256 = sha256_hex(&file);
-        Ok((outcome, self.speaks.then_some(Weights(file))))
-    }
-
-    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
-        let cursor = self.state.cursor;
-        wire::Outcome {
-            stop_reason: stop_reason.into(),
-            steps: cursor.step,
-            epochs: cursor.epoch,
-            samples: cursor.samples,
-            seconds: self.meter.total_seconds(),
-            train_loss: self.meter.train_loss(),
-            ..Default::default()
+            (Err(error), held) if error.ends_generation_only() => {
+                progress.note(format!("left {:?}: {error}", entry.generation));
+                let (cause, lost_rank, recent) = (error.to_string(), error.lost_rank(), progress.recent());
+                self.seat.tell(TrainerEvent::Left { held, cause, lost_rank, recent });
+                Ok(())
+            }
+            (Err(error), _) => Err(error),
+            (Ok(_), None) => unreachable!("a generation that was left has given its state back"),
         }
     }
 
-    /// Every `metrics.every` steps, and at the last.
-    fn report_step(&mut self, committed: &Committed) {
-        let cursor = self.state.cursor;
-        let due = cursor.step.is_multiple_of(self.job.metrics.every) || cursor.step == self.schedule.total_steps();
-        if !due || !self.speaks || !self.meter.has_steps() {
-            return;
-        }
-        let lanes = self.crew.first().take_seconds();
-        let (samples_per_second, seconds) = self.meter.take(lanes);
-        self.report(wire::report::Report::Step(wire::StepReport {
-            step: cursor.step,
-            epoch: committed.epoch,
-            loss: committed.score.loss,
-            accuracy: committed.score.accuracy,
-            learning_rate: committed.learning_rate,
-            samples_per_second,
-            seconds: Some(seconds),
-            samples: cursor.samples,
-        }));
+    fn held_step(&self) -> u64 {
+        self.state.as_ref().map_or(0, |state| state.cursor.step)
     }
 
-    fn report(&self, report: wire::report::Report) {
-        // Control outlives the trainer, except when the process is ending anyway.
-        let _ = self.events.send(Event::TrainerReported(wire::Report { report: Some(report) }));
+    /// The state between generations, by step and digest.
+    fn held(&mut self) -> Option<wire::Held> {
+        let state = self.state.take()?;
+        let held = self.held_of(&state);
+        self.state = Some(state);
+        Some(held)
     }
-}
 
-/// The constants of an update with a gradient that sums over `count` samples.
-fn update(job: &Job, learning_rate: f64, count: u64) -> SgdStep {
-    SgdStep {
-        learning_rate: learning_rate as f32,
-        momentum: job.optimizer.momentum as f32,
-        weight_decay: job.optimizer.weight_decay as f32,
-        nesterov: job.optimizer.nesterov,
-        count,
+    fn held_of(&mut self, state: &State<Cpu>) -> wire::Held {
+        let digest = state.digests(&mut self.crew.first().device, self.work.model.tensors()).state;
+        wire::Held { step: state.cursor.step, digest }
     }
-}
-
-/// What the reduced flags ask for; a signal goes before a cancellation, since it leaves the job to be gone on with.
-fn stop_reason(flags: u64) -> Option<&'static str> {
-    if flags & measures::INTERRUPTED != 0 {
-        Some("interrupted")
-    } else if flags & measures::CANCELLED != 0 {
-        Some("cancelled")
-    } else {
-        None
-    }
-}
-
-/// SHA-256 in hexadecimal digits.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,102 +1,110 @@
-//! From an assignment to a trainer: job, data set, model, devices, peers.
+//! From an assignment to a trainer: job, data set, model, devices, checkpoints.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::Receiver;
 
-use lockstep_collective::{Endpoint, Group, Member, Membership, Shape};
+use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::pixels::PixelsSize;
 use lockstep_proto::job::{self, Job};
 use lockstep_proto::wire;
-use tokio::sync::mpsc::UnboundedSender;
 
+use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
+use super::fingerprint::fingerprint;
 use super::lane::{LaneRunner, Work};
 use super::meter::Meter;
+use super::progress::Phase;
 use super::schedule::Schedule;
-use super::signals::{Phase, Signals};
-use super::state::State;
-use super::{Trainer, TrainerError, measures};
-use crate::control::{Assignment, Event};
+use super::{Seat, Task, Trainer, TrainerError};
+use crate::control::TrainerEvent;
 use crate::data::dataset::{Dataset, Split};
-use crate::model::{SampleShape, build, initial_parameters};
-
-/// All members load the data set first, each at its own speed.
-const MEET_WITHIN: Duration = Duration::from_secs(120);
-
-/// What a trainer gets from the process it runs in.
-pub struct Seat {
-    /// The data plane's listeners.
-    pub endpoint: Endpoint,
-    /// Lane threads.
-    pub threads: usize,
-    /// Shared with control.
-    pub signals: Arc<Signals>,
-    /// Where reports go.
-    pub events: UnboundedSender<Event>,
-}
+use crate::model::{SampleShape, Tensor, build};
 
 impl Trainer {
-    pub(super) fn start(seat: Seat, assignment: &Assignment) -> Result<Self, TrainerError> {
-        seat.signals.enter(Phase::Start);
-        let begin = &assignment.begin;
-        let job = Job::from_toml(&begin.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
+    /// Waits for the assignment and opens all that it names; tells what there is. `None` if there never is one.
+    pub(super) fn prepare(seat: Seat, tasks: Receiver<Task>) -> Result<Option<Self>, TrainerError> {
+        let assignment = loop {
+            match tasks.recv() {
+                Ok(Task::Prepare(assignment)) => break assignment,
+                // Control sends nothing else before.
+                Ok(Task::Enter(..) | Task::WriteCheckpoint | Task::DeleteCheckpoints(_)) => {}
+                Err(_) => return Ok(None),
+            }
+        };
+        seat.progress.enter(Phase::Prepare, 0);
+        let job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
         let dataset = Dataset::open(&job.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let work = work(&job, dataset)?;
         let instruction_set = instruction_set(job.cluster.instruction_set)?;
         let runners = (0..seat.threads).map(|_| LaneRunner::new(Cpu::new(instruction_set), &work)).collect();
-        let mut crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
-        let initial = initial_parameters(work.model.tensors(), job.seed.init);
-        let state = State::new(&mut crew.first().device, &initial);
-        let shape = Shape {
-            parameters: work.model.parameters(),
-            sums: measures::sums(work.layers.len()),
-            counts: measures::COUNTS,
-            max_lanes: job.batch.lanes(),
-        };
-        let group = Group::connect(
-            &seat.endpoint,
-            membership(assignment, &job)?,
-            shape,
-            MEET_WITHIN,
-            seat.signals.abort_flag(),
-        )?;
-        let ready = wire::Ready {
-            generation: begin.generation.clone(),
+        let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
+        let about = about(&job, &assignment.job, &work);
+        let checkpoints = Checkpoints::open(&assignment, &job.checkpoint.dir, about, seat.events.clone())?;
+        let newest = checkpoints.newest()?;
+        let prepared = wire::Prepared {
             dataset: work.dataset.id().to_owned(),
             total_steps: schedule.total_steps(),
             total_epochs: schedule.total_epochs(),
             parameters: work.model.parameters() as u64,
             train_samples: work.dataset.len(Split::Train),
+            checkpoint: newest.held,
+            checkpoint_name: newest.name,
+            remarks: newest.remarks,
+            sees_run_folder: sees_run_folder(&assignment),
         };
-        // Control outlives the trainer, except when the process is ending anyway.
-        let _ = seat.events.send(Event::TrainerReady(ready));
-        Ok(Self {
-            job,
-            work,
-            schedule,
-            crew,
-            state,
-            group,
-            meter: Meter::start(),
-            newest_test: None,
-            speaks: begin.rank == 0,
-            signals: seat.signals,
-            events: seat.events,
-        })
+        seat.progress.enter(Phase::Idle, 0);
+        seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
+        let (meter, state, newest_test) = (Meter::new(), None, None);
+        Ok(Some(Self { seat, tasks, job, work, schedule, crew, checkpoints, meter, state, newest_test }))
     }
 }
 
-/// Looks whether a job can be trained on this machine: data set, model, schedule and instruction set.
+/// What all checkpoints of a job say of themselves.
+fn about(job: &Job, id: &str, work: &Work<Cpu>) -> About {
+    let wire::Fingerprint { build, device, instruction_set, canary } = fingerprint();
+    About {
+        job: id.to_owned(),
+        job_hash: job.hash(),
+        dataset: work.dataset.id().to_owned(),
+        model: model_hash(work.model.tensors()),
+        fingerprint: Fingerprint { build, device, instruction_set, canary },
+        ..About::default()
+    }
+}
+
+/// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.
+fn model_hash(tensors: &[Tensor]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for tensor in tensors {
+        hasher.update(format!("{} {:?}\n", tensor.shape.name, tensor.shape.shape).as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Looks whether a job can be trained on this machine: data set, model, schedule, instruction set, and the places for
+/// checkpoints. One of `from`, if any is named, must hold a checkpoint to go on from.
 ///
 /// # Errors
 /// What a trainer would fail with at its start.
-pub fn check(job: &Job) -> Result<(), TrainerError> {
+pub fn check(job: &Job, from: &[String]) -> Result<(), TrainerError> {
     instruction_set(job.cluster.instruction_set)?;
     let dataset = Dataset::open(&job.data)?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
-    work(job, dataset).map(|_| ())
+    let work = work(job, dataset)?;
+    if !job.checkpoint.dir.is_empty() {
+        Place::open(&job.checkpoint.dir)?.check_writable()?;
+    }
+    let About { dataset, model, .. } = about(job, "", &work);
+    let wanted = Wanted { dataset, model };
+    let mut found = from.is_empty();
+    for place in from {
+        found |= Place::open(place)?.newest(&wanted)?.newest.is_some();
+    }
+    if found {
+        return Ok(());
+    }
+    Err(TrainerError::Job(format!("{}: no checkpoint to go on from", from.join(", "))))
 }
 
 fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
@@ -132,33 +140,4 @@ fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, Traine
     Err(TrainerError::Job(format!(
         "cluster.instruction_set: this processor has no {wanted}; set \"{best}\" or \"auto\" (all give the same bits)"
     )))
-}
-
-/// The data plane's membership. With `cluster.transport = "tcp"` every worker counts as a node of its own.
-fn membership(assignment: &Assignment, job: &Job) -> Result<Membership, TrainerError> {
-    let begin = &assignment.begin;
-    let malformed = |what: &str| TrainerError::Machine(format!("the coordinator's message is malformed: {what}"));
-    let member = |(rank, member): (usize, &wire::Member)| {
-        Ok(Member {
-            node: match job.cluster.transport {
-                job::Transport::Auto => member.node.clone(),
-                job::Transport::Tcp => format!("{}-{rank}", member.node),
-            },
-            tcp: member.data_address.parse().map_err(|_| malformed("data_address"))?,
-            unix: member.unix_address.clone(),
-            share: member.lanes,
-            threads: member.threads,
-        })
-    };
-    let members = begin.members.iter().enumerate().map(member).collect::<Result<Vec<_>, TrainerError>>()?;
-    if begin.rank as usize >= members.len() {
-        return Err(malformed("rank"));
-    }
-    Ok(Membership {
-        generation: assignment.generation.number,
-        generation_id: assignment.generation.id,
-        secret: begin.secret.clone().try_into().map_err(|_| malformed("secret"))?,
-        rank: begin.rank,
-        members,
-    })
 }

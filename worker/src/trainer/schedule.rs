@@ -15,6 +15,13 @@ pub struct Cursor {
     pub samples: u64,
 }
 
+impl Cursor {
+    /// As words: part of what is shared and digested.
+    pub fn words(&self) -> [u64; 4] {
+        [self.epoch, self.position, self.step, self.samples]
+    }
+}
+
 /// The samples of one step: positions `first..first + samples` of the epoch's order, `micro_batch` a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepPlan {

@@ -1,0 +1,127 @@
+//! What was committed and is not yet known to be durable. Every worker keeps it, whoever speaks, so that any of them
+//! can speak next.
+
+use std::collections::VecDeque;
+
+use lockstep_proto::ledger::Ledger;
+use lockstep_proto::wire;
+
+use super::event::{Batch, Ready};
+
+/// Ledger, reports, and how far the coordinator has them.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    step: u64,
+    ledger: Ledger,
+    /// In the order of steps.
+    reports: VecDeque<wire::Report>,
+    /// Rows that the coordinator has.
+    recorded_rows: usize,
+    /// Rows below were said on this stream.
+    said_rows: usize,
+    /// So many of the first `reports` were said on this stream.
+    said_reports: usize,
+}
+
+impl Journal {
+    /// A generation begins: reports of steps that it commits anew are void, and the coordinator says what it has.
+    pub(super) fn begin(&mut self, begin: &wire::Begin) {
+        let start = begin.start.as_ref().map_or(0, |start| start.step);
+        self.reports.retain(|report| step_of(report) <= start);
+        self.drop_recorded(begin.recorded_step);
+        self.recorded_rows = usize::try_from(begin.ledger_rows).unwrap_or(usize::MAX);
+        self.say_again();
+    }
+
+    /// The trainer has the state that the generation starts from.
+    pub(super) fn adopt(&mut self, ready: Ready, recorded_step: u64) {
+        self.step = ready.held.step;
+        self.ledger = Ledger::default();
+        // Rows of a state have no gaps.
+        let _ = self.ledger.replace_from(0, &ready.rows);
+        ready.reports.into_iter().for_each(|report| self.keep(report));
+        self.drop_recorded(recorded_step);
+    }
+
+    /// More was committed.
+    pub(super) fn add(&mut self, batch: Batch) {
+        self.step = batch.step;
+        self.said_rows = self.said_rows.min(batch.first_row);
+        let _ = self.ledger.replace_from(batch.first_row, &batch.rows);
+        batch.reports.into_iter().for_each(|report| self.keep(report));
+    }
+
+    /// Keeps a report in the order of steps, unless it is there: an evaluation may be made twice.
+    fn keep(&mut self, report: wire::Report) {
+        let place = self.reports.partition_point(|other| step_of(other) <= step_of(&report));
+        let twice = self.reports.range(..place).rev().take_while(|other| step_of(other) == step_of(&report));
+        if !twice.into_iter().any(|other| split_of(other) == split_of(&report)) {
+            self.said_reports = self.said_reports.min(place);
+            self.reports.insert(place, report);
+        }
+    }
+
+    /// Rows below `rows` are durable. Fewer than before mean that the coordinator asks for all from there; then this is
+    /// true.
+    pub(super) fn acknowledge_rows(&mut self, rows: u64) -> bool {
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(self.ledger.rows().len());
+        let asks = rows < self.recorded_rows;
+        self.recorded_rows = rows;
+        if asks {
+            self.say_again();
+        }
+        asks
+    }
+
+    /// What was not yet said on this stream; from now on it was.
+    pub(super) fn say(&mut self, generation: wire::GenerationId) -> Option<wire::Reports> {
+        let first_row = self.said_rows.min(self.ledger.rows().len());
+        let rows: Vec<wire::LedgerRow> = self.ledger.rows()[first_row..].iter().map(|&row| row.into()).collect();
+        let reports: Vec<wire::Report> = self.reports.iter().skip(self.said_reports).cloned().collect();
+        if rows.is_empty() && reports.is_empty() {
+            return None;
+        }
+        (self.said_rows, self.said_reports) = (self.ledger.rows().len(), self.reports.len());
+        let (generation, first_row) = (Some(generation), first_row as u64);
+        Some(wire::Reports { generation, step: self.step, first_row, rows, reports })
+    }
+
+    /// Nothing that is not recorded counts as said: the stream is another.
+    pub(super) fn say_again(&mut self) {
+        (self.said_rows, self.said_reports) = (self.recorded_rows, 0);
+    }
+
+    /// Reports that the coordinator has not recorded.
+    pub(super) fn unrecorded(&self) -> Vec<wire::Report> {
+        self.reports.iter().cloned().collect()
+    }
+
+    /// Committed, as far as handed over.
+    pub(super) fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Reports up to `step` are durable.
+    pub(super) fn drop_recorded(&mut self, step: u64) {
+        while self.reports.front().is_some_and(|report| step_of(report) <= step) {
+            self.reports.pop_front();
+            self.said_reports = self.said_reports.saturating_sub(1);
+        }
+    }
+}
+
+fn step_of(report: &wire::Report) -> u64 {
+    match &report.report {
+        Some(wire::report::Report::Step(report)) => report.step,
+        Some(wire::report::Report::Evaluation(report)) => report.step,
+        None => 0,
+    }
+}
+
+/// What tells reports of one step apart: the split of an evaluation.
+fn split_of(report: &wire::Report) -> Option<&str> {
+    match &report.report {
+        Some(wire::report::Report::Evaluation(report)) => Some(&report.split),
+        Some(wire::report::Report::Step(_)) | None => None,
+    }
+}

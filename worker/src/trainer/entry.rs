@@ -1,0 +1,186 @@
+//! Into a generation: the other members, and the state that it starts from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockstep_collective::{Group, Member, Membership, Shape, Tag};
+use lockstep_kernels::cpu::Cpu;
+use lockstep_proto::job::{Job, Transport};
+use lockstep_proto::wire::{self, start::From};
+
+use super::checkpoints::restore;
+use super::generation::{FIRST_PASS, Generation};
+use super::outbox::Outbox;
+use super::signals::Signals;
+use super::state::State;
+use super::{Trainer, TrainerError, measures, share};
+use crate::control::{Entry, Ready, TrainerEvent};
+use crate::model::initial_parameters;
+
+/// Members are prepared before they are told to meet.
+const MEET_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a member has of the state that a generation starts from.
+enum Has {
+    /// It is what the trainer holds.
+    Held,
+    /// It was made or read.
+    Made(Box<State<Cpu>>),
+    /// Another member has it.
+    Nothing,
+}
+
+impl Trainer {
+    /// Meets the other members and takes the state that all start from. What the trainer held before is kept if that
+    /// fails.
+    pub(super) fn enter(&mut self, entry: &Entry, signals: Arc<Signals>) -> Result<Generation<'_>, TrainerError> {
+        let begin = &entry.begin;
+        let start = begin.start.as_ref().ok_or_else(|| malformed("start"))?;
+        let shape = Shape {
+            parameters: self.work.model.parameters(),
+            sums: measures::sums(self.work.layers.len()),
+            counts: measures::COUNTS,
+            max_lanes: self.job.batch.lanes(),
+        };
+        let membership = membership(entry, &self.job)?;
+        let abort = signals.abort_flag().clone();
+        let mut group = Group::connect(&self.seat.endpoint, membership, shape, MEET_WITHIN, abort)?;
+        let mut has = self.start_state(start, begin.rank)?;
+        let mut reports = Vec::new();
+        if start.share && start.from() != From::Initial {
+            (has, reports) = self.share(has, start, entry, &mut group)?;
+        }
+        let state = self.checked(has, start)?;
+        self.state = None;
+        let held = self.held_of(&state);
+        let rows = state.ledger.rows().to_vec();
+        self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reports })));
+        self.newest_test = self.newest_test.filter(|(step, _)| *step <= start.step);
+        Ok(Generation {
+            trainer: self,
+            state,
+            group,
+            signals,
+            number: entry.generation.number,
+            id: entry.generation.into(),
+            rank: begin.rank,
+            shares: begin.members.iter().map(|member| member.lanes).collect(),
+            recorded_step: begin.recorded_step,
+            outbox: Outbox::new(),
+        })
+    }
+
+    /// What this worker has of the state by itself.
+    fn start_state(&mut self, start: &wire::Start, rank: u32) -> Result<Has, TrainerError> {
+        let needed = start.source == rank || !start.share;
+        match start.from() {
+            From::Initial => Ok(Has::Made(Box::new(self.initial()))),
+            From::Memory => {
+                let held = self.held();
+                let holds = held.as_ref().is_some_and(|held| (held.step, &held.digest) == (start.step, &start.digest));
+                match (holds, needed) {
+                    (true, _) => Ok(Has::Held),
+                    (false, false) => Ok(Has::Nothing),
+                    (false, true) => {
+                        let held = held.map_or("nothing".into(), |held| describe(held.step, &held.digest));
+                        let wanted = describe(start.step, &start.digest);
+                        Err(TrainerError::Entry(format!("it should hold {wanted}, but holds {held}")))
+                    }
+                }
+            }
+            From::Checkpoint if !needed => Ok(Has::Nothing),
+            From::Checkpoint => {
+                let failed = |reason| TrainerError::Entry(format!("cannot start from a checkpoint: {reason}"));
+                let snapshot = self.checkpoints.read(&start.checkpoint).map_err(failed)?;
+                let mut state = self.initial();
+                let device = &mut self.crew.first().device;
+                restore(&snapshot, &mut state, device, self.work.model.tensors()).map_err(failed)?;
+                Ok(Has::Made(Box::new(state)))
+            }
+        }
+    }
+
+    /// The source gives the state to all; who has it keeps its own.
+    fn share(
+        &mut self,
+        has: Has,
+        start: &wire::Start,
+        entry: &Entry,
+        group: &mut Group,
+    ) -> Result<(Has, Vec<wire::Report>), TrainerError> {
+        let tensors = self.work.model.tensors();
+        let mut payload = Vec::new();
+        if start.source == entry.begin.rank {
+            let state = match &has {
+                Has::Made(state) => Some(&**state),
+                Has::Held | Has::Nothing => self.state.as_ref(),
+            };
+            let device = &mut self.crew.first().device;
+            payload = state.map_or(payload, |state| share::pack(state, device, tensors, entry.reports.clone()));
+        }
+        group.broadcast(start.source, Tag { step: start.step, pass: FIRST_PASS }, &mut payload)?;
+        if !matches!(has, Has::Nothing) {
+            return Ok((has, Vec::new()));
+        }
+        let mut state = self.initial();
+        let device = &mut self.crew.first().device;
+        let reports = share::unpack(&payload, &mut state, device, self.work.model.tensors())
+            .map_err(|reason| TrainerError::Entry(format!("rank {} gave no state: {reason}", start.source)))?;
+        Ok((Has::Made(Box::new(state)), reports))
+    }
+
+    /// The state itself, if it is the one that was meant.
+    fn checked(&mut self, has: Has, start: &wire::Start) -> Result<State<Cpu>, TrainerError> {
+        let state = match has {
+            Has::Made(state) => *state,
+            Has::Held | Has::Nothing => self.state.take().ok_or_else(|| malformed("start"))?,
+        };
+        let held = self.held_of(&state);
+        if held.step == start.step && (start.digest.is_empty() || held.digest == start.digest) {
+            return Ok(state);
+        }
+        let (wanted, found) = (describe(start.step, &start.digest), describe(held.step, &held.digest));
+        Err(TrainerError::Entry(format!("the state to start from is {found}, not {wanted}")))
+    }
+
+    fn initial(&mut self) -> State<Cpu> {
+        let initial = initial_parameters(self.work.model.tensors(), self.job.seed.init);
+        State::new(&mut self.crew.first().device, &initial)
+    }
+}
+
+fn describe(step: u64, digest: &str) -> String {
+    format!("step {step} with digest {digest}")
+}
+
+fn malformed(what: &str) -> TrainerError {
+    TrainerError::Entry(format!("the coordinator's message is malformed: {what}"))
+}
+
+/// The data plane's membership. With `cluster.transport = "tcp"` every worker counts as a node of its own.
+fn membership(entry: &Entry, job: &Job) -> Result<Membership, TrainerError> {
+    let begin = &entry.begin;
+    let member = |(rank, member): (usize, &wire::Member)| {
+        Ok(Member {
+            node: match job.cluster.transport {
+                Transport::Auto => member.node.clone(),
+                Transport::Tcp => format!("{}-{rank}", member.node),
+            },
+            tcp: member.data_address.parse().map_err(|_| malformed("data_address"))?,
+            unix: member.unix_address.clone(),
+            share: member.lanes,
+            threads: member.threads,
+        })
+    };
+    let members = begin.members.iter().enumerate().map(member).collect::<Result<Vec<_>, TrainerError>>()?;
+    if begin.rank as usize >= members.len() {
+        return Err(malformed("rank"));
+    }
+    Ok(Membership {
+        generation: entry.generation.number,
+        generation_id: entry.generation.id,
+        secret: begin.secret.clone().try_into().map_err(|_| malformed("secret"))?,
+        rank: begin.rank,
+        members,
+    })
+}

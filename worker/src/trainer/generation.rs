@@ -1,0 +1,332 @@
+//! One generation: the loop that a sample's path goes through, in reading order.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use lockstep_collective::{Group, Tag};
+use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::sgd::SgdStep;
+use lockstep_proto::job::Job;
+use lockstep_proto::ledger::LedgerRow;
+use lockstep_proto::wire;
+use sha2::{Digest, Sha256};
+
+use super::lane::TrainStep;
+use super::measures::{self, Score};
+use super::outbox::Outbox;
+use super::progress::Phase;
+use super::schedule::StepPlan;
+use super::signals::Signals;
+use super::state::{Advance, State};
+use super::{Task, Trainer, TrainerError};
+use crate::control::{StopReason, TrainerEvent, Weights};
+use crate::data::dataset::Split;
+use crate::data::order::Order;
+
+/// Passes of a step that reduce: gradients are the first; evaluations have a count of their own.
+pub(super) const FIRST_PASS: u32 = 0;
+
+/// A generation that the trainer is in, with the state.
+pub(super) struct Generation<'a> {
+    pub(super) trainer: &'a mut Trainer,
+    pub(super) state: State<Cpu>,
+    pub(super) group: Group,
+    pub(super) signals: Arc<Signals>,
+    pub(super) number: u64,
+    pub(super) id: wire::GenerationId,
+    pub(super) rank: u32,
+    /// Lanes of a full batch, by rank.
+    pub(super) shares: Vec<u32>,
+    /// Reports up to this step are recorded.
+    pub(super) recorded_step: u64,
+    pub(super) outbox: Outbox,
+}
+
+/// How a generation ended, on all ranks alike.
+pub(super) struct End {
+    pub(super) outcome: wire::Outcome,
+    pub(super) weights: Option<Weights>,
+}
+
+/// What a committed step tells the loop.
+struct Committed {
+    epoch: u64,
+    flags: u64,
+    score: Score,
+    learning_rate: f64,
+}
+
+impl Generation<'_> {
+    /// Trains until all steps are done or a stop is wanted.
+    pub(super) fn run(&mut self) -> Result<End, TrainerError> {
+        self.trainer.meter.begin();
+        let ended = self.train();
+        self.trainer.meter.end();
+        self.hand_over();
+        ended
+    }
+
+    /// Gives the state back.
+    pub(super) fn leave(self) -> State<Cpu> {
+        self.state
+    }
+
+    fn train(&mut self) -> Result<End, TrainerError> {
+        self.make_up_evaluation()?;
+        loop {
+            self.obey_tasks();
+            let Some(plan) = self.trainer.schedule.step(&self.state.cursor) else { return self.complete() };
+            // Here, where all that belongs to the step before has been put in.
+            if self.outbox.is_due() {
+                self.hand_over();
+            }
+            let committed = self.step(plan)?;
+            self.report_step(&committed);
+            self.compare_digests_if_due();
+            let epoch_ends = self.state.cursor.epoch > plan.epoch;
+            if epoch_ends {
+                self.evaluate_if_due()?;
+            }
+            self.write_checkpoint_if_due(epoch_ends);
+            match measures::stop_reason(committed.flags) {
+                // Others would find no step left.
+                Some(StopReason::Regrouped) if self.is_done() => {}
+                Some(why) => return Ok(self.stop(why)),
+                None => {}
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.trainer.schedule.step(&self.state.cursor).is_none()
+    }
+
+    /// The evaluation of the epoch that ends where the generation starts, if its report was lost with a worker. All
+    /// members decide this alike.
+    fn make_up_evaluation(&mut self) -> Result<(), TrainerError> {
+        let cursor = self.state.cursor;
+        if cursor.position == 0 && cursor.step > self.recorded_step { self.evaluate_if_due() } else { Ok(()) }
+    }
+
+    /// One step: data, forward and backward of this worker's lanes; the reduction; the update.
+    fn step(&mut self, plan: StepPlan) -> Result<Committed, TrainerError> {
+        let cursor = self.state.cursor;
+        let progress = self.trainer.seat.progress.clone();
+        progress.enter(Phase::Lanes, cursor.step);
+        let began = Instant::now();
+        let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
+        let replay = self.replay(&plan);
+        let step = TrainStep {
+            work: &self.trainer.work,
+            parameters: self.state.parameters(),
+            plan,
+            order: &order,
+            flags: self.signals.stop_flags(),
+            abort: self.signals.abort_flag(),
+            replayed: replay.as_ref().map(|replay| replay.lane),
+            #[cfg(feature = "fault-points")]
+            spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.strikes(self.rank, cursor.step)),
+        };
+        let hands = self.group.hands(plan.lanes)?;
+        let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
+        self.trainer.crew.run(hands, |runner, hand| {
+            for mut subtree in hand.subtrees {
+                *subtree.tally = runner.train_subtree(&step, subtree.lanes, &mut subtree.gradient);
+            }
+        });
+        progress.lanes(held, began.elapsed());
+        if let Some(replay) = replay {
+            replay.carry_out(&mut self.trainer.crew, &step, &self.trainer.seat, &self.id);
+        }
+        self.check_aborted()?;
+
+        progress.enter(Phase::Reduce, cursor.step);
+        let reducing = Instant::now();
+        let tag = Tag { step: cursor.step, pass: FIRST_PASS };
+        let reduced = self.group.reduce(plan.lanes, tag, self.trainer.crew.pool())?;
+
+        progress.enter(Phase::Commit, cursor.step);
+        let committing = Instant::now();
+        let score = Score::of(reduced.tally);
+        let learning_rate = self.trainer.schedule.learning_rate(cursor.step);
+        let update = update(&self.trainer.job, learning_rate, score.samples);
+        let behind = self.trainer.schedule.advance(&cursor, &plan);
+        let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
+        let row = row(&plan, cursor.step, self.number, &reduced.tally.counts);
+        let advance = Advance { cursor: behind, epoch_loss, row };
+        self.state.commit(&mut self.trainer.crew, &update, reduced.gradient, advance)?;
+        self.outbox.committed(&self.state.ledger);
+        self.trainer.meter.step(&score, committing - reducing, committing.elapsed());
+        Ok(Committed { epoch: plan.epoch, flags: reduced.tally.flags, score, learning_rate })
+    }
+
+    /// All steps are done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless
+    /// the disk is full.
+    fn complete(&mut self) -> Result<End, TrainerError> {
+        let mut outcome = self.outcome("completed");
+        let test = match self.trainer.newest_test {
+            Some((step, score)) if step == self.state.cursor.step => score,
+            _ => self.evaluate(Split::Test)?,
+        };
+        outcome.test_loss = Some(test.loss);
+        outcome.test_error = Some(test.error());
+        let device = &mut self.trainer.crew.first().device;
+        let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
+        let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
+        outcome.weights_sha256 = sha256_hex(&file);
+        self.hand_over();
+        if self.speaks() {
+            self.await_checkpoints(|checkpoints| checkpoints.is_full());
+        }
+        outcome.seconds = self.trainer.meter.total_seconds();
+        Ok(End { outcome, weights: self.speaks().then(|| Weights(Arc::new(file))) })
+    }
+
+    /// A stop that was wanted. What is to be gone on with is on disk first.
+    fn stop(&mut self, why: StopReason) -> End {
+        let saved = matches!(why, StopReason::Interrupted | StopReason::Paused);
+        if saved && self.speaks() {
+            self.hand_over();
+            self.write_checkpoint();
+            self.await_checkpoints(|_| false);
+        }
+        End { outcome: self.outcome(why.name()), weights: None }
+    }
+
+    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
+        let cursor = self.state.cursor;
+        wire::Outcome {
+            stop_reason: stop_reason.into(),
+            steps: cursor.step,
+            epochs: cursor.epoch,
+            samples: cursor.samples,
+            seconds: self.trainer.meter.total_seconds(),
+            train_loss: self.state.epoch_loss.mean(),
+            ..Default::default()
+        }
+    }
+
+    /// Every `metrics.every` steps, and at the last.
+    fn report_step(&mut self, committed: &Committed) {
+        let cursor = self.state.cursor;
+        if !cursor.step.is_multiple_of(self.trainer.job.metrics.every) && !self.is_done() {
+            return;
+        }
+        let lanes = self.trainer.crew.first().take_seconds();
+        let (samples_per_second, seconds) = self.trainer.meter.take(lanes);
+        self.outbox.report(wire::report::Report::Step(wire::StepReport {
+            step: cursor.step,
+            epoch: committed.epoch,
+            loss: committed.score.loss,
+            accuracy: committed.score.accuracy,
+            learning_rate: committed.learning_rate,
+            samples_per_second,
+            seconds: Some(seconds),
+            samples: cursor.samples,
+        }));
+    }
+
+    /// Hands what was committed to control.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(batch) = self.outbox.take(&self.state.ledger) {
+            self.trainer.seat.tell(TrainerEvent::Committed(Box::new(batch)));
+        }
+    }
+
+    /// Rank 0 speaks for all: their numbers are the same bits.
+    fn speaks(&self) -> bool {
+        self.rank == 0
+    }
+
+    /// Once the abort flag is set, lanes are left out: nothing may be reduced.
+    pub(super) fn check_aborted(&self) -> Result<(), TrainerError> {
+        if self.is_aborted() { Err(lockstep_collective::Error::Aborted.into()) } else { Ok(()) }
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.signals.abort_flag().load(Ordering::Relaxed)
+    }
+
+    /// Tasks that came meanwhile; a generation's end is not among them.
+    fn obey_tasks(&mut self) {
+        while let Ok(task) = self.trainer.tasks.try_recv() {
+            match task {
+                Task::WriteCheckpoint => self.write_checkpoint(),
+                Task::DeleteCheckpoints(names) => self.trainer.checkpoints.remove(&names),
+                // Control sends none of these while the trainer is in a generation.
+                Task::Prepare(_) | Task::Enter(..) => {}
+            }
+        }
+    }
+
+    fn compare_digests_if_due(&mut self) {
+        let (every, step) = (self.trainer.job.cluster.digest_every, self.state.cursor.step);
+        if every == 0 || !step.is_multiple_of(every) || self.shares.len() == 1 {
+            return;
+        }
+        self.trainer.seat.progress.enter(Phase::Digest, step);
+        let device = &mut self.trainer.crew.first().device;
+        let digests = self.state.digests(device, self.trainer.work.model.tensors());
+        self.trainer.seat.tell(TrainerEvent::StateDigest(Box::new(wire::StateDigest {
+            generation: Some(self.id.clone()),
+            step,
+            names: digests.names,
+            digests: digests.tensors,
+        })));
+    }
+
+    fn write_checkpoint_if_due(&mut self, epoch_ends: bool) {
+        let cursor = self.state.cursor;
+        if self.speaks() && self.trainer.checkpoints.is_due(&self.trainer.job.checkpoint, &cursor, epoch_ends) {
+            let device = &mut self.trainer.crew.first().device;
+            self.trainer.checkpoints.write(&self.state, device, self.trainer.work.model.tensors());
+        }
+    }
+
+    /// One that is written whatever comes after it.
+    fn write_checkpoint(&mut self) {
+        let device = &mut self.trainer.crew.first().device;
+        self.trainer.checkpoints.write_wanted(&self.state, device, self.trainer.work.model.tensors());
+    }
+
+    /// Waits until all checkpoints are on disk, the generation is aborted, or `give_up` says so.
+    fn await_checkpoints(&mut self, give_up: impl Fn(&super::Checkpoints) -> bool) {
+        const LOOK: Duration = Duration::from_millis(50);
+        self.trainer.seat.progress.enter(Phase::Checkpoint, self.state.cursor.step);
+        while !self.trainer.checkpoints.wait(LOOK) && !self.is_aborted() && !give_up(&self.trainer.checkpoints) {
+            // A full disk may need some to be deleted first.
+            self.obey_tasks();
+        }
+    }
+}
+
+/// The constants of an update with a gradient that sums over `count` samples.
+fn update(job: &Job, learning_rate: f64, count: u64) -> SgdStep {
+    SgdStep {
+        learning_rate: learning_rate as f32,
+        momentum: job.optimizer.momentum as f32,
+        weight_decay: job.optimizer.weight_decay as f32,
+        nesterov: job.optimizer.nesterov,
+        count,
+    }
+}
+
+/// A step in the ledger, with what the reduction counted.
+fn row(plan: &StepPlan, step: u64, generation: u64, counts: &[u64]) -> LedgerRow {
+    LedgerRow {
+        epoch: plan.epoch,
+        from: plan.first,
+        to: plan.first + plan.samples,
+        first_step: step,
+        steps: 1,
+        generation,
+        samples: counts[measures::SAMPLES],
+        hashes: counts[measures::SAMPLE_HASHES],
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

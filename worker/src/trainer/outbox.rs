@@ -1,0 +1,53 @@
+//! What was committed since it was last handed to control. A step costs no message: its row grows here.
+
+use std::time::{Duration, Instant};
+
+use lockstep_proto::ledger::Ledger;
+use lockstep_proto::wire;
+
+use crate::control::Batch;
+
+/// Least time between two batches.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// The next batch, as it grows.
+pub struct Outbox {
+    handed: Instant,
+    /// Number of the first row that changed.
+    changed: Option<usize>,
+    reports: Vec<wire::Report>,
+}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { handed: Instant::now(), changed: None, reports: Vec::new() }
+    }
+
+    /// A step was committed: the ledger's last row is new or longer.
+    pub fn committed(&mut self, ledger: &Ledger) {
+        let last = ledger.rows().len().saturating_sub(1);
+        self.changed = Some(self.changed.map_or(last, |first| first.min(last)));
+    }
+
+    /// Adds a report.
+    pub fn report(&mut self, report: wire::report::Report) {
+        self.reports.push(wire::Report { report: Some(report) });
+    }
+
+    /// Whether it is time for a batch.
+    pub fn is_due(&self) -> bool {
+        self.changed.is_some() && self.handed.elapsed() >= EVERY
+    }
+
+    /// The batch, unless there is nothing to tell.
+    pub fn take(&mut self, ledger: &Ledger) -> Option<Batch> {
+        if self.changed.is_none() && self.reports.is_empty() {
+            return None;
+        }
+        let first_row = self.changed.take().unwrap_or(ledger.rows().len());
+        let rows = ledger.rows()[first_row..].to_vec();
+        self.handed = Instant::now();
+        Some(Batch { step: ledger.steps(), first_row, rows, reports: std::mem::take(&mut self.reports) })
+    }
+}

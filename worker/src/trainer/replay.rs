@@ -1,0 +1,130 @@
+//! Lanes that are computed twice, on different workers: who computes wrongly is found by comparing digests.
+//!
+//! Which lane of which step, and by whom, are pure functions of seed and step.
+
+use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::device::Memory;
+use lockstep_proto::wire;
+
+use super::Seat;
+use super::crew::Crew;
+use super::generation::Generation;
+use super::lane::TrainStep;
+use super::measures::sample_hash;
+use super::progress::Phase;
+use super::schedule::StepPlan;
+use crate::control::TrainerEvent;
+
+/// What this worker does for a step's replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replay {
+    pub(super) lane: u32,
+    step: u64,
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Takes the digest of the lane that it contributes.
+    Owner,
+    /// Computes the lane again.
+    Verifier,
+}
+
+impl Generation<'_> {
+    /// This worker's part in the replay of a lane of this step, if there is one.
+    pub(super) fn replay(&self, plan: &StepPlan) -> Option<Replay> {
+        let job = &self.trainer.job;
+        // The step as it is counted when committed.
+        let step = self.state.cursor.step + 1;
+        let every = job.cluster.replay_every;
+        // Members' lanes are those of full batches.
+        let whole = plan.lanes == job.batch.lanes() && self.shares.iter().sum::<u32>() == plan.lanes;
+        if every == 0 || !step.is_multiple_of(every) || !whole {
+            return None;
+        }
+        let lane = (sample_hash(job.seed.order ^ sample_hash(step)) % u64::from(plan.lanes)) as u32;
+        let part = part(&self.shares, self.rank, lane, sample_hash(step))?;
+        Some(Replay { lane, step, part })
+    }
+}
+
+/// What `rank` does in the replay of `lane`. `shares`: lanes by rank. With three or more workers that hold lanes two
+/// verify, so that the majority is right.
+fn part(shares: &[u32], rank: u32, lane: u32, turn: u64) -> Option<Part> {
+    let mut end = 0;
+    let owner = shares.iter().position(|share| {
+        end += share;
+        lane < end
+    })? as u32;
+    let others: Vec<u32> = (0..shares.len() as u32).filter(|&r| shares[r as usize] > 0 && r != owner).collect();
+    if others.is_empty() {
+        return None;
+    }
+    if rank == owner {
+        return Some(Part::Owner);
+    }
+    let place = others.iter().position(|&other| other == rank)?;
+    let first = (turn % others.len() as u64) as usize;
+    ((place + others.len() - first) % others.len() < 2).then_some(Part::Verifier)
+}
+
+impl Replay {
+    /// Behind the worker's own lanes, before the update: the parameters are those of the step.
+    pub(super) fn carry_out(
+        self,
+        crew: &mut Crew<Cpu>,
+        step: &TrainStep<'_, Cpu>,
+        seat: &Seat,
+        generation: &wire::GenerationId,
+    ) {
+        let digest = match self.part {
+            Part::Owner => crew.lane_digest(),
+            Part::Verifier => {
+                seat.progress.enter(Phase::Replay, self.step - 1);
+                let len = step.work.model.parameters();
+                let runner = crew.first();
+                let mut gradient = runner.device.zeros(len);
+                runner.replay_lane(step, &mut Cpu::view_mut(&mut gradient, 0..len))
+            }
+        };
+        // None if the generation is aborted.
+        let Some(digest) = digest else { return };
+        seat.tell(TrainerEvent::LaneDigest(Box::new(wire::LaneDigest {
+            generation: Some(generation.clone()),
+            step: self.step,
+            lane: self.lane,
+            owner: self.part == Part::Owner,
+            digest,
+        })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts by rank: owner, verifier, or none.
+    fn parts(shares: &[u32], lane: u32, turn: u64) -> String {
+        let letter = |rank| match part(shares, rank, lane, turn) {
+            Some(Part::Owner) => 'o',
+            Some(Part::Verifier) => 'v',
+            None => '-',
+        };
+        (0..shares.len() as u32).map(letter).collect()
+    }
+
+    #[test]
+    fn others_that_hold_lanes_verify_in_turn() {
+        assert_eq!(parts(&[4, 4], 3, 0), "ov");
+        assert_eq!(parts(&[4, 4], 4, 7), "vo");
+        assert_eq!(parts(&[2, 2, 0, 2], 5, 0), "vv-o");
+        assert_eq!([0, 1, 2, 3].map(|turn| parts(&[1, 1, 1, 1, 1], 2, turn)), ["vvo--", "-vov-", "--ovv", "v-o-v"]);
+    }
+
+    #[test]
+    fn a_worker_alone_is_not_verified() {
+        assert_eq!(parts(&[4], 3, 0), "-");
+        assert_eq!(parts(&[4, 0], 3, 0), "--");
+    }
+}

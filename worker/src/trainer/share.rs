@@ -1,0 +1,82 @@
+//! A state as bytes: what a member that has it gives to those that don't.
+//!
+//! `length of the header, u64 │ header │ cursor and loss of the epoch, u64 each │ the named list's elements, f32`, all
+//! little-endian. The header is a [`wire::Reports`]: the ledger, and reports that the coordinator may not have.
+
+use lockstep_kernels::device::Device;
+use lockstep_kernels::shared_memory::{bytes, bytes_mut};
+use lockstep_proto::ledger::Ledger;
+use lockstep_proto::wire;
+use prost::Message;
+
+use super::epoch_loss::EpochLoss;
+use super::schedule::Cursor;
+use super::state::State;
+use crate::model::Tensor;
+
+/// Cursor and loss of the epoch.
+const WORDS: usize = 7;
+
+/// Packs a state, with reports that go along.
+pub fn pack<D: Device>(state: &State<D>, device: &mut D, tensors: &[Tensor], reports: Vec<wire::Report>) -> Vec<u8> {
+    let rows = state.ledger.rows().iter().map(|&row| row.into()).collect();
+    let header = wire::Reports { step: state.cursor.step, rows, reports, ..Default::default() }.encode_to_vec();
+    let mut payload = (header.len() as u64).to_le_bytes().to_vec();
+    payload.extend(header);
+    for word in state.cursor.words().into_iter().chain(state.epoch_loss.words()) {
+        payload.extend(word.to_le_bytes());
+    }
+    let mut values = Vec::new();
+    for named in state.named(tensors) {
+        values.resize(named.len, 0.0);
+        device.read(named.values, &mut values);
+        payload.extend_from_slice(bytes(&values));
+    }
+    payload
+}
+
+/// Unpacks what [`pack`] packed over what `state` held. Nothing about it is believed before its digest was compared.
+///
+/// # Errors
+/// In words, if it is no state of this model; `state` is of no use then.
+pub fn unpack<D: Device>(
+    payload: &[u8],
+    state: &mut State<D>,
+    device: &mut D,
+    tensors: &[Tensor],
+) -> Result<Vec<wire::Report>, String> {
+    let cut = || "it ends too early".to_owned();
+    let (length, rest) = payload.split_first_chunk::<8>().ok_or_else(cut)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| cut())?;
+    let (header, mut rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+    let header = wire::Reports::decode(header).map_err(|error| error.to_string())?;
+    let mut words = [0; WORDS];
+    for word in &mut words {
+        let (first, behind) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
+        (*word, rest) = (u64::from_le_bytes(*first), behind);
+    }
+    if !rest.len().is_multiple_of(size_of::<f32>()) {
+        return Err(cut());
+    }
+    let mut elements = vec![0.0f32; rest.len() / size_of::<f32>()];
+    bytes_mut(&mut elements).copy_from_slice(rest);
+    // In the order of the named list, in which they are asked for.
+    let mut lens = state.named(tensors).map(|named| named.len).collect::<Vec<_>>().into_iter();
+    let mut left = elements.as_slice();
+    let next = |_: &str| {
+        let (values, behind) = left.split_at(lens.next().unwrap_or(0).min(left.len()));
+        left = behind;
+        values
+    };
+    state.fill(device, tensors, next).map_err(|error| error.to_string())?;
+    let [epoch, position, step, samples, loss @ ..] = words;
+    state.cursor = Cursor { epoch, position, step, samples };
+    state.epoch_loss = EpochLoss::from_words(loss);
+    let rows: Vec<_> = header.rows.into_iter().map(Into::into).collect();
+    state.ledger = Ledger::default();
+    state.ledger.replace_from(0, &rows).map_err(|error| error.to_string())?;
+    if state.ledger.steps() != step {
+        return Err(format!("its ledger has {} of {step} steps", state.ledger.steps()));
+    }
+    Ok(header.reports)
+}
