@@ -69,13 +69,13 @@ fn a_limit_on_file_sizes_is_a_full_disk() {
     let (_folder, place) = place();
     // 50 KiB; a process that does not ignore the signal would be ended by it.
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" --ignored --exact kill::limited_child";
-    let status = Command::new("sh")
+    let child = Command::new("sh")
         .args(["-c", limited])
         .arg(std::env::current_exe().unwrap())
         .env(CHILD, place.to_string())
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success(), "{status}");
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     assert_eq!(entries(&place), [""; 0]);
 }
 
