@@ -160,6 +160,7 @@ impl Cluster {
             return;
         }
         self.agents.values_mut().for_each(|agent| agent.forgive(now));
+        self.unclaimed.values_mut().for_each(|(_, until)| *until = now.plus(timeouts::REATTACH));
         self.jobs.values_mut().filter_map(|job| job.state.team_mut()).for_each(|team| team.forgive(now));
     }
 
@@ -220,7 +221,7 @@ impl Cluster {
         if queue.is_empty() {
             return;
         }
-        for (id, verdict) in allot(self.offers(), &queue) {
+        for (id, verdict) in allot(self.offers(now), &queue) {
             match verdict {
                 Verdict::Allotted(nodes) => {
                     let seats = self.seats(now, &id, nodes);

@@ -1,5 +1,7 @@
 //! Agents: who has joined, what they offer, and who has gone.
 
+use std::collections::BTreeMap;
+
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
 
@@ -25,8 +27,8 @@ pub(super) struct Agent {
 
 impl Agent {
     /// Whether it can start workers now.
-    fn is_there(&self) -> bool {
-        self.connection.is_some() && !self.leaving
+    fn is_there(&self, now: Timestamp) -> bool {
+        self.connection.is_some() && !self.leaving && now < self.heard.plus(SILENCE)
     }
 
     /// When time alone ends it: one whose stream is gone is forgotten then.
@@ -71,11 +73,12 @@ impl Cluster {
         let (slots, threads) = (counted(*slots, "slot"), counted(*threads, "thread"));
         let runs = hello.workers.clone();
         let order = self.agents.get(&node).map(|agent| agent.order);
+        let leaving = self.agents.get(&node).is_some_and(|agent| agent.leaving);
         let again = if order.is_some() { " again" } else { "" };
         let reason = format!("the agent on {host} offers {slots} of {threads}{again}");
         self.agents_joined += u64::from(order.is_none());
         let order = order.unwrap_or(self.agents_joined);
-        let agent = Agent { hello, order, connection: Some(connection), heard: now, leaving: false };
+        let agent = Agent { hello, order, connection: Some(connection), heard: now, leaving };
         self.agents.insert(node.clone(), agent);
         out.push(Command::WelcomeAgent { connection, node: node.clone(), reason });
         self.compare_workers(now, &node, &runs, out);
@@ -176,15 +179,17 @@ impl Cluster {
     }
 
     /// What agents have, in the order in which they joined.
-    pub(super) fn offers(&self) -> Vec<Offer> {
-        let mut agents: Vec<_> = self.agents.values().filter(|agent| agent.is_there()).collect();
+    pub(super) fn offers(&self, now: Timestamp) -> Vec<Offer> {
+        let mut agents: Vec<_> = self.agents.values().filter(|agent| agent.is_there(now)).collect();
         agents.sort_by_key(|agent| agent.order);
+        let mut busy: BTreeMap<&NodeId, u32> = BTreeMap::new();
+        let runs = self.workers.values().map(|process| &process.node);
+        for node in runs.chain(self.unclaimed.values().map(|(node, _)| node)) {
+            *busy.entry(node).or_default() += 1;
+        }
         let offer = |agent: &Agent| {
-            let node = agent.hello.node.clone();
-            let busy = self.workers.values().filter(|process| process.node == node).count();
-            let unclaimed = self.unclaimed.values().filter(|(other, _)| *other == node).count();
-            let slots = agent.hello.slots;
-            let free = slots.saturating_sub(u32::try_from(busy + unclaimed).unwrap_or(u32::MAX));
+            let (node, slots) = (agent.hello.node.clone(), agent.hello.slots);
+            let free = slots.saturating_sub(busy.get(&node).copied().unwrap_or(0));
             Offer { node, slots, free }
         };
         agents.into_iter().map(offer).collect()

@@ -7,7 +7,7 @@ use lockstep_proto::ledger::Ledger;
 use lockstep_proto::wire;
 use serde::{Deserialize, Serialize};
 
-use super::facts::{CheckpointFact, Fingerprint, Outcome, RunFacts};
+use super::facts::{CheckpointFact, Fingerprint, Outcome, Report, RunFacts};
 use super::time::Timestamp;
 
 /// Names of a job's states.
@@ -154,6 +154,8 @@ pub struct Restored {
     pub checkpoints: Vec<CheckpointFact>,
     /// Every membership that it had.
     pub generations: Vec<GenerationRecord>,
+    /// Lines of its `metrics.jsonl`: the evaluations, and the newest step.
+    pub measured: Vec<Report>,
 }
 
 /// A worker as others in its generation see it.

@@ -6,7 +6,7 @@ use lockstep_proto::identity::{JobId, NodeId, WorkerId};
 use super::Cluster;
 use super::command::Command;
 use super::event::{Connection, Exit, WorkerHello};
-use super::job::{Job, JobEvent, Seat};
+use super::job::{Job, JobEvent, Seat, State};
 use super::time::Timestamp;
 use super::timeouts::LEAVE;
 
@@ -160,11 +160,16 @@ impl Cluster {
         let attachment = hello.attachment.as_ref().ok_or_else(unknown)?;
         let assignment = attachment.assignment.as_ref().ok_or_else(unknown)?;
         let members = attachment.generation.as_ref();
+        let known = self.jobs.get(&assignment.job).map_or(0, Job::generation);
         match self.jobs.get(&assignment.job) {
             Some(job) if job.state.name().ended() => return Err(format!("job {} has ended", job.id)),
+            // It has stopped for the pause, and was not told to leave.
+            Some(Job { id, state: State::Paused, .. }) if attachment.highest_generation <= known => {
+                return Err(format!("job {id} is paused"));
+            }
             Some(job) => {
-                let behind = attachment.highest_generation < job.generation();
-                let same = attachment.highest_generation == job.generation();
+                let behind = attachment.highest_generation < known;
+                let same = attachment.highest_generation == known;
                 let waits_for_it = job.state.team().is_some_and(|team| team.seat(worker).is_some());
                 if behind || (same && members.is_some() && !waits_for_it) {
                     return Err(format!("job {} went on without it", job.id));
@@ -235,9 +240,13 @@ impl Cluster {
 
     /// A process is ended by force.
     pub(super) fn stop(&mut self, worker: &WorkerId, reason: String, out: &mut Vec<Command>) {
-        if let Some(process) = self.workers.get_mut(worker) {
-            process.leaving = Leaving::Stopped;
+        let Some(process) = self.workers.get_mut(worker) else { return };
+        process.leaving = Leaving::Stopped;
+        if self.agents.contains_key(&process.node) {
             out.push(Command::StopWorker { node: process.node.clone(), worker: worker.clone(), reason });
+        } else {
+            // Nobody would tell that it has ended. If an agent comes and runs it, it is one that nobody has use for.
+            self.workers.remove(worker);
         }
     }
 

@@ -73,7 +73,10 @@ impl Keeper {
             StateFolder::Memory => std::env::temp_dir(),
         };
         let mut jobs = Vec::new();
-        for restored in store.jobs()? {
+        for mut restored in store.jobs()? {
+            if !restored.record.state.ended() {
+                restored.measured = RunFolder::measured(&restored.record.run_folder);
+            }
             jobs.push(Job::restored(restored, clock.now()));
         }
         let mut cluster = Cluster::new(runs, Entropy::new(seed));

@@ -33,6 +33,8 @@ const MOST_REPORTS: usize = 10_000;
 const MOST_ITEMS: usize = 100_000;
 /// Bytes of a job's text.
 const LARGEST_JOB: usize = 256 << 10;
+/// Of steps, samples and generations: exact in JSON.
+const LARGEST_NUMBER: u64 = 1 << 53;
 /// Slots of an agent, threads of a slot.
 const MOST_SLOTS: u32 = 4096;
 
@@ -81,6 +83,21 @@ fn short(what: &str, text: String) -> Result<String, Malformed> {
         return Err(Malformed(format!("{what} is not up to {SHORT} printable bytes")));
     }
     Ok(text)
+}
+
+/// A number of steps, samples or generations: one that can be counted on from, and that all files can hold.
+pub fn number(what: &str, value: u64) -> Result<u64, Malformed> {
+    if value > LARGEST_NUMBER {
+        return Err(Malformed(format!("{what} is {value}, more than {LARGEST_NUMBER}")));
+    }
+    Ok(value)
+}
+
+/// A generation.
+pub fn generation(message: Option<wire::GenerationId>) -> Result<Generation, Malformed> {
+    let generation = Generation::try_from(message)?;
+    number("generation", generation.number)?;
+    Ok(generation)
 }
 
 fn count(what: &str, value: u32) -> Result<u32, Malformed> {
@@ -145,8 +162,6 @@ fn fingerprint(message: Option<wire::Fingerprint>) -> Result<Fingerprint, Malfor
     })
 }
 
-/// What a ready worker found.
-
 /// Reports of a worker.
 pub fn reports(messages: Vec<wire::Report>) -> Result<Vec<Report>, Malformed> {
     if messages.len() > MOST_REPORTS {
@@ -160,13 +175,13 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
         Some(report::Report::Step(step)) => {
             let seconds = step.seconds.unwrap_or_default();
             Ok(Report::Step(StepReport {
-                step: step.step,
-                epoch: step.epoch,
+                step: number("step", step.step)?,
+                epoch: number("epoch", step.epoch)?,
                 loss: step.loss,
                 accuracy: step.accuracy,
                 learning_rate: step.learning_rate,
                 samples_per_second: step.samples_per_second,
-                samples: step.samples,
+                samples: number("samples", step.samples)?,
                 seconds: PhaseSeconds {
                     data: seconds.data,
                     forward: seconds.forward,
@@ -178,8 +193,8 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
         }
         Some(report::Report::Evaluation(evaluation)) => match evaluation.split.as_str() {
             "validation" | "test" => Ok(Report::Evaluation(EvaluationReport {
-                step: evaluation.step,
-                epoch: evaluation.epoch,
+                step: number("step", evaluation.step)?,
+                epoch: number("epoch", evaluation.epoch)?,
                 split: evaluation.split,
                 loss: evaluation.loss,
                 accuracy: evaluation.accuracy,
@@ -193,16 +208,16 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
 
 /// What a worker that comes back tells.
 fn attachment(message: wire::Attachment) -> Result<Attachment, Malformed> {
-    let generation = |begin: wire::Begin| {
+    let taken_part = |begin: wire::Begin| {
         few("members", &begin.members)?;
         let members = begin.members.into_iter().map(member).collect::<Result<Vec<_>, Malformed>>()?;
-        Ok((Generation::try_from(begin.generation)?, members))
+        Ok((generation(begin.generation)?, members))
     };
     Ok(Attachment {
         assignment: message.assignment.map(assignment).transpose()?,
-        highest_generation: message.highest_generation,
+        highest_generation: number("generation", message.highest_generation)?,
         prepared: message.prepared.map(prepared).transpose()?,
-        generation: message.generation.map(generation).transpose()?,
+        generation: message.generation.map(taken_part).transpose()?,
         held: message.held.map(|message| held(Some(message))).transpose()?,
     })
 }
@@ -243,7 +258,7 @@ fn member(message: wire::Member) -> Result<Member, Malformed> {
 /// A state that somebody has.
 pub fn held(message: Option<wire::Held>) -> Result<Held, Malformed> {
     let message = message.ok_or_else(|| Malformed("no state".into()))?;
-    Ok(Held { step: message.step, digest: digest(message.digest)? })
+    Ok(Held { step: number("step", message.step)?, digest: digest(message.digest)? })
 }
 
 /// A digest.
@@ -260,10 +275,10 @@ pub fn prepared(message: wire::Prepared) -> Result<Prepared, Malformed> {
     Ok(Prepared {
         facts: RunFacts {
             dataset: short("data set", message.dataset)?,
-            total_steps: message.total_steps,
-            total_epochs: message.total_epochs,
-            parameters: message.parameters,
-            train_samples: message.train_samples,
+            total_steps: number("steps", message.total_steps)?,
+            total_epochs: number("epochs", message.total_epochs)?,
+            parameters: number("parameters", message.parameters)?,
+            train_samples: number("samples", message.train_samples)?,
         },
         checkpoint,
         remarks: few_lines(message.remarks),
@@ -285,7 +300,19 @@ pub fn sign_of_life(message: wire::WorkerAlive) -> Result<SignOfLife, Malformed>
 /// Rows of a ledger.
 pub fn rows(rows: Vec<wire::LedgerRow>) -> Result<Vec<LedgerRow>, Malformed> {
     few("rows", &rows)?;
-    Ok(rows.into_iter().map(LedgerRow::from).collect())
+    rows.into_iter().map(LedgerRow::from).map(row).collect()
+}
+
+/// A row of at least one step and sample.
+fn row(row: LedgerRow) -> Result<LedgerRow, Malformed> {
+    let LedgerRow { epoch, from, to, first_step, steps, generation, samples, .. } = row;
+    for value in [epoch, from, to, first_step, steps, generation, samples] {
+        number("a number of a ledger's row", value)?;
+    }
+    if steps == 0 || from >= to {
+        return Err(Malformed("a ledger's row without steps or samples".into()));
+    }
+    Ok(row)
 }
 
 /// A few lines for people.
@@ -296,7 +323,7 @@ pub fn few_lines(lines: Vec<String>) -> Vec<String> {
 /// A checkpoint on disk.
 pub fn checkpoint(message: wire::CheckpointWritten) -> Result<CheckpointFact, Malformed> {
     Ok(CheckpointFact {
-        step: message.step,
+        step: number("step", message.step)?,
         name: short("checkpoint's name", message.name)?,
         digest: digest(message.digest)?,
         bytes: message.bytes,
@@ -323,9 +350,9 @@ pub fn outcome(message: Option<wire::Outcome>) -> Result<Outcome, Malformed> {
     let finite = |value: f64| value.is_finite().then_some(value);
     Ok(Outcome {
         stop_reason,
-        steps: message.steps,
-        epochs: message.epochs,
-        samples: message.samples,
+        steps: number("steps", message.steps)?,
+        epochs: number("epochs", message.epochs)?,
+        samples: number("samples", message.samples)?,
         seconds: finite(message.seconds).unwrap_or(0.0),
         train_loss: finite(message.train_loss),
         test_loss: message.test_loss.and_then(finite),

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::service::{Answers, Service};
 use crate::cluster::Submission;
+use crate::cluster::job::check;
 use crate::keeper::{LogsReply, Request, Watching};
 
 /// Bytes of a resolved job file.
@@ -19,8 +20,6 @@ const MOST_FOLDERS: usize = 16;
 const LONGEST_PATH: usize = 4096;
 /// Characters of a job's name.
 const LONGEST_NAME: usize = 100;
-/// Worker processes of a job.
-pub const MOST_WORKERS: u32 = 65_536;
 
 impl Service {
     /// Checks a job and hands it in.
@@ -35,12 +34,7 @@ impl Service {
             return Err(bad(format!("the job file has more than {LARGEST_JOB} bytes")));
         }
         let spec = JobSpec::from_toml(&request.job_toml).map_err(|e| bad(e.to_string()))?;
-        if spec.batch.micro_batch == 0 || spec.batch.lanes() == 0 {
-            return Err(bad("batch.size must be a multiple of batch.micro_batch, at least 1".into()));
-        }
-        if !(1..=MOST_WORKERS).contains(&spec.cluster.workers) {
-            return Err(bad(format!("cluster.workers must be 1 to {MOST_WORKERS}")));
-        }
+        check(&spec).map_err(bad)?;
         if request.from.len() > MOST_FOLDERS || request.from.iter().any(|folder| folder.len() > LONGEST_PATH) {
             return Err(bad(format!(
                 "more than {MOST_FOLDERS} folders to go on from, or longer than {LONGEST_PATH} bytes"
@@ -54,7 +48,16 @@ impl Service {
         };
         let name = request.name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
         let command = request.command.chars().take(LARGEST_JOB).collect();
-        Ok(Submission { name, spec, toml: request.job_toml, run_folder, command, from: request.from, go_on, history: Vec::new() })
+        Ok(Submission {
+            name,
+            spec,
+            toml: request.job_toml,
+            run_folder,
+            command,
+            from: request.from,
+            go_on,
+            history: Vec::new(),
+        })
     }
 
     /// What a job is, then what it becomes.

@@ -11,9 +11,9 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request as GrpcRequest, Response, Status, Streaming};
 
-use super::clients;
 use crate::cluster::Connection;
 use crate::cluster::event::Wish;
+use crate::cluster::job::MOST_WORKERS;
 use crate::keeper::Request;
 
 /// A stream of answers.
@@ -127,9 +127,8 @@ impl Cluster for Service {
 
     async fn scale(&self, request: GrpcRequest<wire::ScaleRequest>) -> Result<Response<wire::JobView>, Status> {
         let wire::ScaleRequest { job, workers } = request.into_inner();
-        if workers > clients::MOST_WORKERS {
-            let most = clients::MOST_WORKERS;
-            return Err(Status::invalid_argument(format!("{workers} workers: {most} are the most")));
+        if workers > MOST_WORKERS {
+            return Err(Status::invalid_argument(format!("{workers} workers: {MOST_WORKERS} are the most")));
         }
         self.ask_of(job, Wish::Scale(workers)).await
     }

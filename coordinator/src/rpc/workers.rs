@@ -1,6 +1,6 @@
 //! A worker's stream.
 
-use lockstep_proto::identity::{Generation, Malformed, WorkerId};
+use lockstep_proto::identity::{Malformed, WorkerId};
 use lockstep_proto::wire::{self, worker_event};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -63,22 +63,22 @@ fn news(event: worker_event::Event) -> Result<News, Malformed> {
         worker_event::Event::Alive(alive) => News::Alive(checked::sign_of_life(alive)?),
         worker_event::Event::Prepared(prepared) => News::Prepared(checked::prepared(prepared)?),
         worker_event::Event::Ready(ready) => {
-            News::Ready { generation: Generation::try_from(ready.generation)?, held: checked::held(ready.held)? }
+            News::Ready { generation: checked::generation(ready.generation)?, held: checked::held(ready.held)? }
         }
         worker_event::Event::Reports(reports) => News::Reported(Batch {
-            generation: Generation::try_from(reports.generation)?,
-            step: reports.step,
+            generation: checked::generation(reports.generation)?,
+            step: checked::number("step", reports.step)?,
             first_row: usize::try_from(reports.first_row).map_err(|_| Malformed("first_row".into()))?,
             rows: checked::rows(reports.rows)?,
             reports: checked::reports(reports.reports)?,
         }),
         worker_event::Event::Finished(finished) => News::Finished {
-            generation: Generation::try_from(finished.generation)?,
+            generation: checked::generation(finished.generation)?,
             held: checked::held(finished.held)?,
             outcome: checked::outcome(finished.outcome)?,
         },
         worker_event::Event::Left(left) => News::Left {
-            generation: Generation::try_from(left.generation)?,
+            generation: checked::generation(left.generation)?,
             held: left.held.map(|held| checked::held(Some(held))).transpose()?,
             cause: checked::words(left.cause),
             lost_rank: left.lost_rank,
@@ -88,17 +88,19 @@ fn news(event: worker_event::Event) -> Result<News, Malformed> {
             News::Failed(Failure { reason: checked::words(failed.reason), bad_input: failed.bad_input })
         }
         worker_event::Event::CheckpointWritten(written) => News::CheckpointWritten(checked::checkpoint(written)?),
-        worker_event::Event::CheckpointFailed(failed) => {
-            News::CheckpointFailed { step: failed.step, reason: checked::words(failed.reason), full: failed.full }
-        }
+        worker_event::Event::CheckpointFailed(failed) => News::CheckpointFailed {
+            step: checked::number("step", failed.step)?,
+            reason: checked::words(failed.reason),
+            full: failed.full,
+        },
         worker_event::Event::StateDigest(digest) => News::StateDigest {
-            generation: Generation::try_from(digest.generation)?,
-            step: digest.step,
+            generation: checked::generation(digest.generation)?,
+            step: checked::number("step", digest.step)?,
             tensors: checked::tensors(digest.names, digest.digests)?,
         },
         worker_event::Event::LaneDigest(digest) => News::LaneDigest {
-            generation: Generation::try_from(digest.generation)?,
-            step: digest.step,
+            generation: checked::generation(digest.generation)?,
+            step: checked::number("step", digest.step)?,
             lane: digest.lane,
             owner: digest.owner,
             digest: checked::digest(digest.digest)?,

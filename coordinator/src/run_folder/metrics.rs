@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: a line a report, in the order of steps; lines above a step can be dropped.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::cluster::facts::Report;
@@ -14,6 +14,34 @@ pub struct Metrics {
     file: File,
     /// Bytes of whole lines.
     length: u64,
+    end: End,
+}
+
+/// The last lines: what is said twice is recognised by them.
+#[derive(Clone, Default)]
+struct End {
+    step: u64,
+    /// Kinds of the lines of that step: the split of an evaluation, empty for a step.
+    kinds: Vec<String>,
+}
+
+impl End {
+    /// Moves on to a report behind these; false if it is among them or before.
+    fn pass(&mut self, report: &Report) -> bool {
+        let kind = match report {
+            Report::Step(_) => "",
+            Report::Evaluation(evaluation) => evaluation.split.as_str(),
+        };
+        let step = report.step();
+        if step < self.step || (step == self.step && self.kinds.iter().any(|known| known == kind)) {
+            return false;
+        }
+        if step > self.step {
+            (self.step, self.kinds) = (step, Vec::new());
+        }
+        self.kinds.push(kind.to_owned());
+        true
+    }
 }
 
 impl Metrics {
@@ -21,48 +49,74 @@ impl Metrics {
     /// the reports that are there.
     pub fn open(path: &Path, each: impl FnMut(&Report)) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        let mut metrics = Self { file, length: 0 };
+        let mut metrics = Self { file, length: 0, end: End::default() };
         metrics.void_above(u64::MAX, each)?;
         Ok(metrics)
     }
 
-    /// Adds lines, durable. On an error the file is as before.
-    pub fn append(&mut self, reports: &[Report]) -> io::Result<()> {
+    /// Adds lines, durable; gives those that were not there. On an error the file is as before.
+    pub fn append<'a>(&mut self, reports: &'a [Report]) -> io::Result<Vec<&'a Report>> {
+        let mut end = self.end.clone();
+        let new: Vec<&Report> = reports.iter().filter(|report| end.pass(report)).collect();
         let mut lines = Vec::new();
-        for report in reports {
+        for report in &new {
             serde_json::to_writer(&mut lines, report)?;
             lines.push(b'\n');
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
-        match written {
-            Ok(()) => self.length += lines.len() as u64,
+        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
             // Half a line must not stay.
-            Err(_) => self.file.set_len(self.length)?,
+            self.file.set_len(self.length)?;
+            return Err(error);
         }
-        written
+        self.length += lines.len() as u64;
+        self.end = end;
+        Ok(new)
     }
 
     /// Drops the lines of steps above this one; `each` is shown the others.
     pub fn void_above(&mut self, step: u64, mut each: impl FnMut(&Report)) -> io::Result<()> {
-        use std::io::{Read, Seek, SeekFrom};
+        let mut end = End::default();
         let mut reader = BufReader::new(self.file.try_clone()?);
         reader.seek(SeekFrom::Start(0))?;
-        let mut length = 0;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-            let report = line.strip_suffix(b"\n").and_then(|text| serde_json::from_slice::<Report>(text).ok());
-            let Some(report) = report.filter(|report| report.step() <= step) else { break };
-            each(&report);
-            length += read as u64;
-        }
-        self.length = length;
+        let length = whole_lines(reader, |report| {
+            let stays = report.step() <= step;
+            if stays {
+                end.pass(&report);
+                each(&report);
+            }
+            stays
+        })?;
+        (self.length, self.end) = (length, end);
         if self.file.metadata()?.len() != length {
             self.file.set_len(length)?;
             self.file.sync_data()?;
         }
         Ok(())
+    }
+}
+
+/// Shows the reports of a file, up to a line that is not whole or no report.
+pub fn read(path: &Path, mut each: impl FnMut(Report)) -> io::Result<()> {
+    let reader = BufReader::new(File::open(path)?);
+    whole_lines(reader, |report| {
+        each(report);
+        true
+    })?;
+    Ok(())
+}
+
+/// Hands reports on until one is not wanted; gives the bytes of the lines before.
+fn whole_lines(mut reader: impl BufRead, mut wanted: impl FnMut(Report) -> bool) -> io::Result<u64> {
+    let mut length = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        let report = line.strip_suffix(b"\n").and_then(|text| serde_json::from_slice::<Report>(text).ok());
+        if !report.is_some_and(&mut wanted) {
+            return Ok(length);
+        }
+        length += read as u64;
     }
 }
 

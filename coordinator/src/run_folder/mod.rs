@@ -103,6 +103,20 @@ impl RunFolder {
         Ok(Self { path: path.to_owned(), metrics, curves })
     }
 
+    /// The evaluations and the newest step that `metrics.jsonl` tells of; changes nothing.
+    pub fn measured(path: &Path) -> Vec<Report> {
+        let (mut newest, mut measured) = (None, Vec::new());
+        let read = metrics::read(&path.join("metrics.jsonl"), |report| match report {
+            Report::Step(_) => newest = Some(report),
+            Report::Evaluation(_) => measured.push(report),
+        });
+        if let Err(cause) = read {
+            tracing::warn!("{}: {cause}", path.display());
+        }
+        measured.extend(newest);
+        measured
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -130,14 +144,15 @@ impl RunFolder {
         self.write_json("run.json", &RunRecord { generations, ..run.clone() })
     }
 
-    /// Adds lines to `metrics.jsonl`; an evaluation renews `curves.svg`.
+    /// Adds lines to `metrics.jsonl`, but for those that it has; an evaluation renews `curves.svg`.
     pub fn append(&mut self, reports: &[Report]) -> Result<(), RunFolderError> {
         if reports.is_empty() {
             return Ok(());
         }
-        self.metrics.append(reports).map_err(|cause| RunFolderError::Io { path: self.path.clone(), cause })?;
-        reports.iter().for_each(|report| self.curves.add(report));
-        if reports.iter().any(|report| matches!(report, Report::Evaluation(_))) {
+        let new =
+            self.metrics.append(reports).map_err(|cause| RunFolderError::Io { path: self.path.clone(), cause })?;
+        new.iter().for_each(|report| self.curves.add(report));
+        if new.iter().any(|report| matches!(report, Report::Evaluation(_))) {
             self.write_curves()?;
         }
         Ok(())

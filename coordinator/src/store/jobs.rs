@@ -79,6 +79,7 @@ impl Store {
                 ledger,
                 checkpoints: checkpoints.into_iter().next().unwrap_or_default(),
                 generations,
+                measured: Vec::new(),
                 record,
             });
         }

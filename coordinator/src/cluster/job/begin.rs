@@ -13,7 +13,7 @@ impl Job {
         self.see_whether_holders_agree(team, turn);
         let able = team.seats.iter().filter(|seat| seat.able()).count();
         let coming = team.seats.iter().any(|seat| seat.coming() || !seat.connected());
-        let wanted = (self.workers + self.spec.cluster.spares) as usize;
+        let wanted = self.wanted();
         let in_memory = team.seats.iter().any(|seat| seat.able() && seat.held.is_some());
         let enough = match (team.begun, in_memory) {
             // Survivors wait for nobody.

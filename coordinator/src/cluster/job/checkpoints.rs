@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lockstep_proto::identity::WorkerId;
 use lockstep_proto::job::Measure;
 
-use super::team::{Hold, Seat, Stage, Team};
+use super::team::{Hold, Room, Seat, Stage, Team};
 use super::{Job, Turn};
 use crate::cluster::command::{Command, From, Refusal};
 use crate::cluster::event::Ticket;
@@ -31,6 +31,23 @@ impl Job {
         Ok(())
     }
 
+    /// Who was to write a checkpoint may be gone: rank 0 of the generation that begins is told.
+    pub(super) fn ask_for_checkpoint_again(&self, team: &Team, turn: &mut Turn<'_>) {
+        let writer = team.current.as_ref().and_then(|current| current.members.first());
+        if let Some(worker) = writer.filter(|_| !self.checkpoint_tickets.is_empty()) {
+            turn.orders.push(Command::WriteCheckpoint { worker: worker.clone() });
+        }
+    }
+
+    /// The job has no workers any more: nobody will write one.
+    pub(super) fn refuse_checkpoints(&mut self, turn: &mut Turn<'_>) {
+        for ticket in self.checkpoint_tickets.drain(..) {
+            let problem = "its workers are gone".to_owned();
+            let refusal = Refusal::NotNow { job: self.id.clone(), state: "paused", problem };
+            turn.orders.push(Command::AnswerCheckpoint { ticket, job: self.id.clone(), answer: Err(refusal) });
+        }
+    }
+
     /// A signal wants a checkpoint; nobody waits for it.
     pub(in crate::cluster) fn checkpoint_now(&self, out: &mut Vec<Command>) {
         let current = self.state.team().and_then(|team| team.current.as_ref());
@@ -47,7 +64,7 @@ impl Job {
         checkpoint: CheckpointFact,
         turn: &mut Turn<'_>,
     ) {
-        if team.hold.as_ref().is_some_and(|hold| hold.retry.is_none()) {
+        if team.hold.as_ref().and_then(Hold::writer) == Some(worker) {
             team.hold = None;
             self.log(vec!["there is room for checkpoints again".into()], turn);
         }
@@ -124,7 +141,8 @@ impl Job {
         }
         if full {
             self.reason = format!("{reason}: goes on when there is room");
-            team.hold = Some(Hold { reason: self.reason.clone(), retry: None });
+            let until = Room::Written(worker.clone());
+            team.hold = Some(Hold { reason: self.reason.clone(), until });
         }
     }
 
@@ -135,7 +153,7 @@ impl Job {
     ) -> Option<(Held, String, u32)> {
         let mut found: Option<(Held, String, u32)> = None;
         let mut offer = |held: &Held, name: &str, rank: u32| {
-            let trusted = self.integrity.trusts(held.step);
+            let trusted = self.integrity.trusts(held.step) && !self.unusable.contains(name);
             if trusted && found.as_ref().is_none_or(|(newest, ..)| newest.step < held.step) {
                 found = Some((held.clone(), name.to_owned(), rank));
             }
@@ -162,13 +180,7 @@ impl Job {
         }
         self.log(vec![format!("checkpoint {name} can't be read: the one before it is taken")], turn);
         self.checkpoints.retain(|known| known.name != name);
-        for seat in &mut team.seats {
-            if let Some(prepared) = &mut seat.prepared
-                && prepared.checkpoint.as_ref().is_some_and(|(_, known)| *known == name)
-            {
-                prepared.checkpoint = None;
-            }
-        }
+        self.unusable.insert(name);
         self.save_checkpoints(turn);
     }
 
@@ -176,6 +188,10 @@ impl Job {
     pub(super) fn doubt_checkpoints_above(&mut self, team: &mut Team, step: u64, turn: &mut Turn<'_>) {
         let (kept, doubted): (Vec<_>, Vec<_>) = self.checkpoints.drain(..).partition(|known| known.step <= step);
         self.checkpoints = kept;
+        // Also those that were found on disk and never told of.
+        let found = team.seats.iter().filter_map(|seat| seat.prepared.as_ref()?.checkpoint.as_ref());
+        let found = found.filter(|(held, _)| held.step > step).map(|(_, name)| name.clone());
+        self.unusable.extend(doubted.iter().map(|known| known.name.clone()).chain(found));
         let writer = team.seats.iter().find(|seat| seat.connected()).map(|seat| seat.worker.clone());
         if let Some(worker) = writer.filter(|_| !doubted.is_empty()) {
             let names = doubted.into_iter().map(|known| known.name).collect();

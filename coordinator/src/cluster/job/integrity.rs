@@ -80,6 +80,9 @@ impl Job {
         }
         let members = team.current.as_ref().map_or(0, |current| current.members.len());
         let told = self.integrity.states.entry(step).or_default();
+        if told.iter().any(|(other, _)| other == worker) {
+            return;
+        }
         told.push((worker.clone(), tensors));
         if told.len() < members {
             return;
@@ -122,6 +125,9 @@ impl Job {
         let with_lanes =
             team.current.as_ref().map_or(0, |current| current.lanes.iter().filter(|&&held| held > 0).count());
         let told = self.integrity.lanes.entry(step).or_default();
+        if told.iter().any(|opinion| opinion.worker == *worker) {
+            return;
+        }
         told.push(Opinion { worker: worker.clone(), lane, owner, digest });
         if told.len() < with_lanes.min(3) {
             return;
@@ -189,12 +195,6 @@ impl Job {
     pub(super) fn see_whether_holders_agree(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
         for seat in team.seats.iter_mut().filter(|seat| seat.doubted && !seat.member) {
             (seat.held, seat.doubted) = (None, false);
-            // It was looked up before doubt was cast.
-            if let Some(prepared) = &mut seat.prepared
-                && prepared.checkpoint.as_ref().is_some_and(|(held, _)| !self.integrity.trusts(held.step))
-            {
-                prepared.checkpoint = None;
-            }
         }
         let held = |seat: &Seat| seat.held.clone().filter(|held| seat.able() && !held.digest.is_empty());
         let newest = team.seats.iter().filter_map(held).map(|held| held.step).max();

@@ -64,13 +64,13 @@ impl Job {
         match attachment {
             Some(attachment) if attachment.assignment.is_some() => {
                 let takes_part = attachment.generation.map(|(generation, _)| generation);
-                // It ended the current generation while nobody listened: how, it says next.
+                // It ended the current generation while nobody listened: how, it says next. So it does if it is ready.
                 let ended = takes_part.is_none()
                     && current.is_some_and(|current| current.number == attachment.highest_generation);
-                seat.prepared = attachment.prepared.or(seat.prepared.take());
+                // What it looked up when it came up may be known to be of no use by now.
+                seat.prepared = seat.prepared.take().or(attachment.prepared);
                 seat.held = attachment.held.filter(|_| takes_part.is_none());
                 seat.member = seat.member && (takes_part == current || ended);
-                seat.ready = seat.ready || seat.member;
                 if let Some(stale) = takes_part.filter(|generation| Some(*generation) != current) {
                     // It waits in a generation that is over: it is to leave that one first.
                     let reason = "this generation is over".to_owned();
@@ -107,11 +107,16 @@ impl Job {
             .map(|member| NodeId::try_from(member.node.as_str()).map_or("?".into(), |node| self.host_of(team, &node)))
             .collect();
         let away = members.iter().zip(hosts).filter_map(|(member, host)| Seat::away(member, host, until, turn.now));
-        let away: Vec<Seat> = away.collect();
-        team.seats.retain(|seat| seat.connected() && !away.iter().any(|other| other.worker == seat.worker));
+        let mut away: Vec<Seat> = away.collect();
+        let taking_part = away.iter().map(|seat| seat.worker.clone()).collect();
+        leave_older(team, turn);
+        team.seats.retain(Seat::connected);
+        // Those who are here already are in an older one, or in none.
+        away.retain(|seat| team.seat(&seat.worker).is_none());
+        away.iter_mut().for_each(|seat| seat.member = true);
         team.current = Some(Current {
             generation,
-            members: away.iter().map(|seat| seat.worker.clone()).collect(),
+            members: taking_part,
             lanes: members.iter().map(|member| member.lanes).collect(),
             first_step: self.progress.recorded_step,
             start: None,
@@ -163,14 +168,27 @@ impl Job {
         let difference = first.fingerprint.difference(&hello.fingerprint)?;
         let name = team.name(&hello.worker);
         let reason = format!("{name}: its {difference} as others of the job have");
+        Some(self.does_not_fit(team, &hello.worker, reason, turn))
+    }
+
+    /// A worker would compute something else than the others. A job that has begun goes on without its node.
+    fn does_not_fit(
+        &mut self,
+        team: &mut Team,
+        worker: &WorkerId,
+        reason: String,
+        turn: &mut Turn<'_>,
+    ) -> Option<Failure> {
         if !team.begun {
-            return Some(Some(Failure { reason, bad_input: false }));
+            return Some(Failure { reason, bad_input: false });
         }
-        self.losses.exclude(hello.node.clone(), reason.clone());
         self.log(vec![format!("{reason}: its node gets no lanes of this job")], turn);
-        team.seats.retain(|seat| seat.worker != hello.worker);
-        turn.dismissed.push(hello.worker.clone());
-        Some(None)
+        if let Some(seat) = team.seat(worker) {
+            self.losses.exclude(seat.node.clone(), reason);
+        }
+        team.seats.retain(|seat| seat.worker != *worker);
+        turn.dismissed.push(worker.clone());
+        None
     }
 
     /// Data set and model of a worker stand.
@@ -181,12 +199,16 @@ impl Job {
         prepared: Prepared,
         turn: &mut Turn<'_>,
     ) -> Option<Failure> {
+        if team.seat(worker).is_none_or(|seat| seat.prepared.is_some()) {
+            // It was said before: a broken stream may have swallowed it.
+            return None;
+        }
         let name = team.name(worker);
         let other = team.seats.iter().filter(|seat| seat.worker != *worker).find_map(|seat| seat.prepared.as_ref());
         if let Some(other) = other.filter(|other| other.facts != prepared.facts) {
             let (theirs, ours) = (&prepared.facts.dataset, &other.facts.dataset);
             let reason = format!("{name}: its dataset is {theirs}, not {ours} as others of the job have");
-            return Some(Failure { reason, bad_input: false });
+            return self.does_not_fit(team, worker, reason, turn);
         }
         self.log(prepared.remarks.iter().map(|remark| format!("{name}: {remark}")).collect(), turn);
         self.progress.facts = prepared.facts.clone();
@@ -199,6 +221,16 @@ impl Job {
             self.reason = format!("waits for {coming} of {} to be prepared", workers(team.seats.len()));
         }
         None
+    }
+}
+
+/// The generation that was believed to be the newest is over: who came back from it is to leave it.
+fn leave_older(team: &mut Team, turn: &mut Turn<'_>) {
+    let Some(older) = team.current.as_ref().map(|current| current.generation) else { return };
+    for seat in team.seats.iter_mut().filter(|seat| seat.member && seat.connected()) {
+        let (worker, reason) = (seat.worker.clone(), "this generation is over".to_owned());
+        turn.orders.push(Command::Abort { worker, generation: older, reason });
+        (seat.member, seat.ready, seat.outcome) = (false, false, None);
     }
 }
 

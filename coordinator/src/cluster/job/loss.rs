@@ -19,6 +19,10 @@ const PROGRESS: u64 = 100;
 pub(super) struct Losses {
     count: u32,
     at_step: u64,
+    /// The newest generation that was lost: what else it loses is the same loss.
+    generation: u64,
+    /// The step that a generation broke at without anybody being to blame.
+    broke_at: Option<u64>,
     by_node: BTreeMap<NodeId, u32>,
     excluded: BTreeMap<NodeId, String>,
 }
@@ -46,13 +50,22 @@ impl Losses {
         }
     }
 
-    /// One more; gives how many there were without progress, on the whole and on this node.
-    fn add(&mut self, node: &NodeId, step: u64) -> (u32, u32) {
-        self.count += 1;
-        self.at_step = step;
+    /// One more, of a member of this generation or of a worker that was in none; gives how many there were without
+    /// progress, on the whole and on this node.
+    fn add(&mut self, node: &NodeId, step: u64, generation: Option<u64>) -> (u32, u32) {
         let strikes = self.by_node.entry(node.clone()).or_default();
-        *strikes += 1;
+        if generation.is_none_or(|generation| generation > self.generation) {
+            self.count += 1;
+            *strikes += 1;
+        }
+        self.at_step = step;
+        self.generation = self.generation.max(generation.unwrap_or(0));
         (self.count, *strikes)
+    }
+
+    /// A generation broke at this step with nobody to blame; gives whether that is the first time there.
+    fn breaks_at(&mut self, step: u64) -> bool {
+        self.broke_at.replace(step) != Some(step)
     }
 }
 
@@ -104,6 +117,7 @@ impl Job {
     ) -> Option<Failure> {
         let index = team.seats.iter().position(|seat| seat.worker == *worker)?;
         let name = team.name(worker);
+        let generation = team.rank(worker).and(team.current.as_ref()).map(|current| current.generation.number);
         let reason = format!("{name}: {cause}");
         let mut lines = vec![format!("lost {reason}")];
         lines.extend(team.seats[index].recorder.lines(turn.now));
@@ -117,12 +131,18 @@ impl Job {
         if seat.member {
             settle::abort(team, reason.clone(), turn);
         }
-        if expected { None } else { self.charge(team, &seat.node, &reason, turn) }
+        if expected { None } else { self.charge(team, (&seat.node, generation), &reason, turn) }
     }
 
     /// Counts a loss against the job and the node; a failure when there were too many without progress.
-    fn charge(&mut self, team: &mut Team, node: &NodeId, reason: &str, turn: &mut Turn<'_>) -> Option<Failure> {
-        let (count, strikes) = self.losses.add(node, self.progress.recorded_step);
+    pub(super) fn charge(
+        &mut self,
+        team: &mut Team,
+        (node, generation): (&NodeId, Option<u64>),
+        reason: &str,
+        turn: &mut Turn<'_>,
+    ) -> Option<Failure> {
+        let (count, strikes) = self.losses.add(node, self.progress.recorded_step, generation);
         if team.wish.is_some() && team.seats.is_empty() {
             // It is to end anyway.
             return None;
@@ -164,21 +184,25 @@ impl Job {
         turn: &mut Turn<'_>,
     ) -> Option<Failure> {
         let ready = team.current.as_ref().is_some_and(|current| current.ready);
-        let node = team.seat(worker)?.node.clone();
+        let generation = team.current.as_ref().map(|current| current.generation.number);
+        let (node, step) =
+            team.seat(worker).map(|seat| (seat.node.clone(), seat.held.as_ref().map_or(0, |h| h.step)))?;
         let reason = self.reason.clone();
         let lost = lost_rank.and_then(|rank| team.current.as_ref()?.members.get(rank as usize).cloned());
         let lost = lost.and_then(|worker| team.seat(&worker)).map(|seat| (seat.node.clone(), seat.connected()));
         settle::abort(team, reason.clone(), turn);
         match lost {
-            Some(_) if ready => None,
+            // That may happen once at a step; without progress it is as good as a loss.
+            Some(_) if ready && self.losses.breaks_at(step) => None,
             Some((other, true)) if other != node => {
                 self.exclude(team, &other, format!("not reached over the data plane: {reason}"), turn);
-                self.charge(team, &other, &reason, turn)
+                self.charge(team, (&other, generation), &reason, turn)
             }
             // Generations that never become ready must not follow each other for ever.
-            Some(_) | None => {
+            Some(_) => self.charge(team, (&node, generation), &reason, turn),
+            None => {
                 self.forget_unreadable(team, worker, turn);
-                self.charge(team, &node, &reason, turn)
+                self.charge(team, (&node, generation), &reason, turn)
             }
         }
     }

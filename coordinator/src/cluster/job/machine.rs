@@ -4,20 +4,23 @@ use super::state::{JobEvent, State};
 use super::team::Team;
 use super::{Job, Turn};
 use crate::cluster::command::Command;
-use crate::cluster::event::Wish;
+use crate::cluster::event::{Failure, Wish};
 
 impl Job {
-    /// Lets something happen to the job. A changed state is recorded before any order goes out; a reason that changes
-    /// without it is only told.
+    /// Lets something happen to the job. A changed state or membership is recorded before any order goes out; a reason
+    /// that changes without it is only told.
     pub(in crate::cluster) fn step(&mut self, turn: &mut Turn<'_>, event: JobEvent) {
         let name = self.state.name();
+        let generation = self.state.generation();
         let reason = self.reason.clone();
+        let comes = matches!(event, JobEvent::Joined { .. });
         let state = std::mem::replace(&mut self.state, State::Queued);
         self.state = self.next(state, event, turn);
-        if let Some(placements) = self.state.team().map(Team::placements).filter(|placements| !placements.is_empty()) {
-            self.placements = placements;
+        let regrouped = generation != self.state.generation();
+        if let Some(team) = self.state.team().filter(|team| team.current.is_some() && (comes || regrouped)) {
+            self.placements = team.placements();
         }
-        if name != self.state.name() {
+        if name != self.state.name() || regrouped {
             turn.records.push(Command::SaveJob { record: Box::new(self.record()) });
         }
         if name != self.state.name() || reason != self.reason {
@@ -42,6 +45,11 @@ impl Job {
             (State::Queued | State::Paused, E::Interrupted { reason }) => self.end_interrupted(None, reason, turn),
             // A worker that forgot to be told: the job was taken over from it.
             (State::Queued | State::Paused, E::Joined { connection, hello }) => self.adopt(connection, *hello, turn),
+            // A job that never ran and has no folder never will; whoever handed it in was told.
+            (State::Queued, E::StorageFailed { cause, .. }) if self.highest_generation == 0 => {
+                let failure = Failure { reason: cause, bad_input: false };
+                self.end_failed(&Team::new(Vec::new(), turn.now), failure, turn)
+            }
             (
                 state @ (State::Queued
                 | State::Paused

@@ -21,6 +21,7 @@ mod told;
 mod watchdog;
 mod wishes;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lockstep_proto::identity::{JobId, NodeId, WorkerId};
@@ -43,6 +44,8 @@ use loss::Losses;
 
 /// Evaluations kept for those who begin to watch late.
 const EVALUATIONS_KEPT: usize = 1000;
+/// Worker processes of a job.
+pub const MOST_WORKERS: u32 = 65_536;
 
 /// A job.
 #[derive(Debug)]
@@ -82,10 +85,23 @@ pub struct Job {
     generations: Vec<GenerationRecord>,
     /// The highest generation that anybody has spoken of.
     highest_generation: u64,
+    /// Names of checkpoints that are not to be gone on from: unreadable, or in doubt.
+    unusable: BTreeSet<String>,
     /// Who waits for a checkpoint.
     checkpoint_tickets: Vec<Ticket>,
     losses: Losses,
     integrity: Integrity,
+}
+
+/// Whether a job of this file can run at all; else why not.
+pub fn check(spec: &JobSpec) -> Result<(), String> {
+    if spec.batch.micro_batch == 0 || spec.batch.lanes() == 0 {
+        return Err("batch.size must be a multiple of batch.micro_batch, at least 1".into());
+    }
+    if !(1..=MOST_WORKERS).contains(&spec.cluster.workers) {
+        return Err(format!("cluster.workers must be 1 to {MOST_WORKERS}"));
+    }
+    Ok(())
 }
 
 /// How far a job is.
@@ -147,6 +163,7 @@ impl Job {
             checkpoints: Vec::new(),
             highest_generation: submission.history.last().map_or(0, |newest| newest.number),
             generations: submission.history,
+            unusable: BTreeSet::new(),
             checkpoint_tickets: Vec::new(),
             losses: Losses::default(),
             integrity: Integrity::default(),
@@ -167,11 +184,6 @@ impl Job {
 
     /// The job's row.
     pub fn record(&self) -> Record {
-        let current = self.state.team().and_then(|team| team.current.as_ref().map(|current| (team, current)));
-        let members = current.map(|(team, current)| {
-            let placed = current.members.iter().zip(&current.lanes);
-            placed.filter_map(|(worker, lanes)| team.seat(worker)?.as_member(*lanes)).collect()
-        });
         Record {
             job: self.id.clone(),
             name: self.name.clone(),
@@ -189,21 +201,26 @@ impl Job {
             workers: self.workers,
             from: self.from.clone(),
             generation: self.highest_generation,
-            members: members.unwrap_or_default(),
-            generation_id: current.map(|(_, current)| current.generation.id),
+            members: self.state.team().map(Team::known).unwrap_or_default(),
+            generation_id: self.state.generation().map(|generation| generation.id),
             facts: self.progress.facts.clone(),
             fingerprint: self.progress.fingerprint.clone(),
         }
     }
 
+    /// Workers that it wants, those without lanes included.
+    fn wanted(&self) -> usize {
+        self.workers.saturating_add(self.spec.cluster.spares) as usize
+    }
+
     /// Slots that it wants now.
     pub(super) fn want(&self) -> Option<Want> {
         let excluded: Vec<NodeId> = self.losses.excluded().cloned().collect();
-        let wanted = (self.workers + self.spec.cluster.spares) as usize;
+        let wanted = self.wanted();
         match &self.state {
             State::Queued => Some(Want { job: self.id.clone(), slots: wanted as u32, gang: true, excluded }),
             State::Active(team) if team.wish.is_none() => {
-                let there = team.seats.iter().filter(|seat| seat.leaving.is_none()).count();
+                let there = team.staying();
                 let missing = wanted.saturating_sub(there) as u32;
                 (missing > 0).then(|| Want { job: self.id.clone(), slots: missing, gang: false, excluded })
             }

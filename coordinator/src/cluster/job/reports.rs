@@ -1,6 +1,7 @@
 //! Committed steps: recorded once, whoever tells of them.
 
 use lockstep_proto::identity::WorkerId;
+use lockstep_proto::ledger::LedgerRow;
 
 use super::team::Team;
 use super::{EVALUATIONS_KEPT, Job, Turn};
@@ -21,18 +22,19 @@ impl Job {
             ));
             return self.tell_durable(worker, turn);
         }
-        let Batch { step, first_row, rows, mut reports, .. } = batch;
-        if self.progress.ledger.replace_from(first_row, &rows).is_err() {
+        let Batch { step, mut first_row, rows, mut reports, .. } = batch;
+        let ledger = &mut self.progress.ledger;
+        let ends = rows.last().map_or(ledger.steps(), LedgerRow::last_step);
+        if rows.is_empty() {
+            first_row = ledger.rows().len();
+        }
+        if step > ends || ledger.replace_from(first_row, &rows).is_err() {
             return self.tell_durable(worker, turn);
         }
         let recorded = self.progress.recorded_step;
+        reports.retain(|report| report.step() <= step);
         reports.retain(|report| report.step() > recorded || self.is_new_evaluation(report));
-        for report in &reports {
-            match report {
-                Report::Step(step) => self.progress.step = step.clone(),
-                Report::Evaluation(evaluation) => self.remember(evaluation.clone()),
-            }
-        }
+        self.take_in(&reports);
         self.progress.recorded_step = recorded.max(step);
         self.losses.progressed(self.progress.recorded_step);
         let step = self.progress.recorded_step;
@@ -43,6 +45,16 @@ impl Job {
             turn.records.push(Command::Notify { job, reason: None });
         }
         self.acknowledge(team, worker, turn);
+    }
+
+    /// Keeps what those want to see who begin to watch late.
+    pub(super) fn take_in(&mut self, reports: &[Report]) {
+        for report in reports {
+            match report {
+                Report::Step(step) => self.progress.step = step.clone(),
+                Report::Evaluation(evaluation) => self.remember(evaluation.clone()),
+            }
+        }
     }
 
     /// An evaluation comes after the step that it is of.
@@ -82,6 +94,7 @@ impl Job {
         let step = last.first_step;
         self.progress.ledger.void_above(step);
         self.progress.recorded_step = self.progress.recorded_step.min(step);
+        self.progress.evaluations.retain(|evaluation| evaluation.step <= step);
     }
 
     pub(super) fn save_ledger(&self, turn: &mut Turn<'_>) {

@@ -3,10 +3,10 @@
 use lockstep_proto::identity::Generation;
 use lockstep_proto::job::Job as JobSpec;
 
-use super::team::{Current, Seat, Stage, Team};
+use super::team::{Current, Seat, Stage, Team, Wanted};
 use super::{Job, State};
 use crate::cluster::event::{Assignment, Failure};
-use crate::cluster::facts::StepReport;
+use crate::cluster::facts::{StepReport, StopReason};
 use crate::cluster::record::{Record, Restored, StateName};
 use crate::cluster::time::Timestamp;
 use crate::cluster::timeouts::REATTACH;
@@ -15,12 +15,13 @@ impl Job {
     /// A job from the database. One that had workers waits for them to come back; what this version can't read any
     /// more has failed.
     pub fn restored(restored: Restored, now: Timestamp) -> Self {
-        let Restored { record, recorded_step, ledger, checkpoints, generations } = restored;
+        let Restored { record, recorded_step, ledger, checkpoints, generations, measured } = restored;
         let spec = JobSpec::from_toml(&record.toml);
         let mut job = Self::bare(&record, spec.as_ref().ok().cloned().unwrap_or_default(), now);
         (job.checkpoints, job.generations) = (checkpoints, generations);
         (job.progress.ledger, job.progress.recorded_step) = (ledger, recorded_step);
         job.progress.step = StepReport { step: recorded_step, ..StepReport::default() };
+        job.take_in(&measured);
         job.state = match (record.state, spec, record.outcome.clone()) {
             (state, Err(error), _) if !state.ended() => {
                 job.reason = format!("its job file can't be read any more: {error}");
@@ -81,6 +82,8 @@ impl Job {
         let away = record.members.iter().filter_map(|member| Seat::away(member, host(&member.worker), until, now));
         let mut team = Team::new(away.collect(), now);
         team.begun = record.generation > 0;
+        team.wish = wish_that_was(record.state);
+        team.seats.iter_mut().for_each(|seat| seat.member = record.generation_id.is_some());
         team.current = record.generation_id.filter(|_| !team.seats.is_empty()).map(|id| Current {
             generation: Generation { number: record.generation, id },
             members: team.seats.iter().map(|seat| seat.worker.clone()).collect(),
@@ -99,6 +102,7 @@ impl Job {
     /// worker is asked for all of them.
     pub fn adopted(assignment: Assignment, now: Timestamp) -> Result<Self, String> {
         let spec = JobSpec::from_toml(&assignment.toml).map_err(|error| error.to_string())?;
+        super::check(&spec)?;
         let submission = crate::cluster::event::Submission {
             name: assignment.name,
             spec,
@@ -114,4 +118,23 @@ impl Job {
         job.started = Some(now);
         Ok(job)
     }
+}
+
+/// What was wanted of a job, as its state tells. Signals that end jobs end the coordinator's process as well, so a job
+/// that was about to end was cancelled.
+fn wish_that_was(state: StateName) -> Option<Wanted> {
+    let (why, reason) = match state {
+        StateName::Pausing => (StopReason::Paused, "paused by a user"),
+        StateName::Stopping => (StopReason::Cancelled, "cancelled by a user"),
+        StateName::Queued
+        | StateName::Starting
+        | StateName::Running
+        | StateName::Recovering
+        | StateName::Paused
+        | StateName::Completed
+        | StateName::Failed
+        | StateName::Cancelled
+        | StateName::Interrupted => return None,
+    };
+    Some(Wanted { why, reason: reason.into() })
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use lockstep_proto::identity::WorkerId;
 
-use super::team::{Seat, Stage, Team};
+use super::team::{Hold, Seat, Stage, Team};
 use super::{Job, State, Turn};
 use crate::cluster::command::Command;
 use crate::cluster::facts::{Outcome, StopReason};
+use crate::cluster::time::Timestamp;
 use crate::cluster::timeouts::GATHER;
 
 impl Job {
@@ -17,7 +18,12 @@ impl Job {
         if let Some(ended) = self.close_generation(&mut team, turn) {
             return ended;
         }
+        if team.hold.as_ref().and_then(Hold::writer).is_some_and(|writer| team.seat(writer).is_none()) {
+            // Nobody is left to tell of room: the next to write a checkpoint finds out.
+            team.hold = None;
+        }
         if team.current.is_some() {
+            self.release(&mut team, turn);
             self.steer(&mut team, turn);
             return State::Active(team);
         }
@@ -33,15 +39,18 @@ impl Job {
         if let Some(reason) = common_outcome(team) {
             let first = current.members.first().and_then(|worker| team.seat(worker));
             let outcome = first.and_then(|seat| seat.outcome.clone());
+            let resumed = team.wish.is_none() && team.staying() > 0;
             match reason {
+                // Its weights were stored in an earlier life of the coordinator: it tells and stores once more.
+                StopReason::Completed if current.start.is_none() && stores_unseen(team) => {}
                 StopReason::Completed => return Some(self.conclude(team, turn)),
                 StopReason::Cancelled => return Some(self.end_cancelled(outcome, turn)),
                 StopReason::Interrupted => {
                     let wish = team.wish.as_ref().map(|wish| wish.reason.clone()).unwrap_or_default();
                     return Some(self.end_interrupted(outcome, wish, turn));
                 }
-                StopReason::Paused => return Some(self.paused(team, outcome.as_ref())),
-                StopReason::Regrouped => {}
+                StopReason::Paused if !resumed => return Some(self.paused(team, outcome, turn)),
+                StopReason::Paused | StopReason::Regrouped => {}
             }
         }
         self.save_ledger(turn);
@@ -51,8 +60,18 @@ impl Job {
     }
 
     /// A paused job gives its slots back; one whose last agent went waits for others instead.
-    fn paused(&mut self, team: &Team, outcome: Option<&Outcome>) -> State {
-        let step = outcome.map_or(self.progress.recorded_step, |outcome| outcome.steps);
+    fn paused(&mut self, team: &Team, outcome: Option<Outcome>, turn: &mut Turn<'_>) -> State {
+        let step = outcome.as_ref().map_or(self.progress.recorded_step, |outcome| outcome.steps);
+        match &team.wish {
+            // It came when all were about to pause: what it wants is on disk.
+            Some(wish) if wish.why == StopReason::Cancelled => return self.end_cancelled(outcome, turn),
+            Some(wish) if wish.why == StopReason::Interrupted => {
+                return self.end_interrupted(outcome, wish.reason.clone(), turn);
+            }
+            Some(_) | None => {}
+        }
+        self.refuse_checkpoints(turn);
+        self.losses.readmit();
         match &team.wish {
             Some(wish) => {
                 self.reason = format!("{} after step {step}", wish.reason);
@@ -72,13 +91,14 @@ impl Job {
             return abort(team, reason, turn);
         }
         let Some(current) = &team.current else { return };
-        if !current.ready {
+        // Whoever waits for room on a disk does not hear that it should stop.
+        if !current.ready || team.hold.as_ref().is_some_and(|hold| hold.retry().is_none()) {
             let cancelled = team.wish.as_ref().filter(|wish| wish.why == StopReason::Cancelled);
             if let Some(reason) = cancelled.map(|wish| wish.reason.clone()) {
-                abort(team, reason, turn);
+                return abort(team, reason, turn);
             }
-            return;
         }
+        let Some(current) = team.current.as_ref().filter(|current| current.ready) else { return };
         let Some(why) = self.stop_wanted(team, turn) else { return };
         let already = match &current.stage {
             Stage::Going => false,
@@ -98,7 +118,7 @@ impl Job {
         if team.hold.is_some() {
             return Some(StopReason::Regrouped);
         }
-        let wanted = (self.workers + self.spec.cluster.spares) as usize;
+        let wanted = self.wanted();
         let staying = team.members().filter(|seat| seat.leaving.is_none()).count();
         if staying == 0 {
             // Nobody would be left to hold the state.
@@ -132,11 +152,15 @@ impl Job {
             match wish.why {
                 StopReason::Cancelled => return self.end_cancelled(None, turn),
                 StopReason::Interrupted if !unsaved => return self.end_interrupted(None, wish.reason, turn),
-                StopReason::Paused if !unsaved => return self.paused(&team, None),
+                StopReason::Paused if !unsaved => return self.paused(&team, None, turn),
                 // The state is in memory only: one more step, and a checkpoint of it.
                 StopReason::Interrupted | StopReason::Paused => {}
                 StopReason::Completed | StopReason::Regrouped => {}
             }
+        }
+        if team.seats.is_empty() {
+            // A node that was given up may be all that there is.
+            self.losses.readmit();
         }
         if team.hold.is_none() {
             self.begin_if_possible(&mut team, turn);
@@ -150,13 +174,18 @@ impl Job {
         held > self.checkpoints.iter().map(|checkpoint| checkpoint.step).max().unwrap_or(0)
     }
 
-    /// Lets go of workers that are to leave, and of those beyond what is wanted.
+    /// Lets go of workers that are to leave, and of those beyond what is wanted, but for members of the generation that
+    /// is under way.
     fn release(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
-        let wanted = (self.workers + self.spec.cluster.spares) as usize;
+        let bound = |seat: &Seat| seat.member || seat.outcome.is_some();
+        let free = self.wanted().saturating_sub(team.seats.iter().filter(|s| bound(s) && s.leaving.is_none()).count());
         let mut kept = 0;
         team.seats.retain(|seat| {
+            if bound(seat) {
+                return true;
+            }
             kept += usize::from(seat.leaving.is_none());
-            let keep = seat.leaving.is_none() && kept <= wanted;
+            let keep = seat.leaving.is_none() && kept <= free;
             if !keep {
                 turn.dismissed.push(seat.worker.clone());
             }
@@ -164,10 +193,14 @@ impl Job {
         });
     }
 
-    /// When time alone will change what [`Job::settle`] does.
-    pub(super) fn gather_deadline(team: &Team) -> Option<crate::cluster::time::Timestamp> {
-        let idle = team.seats.iter().filter(|seat| seat.able()).map(|seat| seat.idle_since).min()?;
+    /// When time alone will change what [`Job::settle`] does: newcomers have waited long enough for others.
+    pub(super) fn gather_deadline(&self, team: &Team) -> Option<Timestamp> {
         team.current.as_ref().filter(|current| current.ready && current.stage == Stage::Going)?;
+        let staying = team.members().filter(|seat| seat.leaving.is_none()).count();
+        if staying >= self.wanted() {
+            return None;
+        }
+        let idle = team.seats.iter().filter(|seat| seat.able()).map(|seat| seat.idle_since).min()?;
         Some(idle.plus(GATHER))
     }
 }
@@ -191,8 +224,15 @@ fn common_outcome(team: &Team) -> Option<StopReason> {
 /// Whether somebody left the generation other than by finishing it.
 fn is_broken(team: &Team) -> bool {
     let Some(current) = &team.current else { return false };
-    let stays = |worker: &WorkerId| team.seat(worker).is_some_and(|seat| seat.member || seat.outcome.is_some());
-    !current.members.iter().all(stays)
+    let stay = team.seats.iter().filter(|seat| seat.member || seat.outcome.is_some()).count();
+    stay < current.members.len()
+}
+
+/// Whether rank 0 tells of weights that this coordinator did not see being stored.
+fn stores_unseen(team: &Team) -> bool {
+    let first = team.current.as_ref().and_then(|current| team.seat(current.members.first()?));
+    let told = first.and_then(|seat| seat.outcome.as_ref()).is_some_and(|outcome| !outcome.weights_sha256.is_empty());
+    told && first.is_some_and(|seat| seat.weights_sha256.is_none())
 }
 
 /// Tells those who are still in the generation to leave it at once.
@@ -203,7 +243,8 @@ pub(super) fn abort(team: &mut Team, reason: String, turn: &mut Turn<'_>) {
     }
     current.stage = Stage::Aborting(reason.clone());
     let generation = current.generation;
-    for seat in team.seats.iter().filter(|seat| seat.member) {
+    for seat in team.seats.iter_mut().filter(|seat| seat.member) {
+        seat.moved = turn.now;
         turn.orders.push(Command::Abort { worker: seat.worker.clone(), generation, reason: reason.clone() });
     }
 }

@@ -4,7 +4,7 @@ use crate::cluster::event::{Connection, WorkerHello};
 use crate::cluster::event::{Exit, Failure, News, Wish};
 use crate::cluster::facts::Outcome;
 use crate::cluster::record::StateName;
-use lockstep_proto::identity::{NodeId, WorkerId};
+use lockstep_proto::identity::{Generation, NodeId, WorkerId};
 
 use super::team::{Seat, Team};
 
@@ -61,6 +61,11 @@ impl State {
             | Self::Cancelled(_)
             | Self::Interrupted(_) => None,
         }
+    }
+
+    /// The generation that is under way.
+    pub fn generation(&self) -> Option<Generation> {
+        self.team()?.current.as_ref().map(|current| current.generation)
     }
 
     /// Who works for the job now.

@@ -42,8 +42,35 @@ pub struct Wanted {
 pub struct Hold {
     /// In words.
     pub reason: String,
+    /// Who tells when there is room.
+    pub until: Room,
+}
+
+/// What ends a [`Hold`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Room {
     /// It is the coordinator's own disk: records are tried again then.
-    pub retry: Option<Timestamp>,
+    Retry(Timestamp),
+    /// This worker tries to write its checkpoint until it can.
+    Written(WorkerId),
+}
+
+impl Hold {
+    /// When records are tried again.
+    pub fn retry(&self) -> Option<Timestamp> {
+        match self.until {
+            Room::Retry(at) => Some(at),
+            Room::Written(_) => None,
+        }
+    }
+
+    /// Who would tell of room.
+    pub fn writer(&self) -> Option<&WorkerId> {
+        match &self.until {
+            Room::Retry(_) => None,
+            Room::Written(writer) => Some(writer),
+        }
+    }
 }
 
 /// A generation that is under way.
@@ -91,6 +118,8 @@ pub struct Seat {
     pub threads: u32,
     /// Its first words, once said.
     pub hello: Option<WorkerHello>,
+    /// As others knew it in an earlier life of the coordinator.
+    pub before: Option<Member>,
     /// Its stream.
     pub link: Link,
     /// When it last said anything, or was asked for.
@@ -141,6 +170,7 @@ impl Seat {
             host,
             threads,
             hello: None,
+            before: None,
             link: Link::None,
             heard: now,
             life: SignOfLife::default(),
@@ -163,7 +193,7 @@ impl Seat {
         let worker = WorkerId::try_from(member.worker.as_str()).ok()?;
         let node = NodeId::try_from(member.node.as_str()).ok()?;
         let mut seat = Self::new(worker, node, host, member.threads, now);
-        (seat.link, seat.member) = (Link::Down(until), true);
+        (seat.link, seat.before) = (Link::Down(until), Some(member.clone()));
         Some(seat)
     }
 
@@ -184,7 +214,9 @@ impl Seat {
 
     /// As others see it, with these lanes.
     pub fn as_member(&self, lanes: u32) -> Option<Member> {
-        let hello = self.hello.as_ref()?;
+        let Some(hello) = &self.hello else {
+            return self.before.clone().map(|before| Member { lanes, ..before });
+        };
         Some(Member {
             worker: self.worker.to_string(),
             node: self.node.to_string(),
@@ -206,6 +238,9 @@ impl Team {
     pub fn forgive(&mut self, now: Timestamp) {
         for seat in &mut self.seats {
             (seat.heard, seat.moved) = (now, now);
+            if seat.prepared.is_none() {
+                seat.idle_since = now;
+            }
             if let Link::Down(until) = &mut seat.link {
                 *until = now.plus(RECONNECT);
             }
@@ -222,6 +257,22 @@ impl Team {
             None if going => StateName::Running,
             None if self.begun => StateName::Recovering,
             None => StateName::Starting,
+        }
+    }
+
+    /// How many are not to leave.
+    pub fn staying(&self) -> usize {
+        self.seats.iter().filter(|seat| seat.leaving.is_none()).count()
+    }
+
+    /// Members of the generation that is under way, by rank; in none all workers that may take part in the next.
+    pub fn known(&self) -> Vec<Member> {
+        match &self.current {
+            Some(current) => {
+                let placed = current.members.iter().zip(&current.lanes);
+                placed.filter_map(|(worker, lanes)| self.seat(worker)?.as_member(*lanes)).collect()
+            }
+            None => self.seats.iter().filter_map(|seat| seat.as_member(0)).collect(),
         }
     }
 

@@ -79,8 +79,8 @@ impl Job {
     /// The generation runs once all of its members say so.
     pub(super) fn see_whether_ready(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
         let Some(current) = &team.current else { return };
-        let all = current.members.iter().all(|member| team.seat(member).is_some_and(|seat| seat.ready));
-        if current.ready || !all {
+        let ready = team.seats.iter().filter(|seat| seat.member && seat.ready).count();
+        if current.ready || ready < current.members.len() {
             return;
         }
         self.started = self.started.or(Some(turn.now));
@@ -91,6 +91,7 @@ impl Job {
         if let Some(current) = &mut team.current {
             current.ready = true;
         }
+        self.ask_for_checkpoint_again(team, turn);
     }
 
     /// A member's generation ended after a step, as it did for the others.

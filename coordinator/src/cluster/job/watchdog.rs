@@ -1,10 +1,12 @@
 //! Time passes: who is silent, stuck, or does not come is given up, with the culprit named.
+//!
+//! Every limit has a deadline that asks for a tick, and every tick at a deadline changes what the deadline is.
 
 use std::time::Duration;
 
 use lockstep_proto::identity::WorkerId;
 
-use super::team::{Link, Seat, Team};
+use super::team::{Hold, Link, Seat, Team};
 use super::{Job, Turn, settle};
 use crate::cluster::event::Failure;
 use crate::cluster::time::Timestamp;
@@ -12,14 +14,16 @@ use crate::cluster::timeouts::{PREPARE, SILENCE, STUCK_FACTOR};
 
 /// Phases in which a worker waits for others: without progress in one of them it is not to blame.
 const WAITING: [&str; 2] = ["reduce", "start"];
+/// Phases in which it waits for a disk, maybe for room on it: a checkpoint has to be written, weights to be stored.
+const STORING: [&str; 2] = ["checkpoint", "idle"];
 
 impl Job {
     /// When time alone will change something.
     pub fn deadline(&self) -> Option<Timestamp> {
         let team = self.state.team()?;
         let seats = team.seats.iter().map(|seat| seat_deadline(team, seat));
-        let hold = team.hold.as_ref().and_then(|hold| hold.retry);
-        seats.chain(hold).chain(Self::gather_deadline(team)).min()
+        let hold = team.hold.as_ref().and_then(Hold::retry);
+        seats.chain(hold).chain(self.gather_deadline(team)).chain(standstill(team)).min()
     }
 
     /// Gives up whom there is nothing to hope for; a failure where that ends the job.
@@ -31,7 +35,7 @@ impl Job {
                 return Some(failure);
             }
         }
-        self.watch_reduction(team, turn)
+        self.watch_standstill(team, turn)
     }
 
     /// The first worker that is to be given up, and why.
@@ -48,26 +52,41 @@ impl Job {
 
     /// All wait for each other and nobody is to blame: a connection between nodes is cut. The generation is given up;
     /// the next one finds out who can't be reached.
-    fn watch_reduction(&mut self, team: &mut Team, turn: &mut Turn<'_>) -> Option<Failure> {
-        let current = team.current.as_ref().filter(|current| current.ready && !current.is_aborting())?;
-        let stuck = |seat: &Seat| turn.now.since(seat.moved) >= limit(seat);
-        let all_wait = team.members().all(|seat| WAITING.contains(&seat.life.phase.as_str()) && stuck(seat));
-        if !all_wait {
+    fn watch_standstill(&mut self, team: &mut Team, turn: &mut Turn<'_>) -> Option<Failure> {
+        if standstill(team).is_none_or(|until| turn.now < until) {
             return None;
         }
-        let waits = team.members().map(|seat| turn.now.since(seat.moved)).min().unwrap_or(Duration::ZERO);
+        let current = team.current.as_ref()?;
+        let what = match current.ready {
+            true => format!("step {} of generation", team.members().map(|seat| seat.life.step).max().unwrap_or(0)),
+            false => "the beginning of generation".to_owned(),
+        };
+        let waits = team.members().map(|seat| turn.now.since(seat.moved)).min().unwrap_or_default();
         self.reason = format!(
-            "the reduction behind step {} of generation {} did not finish within {} s: {} ranks wait for each other",
-            team.members().map(|seat| seat.life.step).max().unwrap_or(0),
+            "behind {what} {} nothing moves for {} s: {} ranks wait for each other",
             current.generation,
             waits.as_secs(),
             current.members.len()
         );
-        let worker = current.members.first().cloned()?;
-        self.log(vec![self.reason.clone()], turn);
-        settle::abort(team, self.reason.clone(), turn);
-        self.broke_by_itself(team, &worker, None, turn)
+        let generation = current.generation.number;
+        let node = team.members().next()?.node.clone();
+        let reason = self.reason.clone();
+        self.log(vec![reason.clone()], turn);
+        settle::abort(team, reason.clone(), turn);
+        self.charge(team, (&node, Some(generation)), &reason, turn)
     }
+}
+
+/// When a generation whose members all wait for each other is given up.
+fn standstill(team: &Team) -> Option<Timestamp> {
+    let current = team.current.as_ref().filter(|current| !current.is_aborting())?;
+    team.members().next()?;
+    let waits = |seat: &Seat| match current.ready {
+        true => WAITING.contains(&seat.life.phase.as_str()).then(|| seat.moved.plus(limit(seat))),
+        // The state may be on its way to a member.
+        false => Some(seat.moved.plus(PREPARE)),
+    };
+    team.members().map(waits).try_fold(Timestamp::default(), |latest, until| Some(latest.max(until?)))
 }
 
 /// Why a worker is given up, if it is.
@@ -83,27 +102,29 @@ fn gives_up(team: &Team, seat: &Seat, now: Timestamp) -> Option<String> {
             (now >= seat.idle_since.plus(PREPARE)).then(|| format!("not prepared within {} s", PREPARE.as_secs()))
         }
         Link::Up(_) => {
-            let ready = team.current.as_ref().is_some_and(|current| current.ready);
-            let judged = ready && seat.member && !WAITING.contains(&seat.life.phase.as_str());
-            (judged && now >= seat.moved.plus(limit(seat)))
-                .then(|| format!("no progress for {} s", seconds(seat.moved)))
+            let until = stuck_at(team, seat)?;
+            (now >= until).then(|| format!("no progress for {} s", seconds(seat.moved)))
         }
     }
 }
 
-/// When [`gives_up`] or the watch over reductions will have something to say, if nothing else happens.
+/// When [`gives_up`] will have something to say, if nothing else happens.
 fn seat_deadline(team: &Team, seat: &Seat) -> Timestamp {
+    let silent = seat.heard.plus(SILENCE);
     match seat.link {
         Link::None => seat.heard.plus(PREPARE),
         Link::Down(until) => until,
-        Link::Up(_) if seat.prepared.is_none() => seat.heard.plus(SILENCE).min(seat.idle_since.plus(PREPARE)),
-        Link::Up(_) => {
-            let watched =
-                seat.member && team.current.as_ref().is_some_and(|current| current.ready && !current.is_aborting());
-            let silent = seat.heard.plus(SILENCE);
-            if watched { silent.min(seat.moved.plus(limit(seat))) } else { silent }
-        }
+        Link::Up(_) if seat.prepared.is_none() => silent.min(seat.idle_since.plus(PREPARE)),
+        Link::Up(_) => stuck_at(team, seat).map_or(silent, |stuck| silent.min(stuck)),
     }
+}
+
+/// When a member that makes no progress is to blame for it: it computes, or it was told to leave.
+fn stuck_at(team: &Team, seat: &Seat) -> Option<Timestamp> {
+    let current = team.current.as_ref().filter(|_| seat.member)?;
+    let phase = seat.life.phase.as_str();
+    let computes = current.ready && !WAITING.contains(&phase) && !STORING.contains(&phase);
+    (computes || current.is_aborting()).then(|| seat.moved.plus(limit(seat)))
 }
 
 /// How long a phase may take.
@@ -114,10 +135,10 @@ fn limit(seat: &Seat) -> Duration {
 
 /// "3 to 5" of lanes by rank.
 fn lanes_of(lanes: &[u32], rank: usize) -> String {
-    let first: u32 = lanes.iter().take(rank).sum();
+    let first = lanes.iter().take(rank).fold(0_u32, |sum, held| sum.saturating_add(*held));
     match lanes.get(rank).copied().unwrap_or(0) {
         0 => "none".into(),
         1 => first.to_string(),
-        held => format!("{first} to {}", first + held - 1),
+        held => format!("{first} to {}", first.saturating_add(held - 1)),
     }
 }

@@ -1,6 +1,6 @@
 //! What users and signals want of a job that has workers.
 
-use super::team::{Hold, Team, Wanted};
+use super::team::{Hold, Room, Team, Wanted};
 use super::{Job, State, Turn, settle};
 use crate::cluster::command::Command;
 use crate::cluster::event::{Failure, Wish};
@@ -60,13 +60,14 @@ impl Job {
         }
         self.forget_unrecorded();
         self.reason = format!("the coordinator's disk is full: {cause}: goes on when there is room");
-        team.hold = Some(Hold { reason: self.reason.clone(), retry: Some(turn.now.plus(RETRY)) });
+        let until = Room::Retry(turn.now.plus(RETRY));
+        team.hold = Some(Hold { reason: self.reason.clone(), until });
         None
     }
 
     /// Asks for what could not be recorded again, and goes on if nothing more is said against it.
     pub(super) fn retry_storage(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
-        let due = team.hold.as_ref().and_then(|hold| hold.retry).is_some_and(|retry| turn.now >= retry);
+        let due = team.hold.as_ref().and_then(Hold::retry).is_some_and(|retry| turn.now >= retry);
         if !due {
             return;
         }
