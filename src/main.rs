@@ -18,8 +18,9 @@ use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
-use lockstep_worker::agent::{AgentError, AgentOptions};
+use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown};
 use lockstep_worker::process::WorkerOptions;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// What the user gave can't be used; the line says what to do.
@@ -184,15 +185,33 @@ fn agent(arguments: Agent) -> Result<u8> {
         threads,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         echo: true,
+        name: arguments.name.map(NodeId::try_from).transpose().map_err(BadInput::from_display)?,
     };
     // Signals are waited for on a runtime of their own: the agent keeps this thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let shutdown = {
         let _context = runtime.enter();
-        cancelled_by_signal()
+        leave_by_signal()?
     };
     lockstep_worker::agent::run(options, shutdown)?;
     Ok(exit::COMPLETED)
+}
+
+/// Ctrl-C or SIGTERM makes an agent leave in order, a second one at once.
+fn leave_by_signal() -> Result<Shutdown> {
+    let shutdown = Shutdown { leave: CancellationToken::new(), now: CancellationToken::new() };
+    let tokens = [shutdown.leave.clone(), shutdown.now.clone()];
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        for token in tokens {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
 }
 
 /// A token that Ctrl-C or SIGTERM cancels.

@@ -9,7 +9,7 @@ use lockstep_coordinator::client::{self, SubmitArgs, View};
 use lockstep_coordinator::{Coordinator, Handle, ServeOptions, StateFolder, listen};
 use lockstep_proto::job::Job;
 use lockstep_proto::wire::JobView;
-use lockstep_worker::agent::{self, AgentError, AgentOptions};
+use lockstep_worker::agent::{self, AgentError, AgentOptions, Shutdown};
 use lockstep_worker::trainer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -147,12 +147,14 @@ impl Embedded {
             threads: job.cluster.threads,
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             echo: false,
+            name: None,
         };
         let (ending, agent_ended) = tokio::sync::oneshot::channel();
         let agent_shutdown = agent_token.clone();
         // A thread of its own, which lives as long as the agent: workers die with the thread that started them.
         let agent = std::thread::Builder::new().name("agent".into()).spawn(move || {
-            let ended = agent::run(options, agent_shutdown);
+            // The job is over by then: there is nothing to leave in order.
+            let ended = agent::run(options, Shutdown { leave: CancellationToken::new(), now: agent_shutdown });
             // The receiver is gone once the job has ended.
             let _ = ending.send(());
             ended
