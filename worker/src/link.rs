@@ -111,11 +111,6 @@ impl<Out, In> Link<Out, In> {
         Incoming::Lost(reason)
     }
 
-    /// Gives the stream up and tries for another.
-    pub(crate) fn reset(&mut self) {
-        let _ = self.lost(String::new());
-    }
-
     /// Sends a message, if there is a connection.
     pub(crate) fn send(&self, message: Out) {
         match &self.stage {

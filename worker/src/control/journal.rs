@@ -88,7 +88,8 @@ impl Journal {
 
     /// Nothing that is not recorded counts as said: the stream is another.
     pub(super) fn say_again(&mut self) {
-        (self.said_rows, self.said_reports) = (self.recorded_rows, 0);
+        // The last row that is recorded may have grown since.
+        (self.said_rows, self.said_reports) = (self.recorded_rows.saturating_sub(1), 0);
     }
 
     /// Reports that the coordinator has not recorded.

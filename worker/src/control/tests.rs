@@ -530,6 +530,7 @@ fn a_coordinator_that_forgot_asks_for_all_rows() {
             welcome
                 say prepared
                 say ready in 1: step 0 "d0"
+                say in 1: rows from 0: 0..5; reports 
             ack rows 0 step 0
                 say in 1: rows from 0: 0..5; reports 
             ack rows 0 step 0

@@ -139,9 +139,8 @@ impl Shell {
                     Some(event)
                 }
                 Err(reason) => {
-                    // What else it says may be as wrong: both sides begin anew.
-                    self.link.reset();
-                    Some(self.lost(reason))
+                    tracing::warn!("passed over: {reason}");
+                    None
                 }
             },
             Incoming::Lost(reason) => Some(self.lost(reason)),

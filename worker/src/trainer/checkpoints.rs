@@ -221,7 +221,7 @@ impl Shared {
                 let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
                 let digest = digests.get(&step).cloned().unwrap_or_default();
                 // Those of earlier steps gave way to this one.
-                digests.retain(|&other, _| other > step);
+                digests.retain(|&other, _| other >= step);
                 Some(TrainerEvent::CheckpointWritten(Box::new(wire::CheckpointWritten {
                     step,
                     name: written.name.to_string(),

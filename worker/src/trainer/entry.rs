@@ -13,7 +13,7 @@ use super::generation::{FIRST_PASS, Generation};
 use super::outbox::Outbox;
 use super::signals::Signals;
 use super::state::State;
-use super::{Trainer, TrainerError, measures, share};
+use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
 use crate::model::initial_parameters;
 
@@ -50,9 +50,7 @@ impl Trainer {
         if start.share && start.from() != From::Initial {
             (has, reports) = self.share(has, start, entry, &mut group)?;
         }
-        let state = self.checked(has, start)?;
-        self.state = None;
-        let held = self.held_of(&state);
+        let Kept { state, held } = self.checked(has, start)?;
         let rows = state.ledger.rows().to_vec();
         self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reports })));
         self.newest_test = self.newest_test.filter(|(step, _)| *step <= start.step);
@@ -76,8 +74,8 @@ impl Trainer {
         match start.from() {
             From::Initial => Ok(Has::Made(Box::new(self.initial()))),
             From::Memory => {
-                let held = self.held();
-                let holds = held.as_ref().is_some_and(|held| (held.step, &held.digest) == (start.step, &start.digest));
+                let held = self.kept.as_ref().map(|kept| &kept.held);
+                let holds = held.is_some_and(|held| (held.step, &held.digest) == (start.step, &start.digest));
                 match (holds, needed) {
                     (true, _) => Ok(Has::Held),
                     (false, false) => Ok(Has::Nothing),
@@ -113,7 +111,7 @@ impl Trainer {
         if start.source == entry.begin.rank {
             let state = match &has {
                 Has::Made(state) => Some(&**state),
-                Has::Held | Has::Nothing => self.state.as_ref(),
+                Has::Held | Has::Nothing => self.kept.as_ref().map(|kept| &kept.state),
             };
             let device = &mut self.crew.first().device;
             payload = state.map_or(payload, |state| share::pack(state, device, tensors, entry.reports.clone()));
@@ -129,15 +127,16 @@ impl Trainer {
         Ok((Has::Made(Box::new(state)), reports))
     }
 
-    /// The state itself, if it is the one that was meant.
-    fn checked(&mut self, has: Has, start: &wire::Start) -> Result<State<Cpu>, TrainerError> {
-        let state = match has {
+    /// The state itself, if it is the one that was meant; what was kept from before goes.
+    fn checked(&mut self, has: Has, start: &wire::Start) -> Result<Kept, TrainerError> {
+        let made = match has {
             Has::Made(state) => *state,
-            Has::Held | Has::Nothing => self.state.take().ok_or_else(|| malformed("start"))?,
+            Has::Held | Has::Nothing => return self.kept.take().ok_or_else(|| malformed("start")),
         };
-        let held = self.held_of(&state);
+        let held = self.held_of(&made);
         if held.step == start.step && (start.digest.is_empty() || held.digest == start.digest) {
-            return Ok(state);
+            self.kept = None;
+            return Ok(Kept { state: made, held });
         }
         let (wanted, found) = (describe(start.step, &start.digest), describe(held.step, &held.digest));
         Err(TrainerError::Entry(format!("the state to start from is {found}, not {wanted}")))

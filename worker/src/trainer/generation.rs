@@ -279,6 +279,7 @@ impl Generation<'_> {
     fn write_checkpoint_if_due(&mut self, epoch_ends: bool) {
         let cursor = self.state.cursor;
         if self.speaks() && self.trainer.checkpoints.is_due(&self.trainer.job.checkpoint, &cursor, epoch_ends) {
+            self.trainer.seat.progress.enter(Phase::Checkpoint, cursor.step);
             let device = &mut self.trainer.crew.first().device;
             self.trainer.checkpoints.write(&self.state, device, self.trainer.work.model.tensors());
         }

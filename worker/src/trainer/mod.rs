@@ -118,9 +118,15 @@ struct Trainer {
     checkpoints: Checkpoints,
     meter: Meter,
     /// Between generations; none before the first that got as far as having one.
-    state: Option<State<Cpu>>,
+    kept: Option<Kept>,
     /// The newest evaluation on the test split, and its step.
     newest_test: Option<(u64, Score)>,
+}
+
+/// A state between generations, and what is told of it.
+struct Kept {
+    state: State<Cpu>,
+    held: wire::Held,
 }
 
 impl Trainer {
@@ -129,7 +135,7 @@ impl Trainer {
             match task {
                 Task::Enter(entry, signals) => self.take_part(&entry, signals)?,
                 Task::WriteCheckpoint => {
-                    if let Some(state) = &self.state {
+                    if let Some(Kept { state, .. }) = &self.kept {
                         let device = &mut self.crew.first().device;
                         self.checkpoints.write_wanted(state, device, self.work.model.tensors());
                     }
@@ -151,14 +157,14 @@ impl Trainer {
             Ok(mut generation) => {
                 let ended = generation.run();
                 let state = generation.leave();
-                self.state = Some(state);
+                let held = self.held_of(&state);
+                self.kept = Some(Kept { state, held });
                 ended
             }
             Err(error) => Err(error),
         };
-        self.newest_test = self.newest_test.filter(|(step, _)| *step <= self.held_step());
-        let held = self.held();
         progress.enter(Phase::Idle, self.held_step());
+        let held = self.kept.as_ref().map(|kept| kept.held.clone());
         match (ended, held) {
             (Ok(end), Some(held)) => {
                 progress.note(format!("finished {:?}: {}", entry.generation, end.outcome.stop_reason));
@@ -178,17 +184,10 @@ impl Trainer {
     }
 
     fn held_step(&self) -> u64 {
-        self.state.as_ref().map_or(0, |state| state.cursor.step)
+        self.kept.as_ref().map_or(0, |kept| kept.held.step)
     }
 
-    /// The state between generations, by step and digest.
-    fn held(&mut self) -> Option<wire::Held> {
-        let state = self.state.take()?;
-        let held = self.held_of(&state);
-        self.state = Some(state);
-        Some(held)
-    }
-
+    /// What is told of a state.
     fn held_of(&mut self, state: &State<Cpu>) -> wire::Held {
         let digest = state.digests(&mut self.crew.first().device, self.work.model.tensors()).state;
         wire::Held { step: state.cursor.step, digest }
