@@ -94,7 +94,7 @@ impl Job {
                 rank: rank as u32,
                 members: all.clone(),
                 start: start.clone(),
-                ledger_rows: self.progress.ledger.rows().len() as u64,
+                ledger_rows: self.complete_rows(),
                 recorded_step: self.progress.recorded_step,
             })));
         }

@@ -29,6 +29,10 @@ impl Job {
             let reason = format!("rank 0 tells of weights {told:?} but has stored {stored:?}");
             return self.end_failed(team, failure(reason), turn);
         }
+        let recorded = self.progress.ledger.steps();
+        if recorded != outcome.steps {
+            self.log(vec![format!("the ledger has {recorded} of {} steps", outcome.steps)], turn);
+        }
         let reason = format!("all {} steps are done", outcome.steps);
         self.end(State::Completed(outcome), reason, turn)
     }
@@ -53,7 +57,7 @@ impl Job {
 
     /// It could not go on; who is left is told.
     pub(super) fn end_failed(&mut self, team: &Team, failure: Failure, turn: &mut Turn<'_>) -> State {
-        if let Some(current) = &team.current {
+        if let Some(current) = team.current.as_ref().filter(|current| !current.is_aborting()) {
             for seat in team.members() {
                 let (worker, generation) = (seat.worker.clone(), current.generation);
                 turn.orders.push(Command::Abort { worker, generation, reason: failure.reason.clone() });

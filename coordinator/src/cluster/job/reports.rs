@@ -83,9 +83,14 @@ impl Job {
         turn.orders.push(Command::Acknowledge {
             worker: worker.clone(),
             job: self.id.clone(),
-            rows: self.progress.ledger.rows().len() as u64,
+            rows: self.complete_rows(),
             step: self.progress.recorded_step,
         });
+    }
+
+    /// Rows of the ledger that grow no more: the last one may be known in part.
+    pub(super) fn complete_rows(&self) -> u64 {
+        self.progress.ledger.rows().len().saturating_sub(1) as u64
     }
 
     /// The last batch did not reach the disk: the newest row is dropped, so that it is asked for again.
