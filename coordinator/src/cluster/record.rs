@@ -142,7 +142,7 @@ impl From<Member> for wire::Member {
 }
 
 /// What is known of a job from an earlier life of the coordinator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
     /// Its row.
     pub record: Record,

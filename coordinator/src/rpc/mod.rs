@@ -23,6 +23,9 @@ use crate::keeper::{Keeper, Request};
 use crate::store::{StateFolder, StoreError};
 use service::Service;
 
+pub use checked::worker_hello;
+pub use workers::news;
+
 /// Requests that may wait for the keeper; who brings more waits as well.
 const INBOX: usize = 1024;
 /// A connection that answers no ping for this long is lost.

@@ -57,8 +57,11 @@ fn worker_request(worker: &WorkerId, message: wire::WorkerEvent) -> Result<Optio
     Ok(Some(Request::Event(Event::Told { worker: worker.clone(), news })))
 }
 
-/// What a worker says.
-fn news(event: worker_event::Event) -> Result<News, Malformed> {
+/// What a worker says, checked.
+///
+/// # Errors
+/// If the message is malformed.
+pub fn news(event: worker_event::Event) -> Result<News, Malformed> {
     Ok(match event {
         worker_event::Event::Alive(alive) => News::Alive(checked::sign_of_life(alive)?),
         worker_event::Event::Prepared(prepared) => News::Prepared(checked::prepared(prepared)?),

@@ -119,13 +119,13 @@ impl Job {
             return Some(StopReason::Regrouped);
         }
         let wanted = self.wanted();
-        let staying = team.members().filter(|seat| seat.leaving.is_none()).count();
+        let staying = team.seats.iter().filter(|seat| seat.bound() && seat.leaving.is_none()).count();
         if staying == 0 {
             // Nobody would be left to hold the state.
             return Some(StopReason::Paused);
         }
         let newcomers = staying < wanted && newcomers_are_due(team, turn);
-        let leavers = staying < team.members().count();
+        let leavers = staying < team.seats.iter().filter(|seat| seat.bound()).count();
         (newcomers || leavers || staying > wanted || self.integrity.wants_other_deal()).then_some(StopReason::Regrouped)
     }
 
@@ -177,11 +177,11 @@ impl Job {
     /// Lets go of workers that are to leave, and of those beyond what is wanted, but for members of the generation that
     /// is under way.
     fn release(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
-        let bound = |seat: &Seat| seat.member || seat.outcome.is_some();
-        let free = self.wanted().saturating_sub(team.seats.iter().filter(|s| bound(s) && s.leaving.is_none()).count());
+        let staying = team.seats.iter().filter(|seat| seat.bound() && seat.leaving.is_none()).count();
+        let free = self.wanted().saturating_sub(staying);
         let mut kept = 0;
         team.seats.retain(|seat| {
-            if bound(seat) {
+            if seat.bound() {
                 return true;
             }
             kept += usize::from(seat.leaving.is_none());
@@ -196,7 +196,7 @@ impl Job {
     /// When time alone will change what [`Job::settle`] does: newcomers have waited long enough for others.
     pub(super) fn gather_deadline(&self, team: &Team) -> Option<Timestamp> {
         team.current.as_ref().filter(|current| current.ready && current.stage == Stage::Going)?;
-        let staying = team.members().filter(|seat| seat.leaving.is_none()).count();
+        let staying = team.seats.iter().filter(|seat| seat.bound() && seat.leaving.is_none()).count();
         if staying >= self.wanted() {
             return None;
         }
@@ -224,7 +224,7 @@ fn common_outcome(team: &Team) -> Option<StopReason> {
 /// Whether somebody left the generation other than by finishing it.
 fn is_broken(team: &Team) -> bool {
     let Some(current) = &team.current else { return false };
-    let stay = team.seats.iter().filter(|seat| seat.member || seat.outcome.is_some()).count();
+    let stay = team.seats.iter().filter(|seat| seat.bound()).count();
     stay < current.members.len()
 }
 

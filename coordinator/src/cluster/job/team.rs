@@ -202,6 +202,11 @@ impl Seat {
         matches!(self.link, Link::Up(_))
     }
 
+    /// It is in the current generation, or has finished it and waits for the others.
+    pub fn bound(&self) -> bool {
+        self.member || self.outcome.is_some()
+    }
+
     /// It comes up, or it was never prepared.
     pub fn coming(&self) -> bool {
         self.prepared.is_none() && !self.member
@@ -209,7 +214,7 @@ impl Seat {
 
     /// It could take part in a generation that begins now.
     pub fn able(&self) -> bool {
-        self.connected() && self.prepared.is_some() && !self.member && self.leaving.is_none()
+        self.connected() && self.prepared.is_some() && !self.bound() && self.leaving.is_none()
     }
 
     /// As others see it, with these lanes.

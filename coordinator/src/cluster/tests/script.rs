@@ -1,267 +1,308 @@
-//! The language of the transcripts.
+//! The language of the transcripts: each line is something that happens.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::time::Duration;
+use lockstep_proto::job::{Job as JobSpec, Measure};
+use lockstep_proto::ledger::{Ledger, LedgerRow};
 
-use lockstep_proto::identity::{Generation, JobId, NodeId, WorkerId};
-use lockstep_proto::job::Job as JobSpec;
-
-use crate::cluster::facts::{EvaluationReport, Fingerprint, Outcome, Report, RunFacts, StepReport, StopReason};
-use crate::cluster::{
-    AgentHello, Cluster, Command, Connection, Entropy, Event, Exit, Submission, Ticket, Timestamp, WorkerHello,
+use super::peers::node;
+use super::stage::Stage;
+use crate::cluster::event::{Batch, Failure, News, Wish};
+use crate::cluster::facts::{
+    CheckpointFact, EvaluationReport, Held, Outcome, Prepared, Report, RunFacts, StepReport, StopReason,
 };
+use crate::cluster::{Event, Exit, Submission, Ticket};
 
-/// Plays a script. Each line is an event:
+/// Words of a line, with values behind keys.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn value(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().position(|word| *word == key).and_then(|index| self.0.get(index + 1).copied())
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.value(key).map(|text| text.parse().ok().expect("a number"))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.contains(&key)
+    }
+
+    fn behind(&self, key: &str) -> Option<String> {
+        let index = self.0.iter().position(|word| *word == key)?;
+        Some(self.0[index + 1..].join(" "))
+    }
+}
+
+/// Plays a script. A line that begins with `quietly` shows nothing of what it leads to.
 ///
 /// ```text
-/// agent A joins with 2 slots [version 0.0.9]     agent A is lost
-/// submit J workers 2 lanes 5                     cancel J          interrupt
-/// J.0 starts   J.0 joins [canary ff]   J.0 ready [dataset x]   J.0 reports 0 step 50,60
-/// J.0 stores w   J.0 finishes completed [weights w] [steps 9]   J.0 fails some reason
-/// J.0 has bad input some reason   J.0 is silent   J.0 exits with code 0   J.0 is killed by SIGKILL
-/// J.0 reports 0 step 50 of an old generation     disk of J fails   wait 5
+/// agent A joins with 2 slots [version 0.0.9] [process q]   agent A is lost   agent A joins again   agent A leaves
+/// agent A is stuck   submit J workers 2 lanes 5 [spares 1] [restarts 0] [keep_last 2] [keep_every 100] [keep_best]
+/// cancel J   pause J   resume J   scale J to 4   checkpoint J   interrupt   checkpoints
+/// J gets ready         all workers of J that were started join, are prepared, and get ready where told to begin
+/// J.0 joins [canary ff]   J.0 is prepared [checkpoint 40] [dataset x]   J.0 is ready
+/// J.0 reports to 50 [test 0.9] [from row 7]   J.0 reports all again
+/// J.0 finishes completed [at 100] [weights w]   J.0 left at 50 [lost 1] [holding x] because …   J.0 left empty
+/// J.0 stores w   J.0 fails because …   J.0 has bad input because …
+/// J.0 writes checkpoint 100   J.0 can not write 100   J.0 has no room for checkpoint 100
+/// J.0 tells state 200 abc   J.0 tells lane 3 of 500 abc
+/// J.0 is in reduce   J.0 falls silent   J.0 gets stuck   J.0 disconnects   J.0 comes back   J.0 ends with code 1
+/// disk of J is full   disk of J fails   wait 5
+/// the state is copied   the coordinator restarts [with the copy] [empty]   the coordinator sleeps for 60 seconds
 /// ```
 ///
-/// Jobs have the names that the script gives them; J.0 is the worker of rank 0 of job J.
+/// J.0, J.1, … are the workers of job J in the order in which they were started.
 pub fn play(script: &str) -> String {
     let mut stage = Stage::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let _ = writeln!(stage.out, "{line}");
-        let event = stage.event(line);
-        let commands = stage.cluster.step(stage.now, event);
-        for command in commands {
-            stage.note(command);
-        }
+        let loud = line.strip_prefix("quietly ");
+        stage.begin_line(line, loud.is_some());
+        happen(&mut stage, loud.unwrap_or(line));
     }
     stage.out
 }
 
-struct Stage {
-    cluster: Cluster,
-    now: Timestamp,
-    connections: u64,
-    /// Real ids by the script's names.
-    names: BTreeMap<String, JobId>,
-    submitting: String,
-    generations: BTreeMap<String, Generation>,
-    out: String,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self {
-            cluster: Cluster::new("/state/runs".into(), Entropy::new([7; 32])),
-            now: Timestamp::from_millis(1_800_000_000_000),
-            connections: 0,
-            names: BTreeMap::new(),
-            submitting: String::new(),
-            generations: BTreeMap::new(),
-            out: String::new(),
+fn happen(stage: &mut Stage, line: &str) {
+    let words = Words(line.split_whitespace().collect());
+    match words.0[..] {
+        ["agent", name, "joins", "again"] => stage.agent_again(name),
+        ["agent", name, "joins", "with", slots, ..] => {
+            let version = words.value("version").unwrap_or(lockstep_proto::VERSION);
+            stage.agent_joins(name, slots.parse().expect("slots"), version, words.value("process").unwrap_or("p"));
         }
-    }
-
-    fn event(&mut self, line: &str) -> Event {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let value = |key: &str| words.iter().position(|word| *word == key).map(|i| words[i + 1]);
-        let number = |key: &str| value(key).map(|text| text.parse().expect("a number"));
-        match words[..] {
-            ["agent", name, "joins", "with", slots, ..] => Event::AgentJoined {
-                connection: self.connection(),
-                hello: AgentHello {
-                    version: value("version").unwrap_or(lockstep_proto::VERSION).into(),
-                    node: node(name),
-                    host: format!("host-{name}"),
-                    slots: slots.parse().expect("slots"),
-                    threads: 1,
-                },
-            },
-            ["agent", name, "is", "lost"] => Event::AgentLost { node: node(name), cause: "connection ended".into() },
-            ["submit", name, ..] => self.submit(name, number("workers"), number("lanes")),
-            ["cancel", name] => Event::CancelRequested { ticket: Ticket(9), job: self.names[name].to_string() },
-            ["interrupt"] => Event::Interrupted { reason: "stopped by Ctrl-C".into() },
-            ["disk", "of", name, "fails"] => {
-                Event::StorageFailed { job: self.names[name].clone(), cause: "no space left on device".into() }
-            }
-            ["wait", seconds] => {
-                self.now = self.now.plus(Duration::from_secs(seconds.parse().expect("seconds")));
-                Event::Tick
-            }
-            [worker, ref what @ ..] => self.worker_event(worker, what, &value),
-            [] => Event::Tick,
+        ["agent", name, "is", "lost"] => stage.agent_lost(name),
+        ["agent", name, "is", "stuck"] => stage.agent_stuck(name),
+        ["agent", name, "leaves"] => {
+            stage.step(Event::AgentLeaving { node: node(name), reason: "its agent was told to end".into() });
         }
-    }
-
-    fn submit(&mut self, name: &str, workers: Option<u32>, lanes: Option<u32>) -> Event {
-        let mut spec = JobSpec::default();
-        spec.cluster.workers = workers.unwrap_or(1);
-        spec.batch.size = lanes.unwrap_or(2) * spec.batch.micro_batch;
-        self.submitting = name.into();
-        self.now = self.now.plus(Duration::from_secs(1));
-        let submission = Submission {
-            name: name.into(),
-            toml: spec.to_toml(),
-            spec,
-            run_folder: None,
-            command: format!("lockstep submit {name}.toml"),
-        };
-        Event::Submitted { ticket: Ticket(1), submission: Box::new(submission) }
-    }
-
-    fn worker_event<'a>(&mut self, name: &str, what: &[&str], value: &dyn Fn(&str) -> Option<&'a str>) -> Event {
-        let (job, rank) = name.split_once('.').expect("a worker is written J.0");
-        let id = self.names[job].clone();
-        let worker = WorkerId::try_from(format!("{id}-g1-{rank}")).expect("a worker id");
-        let node = self.node_of(&id, rank);
-        let mut generation = self.generations.get(job).copied().unwrap_or(Generation { number: 1, id: [0; 16] });
-        if what.ends_with(&["of", "an", "old", "generation"]) {
-            generation = Generation { number: 0, id: [255; 16] };
+        ["submit", name, ..] => {
+            let submission = Box::new(submission(name, &words));
+            stage.submit(name, Event::Submitted { ticket: Ticket(1), submission });
         }
-        let text = |from: usize| what[from..].join(" ");
-        match what {
-            ["starts"] => Event::WorkerStarted { node, worker, pid: 100 },
-            ["joins", ..] => Event::WorkerJoined {
-                connection: self.connection(),
-                hello: WorkerHello {
-                    version: lockstep_proto::VERSION.into(),
-                    worker,
-                    node,
-                    data_address: "127.0.0.1:1".into(),
-                    unix_address: "u".into(),
-                    threads: 1,
-                    fingerprint: Fingerprint {
-                        build: "0.1.0-aa".into(),
-                        device: "cpu".into(),
-                        instruction_set: value("set").unwrap_or("avx2").into(),
-                        canary: value("canary").unwrap_or("00").into(),
-                    },
-                },
-            },
-            ["ready", ..] => Event::Ready {
-                worker,
-                generation,
-                facts: RunFacts {
-                    dataset: value("dataset").unwrap_or("mnist").into(),
-                    total_steps: 100,
-                    total_epochs: 1,
-                    parameters: 10,
-                    train_samples: 6400,
-                },
-            },
-            ["reports", first, kind, steps, ..] => {
-                let steps = steps.split(',').map(|step| step.parse().expect("a step"));
-                let reports = steps.map(|step| report(kind, step)).collect();
-                Event::Reported { worker, generation, first: first.parse().expect("a number"), reports }
-            }
-            ["stores", sha256] => Event::FileStored { worker, sha256: (*sha256).into() },
-            ["finishes", why, ..] => Event::Finished { worker, generation, outcome: outcome(why, value) },
-            ["fails", ..] => Event::Failed { worker, generation: Some(generation), reason: text(1), bad_input: false },
-            ["has", "bad", "input", ..] => {
-                Event::Failed { worker, generation: Some(generation), reason: text(3), bad_input: true }
-            }
-            ["is", "silent"] => Event::WorkerLost { worker, cause: "connection reset".into() },
-            ["exits", ..] => {
-                let exit = Exit { cause: format!("exited {}", text(1)), clean: what[3] == "0" };
-                Event::WorkerExited { node, worker, exit }
-            }
-            ["is", "killed", ..] => {
-                let exit = Exit { cause: text(1), clean: false };
-                Event::WorkerExited { node, worker, exit }
-            }
-            other => panic!("{other:?} is no event"),
+        ["cancel", name] => stage.ask(name, Wish::Cancel),
+        ["pause", name] => stage.ask(name, Wish::Pause),
+        ["resume", name] => stage.ask(name, Wish::Resume),
+        ["checkpoint", name] => stage.ask(name, Wish::Checkpoint),
+        ["scale", name, "to", workers] => stage.ask(name, Wish::Scale(workers.parse().expect("workers"))),
+        ["interrupt"] => stage.step(Event::Interrupted { reason: "stopped by Ctrl-C".into() }),
+        ["checkpoints"] => stage.step(Event::CheckpointsWanted),
+        ["disk", "of", name, ..] => {
+            let (job, full) = (stage.job(name), words.has("full"));
+            stage.step(Event::StorageFailed { job, cause: "no space left on device".into(), full });
         }
-    }
-
-    fn node_of(&self, job: &JobId, rank: &str) -> NodeId {
-        let rank: usize = rank.parse().expect("a rank");
-        let job = self.cluster.job(job).expect("a job");
-        node(job.placements.get(rank).map_or("none", |placement| &placement.node))
-    }
-
-    fn connection(&mut self) -> Connection {
-        self.connections += 1;
-        Connection(self.connections)
-    }
-
-    /// A command as a line; that progress is told to watchers is left out.
-    fn note(&mut self, command: Command) {
-        let line = match command {
-            Command::WelcomeAgent { reason, .. } => format!("welcome: {reason}"),
-            Command::WelcomeWorker { worker, .. } => format!("welcome {worker}"),
-            Command::Refuse { reason, .. } => format!("refuse: {reason}"),
-            Command::StartWorker { node, worker, threads, .. } => {
-                format!("start {worker} on {node} with {threads} thread")
-            }
-            Command::StopWorker { node, worker, reason } => format!("end {worker} on {node}: {reason}"),
-            Command::Begin(begin) => {
-                let lanes: Vec<u32> = begin.members.iter().map(|member| member.lanes).collect();
-                let name = self.name_of(&begin.job);
-                self.generations.insert(name, begin.generation);
-                format!("tell {} to begin {} as rank {}, lanes {lanes:?}", begin.worker, begin.generation, begin.rank)
-            }
-            Command::Stop { worker, why, .. } => format!("tell {worker} to stop: {}", why.as_str()),
-            Command::Abort { worker, reason, .. } => format!("tell {worker} to abort: {reason}"),
-            Command::Acknowledge { worker, below, .. } => format!("acknowledge to {worker} below {below}"),
-            Command::Leave { worker } => format!("tell {worker} to leave"),
-            Command::CreateRun { record } => {
-                self.names.insert(std::mem::take(&mut self.submitting), record.job.clone());
-                format!("make {}", record.run_folder.display())
-            }
-            Command::SaveJob { record } => {
-                let input = if record.bad_input { " (bad input)" } else { "" };
-                format!("save {} as {}{input}", record.job, record.state.as_str())
-            }
-            Command::SaveRun { job, run } => format!("save run of {job}, {} generation", run.generations.len()),
-            Command::AppendReports { job, reports } => format!("append {} reports of {job}", reports.len()),
-            Command::CloseRun { job, summary } => format!("close run of {job} as {}", summary.stop_reason),
-            Command::Notify { job, reason: Some(reason) } => format!("tell watchers of {job}: {reason}"),
-            Command::Notify { reason: None, .. } => return,
-            Command::Answer { answer: Ok(job), .. } => format!("answer {job}"),
-            Command::Answer { answer: Err(refusal), .. } => format!("answer no: {refusal}"),
-            Command::Ignore { reason } => format!("ignore: {reason}"),
-        };
-        let _ = writeln!(self.out, "    {}", self.readable(line));
-    }
-
-    fn name_of(&self, job: &JobId) -> String {
-        let found = self.names.iter().find(|(_, id)| *id == job);
-        found.map(|(name, _)| name.clone()).expect("a job of the script")
-    }
-
-    /// Names of the script instead of ids.
-    fn readable(&self, mut line: String) -> String {
-        for (name, id) in &self.names {
-            line = line.replace(&format!("{id}-g1-"), &format!("{name}.")).replace(id.as_str(), name);
-        }
-        line
+        ["wait", seconds] => stage.wait(seconds.parse().expect("seconds")),
+        ["the", "coordinator", "sleeps", "for", seconds, "seconds"] => stage.sleep(seconds.parse().expect("seconds")),
+        ["the", "state", "is", "copied"] => stage.copy_state(),
+        ["the", "coordinator", "restarts", ..] => stage.restart(words.has("copy"), words.has("empty")),
+        [name, "gets", "ready"] if !name.contains('.') => get_ready(stage, name),
+        [worker, ..] => worker_event(stage, worker, &words),
+        [] => {}
     }
 }
 
-fn node(name: &str) -> NodeId {
-    NodeId::try_from(name).expect("a node id")
-}
-
-fn report(kind: &str, step: u64) -> Report {
-    match kind {
-        "step" => Report::Step(StepReport { step, loss: 0.5, samples_per_second: 100.0, ..Default::default() }),
-        split => Report::Evaluation(EvaluationReport { step, split: split.into(), ..Default::default() }),
+fn submission(name: &str, words: &Words<'_>) -> Submission {
+    let mut spec = JobSpec::default();
+    spec.cluster.workers = words.number("workers").unwrap_or(1);
+    spec.cluster.spares = words.number("spares").unwrap_or(0);
+    spec.cluster.max_restarts = words.number("restarts").unwrap_or(spec.cluster.max_restarts);
+    spec.batch.size = words.number("lanes").unwrap_or(2) * spec.batch.micro_batch;
+    spec.checkpoint.keep_last = words.number("keep_last").unwrap_or(spec.checkpoint.keep_last);
+    spec.checkpoint.keep_every = words.number("keep_every").unwrap_or(0);
+    spec.checkpoint.keep_best = if words.has("keep_best") { Measure::Accuracy } else { Measure::None };
+    Submission {
+        name: name.into(),
+        toml: spec.to_toml(),
+        spec,
+        run_folder: None,
+        command: format!("lockstep submit {name}.toml"),
+        from: Vec::new(),
+        go_on: false,
+        history: Vec::new(),
     }
 }
 
-fn outcome<'a>(why: &str, value: &dyn Fn(&str) -> Option<&'a str>) -> Outcome {
-    Outcome {
-        stop_reason: match why {
-            "completed" => StopReason::Completed,
-            "cancelled" => StopReason::Cancelled,
-            _ => StopReason::Interrupted,
+/// Whatever a job's workers have to do until they compute.
+fn get_ready(stage: &mut Stage, job: &str) {
+    let mut names = stage.workers_of(job);
+    names.retain(|name| stage.worker(name).lives);
+    for name in &names {
+        if !stage.worker(name).joined {
+            stage.joins(name);
+        }
+        if stage.worker(name).prepared.is_none() {
+            prepared(stage, name, None, "mnist");
+        }
+    }
+    for name in &names {
+        let worker = stage.worker(name);
+        if worker.generation.is_some() && worker.ready.is_none() {
+            ready(stage, name);
+        }
+    }
+}
+
+fn worker_event(stage: &mut Stage, name: &str, words: &Words<'_>) {
+    let step = |at: usize| -> u64 { words.0[at].parse().expect("a step") };
+    match words.0[1..] {
+        ["joins", ..] => {
+            if let Some(canary) = words.value("canary") {
+                stage.worker(name).canary = canary.into();
+            }
+            stage.joins(name);
+        }
+        ["is", "prepared", ..] => {
+            prepared(stage, name, words.number("checkpoint"), words.value("dataset").unwrap_or("mnist"));
+        }
+        ["is", "ready"] => ready(stage, name),
+        ["reports", "all", "again"] => reports_again(stage, name),
+        ["reports", "to", _, ..] => reports(stage, name, step(3), words),
+        ["finishes", why, ..] => finishes(stage, name, why, words),
+        ["left", "at", _, ..] => left(stage, name, Some(step(3)), words),
+        ["left", "empty", ..] => left(stage, name, None, words),
+        ["stores", sha256] => {
+            let worker = stage.worker(name).id.clone();
+            stage.step(Event::FileStored { worker, sha256: sha256.into() });
+        }
+        ["fails", ..] | ["has", "bad", "input", ..] => {
+            let reason = words.behind("because").expect("a reason");
+            stage.tell(name, News::Failed(Failure { reason, bad_input: words.has("bad") }));
+        }
+        ["writes", "checkpoint", _] => {
+            let step = step(3);
+            let checkpoint = checkpoint(step);
+            stage.tell(name, News::CheckpointWritten(checkpoint));
+        }
+        ["can", "not", "write", _] => {
+            let reason = "permission denied".into();
+            stage.tell(name, News::CheckpointFailed { step: step(4), reason, full: false });
+        }
+        ["has", "no", "room", "for", "checkpoint", _] => {
+            let reason = "no space left on device".into();
+            stage.tell(name, News::CheckpointFailed { step: step(6), reason, full: true });
+        }
+        ["tells", "state", _, digest] => {
+            let tensors = vec![("bias".into(), "same".into()), ("weight".into(), digest.into())];
+            let generation = stage.generation(name);
+            stage.tell(name, News::StateDigest { generation, step: step(3), tensors });
+        }
+        ["tells", "lane", lane, "of", _, digest] => {
+            let (lane, generation) = (lane.parse().expect("a lane"), stage.generation(name));
+            let owner = name.ends_with('0');
+            stage.tell(name, News::LaneDigest { generation, step: step(5), lane, owner, digest: digest.into() });
+        }
+        ["is", "in", phase] => {
+            stage.worker(name).life.phase = phase.into();
+            stage.alive(name);
+        }
+        ["falls", "silent"] => stage.worker(name).speaks = false,
+        ["gets", "stuck"] => stage.worker(name).moves = false,
+        ["disconnects"] => stage.disconnects(name),
+        ["comes", "back"] => stage.comes_back(name),
+        ["ends", ..] => {
+            let clean = words.number("code") == Some(0);
+            let cause = words.value("code").map_or("killed by SIGKILL".to_owned(), |c| format!("exited with code {c}"));
+            stage.ends(name, Exit { cause, clean });
+        }
+        ref other => panic!("{other:?} is no event"),
+    }
+}
+
+fn held(step: u64) -> Held {
+    Held { step, digest: format!("digest-{step}") }
+}
+
+fn checkpoint(step: u64) -> CheckpointFact {
+    let Held { digest, .. } = held(step);
+    CheckpointFact { step, name: format!("step-{step}"), digest, bytes: 10, seconds: 0.1, dir: "/checkpoints".into() }
+}
+
+fn prepared(stage: &mut Stage, name: &str, checkpoint: Option<u64>, dataset: &str) {
+    let prepared = Prepared {
+        facts: RunFacts {
+            dataset: dataset.into(),
+            total_steps: 1000,
+            total_epochs: 1,
+            parameters: 10,
+            train_samples: 6400,
         },
-        steps: value("steps").map_or(100, |steps| steps.parse().expect("steps")),
+        checkpoint: checkpoint.map(|step| (held(step), format!("step-{step}"))),
+        remarks: Vec::new(),
+        sees_run_folder: true,
+    };
+    stage.worker(name).prepared = Some(prepared.clone());
+    stage.tell(name, News::Prepared(prepared));
+}
+
+fn ready(stage: &mut Stage, name: &str) {
+    let (generation, held) = (stage.generation(name), held(stage.ledger(name).steps()));
+    let worker = stage.worker(name);
+    worker.ready = Some(held.clone());
+    worker.life.phase = "lanes".into();
+    stage.tell(name, News::Ready { generation, held });
+}
+
+/// Steps up to this one, as one more row or a longer last one, with a report of the last of them.
+fn reports(stage: &mut Stage, name: &str, to: u64, words: &Words<'_>) {
+    let generation = stage.generation(name);
+    let ledger = stage.ledger(name);
+    let first_step = ledger.steps();
+    let row = LedgerRow {
+        epoch: 0,
+        from: first_step * 4,
+        to: to * 4,
+        first_step,
+        steps: to - first_step,
+        generation: generation.number,
+        samples: (to - first_step) * 4,
+        hashes: 0,
+    };
+    ledger.add(row).expect("rows without a gap");
+    let first_row = words.number("row").unwrap_or(ledger.rows().len() - 1);
+    let rows = ledger.rows()[ledger.rows().len() - 1..].to_vec();
+    let mut reports = vec![Report::Step(StepReport { step: to, loss: 0.5, ..Default::default() })];
+    if let Some(accuracy) = words.number("test") {
+        let evaluation = EvaluationReport { step: to, split: "test".into(), accuracy, ..Default::default() };
+        reports.push(Report::Evaluation(evaluation));
+    }
+    stage.tell(name, News::Reported(Batch { generation, step: to, first_row, rows, reports }));
+}
+
+fn reports_again(stage: &mut Stage, name: &str) {
+    let generation = stage.generation(name);
+    let ledger: Ledger = stage.ledger(name).clone();
+    let step = ledger.steps();
+    let rows = ledger.rows().to_vec();
+    let reports = rows.iter().map(|row| Report::Step(StepReport { step: row.last_step(), ..Default::default() }));
+    let reports = reports.collect();
+    stage.tell(name, News::Reported(Batch { generation, step, first_row: 0, rows, reports }));
+}
+
+fn finishes(stage: &mut Stage, name: &str, why: &str, words: &Words<'_>) {
+    let step = words.number("at").unwrap_or(stage.ledger(name).steps());
+    let outcome = Outcome {
+        stop_reason: StopReason::parse(why).expect("a stop reason"),
+        steps: step,
         epochs: 1,
         samples: 6400,
         seconds: 2.0,
         train_loss: Some(0.25),
         test_loss: None,
         test_error: None,
-        weights_sha256: value("weights").unwrap_or_default().into(),
-    }
+        weights_sha256: words.value("weights").unwrap_or_default().into(),
+    };
+    let word = News::Finished { generation: stage.generation(name), held: held(step), outcome };
+    stage.ends_generation(name, Some(held(step)), word);
+}
+
+fn left(stage: &mut Stage, name: &str, step: Option<u64>, words: &Words<'_>) {
+    let digest = |step| words.value("holding").map_or(held(step).digest, str::to_owned);
+    let held = step.map(|step| Held { step, digest: digest(step) });
+    let word = News::Left {
+        generation: stage.generation(name),
+        held: held.clone(),
+        cause: words.behind("because").unwrap_or_else(|| "told to leave".into()),
+        lost_rank: words.number("lost"),
+        recent: Vec::new(),
+    };
+    stage.ends_generation(name, held, word);
 }
