@@ -160,6 +160,8 @@ pub enum Command {
         step: u64,
         /// Rows of the ledger that stay.
         rows: usize,
+        /// Reports up to this step are recorded then.
+        recorded: u64,
     },
     /// Write `ledger.json`.
     SaveLedger {

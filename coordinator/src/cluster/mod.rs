@@ -43,8 +43,8 @@ pub struct Cluster {
     agents: BTreeMap<NodeId, Agent>,
     agents_joined: u64,
     workers: BTreeMap<WorkerId, Process>,
-    /// Processes that agents run and nobody has spoken for yet: ended at this time.
-    unclaimed: BTreeMap<WorkerId, (NodeId, Timestamp)>,
+    /// Processes that agents run and nobody has spoken for: ended at this time, or told to end already.
+    unclaimed: BTreeMap<WorkerId, (NodeId, Option<Timestamp>)>,
     jobs: BTreeMap<JobId, Job>,
     /// Jobs that have not ended, in the order of submission.
     open: Vec<JobId>,
@@ -105,7 +105,7 @@ impl Cluster {
     pub fn deadline(&self) -> Option<Timestamp> {
         let jobs = self.open.iter().filter_map(|job| self.jobs.get(job)?.deadline());
         let agents = self.agents.values().filter_map(Agent::deadline);
-        let unclaimed = self.unclaimed.values().map(|(_, until)| *until);
+        let unclaimed = self.unclaimed.values().filter_map(|(_, until)| *until);
         jobs.chain(self.workers.values().filter_map(Process::deadline)).chain(agents).chain(unclaimed).min()
     }
 
@@ -160,7 +160,8 @@ impl Cluster {
             return;
         }
         self.agents.values_mut().for_each(|agent| agent.forgive(now));
-        self.unclaimed.values_mut().for_each(|(_, until)| *until = now.plus(timeouts::REATTACH));
+        let unclaimed = self.unclaimed.values_mut().filter_map(|(_, until)| until.as_mut());
+        unclaimed.for_each(|until| *until = now.plus(timeouts::REATTACH));
         self.jobs.values_mut().filter_map(|job| job.state.team_mut()).for_each(|team| team.forgive(now));
     }
 

@@ -95,10 +95,11 @@ impl Cluster {
             let exit = Exit { cause: "it ended while its agent had no coordinator".into(), clean: false };
             self.gone(now, worker, exit, out);
         }
+        self.unclaimed.retain(|_, (other, _)| other != node);
         for worker in runs {
             self.stop_again(worker, out);
             if !self.workers.contains_key(worker) {
-                self.unclaimed.insert(worker.clone(), (node.clone(), now.plus(REATTACH)));
+                self.unclaimed.insert(worker.clone(), (node.clone(), Some(now.plus(REATTACH))));
             }
         }
     }
@@ -147,7 +148,7 @@ impl Cluster {
         (agent.connection, agent.heard) = (None, now);
         let idle = !self.workers.values().any(|process| process.node == *node);
         if idle {
-            self.agents.remove(node);
+            self.node_is_gone(now, node, cause, out);
         }
     }
 
@@ -170,6 +171,7 @@ impl Cluster {
     /// No worker outlives its agent.
     fn node_is_gone(&mut self, now: Timestamp, node: &NodeId, cause: &str, out: &mut Vec<Command>) {
         let Some(agent) = self.agents.remove(node) else { return };
+        self.unclaimed.retain(|_, (other, _)| other != node);
         let workers = self.workers.iter().filter(|(_, process)| process.node == *node);
         let workers: Vec<_> = workers.map(|(worker, _)| worker.clone()).collect();
         for worker in workers {

@@ -79,7 +79,10 @@ impl Cluster {
         exit: Exit,
         out: &mut Vec<Command>,
     ) {
-        self.unclaimed.remove(&worker);
+        if self.unclaimed.get(&worker).is_some_and(|(other, _)| other == node) {
+            self.unclaimed.remove(&worker);
+            return;
+        }
         if self.on_node(node, &worker, out) {
             self.gone(now, worker, exit, out);
         }
@@ -266,12 +269,12 @@ impl Cluster {
             self.stop(&worker, format!("it did not leave within {} s", LEAVE.as_secs()), out);
         }
         let orphans: Vec<_> =
-            self.unclaimed.iter().filter(|(_, (_, until))| now >= *until).map(|(w, _)| w.clone()).collect();
-        for worker in orphans {
-            if let Some((node, _)) = self.unclaimed.remove(&worker) {
-                let reason = "no job here has use for it".to_owned();
-                out.push(Command::StopWorker { node, worker, reason });
-            }
+            self.unclaimed.iter_mut().filter(|(_, (_, until))| until.is_some_and(|until| now >= until)).collect();
+        for (worker, (node, until)) in orphans {
+            // Its slot is free when it has ended.
+            *until = None;
+            let (node, reason) = (node.clone(), "no job here has use for it".to_owned());
+            out.push(Command::StopWorker { node, worker: worker.clone(), reason });
         }
     }
 }

@@ -66,9 +66,9 @@ impl Keeper {
                 let saved = appended.and_then(|()| Ok(self.store.save_progress(&job, first_row, &rows, step)?));
                 (job, saved)
             }
-            Command::VoidAbove { job, step, rows } => {
+            Command::VoidAbove { job, step, rows, recorded } => {
                 let voided = self.in_run(&job, |folder| folder.void_above(step));
-                let saved = voided.and_then(|()| Ok(self.store.save_progress(&job, rows, &[], step)?));
+                let saved = voided.and_then(|()| Ok(self.store.save_progress(&job, rows, &[], recorded)?));
                 (job, saved)
             }
             Command::CloseRun { job, summary } => {

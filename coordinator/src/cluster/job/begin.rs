@@ -16,11 +16,12 @@ impl Job {
         let wanted = self.wanted();
         let in_memory = team.seats.iter().any(|seat| seat.able() && seat.held.is_some());
         let enough = match (team.begun, in_memory) {
-            // Survivors wait for nobody.
-            (_, true) => able >= 1,
+            // Survivors wait for nobody but those who may be about to come back to a coordinator that was restarted.
+            (_, true) => able >= 1 && !team.seats.iter().any(Seat::returning),
             // Nobody has the state in memory: whoever comes up may have it on disk.
             (true, false) => able >= 1 && !coming,
-            (false, false) => able >= wanted,
+            // There may not be as many slots without those of nodes that are not used any more.
+            (false, false) => able >= wanted || (able >= 1 && !coming && self.losses.excluded().next().is_some()),
         };
         if enough {
             self.begin(team, turn);
@@ -141,7 +142,8 @@ impl Job {
         }
         self.progress.recorded_step = self.progress.recorded_step.min(step);
         self.progress.evaluations.retain(|evaluation| evaluation.step <= step);
-        turn.records.push(Command::VoidAbove { job: self.id.clone(), step, rows: kept });
+        let recorded = self.progress.recorded_step;
+        turn.records.push(Command::VoidAbove { job: self.id.clone(), step, rows: kept, recorded });
     }
 }
 

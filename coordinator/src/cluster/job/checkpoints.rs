@@ -134,7 +134,7 @@ impl Job {
         let name = team.name(worker);
         let reason = format!("{name} could not write the checkpoint of step {step}: {reason}");
         self.log(vec![reason.clone()], turn);
-        let state = self.state.name().as_str();
+        let state = team.state_name().as_str();
         for ticket in self.checkpoint_tickets.drain(..) {
             let refusal = Refusal::NotNow { job: self.id.clone(), state, problem: reason.clone() };
             turn.orders.push(Command::AnswerCheckpoint { ticket, job: self.id.clone(), answer: Err(refusal) });

@@ -98,15 +98,12 @@ impl Job {
             self.look_at_the_deal(team);
             return;
         };
-        let tensors = |worker: &WorkerId| told.iter().find(|(other, _)| other == worker).map(|(_, tensors)| tensors);
-        let other = told.iter().map(|(worker, _)| worker).find(|worker| !odd.contains(worker)).unwrap_or(&told[0].0);
-        let tensor = tensors(first).zip(tensors(other)).and_then(|(a, b)| a.iter().zip(b).find(|(a, b)| a != b));
+        let one = told.iter().find(|(worker, _)| worker == first).map(|(_, tensors)| tensors);
+        let other = told.iter().map(|(_, tensors)| tensors).find(|tensors| Some(*tensors) != one);
+        let tensor = one.zip(other).and_then(|(a, b)| a.iter().zip(b).find(|(a, b)| a != b));
         let tensor = tensor.map_or("?", |((name, _), _)| name.as_str()).to_owned();
-        let names: Vec<String> = odd.iter().map(|worker| team.name(worker)).collect();
-        let reason = format!(
-            "the state of {} is not that of the others after step {step}, first in tensor {tensor}",
-            names.join(", ")
-        );
+        let who = who_differs(team, &odd, told.len());
+        let reason = format!("after step {step} {who}, first in tensor {tensor}");
         self.disagreed(team, &odd, reason, self.integrity.agreed, turn);
     }
 
@@ -207,8 +204,8 @@ impl Job {
         if odd.is_empty() {
             return;
         }
-        let names: Vec<String> = odd.iter().map(|worker| team.name(worker)).collect();
-        let reason = format!("{} holds another state of step {} than others", names.join(", "), newest.unwrap_or(0));
+        let who = who_differs(team, &odd, told.len());
+        let reason = format!("in memory after step {} {who}", newest.unwrap_or(0));
         self.disagreed(team, &odd, reason, self.integrity.agreed, turn);
         self.see_whether_holders_agree(team, turn);
     }
@@ -244,6 +241,15 @@ impl Job {
 /// Seconds that a lane takes each of these; nothing where one has not told.
 fn lane_seconds<'a>(seats: impl Iterator<Item = &'a Seat>) -> Option<Vec<f64>> {
     seats.map(|seat| Some(seat.life.lane_seconds).filter(|seconds| *seconds > 0.0 && seconds.is_finite())).collect()
+}
+
+/// Whose states differ, in words; `all`: how many there are.
+fn who_differs(team: &Team, odd: &[WorkerId], all: usize) -> String {
+    let names: Vec<String> = odd.iter().map(|worker| team.name(worker)).collect();
+    match odd.len() < all {
+        true => format!("the state of {} is not that of the others", names.join(" and of ")),
+        false => format!("the states of {} differ", names.join(" and ")),
+    }
 }
 
 /// Those who do not say what most say; all, if no opinion has the most; nobody, if all agree.

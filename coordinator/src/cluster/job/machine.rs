@@ -14,6 +14,10 @@ impl Job {
         let generation = self.state.generation();
         let reason = self.reason.clone();
         let comes = matches!(event, JobEvent::Joined { .. });
+        if !matches!(event, JobEvent::StorageFailed { .. }) {
+            // A failure is told before anything else happens.
+            self.progress.batch = None;
+        }
         let state = std::mem::replace(&mut self.state, State::Queued);
         self.state = self.next(state, event, turn);
         let regrouped = generation != self.state.generation();

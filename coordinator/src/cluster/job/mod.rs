@@ -119,6 +119,21 @@ pub struct Progress {
     pub ledger: Ledger,
     /// Reports up to this step are recorded.
     pub recorded_step: u64,
+    /// The batch that is being recorded.
+    batch: Option<Recording>,
+    /// A generation of whose reports some were not recorded, for want of room.
+    incomplete: Option<u64>,
+}
+
+/// A batch that is being recorded.
+#[derive(Clone, Copy, Debug)]
+struct Recording {
+    /// Whose.
+    generation: u64,
+    /// The first row that it replaces.
+    first_row: usize,
+    /// What was recorded before.
+    step: u64,
 }
 
 /// What a decision draws on beside its job, and what it orders.

@@ -4,7 +4,7 @@ use lockstep_proto::identity::WorkerId;
 use lockstep_proto::ledger::LedgerRow;
 
 use super::team::Team;
-use super::{EVALUATIONS_KEPT, Job, Turn};
+use super::{EVALUATIONS_KEPT, Job, Recording, Turn};
 use crate::cluster::command::Command;
 use crate::cluster::event::Batch;
 use crate::cluster::facts::{EvaluationReport, Report};
@@ -22,16 +22,22 @@ impl Job {
             ));
             return self.tell_durable(worker, turn);
         }
+        if self.progress.incomplete == Some(newest) {
+            return turn.ignore(format!("reports of worker {worker} are ignored: some before them were not recorded"));
+        }
         let Batch { step, mut first_row, rows, mut reports, .. } = batch;
         let ledger = &mut self.progress.ledger;
         let ends = rows.last().map_or(ledger.steps(), LedgerRow::last_step);
         if rows.is_empty() {
             first_row = ledger.rows().len();
         }
-        if step > ends || ledger.replace_from(first_row, &rows).is_err() {
+        // One from a stream that broke may come behind what was said again on the next.
+        let late = ends < ledger.steps();
+        if late || step > ends || ledger.replace_from(first_row, &rows).is_err() {
             return self.tell_durable(worker, turn);
         }
         let recorded = self.progress.recorded_step;
+        self.progress.batch = Some(Recording { generation: newest, first_row, step: recorded });
         reports.retain(|report| report.step() <= step);
         reports.retain(|report| report.step() > recorded || self.is_new_evaluation(report));
         self.take_in(&reports);
@@ -93,12 +99,14 @@ impl Job {
         self.progress.ledger.rows().len().saturating_sub(1) as u64
     }
 
-    /// The last batch did not reach the disk: the newest row is dropped, so that it is asked for again.
+    /// The newest batch did not reach the disk: it is forgotten. Reports behind it are of no use without it; the next
+    /// generation's speaker says all of them again.
     pub(super) fn forget_unrecorded(&mut self) {
-        let Some(last) = self.progress.ledger.rows().last() else { return };
-        let step = last.first_step;
-        self.progress.ledger.void_above(step);
-        self.progress.recorded_step = self.progress.recorded_step.min(step);
+        let Some(Recording { generation, first_row, step }) = self.progress.batch.take() else { return };
+        // Without new rows there is no gap.
+        let _ = self.progress.ledger.replace_from(first_row, &[]);
+        self.progress.incomplete = Some(generation);
+        self.progress.recorded_step = step;
         self.progress.evaluations.retain(|evaluation| evaluation.step <= step);
     }
 

@@ -43,6 +43,8 @@ impl Job {
             match reason {
                 // Its weights were stored in an earlier life of the coordinator: it tells and stores once more.
                 StopReason::Completed if current.start.is_none() && stores_unseen(team) => {}
+                // Somebody remembers wrongly, or reports were not recorded: it is done again, or said again.
+                StopReason::Completed if !self.is_whole(team) => {}
                 StopReason::Completed => return Some(self.conclude(team, turn)),
                 StopReason::Cancelled => return Some(self.end_cancelled(outcome, turn)),
                 StopReason::Interrupted => {
@@ -57,6 +59,13 @@ impl Job {
         team.current = None;
         team.seats.iter_mut().for_each(|seat| seat.outcome = None);
         None
+    }
+
+    /// Whether all ranks have come to the same state, and all of the way there is recorded.
+    fn is_whole(&self, team: &Team) -> bool {
+        let mut held = team.current.iter().flat_map(|current| &current.members).filter_map(|w| team.seat(w)?.held.as_ref());
+        let Some(first) = held.next() else { return true };
+        held.all(|other| other == first) && self.progress.ledger.steps() == first.step
     }
 
     /// A paused job gives its slots back; one whose last agent went waits for others instead.

@@ -202,6 +202,11 @@ impl Seat {
         matches!(self.link, Link::Up(_))
     }
 
+    /// It is of an earlier life of the coordinator and was not heard of since.
+    pub fn returning(&self) -> bool {
+        self.hello.is_none() && self.before.is_some()
+    }
+
     /// It is in the current generation, or has finished it and waits for the others.
     pub fn bound(&self) -> bool {
         self.member || self.outcome.is_some()

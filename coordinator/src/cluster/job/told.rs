@@ -80,7 +80,7 @@ impl Job {
     pub(super) fn see_whether_ready(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
         let Some(current) = &team.current else { return };
         let ready = team.seats.iter().filter(|seat| seat.member && seat.ready).count();
-        if current.ready || ready < current.members.len() {
+        if current.ready || current.is_aborting() || ready < current.members.len() {
             return;
         }
         self.started = self.started.or(Some(turn.now));

@@ -45,8 +45,11 @@ impl Job {
             let rank = team.rank(&seat.worker);
             let lanes = team.current.as_ref().zip(rank).map(|(current, rank)| lanes_of(&current.lanes, rank));
             let lanes = lanes.map(|lanes| format!(", lanes {lanes}")).unwrap_or_default();
-            let phase = if seat.life.phase.is_empty() { "start" } else { &seat.life.phase };
-            Some((seat.worker.clone(), format!("{cause} (phase {phase}, step {}{lanes})", seat.life.step)))
+            let at = match seat.life.phase.as_str() {
+                "" => String::new(),
+                phase => format!(" (phase {phase}, step {}{lanes})", seat.life.step),
+            };
+            Some((seat.worker.clone(), format!("{cause}{at}")))
         })
     }
 

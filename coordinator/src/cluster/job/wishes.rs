@@ -18,6 +18,7 @@ impl Job {
                     team.wish = None;
                 }
                 team.hold = None;
+                self.reason = "resumed by a user".into();
             }
             Wish::Scale(_) | Wish::Checkpoint => {}
         }

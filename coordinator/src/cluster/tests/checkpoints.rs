@@ -155,14 +155,15 @@ fn a_job_that_waits_for_room_goes_on_after_a_restart() {
             quietly agent B joins again
             J.0 comes back
                 welcome J.0
-                save J as recovering
-                tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [5]
                 acknowledge to J.0: 0 rows, step 50
-                tell J.0 to begin 2 as rank 0 of [5] from step 60 (memory of rank 0)
+                ignore: the outcome of worker J.0 for generation 1-853c is ignored: the job's is none
             J.1 comes back
                 welcome J.1
+                save J as recovering
+                tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [2, 3]
                 acknowledge to J.1: 0 rows, step 50
-                ignore: the outcome of worker J.1 for generation 1-853c is ignored: the job's is generation 2-4c2a
+                tell J.0 to begin 2 as rank 0 of [2, 3] from step 60 (memory of rank 0)
+                tell J.1 to begin 2 as rank 1 of [2, 3] from step 60 (memory of rank 0)
         "#]],
     );
 }
@@ -178,7 +179,7 @@ fn a_checkpoint_that_can_not_be_written_is_told() {
                 tell J.0 to write a checkpoint
             J.0 can not write 51
                 log: rank 0 on host host-A could not write the checkpoint of step 51: permission denied
-                answer no: job J is queued: rank 0 on host host-A could not write the checkpoint of step 51: permission denied
+                answer no: job J is running: rank 0 on host host-A could not write the checkpoint of step 51: permission denied
         "#]],
     );
 }
@@ -225,7 +226,10 @@ fn a_full_disk_of_the_coordinator_is_tried_again() {
 
 #[test]
 fn a_broken_disk_of_the_coordinator_ends_the_job() {
-    check_after(RUNNING, "disk of J fails", expect![[r#"
+    check_after(
+        RUNNING,
+        "disk of J fails",
+        expect![[r#"
         disk of J fails
             close run as failed
             save J as failed
@@ -234,7 +238,8 @@ fn a_broken_disk_of_the_coordinator_ends_the_job() {
             tell J.1 to abort 1: no space left on device
             tell J.0 to leave
             tell J.1 to leave
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -37,11 +37,11 @@ fn the_minority_of_three_is_wrong_and_all_go_back() {
             J.2 tells state 200 same
                 save checkpoints [step-100]
                 save J as recovering
-                tell watchers of J: the state of rank 1 on host host-B is not that of the others after step 200, first in tensor weight: goes back to what was in no doubt, up to step 100
-                log: the state of rank 1 on host host-B is not that of the others after step 200, first in tensor weight: goes back to what was in no doubt, up to step 100
-                tell J.0 to abort 1: the state of rank 1 on host host-B is not that of the others after step 200, first in tensor weight: goes back to what was in no doubt, up to step 100
-                tell J.1 to abort 1: the state of rank 1 on host host-B is not that of the others after step 200, first in tensor weight: goes back to what was in no doubt, up to step 100
-                tell J.2 to abort 1: the state of rank 1 on host host-B is not that of the others after step 200, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell watchers of J: after step 200 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                log: after step 200 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell J.0 to abort 1: after step 200 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell J.1 to abort 1: after step 200 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell J.2 to abort 1: after step 200 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
                 tell J.0 to delete step-150
             J.0 left at 201
             J.1 left at 201
@@ -79,10 +79,10 @@ fn two_that_disagree_are_both_in_doubt() {
             J.1 tells state 100 other
                 save checkpoints []
                 save J as recovering
-                tell watchers of J: the state of rank 0 on host host-A, rank 1 on host host-B is not that of the others after step 100, first in tensor ?: goes back to what was in no doubt, up to step 0
-                log: the state of rank 0 on host host-A, rank 1 on host host-B is not that of the others after step 100, first in tensor ?: goes back to what was in no doubt, up to step 0
-                tell J.0 to abort 1: the state of rank 0 on host host-A, rank 1 on host host-B is not that of the others after step 100, first in tensor ?: goes back to what was in no doubt, up to step 0
-                tell J.1 to abort 1: the state of rank 0 on host host-A, rank 1 on host host-B is not that of the others after step 100, first in tensor ?: goes back to what was in no doubt, up to step 0
+                tell watchers of J: after step 100 the states of rank 0 on host host-A and rank 1 on host host-B differ, first in tensor weight: goes back to what was in no doubt, up to step 0
+                log: after step 100 the states of rank 0 on host host-A and rank 1 on host host-B differ, first in tensor weight: goes back to what was in no doubt, up to step 0
+                tell J.0 to abort 1: after step 100 the states of rank 0 on host host-A and rank 1 on host host-B differ, first in tensor weight: goes back to what was in no doubt, up to step 0
+                tell J.1 to abort 1: after step 100 the states of rank 0 on host host-A and rank 1 on host host-B differ, first in tensor weight: goes back to what was in no doubt, up to step 0
             J.0 left at 101
             J.1 left at 101
                 void above step 0, 0 rows stay
@@ -176,13 +176,13 @@ fn the_second_disagreement_excludes() {
             J.2 tells state 120 same
                 save checkpoints [step-100]
                 save J as recovering
-                tell watchers of J: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight: goes back to what was in no doubt, up to step 100
-                log: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight: goes back to what was in no doubt, up to step 100
-                tell J.0 to abort 2: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight: goes back to what was in no doubt, up to step 100
-                tell J.1 to abort 2: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight: goes back to what was in no doubt, up to step 100
-                tell J.2 to abort 2: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight: goes back to what was in no doubt, up to step 100
-                log: rank 1 on host host-B: excluded after 2 disagreements: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight
-                end J.1 on B: excluded after 2 disagreements: the state of rank 1 on host host-B is not that of the others after step 120, first in tensor weight
+                tell watchers of J: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                log: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell J.0 to abort 2: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell J.1 to abort 2: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                tell J.2 to abort 2: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight: goes back to what was in no doubt, up to step 100
+                log: rank 1 on host host-B: excluded after 2 disagreements: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight
+                end J.1 on B: excluded after 2 disagreements: after step 120 the state of rank 1 on host host-B is not that of the others, first in tensor weight
             J.0 left at 121
             J.1 ends
             J.2 left at 121
@@ -218,8 +218,8 @@ fn holders_of_one_step_must_hold_the_same() {
             J.1 left at 160 holding another
                 save checkpoints [step-100]
                 save J as recovering
-                tell watchers of J: a worker on host host-A, a worker on host host-B holds another state of step 160 than others: goes back to what was in no doubt, up to step 100
-                log: a worker on host host-A, a worker on host host-B holds another state of step 160 than others: goes back to what was in no doubt, up to step 100
+                tell watchers of J: in memory after step 160 the states of a worker on host host-A and a worker on host host-B differ: goes back to what was in no doubt, up to step 100
+                log: in memory after step 160 the states of a worker on host host-A and a worker on host host-B differ: goes back to what was in no doubt, up to step 100
                 tell J.0 to delete step-150
         "#]],
     );

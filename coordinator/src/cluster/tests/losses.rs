@@ -67,10 +67,10 @@ fn a_closed_connection_that_does_not_come_back_is_a_loss() {
             J.1 disconnects
             wait 3
                 save J as recovering
-                tell watchers of J: rank 1 on host host-B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
-                log: lost rank 1 on host host-B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
-                tell J.0 to abort 1: rank 1 on host host-B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
-                end J.1 on B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
+                tell watchers of J: rank 1 on host host-B: its connection is gone and it did not come back
+                log: lost rank 1 on host host-B: its connection is gone and it did not come back
+                tell J.0 to abort 1: rank 1 on host host-B: its connection is gone and it did not come back
+                end J.1 on B: its connection is gone and it did not come back
             J.0 left at 60
                 save J as recovering
                 tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [5]
@@ -92,10 +92,10 @@ fn ten_seconds_of_silence_are_a_loss() {
             wait 9
             wait 1
                 save J as recovering
-                tell watchers of J: rank 1 on host host-B: no sign of life for 10 s (phase start, step 0, lanes 2 to 4)
-                log: lost rank 1 on host host-B: no sign of life for 10 s (phase start, step 0, lanes 2 to 4)
-                tell J.0 to abort 1: rank 1 on host host-B: no sign of life for 10 s (phase start, step 0, lanes 2 to 4)
-                end J.1 on B: no sign of life for 10 s (phase start, step 0, lanes 2 to 4)
+                tell watchers of J: rank 1 on host host-B: no sign of life for 10 s
+                log: lost rank 1 on host host-B: no sign of life for 10 s
+                tell J.0 to abort 1: rank 1 on host host-B: no sign of life for 10 s
+                end J.1 on B: no sign of life for 10 s
             J.0 left at 60
                 save J as recovering
                 tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [5]
@@ -123,8 +123,6 @@ fn a_worker_without_progress_is_stuck() {
                 log: lost rank 1 on host host-B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
                 tell J.0 to abort 1: rank 1 on host host-B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
                 end J.1 on B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
-                ignore: words of worker J.1 are ignored: it is not of job J
-                ignore: words of worker J.1 are ignored: it is not of job J
             J.0 left at 60
                 save J as recovering
                 tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [5]
@@ -218,7 +216,6 @@ fn one_that_does_not_leave_when_told_is_ended() {
                 tell watchers of J: rank 0 on host host-A: no progress for 10 s (phase reduce, step 0, lanes 0 to 1)
                 log: lost rank 0 on host host-A: no progress for 10 s (phase reduce, step 0, lanes 0 to 1)
                 end J.0 on A: no progress for 10 s (phase reduce, step 0, lanes 0 to 1)
-                ignore: words of worker J.0 are ignored: it is not of job J
             J.0 ends
                 start J.3 on A
         "#]],
@@ -565,10 +562,10 @@ fn a_lost_agent_with_its_workers_is_lost_for_good() {
             J.1 disconnects
             wait 3
                 save J as recovering
-                tell watchers of J: rank 1 on host host-B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
-                log: lost rank 1 on host host-B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
-                tell J.0 to abort 1: rank 1 on host host-B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
-                end J.1 on B: its connection is gone and it did not come back (phase start, step 0, lanes 2 to 4)
+                tell watchers of J: rank 1 on host host-B: its connection is gone and it did not come back
+                log: lost rank 1 on host host-B: its connection is gone and it did not come back
+                tell J.0 to abort 1: rank 1 on host host-B: its connection is gone and it did not come back
+                end J.1 on B: its connection is gone and it did not come back
             J.0 left at 60
                 save J as recovering
                 tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [5]

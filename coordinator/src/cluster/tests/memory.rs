@@ -36,10 +36,10 @@ impl Memory {
                 saved.recorded_step = *step;
                 saved.measured.extend(reports.iter().cloned());
             }
-            Command::VoidAbove { job, step, rows } => {
+            Command::VoidAbove { job, step, rows, recorded } => {
                 let saved = self.of(job);
                 saved.ledger.replace_from(*rows, &[]).expect("no more rows than there are");
-                saved.recorded_step = *step;
+                saved.recorded_step = *recorded;
                 saved.measured.retain(|report| report.step() <= *step);
             }
             _ => {}

@@ -6,10 +6,13 @@ use super::check;
 
 #[test]
 fn an_agent_of_another_version_is_refused_with_both_named() {
-    check("agent A joins with 2 slots version 0.0.9", expect![[r#"
+    check(
+        "agent A joins with 2 slots version 0.0.9",
+        expect![[r#"
         agent A joins with 2 slots version 0.0.9
             refuse: the agent on host-A is version 0.0.9, this coordinator is version 0.1.0: use the same
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -17,16 +20,18 @@ fn a_node_has_one_agent() {
     check(
         "agent A joins with 2 slots
         agent A joins with 2 slots process q
-        wait 60
+        agent A is stuck
+        wait 10
         agent A joins with 2 slots process q",
         expect![[r#"
             agent A joins with 2 slots
                 welcome: the agent on host-A offers 2 slots of 1 thread
             agent A joins with 2 slots process q
                 refuse: node A has an agent already, on host host-A
-            wait 60
+            agent A is stuck
+            wait 10
             agent A joins with 2 slots process q
-                refuse: node A has an agent already, on host host-A
+                welcome: the agent on host-A offers 2 slots of 1 thread
         "#]],
     );
 }

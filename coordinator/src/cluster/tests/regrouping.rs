@@ -137,20 +137,8 @@ fn a_job_is_scaled_up_and_down() {
                 tell J.2 to leave
                 tell J.3 to leave
             wait 6
-                ignore: words of worker J.2 are ignored: it is not of job J
-                ignore: words of worker J.3 are ignored: it is not of job J
-                ignore: words of worker J.2 are ignored: it is not of job J
-                ignore: words of worker J.3 are ignored: it is not of job J
-                ignore: words of worker J.2 are ignored: it is not of job J
-                ignore: words of worker J.3 are ignored: it is not of job J
-                ignore: words of worker J.2 are ignored: it is not of job J
-                ignore: words of worker J.3 are ignored: it is not of job J
                 end J.3 on A: it did not leave within 5 s
                 end J.2 on A: it did not leave within 5 s
-                ignore: words of worker J.2 are ignored: it is not of job J
-                ignore: words of worker J.3 are ignored: it is not of job J
-                ignore: words of worker J.2 are ignored: it is not of job J
-                ignore: words of worker J.3 are ignored: it is not of job J
         "#]],
     );
 }
@@ -178,13 +166,7 @@ fn newcomers_that_are_not_wanted_any_more_leave_at_once() {
                 tell J.1 to leave
                 answer J
             wait 6
-                ignore: words of worker J.1 are ignored: it is not of job J
-                ignore: words of worker J.1 are ignored: it is not of job J
-                ignore: words of worker J.1 are ignored: it is not of job J
-                ignore: words of worker J.1 are ignored: it is not of job J
                 end J.1 on A: it did not leave within 5 s
-                ignore: words of worker J.1 are ignored: it is not of job J
-                ignore: words of worker J.1 are ignored: it is not of job J
         "#]],
     );
 }

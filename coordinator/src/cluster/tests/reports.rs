@@ -106,10 +106,10 @@ fn reports_of_an_older_generation_come_too_late() {
             J.0 disconnects
             wait 3
                 save J as recovering
-                tell watchers of J: rank 0 on host host-A: its connection is gone and it did not come back (phase start, step 0, lanes 0 to 1)
-                log: lost rank 0 on host host-A: its connection is gone and it did not come back (phase start, step 0, lanes 0 to 1)
-                tell J.1 to abort 1: rank 0 on host host-A: its connection is gone and it did not come back (phase start, step 0, lanes 0 to 1)
-                end J.0 on A: its connection is gone and it did not come back (phase start, step 0, lanes 0 to 1)
+                tell watchers of J: rank 0 on host host-A: its connection is gone and it did not come back
+                log: lost rank 0 on host host-A: its connection is gone and it did not come back
+                tell J.1 to abort 1: rank 0 on host host-A: its connection is gone and it did not come back
+                end J.0 on A: its connection is gone and it did not come back
             J.0 reports to 55
                 ignore: words of worker J.0 are ignored: it is not of job J
             J.1 left at 60

@@ -29,6 +29,8 @@ pub struct Stage {
     memory: Memory,
     copy: Memory,
     quiet: bool,
+    /// Signs of life that nobody listens to are not worth a line.
+    waits: bool,
     /// The transcript.
     pub out: String,
 }
@@ -49,6 +51,7 @@ impl Stage {
             memory: Memory::default(),
             copy: Memory::default(),
             quiet: false,
+            waits: false,
             out: String::new(),
         }
     }
@@ -91,9 +94,14 @@ impl Stage {
                 }
             }
             Command::Begin(begin) => self.begins(begin),
+            Command::Refuse { connection, .. } => {
+                let refused = self.workers.values_mut().filter(|worker| worker.connection == Some(*connection));
+                refused.for_each(|worker| (worker.connection, worker.lives) = (None, false));
+            }
             _ => {}
         }
-        if let Some(line) = note::line(command).filter(|_| !self.quiet) {
+        let pointless = self.waits && matches!(command, Command::Ignore { .. });
+        if let Some(line) = note::line(command).filter(|_| !self.quiet && !pointless) {
             let line = self.readable(line);
             let _ = writeln!(self.out, "    {line}");
         }
@@ -193,7 +201,8 @@ impl Stage {
     /// On a new stream all is said that may not have been heard.
     pub fn comes_back(&mut self, name: &str) {
         self.joins(name);
-        for news in self.worker(name).say_again() {
+        let welcome = self.worker(name).connection.is_some();
+        for news in self.worker(name).say_again().into_iter().filter(|_| welcome) {
             self.tell(name, news);
         }
     }
@@ -244,6 +253,7 @@ impl Stage {
 
     /// Time passes: who lives gives signs of life, and whatever has a deadline gets its tick.
     pub fn wait(&mut self, seconds: u64) {
+        self.waits = true;
         for _ in 0..seconds {
             let second = self.now.plus(Duration::from_secs(1));
             while let Some(deadline) = self.cluster.deadline().filter(|deadline| *deadline <= second) {
@@ -253,6 +263,7 @@ impl Stage {
             self.now = second;
             self.signs_of_life();
         }
+        self.waits = false;
     }
 
     /// Time passes for all but the coordinator.

@@ -162,7 +162,7 @@ fn a_pause_that_is_taken_back_in_time_costs_nothing() {
                 answer J
             resume J
                 save J as running
-                tell watchers of J: paused by a user: stops after the step in flight
+                tell watchers of J: resumed by a user
                 answer J
             J.0 finishes paused at 51
             J.1 finishes paused at 51
