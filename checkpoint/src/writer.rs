@@ -23,6 +23,9 @@ pub enum Priority {
     Urgent,
 }
 
+/// Niceness of the thread: it takes a tenth of a core that training wants as well, and all of one that idles.
+const NICE: i32 = 10;
+
 /// What became of a snapshot or a removal; told on the writer's thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -86,7 +89,11 @@ impl Writer {
     pub fn start(place: Place, retry: Duration, tell: impl FnMut(Outcome) + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let worker = Worker { shared: Arc::clone(&shared), place, retry, tell, full_told: false };
-        let thread = thread::Builder::new().name("checkpoints".into()).spawn(|| worker.run())?;
+        let thread = thread::Builder::new().name("checkpoints".into()).spawn(|| {
+            // On Linux this is the calling thread's own. A refusal costs a little of the training's time.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            worker.run();
+        })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

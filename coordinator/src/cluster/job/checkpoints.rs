@@ -82,7 +82,6 @@ impl Job {
             turn.orders.push(Command::DeleteCheckpoints { worker: worker.clone(), names });
         }
         self.save_checkpoints(turn);
-        self.save_ledger(turn);
     }
 
     fn save_checkpoints(&self, turn: &mut Turn<'_>) {
