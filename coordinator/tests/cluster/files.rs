@@ -49,7 +49,7 @@ async fn logs_come_with_what_the_coordinator_decided() {
     let mut stream = server.client().await.logs(request).await.unwrap().into_inner();
     let mut seen = Vec::new();
     for worker in &mut workers {
-        worker.report(0, &[1]).await;
+        worker.report(&[1]).await;
         worker.finished("completed", "");
     }
     for (agent, worker) in agents.iter().zip(&workers) {
@@ -59,7 +59,7 @@ async fn logs_come_with_what_the_coordinator_decided() {
         seen.push((line.worker, line.line));
     }
     assert!(seen.contains(&(workers[0].id.clone(), "hello\u{fffd}[2J".into())), "{seen:?}");
-    assert!(seen.contains(&(String::new(), "running: 2 workers ready".into())), "{seen:?}");
+    assert!(seen.contains(&(String::new(), "running: 2 workers ready: generation 1".into())), "{seen:?}");
     let remote = Remote { coordinator: server.url.clone(), json: true };
     assert_eq!(logs(&remote, &LogsArgs { job: job.job, follow: true }).await.unwrap(), 0);
     server.stop().await;

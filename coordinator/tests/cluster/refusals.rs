@@ -1,9 +1,9 @@
 use lockstep_coordinator::client::{self, ClientError, Remote, SubmitArgs};
 use lockstep_coordinator::{ServeError, ServeOptions, StateFolder, listen, serve};
-use lockstep_proto::wire::{agent_command, worker_command};
+use lockstep_proto::wire::{self, agent_command, worker_command, worker_event};
 use tokio_util::sync::CancellationToken;
 
-use crate::peers::{Agent, Server, Worker, job_toml};
+use crate::peers::{Agent, Server, Worker, job_toml, two_running};
 
 #[tokio::test]
 async fn another_version_is_refused_with_both_named() {
@@ -17,9 +17,9 @@ async fn another_version_is_refused_with_both_named() {
 #[tokio::test]
 async fn a_worker_that_was_not_started_is_refused() {
     let server = Server::start(StateFolder::Memory).await;
-    let mut worker = Worker::hello(&server, "x-g1-0", "a").await;
+    let mut worker = Worker::hello(&server, "x-1", "a", None).await;
     let worker_command::Command::Refused(refused) = worker.command().await else { panic!("not refused") };
-    assert_eq!(refused.reason, "no worker x-g1-0 was started");
+    assert_eq!(refused.reason, "no worker x-1 was started");
     server.stop().await;
 }
 
@@ -40,7 +40,7 @@ async fn bad_submissions_leave_nothing_behind() {
         let error = client::submit_job(&mut client, args).await.unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
     }
-    let jobs = client.list(lockstep_proto::wire::ListRequest {}).await.unwrap().into_inner().jobs;
+    let jobs = client.list(wire::ListRequest {}).await.unwrap().into_inner().jobs;
     assert_eq!(jobs, []);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     server.stop().await;
@@ -71,5 +71,19 @@ async fn a_port_in_use_and_a_state_in_use_are_told() {
     let options = ServeOptions { state, allow_run_folder: false };
     let second = serve(listener, options, CancellationToken::new()).await.unwrap_err();
     assert!(second.to_string().contains("is in use by another coordinator"), "{second}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_that_can_not_be_counted_on_from_end_the_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(StateFolder::Memory).await;
+    let (_job, _agents, [mut first, _second]) = two_running(&server, &folder.path().join("run")).await;
+    let held = Some(wire::Held { step: u64::MAX, digest: String::new() });
+    first.send(worker_event::Event::Ready(wire::Ready { generation: first.generation(), held }));
+    assert_eq!(first.complaint().await.code(), tonic::Code::InvalidArgument);
+    let attachment = wire::Attachment { highest_generation: u64::MAX, ..Default::default() };
+    let mut stranger = Worker::hello(&server, "x-1", "a", Some(attachment)).await;
+    assert_eq!(stranger.complaint().await.code(), tonic::Code::InvalidArgument);
     server.stop().await;
 }

@@ -1,6 +1,6 @@
 use lockstep_coordinator::StateFolder;
 use lockstep_coordinator::client::{View, exit_code, follow};
-use lockstep_proto::wire::{self, worker_command};
+use lockstep_proto::wire;
 
 use crate::peers::{Agent, Server, Worker, submit, two_running};
 
@@ -15,13 +15,13 @@ async fn a_job_runs_from_submission_to_summary() {
         let (mut client, id) = (server.client().await, job.job.clone());
         tokio::spawn(async move { follow(&mut client, &id, View::Quiet).await.unwrap() })
     };
-    workers[0].report(0, &[50, 100]).await;
-    workers[1].report(0, &[50, 100]).await;
+    workers[0].report(&[50, 100]).await;
+    workers[1].report(&[50, 100]).await;
     let hash = workers[0].put("final/model.safetensors", b"weights").await.unwrap();
     workers[0].finished("completed", &hash);
     workers[1].finished("completed", "");
     for worker in &mut workers {
-        assert!(matches!(worker.command().await, worker_command::Command::Leave(_)));
+        worker.leaves().await;
     }
     let ended = follower.await.unwrap();
     assert_eq!((ended.state.as_str(), exit_code(&ended)), ("completed", 0), "{}", ended.reason);
@@ -29,14 +29,16 @@ async fn a_job_runs_from_submission_to_summary() {
 
     let text = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
     assert_eq!(text("final/model.safetensors"), "weights");
-    assert_eq!(text("metrics.jsonl").lines().count(), 2, "only rank 0's reports are kept");
-    let summary: serde_json::Value = serde_json::from_str(&text("summary.json")).unwrap();
+    assert_eq!(text("metrics.jsonl").lines().count(), 2, "a step is reported once, whoever tells of it");
+    let json = |name: &str| serde_json::from_str::<serde_json::Value>(&text(name)).unwrap();
+    let summary = json("summary.json");
     assert_eq!(summary["weights_sha256"], hash);
     assert_eq!(summary["samples_per_second"], 3200.0);
     assert_eq!(summary["stop_reason"], "completed");
-    let run_json: serde_json::Value = serde_json::from_str(&text("run.json")).unwrap();
+    let run_json = json("run.json");
     assert_eq!(run_json["dataset"], "mnist");
     assert_eq!(run_json["generations"][0]["members"][1]["host"], "host-b");
+    assert_eq!(json("ledger.json")["rows"][0]["steps"], 100);
     assert!(text("curves.svg").starts_with("<svg"));
     assert_eq!(text("job.toml"), crate::peers::job_toml(2));
     drop(agents);
@@ -44,18 +46,30 @@ async fn a_job_runs_from_submission_to_summary() {
 }
 
 #[tokio::test]
-async fn a_lost_worker_is_named_with_its_cause() {
+async fn a_lost_worker_is_named_and_replaced_at_a_step_boundary() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(StateFolder::Memory).await;
-    let (job, agents, [mut first, second]) = two_running(&server, &folder.path().join("run")).await;
-    let id = second.id.clone();
+    let (job, [_a, mut b], [mut first, second]) = two_running(&server, &folder.path().join("run")).await;
+    first.report(&[10]).await;
+    b.exited(&second.id, "killed by SIGKILL");
     second.vanish();
-    let worker_command::Command::Abort(abort) = first.command().await else { panic!("not an abort") };
-    assert!(abort.reason.starts_with("rank 1 on host host-b: lost"), "{}", abort.reason);
-    agents[1].exited(&id, "killed by SIGKILL");
+    assert_eq!(first.aborts().await, "rank 1 on host host-b: killed by SIGKILL");
+    first.begin().await;
+    let start = first.begin.start.as_ref().unwrap();
+    assert_eq!((first.begin.members.len(), start.step, start.share), (1, 10, false));
+    first.report(&[20]).await;
+
+    let mut third = Worker::join(&server, &mut b).await;
+    first.stops("regrouped").await;
+    first.begin().await;
+    third.begin().await;
+    let start = third.begin.start.as_ref().unwrap();
+    assert_eq!((start.step, start.source, start.share), (20, 0, true));
+    for worker in [&mut first, &mut third] {
+        worker.finished("completed", "");
+    }
     let ended = follow(&mut server.client().await, &job.job, View::Quiet).await.unwrap();
-    assert_eq!(ended.reason, "rank 1 on host host-b: killed by SIGKILL");
-    assert_eq!(exit_code(&ended), 1);
+    assert_eq!((ended.state.as_str(), ended.generation), ("completed", 3), "{}", ended.reason);
     server.stop().await;
 }
 
@@ -73,7 +87,7 @@ async fn freed_slots_go_to_the_next_job() {
         assert_eq!(worker.job, job.job);
         worker.begin().await;
         worker.finished("completed", "");
-        assert!(matches!(worker.command().await, worker_command::Command::Leave(_)));
+        worker.leaves().await;
         let ended = follow(&mut client, &job.job, View::Quiet).await.unwrap();
         assert_eq!(ended.state, "completed");
         agent.exited(&worker.id, "exited with code 0");
@@ -82,16 +96,17 @@ async fn freed_slots_go_to_the_next_job() {
 }
 
 #[tokio::test]
-async fn an_agent_that_vanishes_takes_its_job_along() {
+async fn an_agent_that_comes_back_tells_which_of_its_workers_ended() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(StateFolder::Memory).await;
-    let (job, [first, second], workers) = two_running(&server, &folder.path().join("run")).await;
-    second.vanish();
-    let ended = follow(&mut server.client().await, &job.job, View::Quiet).await.unwrap();
-    assert_eq!(ended.state, "failed");
-    let expected = "rank 1 on host host-b: the agent of host host-b was lost: ";
-    assert!(ended.reason.starts_with(expected), "{}", ended.reason);
-    drop((first, workers));
+    let (_job, [a, b], [mut first, second]) = two_running(&server, &folder.path().join("run")).await;
+    a.vanish();
+    b.vanish();
+    let a = Agent::comes_back(&server, "a", 1, &[&first.id]).await;
+    let mut b = Agent::comes_back(&server, "b", 1, &[]).await;
+    assert_eq!(first.aborts().await, "rank 1 on host host-b: it ended while its agent had no coordinator");
+    assert_ne!(b.start().await.worker, second.id);
+    drop((a, second));
     server.stop().await;
 }
 
@@ -102,15 +117,14 @@ async fn what_can_not_be_stored_is_not_acknowledged() {
     let server = Server::start(StateFolder::Memory).await;
     let (job, _agents, mut workers) = two_running(&server, &run).await;
     for worker in &mut workers {
-        worker.report(0, &[1]).await;
+        worker.report(&[1]).await;
     }
     std::fs::remove_dir_all(&run).unwrap();
     let evaluation = wire::EvaluationReport { step: 2, split: "test".into(), ..Default::default() };
-    let report = wire::Report { report: Some(wire::report::Report::Evaluation(evaluation)) };
-    workers[0].reports(1, vec![report]);
+    workers[0].reports(&[2], vec![evaluation]);
     for worker in &mut workers {
-        assert!(matches!(worker.command().await, worker_command::Command::Abort(_)));
-        assert!(matches!(worker.command().await, worker_command::Command::Leave(_)));
+        worker.aborts().await;
+        worker.leaves().await;
     }
     let ended = follow(&mut server.client().await, &job.job, View::Quiet).await.unwrap();
     assert_eq!(ended.state, "failed");
