@@ -1,5 +1,6 @@
 //! The stream to the coordinator, made anew whenever it is lost. Agents and workers share it.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ impl<Out, In> Link<Out, In> {
                         let (client, outbox) = (client.clone(), outbox.clone());
                         self.stage = Stage::Standing { client, outbox, stream: Box::new(stream) };
                     }
-                    Err(status) => return self.lost(status.message().to_owned()),
+                    Err(status) => return self.lost(in_words(&status)),
                 },
                 Stage::Standing { stream, .. } => match stream.message().await {
                     Ok(Some(message)) => {
@@ -99,7 +100,7 @@ impl<Out, In> Link<Out, In> {
                         return Incoming::Message(message);
                     }
                     Ok(None) => return self.lost("the stream ended".into()),
-                    Err(status) => return self.lost(status.message().to_owned()),
+                    Err(status) => return self.lost(in_words(&status)),
                 },
             }
         }
@@ -132,6 +133,11 @@ impl<Out, In> Link<Out, In> {
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// What the other side says, or what became of the connection.
+fn in_words(status: &Status) -> String {
+    if status.source().is_some() { innermost(status) } else { status.message().to_owned() }
 }
 
 /// Connects, for ever; `delay` before the first try.

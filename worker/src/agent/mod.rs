@@ -7,10 +7,10 @@
 mod backlog;
 mod child;
 mod exit_cause;
+mod options;
 mod out_of_memory;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lockstep_proto::VERSION;
@@ -25,56 +25,9 @@ use tokio_util::sync::CancellationToken;
 use backlog::Backlog;
 use child::Launch;
 
+pub use options::{AgentError, AgentOptions, Shutdown};
+
 use crate::link::{self, ConnectError, Incoming, Link};
-
-/// What an agent offers and where it reports.
-#[derive(Clone, Debug)]
-pub struct AgentOptions {
-    /// The coordinator's address, `http://host:port`.
-    pub coordinator: String,
-    /// Workers at a time.
-    pub slots: u32,
-    /// Threads a worker gets if its job asks for none.
-    pub threads: u32,
-    /// The binary that is started as a worker.
-    pub executable: PathBuf,
-    /// Whether workers' log lines also go to this process' standard error.
-    pub echo: bool,
-    /// The node's name; random without one.
-    pub name: Option<NodeId>,
-}
-
-/// Why an agent ended.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// Not an address.
-    #[error("{0:?} is not an address of a coordinator: write it like http://127.0.0.1:7070")]
-    Address(String),
-    /// No coordinator at this address.
-    #[error("cannot reach the coordinator at {address}: {reason}; is `lockstep serve` running there?")]
-    Unreachable {
-        /// As given.
-        address: String,
-        /// Of the connection.
-        reason: String,
-    },
-    /// The coordinator does not want this agent.
-    #[error("the coordinator refused this agent: {0}")]
-    Refused(String),
-    /// No runtime on this machine.
-    #[error("cannot start the agent: {0}")]
-    Runtime(#[from] std::io::Error),
-}
-
-impl AgentError {
-    /// Whether the user named the wrong coordinator, or runs the wrong version.
-    pub fn is_bad_input(&self) -> bool {
-        match self {
-            Self::Address(_) | Self::Unreachable { .. } | Self::Refused(_) => true,
-            Self::Runtime(_) => false,
-        }
-    }
-}
 
 /// Between signs of life; the coordinator's loss detection is a multiple of it.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
@@ -83,22 +36,6 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(20);
 /// What it waits to be dismissed once it has no worker any more.
 const DISMISSED_WITHIN: Duration = Duration::from_secs(1);
 const END_WITHIN: Duration = Duration::from_secs(10);
-
-/// How an agent is told to end.
-#[derive(Clone, Debug, Default)]
-pub struct Shutdown {
-    /// In order: its workers are taken out of their jobs at a step boundary first.
-    pub leave: CancellationToken,
-    /// At once.
-    pub now: CancellationToken,
-}
-
-impl From<CancellationToken> for Shutdown {
-    /// Told by a single token to end at once.
-    fn from(now: CancellationToken) -> Self {
-        Self { leave: CancellationToken::new(), now }
-    }
-}
 
 /// Runs an agent on this thread until `shutdown`; ends its workers before it returns.
 ///

@@ -3,10 +3,14 @@
 
 use std::collections::VecDeque;
 
-use lockstep_proto::ledger::Ledger;
+use lockstep_proto::ledger::{Ledger, LedgerRow};
 use lockstep_proto::wire;
 
 use super::event::{Batch, Ready};
+
+/// Rows and reports of one message; more go in several, since messages are bounded.
+const ROWS: usize = 20_000;
+const REPORTS: usize = 2_000;
 
 /// Ledger, reports, and how far the coordinator has them.
 #[derive(Debug, Default)]
@@ -74,16 +78,35 @@ impl Journal {
     }
 
     /// What was not yet said on this stream; from now on it was.
-    pub(super) fn say(&mut self, generation: wire::GenerationId) -> Option<wire::Reports> {
-        let first_row = self.said_rows.min(self.ledger.rows().len());
-        let rows: Vec<wire::LedgerRow> = self.ledger.rows()[first_row..].iter().map(|&row| row.into()).collect();
-        let reports: Vec<wire::Report> = self.reports.iter().skip(self.said_reports).cloned().collect();
-        if rows.is_empty() && reports.is_empty() {
-            return None;
+    pub(super) fn say(&mut self, generation: &wire::GenerationId) -> Vec<wire::Reports> {
+        let all = self.ledger.rows();
+        let first = self.said_rows.min(all.len());
+        let message = |first_row: usize, rows: &[LedgerRow]| wire::Reports {
+            generation: Some(generation.clone()),
+            first_row: first_row as u64,
+            rows: rows.iter().map(|&row| row.into()).collect(),
+            ..Default::default()
+        };
+        let chunks = all[first..].chunks(ROWS).enumerate();
+        let mut messages: Vec<_> = chunks.map(|(index, rows)| message(first + index * ROWS, rows)).collect();
+        for (index, reports) in in_parts(self.reports.iter().skip(self.said_reports)).into_iter().enumerate() {
+            // The first go with the last rows.
+            if index > 0 || messages.is_empty() {
+                messages.push(message(all.len(), &[]));
+            }
+            if let Some(last) = messages.last_mut() {
+                last.reports = reports;
+            }
         }
-        (self.said_rows, self.said_reports) = (self.ledger.rows().len(), self.reports.len());
-        let (generation, first_row) = (Some(generation), first_row as u64);
-        Some(wire::Reports { generation, step: self.step, first_row, rows, reports })
+        // Reports up to a message's step are in it or before.
+        let mut step = self.step;
+        for message in messages.iter_mut().rev() {
+            let ends = message.rows.last().map_or(u64::MAX, |row| row.first_step + row.steps);
+            message.step = step.min(ends);
+            step = message.reports.first().map_or(step, |report| step_of(report).saturating_sub(1));
+        }
+        (self.said_rows, self.said_reports) = (all.len(), self.reports.len());
+        messages
     }
 
     /// Nothing that is not recorded counts as said: the stream is another.
@@ -111,6 +134,19 @@ impl Journal {
     }
 }
 
+/// Cuts reports into parts of about [`REPORTS`], none of them between two of one step.
+fn in_parts<'a>(reports: impl Iterator<Item = &'a wire::Report>) -> Vec<Vec<wire::Report>> {
+    let mut parts: Vec<Vec<wire::Report>> = Vec::new();
+    for report in reports {
+        let fits = |part: &Vec<wire::Report>| part.len() < REPORTS || part.last().map(step_of) == Some(step_of(report));
+        match parts.last_mut() {
+            Some(part) if fits(part) => part.push(report.clone()),
+            Some(_) | None => parts.push(vec![report.clone()]),
+        }
+    }
+    parts
+}
+
 fn step_of(report: &wire::Report) -> u64 {
     match &report.report {
         Some(wire::report::Report::Step(report)) => report.step,
@@ -124,5 +160,45 @@ fn split_of(report: &wire::Report) -> Option<&str> {
     match &report.report {
         Some(wire::report::Report::Evaluation(report)) => Some(&report.split),
         Some(wire::report::Report::Step(_)) | None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_journal_is_said_in_several_messages() {
+        let (epochs, steps) = (ROWS as u64 + 5, 2 * REPORTS as u64 + 1);
+        let mut journal = Journal::default();
+        let row = |epoch| LedgerRow {
+            epoch,
+            from: 0,
+            to: 1,
+            first_step: epoch,
+            steps: 1,
+            generation: 1,
+            samples: 1,
+            hashes: 0,
+        };
+        let report = |step| wire::Report {
+            report: Some(wire::report::Report::Step(wire::StepReport { step, ..Default::default() })),
+        };
+        journal.add(Batch {
+            step: epochs,
+            first_row: 0,
+            rows: (0..epochs).map(row).collect(),
+            reports: (1..=steps).map(report).collect(),
+        });
+        let messages = journal.say(&wire::GenerationId::default());
+        let said: Vec<_> = messages
+            .iter()
+            .map(|message| (message.first_row, message.rows.len(), message.reports.len(), message.step))
+            .collect();
+        let (rows, reports) = (ROWS as u64, REPORTS as u64);
+        let last = [(epochs, 0, REPORTS, 2 * reports), (epochs, 0, 1, epochs)];
+        assert_eq!(said[..2], [(0, ROWS, 0, 0), (rows, 5, REPORTS, reports)]);
+        assert_eq!(said[2..], last);
+        assert!(journal.say(&wire::GenerationId::default()).is_empty());
     }
 }

@@ -185,8 +185,8 @@ impl Control {
     /// Says what was not yet said, if this worker speaks for its generation and is heard.
     fn report(&mut self) -> Vec<Command> {
         let Some(generation) = self.speaks_for().filter(|_| self.is_welcomed()) else { return Vec::new() };
-        let reports = self.journal.say(generation.into());
-        reports.map(|reports| Command::send(Sent::Reports(reports))).into_iter().collect()
+        let messages = self.journal.say(&generation.into());
+        messages.into_iter().map(|reports| Command::send(Sent::Reports(reports))).collect()
     }
 
     /// The generation that this worker speaks for: the one that it is in, or was in last, as rank 0.

@@ -6,19 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lockstep_checkpoint::{About, Error, Name, Outcome, Place, Priority, RETRY, Snapshot, Tensor, Wanted, Writer};
+use lockstep_checkpoint::{About, Error, Name, Outcome, Place, Priority, RETRY, Snapshot, Wanted, Writer};
 use lockstep_kernels::device::Device;
 use lockstep_proto::{job, wire};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::epoch_loss::EpochLoss;
 use super::schedule::Cursor;
+use super::snapshot::snapshot;
 use super::state::State;
 use crate::control::{Event, TrainerEvent};
 use crate::model;
-
-/// The loss of the epoch so far, as the bits of [`EpochLoss::words`] in two f32 each, low half first.
-const EPOCH_LOSS: &str = "epoch_loss";
 
 /// A job's checkpoints: the places where they may be, and the thread that writes.
 pub(super) struct Checkpoints {
@@ -250,60 +247,4 @@ impl Shared {
 /// Whether the run folder is on a disk that this worker sees.
 pub(super) fn sees_run_folder(assignment: &wire::Assignment) -> bool {
     !assignment.run_folder.is_empty() && Path::new(&assignment.run_folder).is_dir()
-}
-
-/// A copy of the state.
-fn snapshot<D: Device>(state: &State<D>, device: &mut D, tensors: &[model::Tensor], about: &About) -> Snapshot {
-    let cursor = state.cursor;
-    let about = About {
-        step: cursor.step,
-        epoch: cursor.epoch,
-        position: cursor.position,
-        samples: cursor.samples,
-        generation: state.ledger.rows().last().map_or(0, |row| row.generation),
-        digest: state.digests(device, tensors).state,
-        ledger: state.ledger.clone(),
-        ..about.clone()
-    };
-    let halves = |word: u64| [word as u32, (word >> 32) as u32].map(f32::from_bits);
-    let loss: Vec<f32> = state.epoch_loss.words().into_iter().flat_map(halves).collect();
-    let mut copies = vec![Tensor { name: EPOCH_LOSS.into(), shape: vec![loss.len()], values: loss }];
-    copies.extend(state.named(tensors).map(|named| {
-        let mut values = vec![0.0; named.len];
-        device.read(named.values, &mut values);
-        Tensor { name: named.name, shape: named.shape.to_vec(), values }
-    }));
-    Snapshot { about, tensors: copies }
-}
-
-/// Overwrites `state` with what a checkpoint holds. Nothing about it is believed before its digest was compared.
-///
-/// # Errors
-/// In words, if it is no state of this model; `state` is of no use then.
-pub(super) fn restore<D: Device>(
-    snapshot: &Snapshot,
-    state: &mut State<D>,
-    device: &mut D,
-    tensors: &[model::Tensor],
-) -> Result<(), String> {
-    let by_name: BTreeMap<&str, &[f32]> =
-        snapshot.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.values.as_slice())).collect();
-    let values_of = |name: &str| by_name.get(name).copied().unwrap_or_default();
-    state.fill(device, tensors, values_of).map_err(|error| error.to_string())?;
-    let halves = values_of(EPOCH_LOSS);
-    let mut words = [0; 3];
-    if halves.len() != 2 * words.len() {
-        return Err(format!("its tensor {EPOCH_LOSS} has {} elements", halves.len()));
-    }
-    for (word, pair) in words.iter_mut().zip(halves.chunks_exact(2)) {
-        *word = u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32;
-    }
-    state.epoch_loss = EpochLoss::from_words(words);
-    let About { epoch, position, step, samples, .. } = snapshot.about;
-    state.cursor = Cursor { epoch, position, step, samples };
-    state.ledger = snapshot.about.ledger.clone();
-    match state.ledger.steps() == step {
-        true => Ok(()),
-        false => Err(format!("its ledger has {} of {step} steps", state.ledger.steps())),
-    }
 }

@@ -8,10 +8,10 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
-use super::checkpoints::restore;
 use super::generation::{FIRST_PASS, Generation};
 use super::outbox::Outbox;
 use super::signals::Signals;
+use super::snapshot::restore;
 use super::state::State;
 use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
@@ -53,7 +53,6 @@ impl Trainer {
         let Kept { state, held } = self.checked(has, start)?;
         let rows = state.ledger.rows().to_vec();
         self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reports })));
-        self.newest_test = self.newest_test.filter(|(step, _)| *step <= start.step);
         Ok(Generation {
             trainer: self,
             state,
@@ -64,6 +63,7 @@ impl Trainer {
             rank: begin.rank,
             shares: begin.members.iter().map(|member| member.lanes).collect(),
             recorded_step: begin.recorded_step,
+            newest_test: None,
             outbox: Outbox::new(),
         })
     }

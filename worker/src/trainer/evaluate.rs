@@ -22,7 +22,7 @@ impl Generation<'_> {
         let split = if self.trainer.job.data.validation > 0 { Split::Validation } else { Split::Test };
         let score = self.evaluate(split)?;
         if split == Split::Test {
-            self.trainer.newest_test = Some((self.state.cursor.step, score));
+            self.newest_test = Some((self.state.cursor.step, score));
         }
         self.hand_over();
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lockstep_collective::{Group, Tag};
 use lockstep_kernels::cpu::Cpu;
@@ -10,8 +10,8 @@ use lockstep_kernels::sgd::SgdStep;
 use lockstep_proto::job::Job;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
-use sha2::{Digest, Sha256};
 
+use super::ending::End;
 use super::lane::TrainStep;
 use super::measures::{self, Score};
 use super::outbox::Outbox;
@@ -20,7 +20,7 @@ use super::schedule::StepPlan;
 use super::signals::Signals;
 use super::state::{Advance, State};
 use super::{Task, Trainer, TrainerError};
-use crate::control::{StopReason, TrainerEvent, Weights};
+use crate::control::{StopReason, TrainerEvent};
 use crate::data::dataset::Split;
 use crate::data::order::Order;
 
@@ -40,13 +40,9 @@ pub(super) struct Generation<'a> {
     pub(super) shares: Vec<u32>,
     /// Reports up to this step are recorded.
     pub(super) recorded_step: u64,
+    /// The newest evaluation on the test split, and its step; of this generation, so that all members have it.
+    pub(super) newest_test: Option<(u64, Score)>,
     pub(super) outbox: Outbox,
-}
-
-/// How a generation ended, on all ranks alike.
-pub(super) struct End {
-    pub(super) outcome: wire::Outcome,
-    pub(super) weights: Option<Weights>,
 }
 
 /// What a committed step tells the loop.
@@ -161,52 +157,6 @@ impl Generation<'_> {
         Ok(Committed { epoch: plan.epoch, flags: reduced.tally.flags, score, learning_rate })
     }
 
-    /// All steps are done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless
-    /// the disk is full.
-    fn complete(&mut self) -> Result<End, TrainerError> {
-        let mut outcome = self.outcome("completed");
-        let test = match self.trainer.newest_test {
-            Some((step, score)) if step == self.state.cursor.step => score,
-            _ => self.evaluate(Split::Test)?,
-        };
-        outcome.test_loss = Some(test.loss);
-        outcome.test_error = Some(test.error());
-        let device = &mut self.trainer.crew.first().device;
-        let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
-        let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
-        outcome.weights_sha256 = sha256_hex(&file);
-        self.hand_over();
-        if self.speaks() {
-            self.await_checkpoints(|checkpoints| checkpoints.is_full());
-        }
-        outcome.seconds = self.trainer.meter.total_seconds();
-        Ok(End { outcome, weights: self.speaks().then(|| Weights(Arc::new(file))) })
-    }
-
-    /// A stop that was wanted. What is to be gone on with is on disk first.
-    fn stop(&mut self, why: StopReason) -> End {
-        let saved = matches!(why, StopReason::Interrupted | StopReason::Paused);
-        if saved && self.speaks() {
-            self.hand_over();
-            self.write_checkpoint();
-            self.await_checkpoints(|_| false);
-        }
-        End { outcome: self.outcome(why.name()), weights: None }
-    }
-
-    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
-        let cursor = self.state.cursor;
-        wire::Outcome {
-            stop_reason: stop_reason.into(),
-            steps: cursor.step,
-            epochs: cursor.epoch,
-            samples: cursor.samples,
-            seconds: self.trainer.meter.total_seconds(),
-            train_loss: self.state.epoch_loss.mean(),
-            ..Default::default()
-        }
-    }
-
     /// Every `metrics.every` steps, and at the last.
     fn report_step(&mut self, committed: &Committed) {
         let cursor = self.state.cursor;
@@ -235,7 +185,7 @@ impl Generation<'_> {
     }
 
     /// Rank 0 speaks for all: their numbers are the same bits.
-    fn speaks(&self) -> bool {
+    pub(super) fn speaks(&self) -> bool {
         self.rank == 0
     }
 
@@ -244,12 +194,12 @@ impl Generation<'_> {
         if self.is_aborted() { Err(lockstep_collective::Error::Aborted.into()) } else { Ok(()) }
     }
 
-    fn is_aborted(&self) -> bool {
+    pub(super) fn is_aborted(&self) -> bool {
         self.signals.abort_flag().load(Ordering::Relaxed)
     }
 
     /// Tasks that came meanwhile; a generation's end is not among them.
-    fn obey_tasks(&mut self) {
+    pub(super) fn obey_tasks(&mut self) {
         while let Ok(task) = self.trainer.tasks.try_recv() {
             match task {
                 Task::WriteCheckpoint => self.write_checkpoint(),
@@ -286,19 +236,9 @@ impl Generation<'_> {
     }
 
     /// One that is written whatever comes after it.
-    fn write_checkpoint(&mut self) {
+    pub(super) fn write_checkpoint(&mut self) {
         let device = &mut self.trainer.crew.first().device;
         self.trainer.checkpoints.write_wanted(&self.state, device, self.trainer.work.model.tensors());
-    }
-
-    /// Waits until all checkpoints are on disk, the generation is aborted, or `give_up` says so.
-    fn await_checkpoints(&mut self, give_up: impl Fn(&super::Checkpoints) -> bool) {
-        const LOOK: Duration = Duration::from_millis(50);
-        self.trainer.seat.progress.enter(Phase::Checkpoint, self.state.cursor.step);
-        while !self.trainer.checkpoints.wait(LOOK) && !self.is_aborted() && !give_up(&self.trainer.checkpoints) {
-            // A full disk may need some to be deleted first.
-            self.obey_tasks();
-        }
     }
 }
 
@@ -325,9 +265,4 @@ fn row(plan: &StepPlan, step: u64, generation: u64, counts: &[u64]) -> LedgerRow
         samples: counts[measures::SAMPLES],
         hashes: counts[measures::SAMPLE_HASHES],
     }
-}
-
-/// SHA-256 in hexadecimal digits.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,7 @@
 mod checkpoints;
 mod crew;
 mod digest;
+mod ending;
 mod entry;
 mod epoch_loss;
 mod error;
@@ -26,6 +27,7 @@ mod replay;
 mod schedule;
 mod share;
 mod signals;
+mod snapshot;
 mod state;
 
 use std::sync::Arc;
@@ -42,16 +44,15 @@ use crate::control::{Entry, Event, TrainerEvent};
 use checkpoints::Checkpoints;
 use crew::Crew;
 use lane::Work;
-use measures::Score;
 use meter::Meter;
 use schedule::Schedule;
 use state::State;
 
+pub(crate) use ending::sha256_hex;
 pub use error::TrainerError;
 #[cfg(feature = "fault-points")]
 pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
-pub(crate) use generation::sha256_hex;
 pub use measures::sample_hash;
 pub use prepare::check;
 pub use progress::{Phase, Progress};
@@ -119,8 +120,6 @@ struct Trainer {
     meter: Meter,
     /// Between generations; none before the first that got as far as having one.
     kept: Option<Kept>,
-    /// The newest evaluation on the test split, and its step.
-    newest_test: Option<(u64, Score)>,
 }
 
 /// A state between generations, and what is told of it.

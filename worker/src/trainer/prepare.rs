@@ -55,8 +55,8 @@ impl Trainer {
         };
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
-        let (meter, kept, newest_test) = (Meter::new(), None, None);
-        Ok(Some(Self { seat, tasks, job, work, schedule, crew, checkpoints, meter, kept, newest_test }))
+        let (meter, kept) = (Meter::new(), None);
+        Ok(Some(Self { seat, tasks, job, work, schedule, crew, checkpoints, meter, kept }))
     }
 }
 

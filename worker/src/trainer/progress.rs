@@ -56,6 +56,8 @@ pub struct Progress {
     since: AtomicU64,
     /// The longest that each phase has taken, in microseconds.
     longest: [AtomicU64; NAMES.len()],
+    /// What each phase has taken on the whole, in microseconds.
+    totals: [AtomicU64; NAMES.len()],
     /// Smoothed time of a lane, in nanoseconds.
     lane: AtomicU64,
     recorder: Mutex<Recorder>,
@@ -70,6 +72,7 @@ impl Default for Progress {
             step: AtomicU64::new(0),
             since: AtomicU64::new(0),
             longest: Default::default(),
+            totals: Default::default(),
             lane: AtomicU64::new(0),
             recorder: Mutex::default(),
         }
@@ -89,6 +92,7 @@ impl Progress {
             phase_seconds: Duration::from_micros(taken).as_secs_f64(),
             longest_seconds: Duration::from_micros(self.longest[phase].load(Ordering::Relaxed)).as_secs_f64(),
             lane_seconds: Duration::from_nanos(self.lane.load(Ordering::Relaxed)).as_secs_f64(),
+            phases: NAMES.iter().zip(&self.totals).map(phase_time).collect(),
         }
     }
 
@@ -103,6 +107,7 @@ impl Progress {
         let taken = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
         let before = self.phase.swap(phase as u8, Ordering::Relaxed);
         self.longest[usize::from(before)].fetch_max(taken, Ordering::Relaxed);
+        self.totals[usize::from(before)].fetch_add(taken, Ordering::Relaxed);
         self.step.store(step, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.recorder().note(Duration::from_micros(now), Deed::Phase { name: phase.name(), step });
@@ -130,6 +135,11 @@ impl Progress {
         // A panic of the compute thread is when it is needed.
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn phase_time((name, micros): (&&str, &AtomicU64)) -> wire::PhaseTime {
+    let seconds = Duration::from_micros(micros.load(Ordering::Relaxed)).as_secs_f64();
+    wire::PhaseTime { phase: (*name).into(), seconds }
 }
 
 #[cfg(test)]

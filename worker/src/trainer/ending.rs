@@ -1,0 +1,83 @@
+//! How a generation ends: what is told, and what has to be on disk first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockstep_proto::wire;
+use sha2::{Digest, Sha256};
+
+use super::TrainerError;
+use super::checkpoints::Checkpoints;
+use super::generation::Generation;
+use super::progress::Phase;
+use crate::control::{StopReason, Weights};
+use crate::data::dataset::Split;
+
+/// How a generation ended, on all ranks alike.
+pub(super) struct End {
+    pub(super) outcome: wire::Outcome,
+    pub(super) weights: Option<Weights>,
+}
+
+impl Generation<'_> {
+    /// All steps are done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless
+    /// the disk is full.
+    pub(super) fn complete(&mut self) -> Result<End, TrainerError> {
+        let mut outcome = self.outcome("completed");
+        let test = match self.newest_test {
+            Some((step, score)) if step == self.state.cursor.step => score,
+            _ => self.evaluate(Split::Test)?,
+        };
+        outcome.test_loss = Some(test.loss);
+        outcome.test_error = Some(test.error());
+        let device = &mut self.trainer.crew.first().device;
+        let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
+        let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
+        outcome.weights_sha256 = sha256_hex(&file);
+        self.hand_over();
+        if self.speaks() {
+            self.await_checkpoints(|checkpoints| checkpoints.is_full());
+        }
+        outcome.seconds = self.trainer.meter.total_seconds();
+        Ok(End { outcome, weights: self.speaks().then(|| Weights(Arc::new(file))) })
+    }
+
+    /// A stop that was wanted. What is to be gone on with is on disk first.
+    pub(super) fn stop(&mut self, why: StopReason) -> End {
+        let saved = matches!(why, StopReason::Interrupted | StopReason::Paused);
+        if saved && self.speaks() {
+            self.hand_over();
+            self.write_checkpoint();
+            self.await_checkpoints(|_| false);
+        }
+        End { outcome: self.outcome(why.name()), weights: None }
+    }
+
+    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
+        let cursor = self.state.cursor;
+        wire::Outcome {
+            stop_reason: stop_reason.into(),
+            steps: cursor.step,
+            epochs: cursor.epoch,
+            samples: cursor.samples,
+            seconds: self.trainer.meter.total_seconds(),
+            train_loss: self.state.epoch_loss.mean(),
+            ..Default::default()
+        }
+    }
+
+    /// Waits until all checkpoints are on disk, the generation is aborted, or `give_up` says so.
+    fn await_checkpoints(&mut self, give_up: impl Fn(&Checkpoints) -> bool) {
+        const LOOK: Duration = Duration::from_millis(50);
+        self.trainer.seat.progress.enter(Phase::Checkpoint, self.state.cursor.step);
+        while !self.trainer.checkpoints.wait(LOOK) && !self.is_aborted() && !give_up(&self.trainer.checkpoints) {
+            // A full disk may need some to be deleted first.
+            self.obey_tasks();
+        }
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
