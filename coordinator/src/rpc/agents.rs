@@ -35,10 +35,11 @@ impl Service {
         outbox: mpsc::Sender<Result<wire::AgentCommand, Status>>,
         errors: &mpsc::WeakSender<Result<wire::AgentCommand, Status>>,
     ) -> Result<(), Status> {
-        let hello = match checked::first(&mut inbound, &self.over).await?.event {
-            Some(agent_event::Event::Hello(hello)) => checked::agent_hello(hello)?,
-            _ => return Err(Status::invalid_argument("an agent's first message is its hello")),
-        };
+        let first = checked::first(&mut inbound, &self.over).await.and_then(|first| match first.event {
+            Some(agent_event::Event::Hello(hello)) => checked::agent_hello(hello),
+            _ => Err(Status::invalid_argument("an agent's first message is its hello")),
+        });
+        let Some(hello) = checked::or_complain(first, &outbox) else { return Ok(()) };
         let node = hello.node.clone();
         let joined = |connection| Event::AgentJoined { connection, hello };
         let Some(connection) = self.introduce(Stream::Agent(outbox), joined).await? else { return Ok(()) };

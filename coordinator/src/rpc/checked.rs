@@ -53,6 +53,11 @@ pub fn status(malformed: Malformed) -> Status {
     Status::invalid_argument(malformed.to_string())
 }
 
+/// A hello, unless it is none: then the peer is told why. Nobody but its own task holds the stream yet.
+pub fn or_complain<H, T>(hello: Result<H, Status>, outbox: &tokio::sync::mpsc::Sender<Result<T, Status>>) -> Option<H> {
+    hello.map_err(|status| drop(outbox.try_send(Err(status)))).ok()
+}
+
 /// Tells a peer why its stream ends, if it still reads.
 pub fn complain<T>(errors: &tokio::sync::mpsc::WeakSender<Result<T, Status>>, status: Status) {
     if let Some(outbox) = errors.upgrade() {
@@ -294,6 +299,12 @@ pub fn sign_of_life(message: wire::WorkerAlive) -> Result<SignOfLife, Malformed>
         step: message.step,
         longest: message.longest_seconds,
         lane_seconds: message.lane_seconds,
+        phases: message
+            .phases
+            .into_iter()
+            .take(FEW_LINES)
+            .map(|time| Ok((short("phase", time.phase)?, time.seconds)))
+            .collect::<Result<_, Malformed>>()?,
     })
 }
 

@@ -36,10 +36,11 @@ impl Service {
         outbox: mpsc::Sender<Result<wire::WorkerCommand, Status>>,
         errors: &mpsc::WeakSender<Result<wire::WorkerCommand, Status>>,
     ) -> Result<(), Status> {
-        let hello = match checked::first(&mut inbound, &self.over).await?.event {
-            Some(worker_event::Event::Hello(hello)) => checked::worker_hello(hello)?,
-            _ => return Err(Status::invalid_argument("a worker's first message is its hello")),
-        };
+        let first = checked::first(&mut inbound, &self.over).await.and_then(|first| match first.event {
+            Some(worker_event::Event::Hello(hello)) => checked::worker_hello(hello),
+            _ => Err(Status::invalid_argument("a worker's first message is its hello")),
+        });
+        let Some(hello) = checked::or_complain(first, &outbox) else { return Ok(()) };
         let worker = hello.worker.clone();
         let joined = |connection| Event::WorkerJoined { connection, hello: Box::new(hello) };
         let Some(connection) = self.introduce(Stream::Worker(outbox), joined).await? else { return Ok(()) };
