@@ -1,7 +1,7 @@
 //! Answers for programs: one JSON object a line, keys as on the wire.
 
 use lockstep_proto::wire;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A time, null where it has not come.
 fn time(seconds: f64) -> Value {
@@ -77,6 +77,10 @@ fn placement(placement: &wire::Placement) -> Value {
         "rank": placement.rank,
         "lanes": placement.lanes,
         "instruction_set": placement.instruction_set,
+        "phase": placement.phase,
+        "step": placement.step,
+        "lane_seconds": placement.lane_seconds,
+        "phases": placement.phases.iter().map(|time| (time.phase.clone(), json!(time.seconds))).collect::<Map<_, _>>(),
     })
 }
 

@@ -211,16 +211,30 @@ fn print_job(remote: &Remote, job: &wire::JobView) -> Result<(), ClientError> {
     if job.placements.is_empty() {
         return Ok(());
     }
-    let header = ["RANK", "HOST", "LANES", "INSTRUCTIONS", "WORKER"];
+    Ok(print(&format!("\n{}", columns(&ranks(&job.placements))))?)
+}
+
+/// Who holds which lanes, and where each one's time goes: a straggler has the most of its time in `lanes`, the others
+/// wait for it in `reduce`.
+fn ranks(placements: &[wire::Placement]) -> Vec<Vec<String>> {
+    let header = ["RANK", "HOST", "LANES", "A LANE", "IN LANES", "IN REDUCE", "PHASE", "INSTRUCTIONS", "WORKER"];
     let mut rows = vec![header.map(String::from).to_vec()];
-    rows.extend(job.placements.iter().map(|placement| {
+    rows.extend(placements.iter().map(|placement| {
+        let seconds = |phase: &str| placement.phases.iter().find(|time| time.phase == phase).map_or(0.0, |t| t.seconds);
+        let trained: f64 = ["lanes", "reduce", "commit"].iter().map(|phase| seconds(phase)).sum();
+        let share = |phase: &str| if trained > 0.0 { percent(seconds(phase) / trained) } else { String::new() };
+        let lane = placement.lane_seconds;
         vec![
             placement.rank.to_string(),
             placement.host.clone(),
             placement.lanes.to_string(),
+            if lane > 0.0 { format!("{:.2} ms", lane * 1000.0) } else { String::new() },
+            share("lanes"),
+            share("reduce"),
+            placement.phase.clone(),
             placement.instruction_set.clone(),
             placement.worker.clone(),
         ]
     }));
-    Ok(print(&format!("\n{}", columns(&rows)))?)
+    rows
 }

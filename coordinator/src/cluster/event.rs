@@ -251,6 +251,8 @@ pub struct SignOfLife {
     pub longest: f64,
     /// Seconds that a lane takes; 0 where unknown.
     pub lane_seconds: f64,
+    /// Phases, with the seconds that each has taken on the whole.
+    pub phases: Vec<(String, f64)>,
 }
 
 /// An agent's first words.

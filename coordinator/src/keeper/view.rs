@@ -11,12 +11,21 @@ use crate::store::LogRow;
 pub fn view(job: &Job) -> wire::JobView {
     let record = job.record();
     let seconds = |time: Option<crate::cluster::Timestamp>| time.map_or(0.0, |time| time.seconds());
-    let placement = |placement: &crate::cluster::record::Placement| wire::Placement {
-        worker: placement.worker.clone(),
-        host: placement.host.clone(),
-        rank: placement.rank,
-        lanes: placement.lanes,
-        instruction_set: placement.instruction_set.clone(),
+    let placement = |placement: &crate::cluster::record::Placement| {
+        let seats = job.state.team().into_iter().flat_map(|team| &team.seats);
+        let life = seats.filter(|seat| seat.worker.as_str() == placement.worker).map(|seat| &seat.life).next();
+        let phases = life.into_iter().flat_map(|life| &life.phases);
+        wire::Placement {
+            worker: placement.worker.clone(),
+            host: placement.host.clone(),
+            rank: placement.rank,
+            lanes: placement.lanes,
+            instruction_set: placement.instruction_set.clone(),
+            phase: life.map(|life| life.phase.clone()).unwrap_or_default(),
+            step: life.map_or(0, |life| life.step),
+            lane_seconds: life.map_or(0.0, |life| life.lane_seconds),
+            phases: phases.map(|(phase, seconds)| wire::PhaseTime { phase: phase.clone(), seconds: *seconds }).collect(),
+        }
     };
     wire::JobView {
         job: record.job.to_string(),
