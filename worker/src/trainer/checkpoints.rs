@@ -55,17 +55,18 @@ impl Checkpoints {
     /// If a place is none, or cannot be written to.
     pub(super) fn open(
         assignment: &wire::Assignment,
-        dir: &str,
+        keys: &job::Checkpoint,
         about: About,
         events: UnboundedSender<Event>,
     ) -> Result<Self, Error> {
-        let place = if dir.is_empty() {
+        let place = if keys.dir.is_empty() {
             let folder = Path::new(&assignment.run_folder).join("checkpoints");
             let seen = sees_run_folder(assignment).then(|| Place::open(&folder.to_string_lossy()));
             seen.transpose()?
         } else {
-            Some(Place::open(dir)?)
+            Some(Place::open(&keys.dir)?)
         };
+        let place = place.map(|place| if keys.max_bytes > 0 { place.with_quota(keys.max_bytes) } else { place });
         if let Some(place) = &place {
             place.check_writable()?;
         }

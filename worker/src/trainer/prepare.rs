@@ -40,7 +40,7 @@ impl Trainer {
         let runners = (0..seat.threads).map(|_| LaneRunner::new(Cpu::new(instruction_set), &work)).collect();
         let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
         let about = about(&job, &assignment.job, &work);
-        let checkpoints = Checkpoints::open(&assignment, &job.checkpoint.dir, about, seat.events.clone())?;
+        let checkpoints = Checkpoints::open(&assignment, &job.checkpoint, about, seat.events.clone())?;
         let newest = checkpoints.newest()?;
         let prepared = wire::Prepared {
             dataset: work.dataset.id().to_owned(),
