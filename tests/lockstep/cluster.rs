@@ -1,14 +1,16 @@
 //! A coordinator and its agents, each a process, on a port that the kernel chose.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::events::Events;
 use super::process::{Ended, Process};
 use super::{json_lines, lockstep, recipe, set};
 
-/// A coordinator with an empty state folder.
+/// A coordinator, at first with an empty state folder.
 pub struct Cluster {
     /// `http://127.0.0.1:port`.
     pub address: String,
@@ -21,19 +23,41 @@ impl Cluster {
     /// Starts it.
     pub fn start() -> Self {
         let state = tempfile::tempdir().unwrap();
-        let mut serve = lockstep(["serve", "--listen", "127.0.0.1:0", "--state"]);
-        let mut serve = Process::start(serve.arg(state.path()));
-        let line = serve.await_line("serving");
+        let (serve, line) = serve("127.0.0.1:0", state.path());
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
         let address = format!("http://{}", address.expect("serve tells its address"));
         Self { address, serve, state }
     }
 
+    /// Starts the coordinator again, which has ended, on the same port and state.
+    pub fn revive(&mut self) {
+        let address = self.address.strip_prefix("http://").unwrap();
+        self.serve = serve(address, self.state.path()).0;
+    }
+
+    /// Empties the database of a coordinator that has ended.
+    pub fn forget(&self) {
+        std::fs::write(self.state.path().join("coordinator.db"), "").unwrap();
+        for beside in ["coordinator.db-wal", "coordinator.db-shm"] {
+            // SQLite may have removed them.
+            let _ = std::fs::remove_file(self.state.path().join(beside));
+        }
+    }
+
     /// Starts an agent and waits until it has joined.
     pub fn agent(&self, slots: u32) -> Process {
+        self.agent_of(self.agent_command(slots))
+    }
+
+    /// What starts an agent.
+    pub fn agent_command(&self, slots: u32) -> Command {
         let slots = slots.to_string();
-        let arguments = ["agent", "--slots", &slots, "--threads", "1", "--coordinator", &self.address];
-        let mut agent = Process::start(&mut lockstep(arguments));
+        lockstep(["agent", "--slots", &slots, "--threads", "1", "--coordinator", &self.address])
+    }
+
+    /// Starts an agent by its command and waits until it has joined.
+    pub fn agent_of(&self, mut command: Command) -> Process {
+        let mut agent = Process::start(&mut command);
         agent.await_line("joined");
         agent
     }
@@ -71,8 +95,25 @@ impl Cluster {
         self.begin("watch", &[job]).await_line(" running: ");
     }
 
+    /// Follows a job.
+    pub fn watch(&self, job: &str) -> Events {
+        Events::of(self.begin("watch", &[job, "--json"]))
+    }
+
+    /// A job's run folder.
+    pub fn folder(&self, job: &str) -> PathBuf {
+        self.state.path().join("runs").join(job)
+    }
+
     /// The coordinator's state folder.
     pub fn state(&self) -> &Path {
         self.state.path()
     }
+}
+
+/// Starts a coordinator; gives the line that says where it listens as well.
+fn serve(listen: &str, state: &Path) -> (Process, String) {
+    let mut serve = Process::start(lockstep(["serve", "--listen", listen, "--state"]).arg(state));
+    let line = serve.await_line("serving");
+    (serve, line)
 }

@@ -3,11 +3,15 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod cluster;
+pub mod events;
+pub mod job;
+pub mod outcome;
 pub mod process;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -82,4 +86,16 @@ pub fn names(folder: &Path) -> Vec<String> {
 /// This machine as agents name it.
 pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Looks again and again until there is something; what is waited for, in words, if there never is.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + process::LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {:?}", process::LIMIT);
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
 }

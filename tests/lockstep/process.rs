@@ -11,18 +11,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// Far more than anything here takes, even on a machine that is busy with something else.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 enum Line {
     Out(String),
     Err(String),
 }
 
-/// A running process. It is killed when this is dropped.
+/// A running process. It is killed when this is dropped; a test that fails prints what it said.
 pub struct Process {
     child: Child,
     lines: Receiver<Line>,
-    deadline: Instant,
     stdout: String,
     stderr: String,
 }
@@ -35,8 +34,7 @@ impl Process {
         let (sender, lines) = channel();
         forward(child.stdout.take().unwrap(), sender.clone(), Line::Out);
         forward(child.stderr.take().unwrap(), sender, Line::Err);
-        let deadline = Instant::now() + LIMIT;
-        Self { child, lines, deadline, stdout: String::new(), stderr: String::new() }
+        Self { child, lines, stdout: String::new(), stderr: String::new() }
     }
 
     /// Its id.
@@ -49,14 +47,35 @@ impl Process {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
     /// Reads on until a line holds these words; gives that line.
     pub fn await_line(&mut self, words: &str) -> String {
+        let found = self.find_line(|line| line.contains(words));
+        found.unwrap_or_else(|| panic!("no line with {words:?}:\n{}{}", self.stdout, self.stderr))
+    }
+
+    /// Reads on until such a line; gives it, or nothing if it has ended before.
+    pub fn find_line(&mut self, is_it: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + LIMIT;
         loop {
-            match self.next_line() {
-                Some(line) if line.contains(words) => return line,
-                Some(_) => {}
-                None => panic!("no line with {words:?}:\n{}{}", self.stdout, self.stderr),
+            let line = self.next_line(deadline)?;
+            if is_it(&line) {
+                return Some(line);
             }
+        }
+    }
+
+    /// Reads on until this time has passed or it has ended.
+    pub fn read_for(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.note(line);
         }
     }
 
@@ -65,31 +84,40 @@ impl Process {
         let own = self.pid();
         let processes = std::fs::read_dir("/proc").unwrap();
         let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        ids.filter_map(Pid::from_raw).filter(|&pid| parent(pid) == Some(own)).map(Watched::new).collect()
+        let ours = ids.filter_map(Pid::from_raw).filter(|&pid| parent(pid) == Some(own));
+        // One may end at this very moment; its id may be another's by then.
+        ours.filter_map(Watched::new).filter(|child| parent(child.pid) == Some(own)).collect()
     }
 
     /// Reads on until it has ended.
     pub fn wait(mut self) -> Ended {
-        while self.next_line().is_some() {}
+        let deadline = Instant::now() + LIMIT;
+        while self.next_line(deadline).is_some() {}
         let status = self.child.wait().unwrap();
         let (stdout, stderr) = (std::mem::take(&mut self.stdout), std::mem::take(&mut self.stderr));
         Ended { code: status.code(), signal: status.signal(), stdout, stderr }
     }
 
     /// The next line of either stream; none when both have ended.
-    fn next_line(&mut self) -> Option<String> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let (line, text) = match self.lines.recv_timeout(left) {
-            Ok(Line::Out(line)) => (line, &mut self.stdout),
-            Ok(Line::Err(line)) => (line, &mut self.stderr),
-            Err(RecvTimeoutError::Disconnected) => return None,
+    fn next_line(&mut self, deadline: Instant) -> Option<String> {
+        match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => Some(self.note(line)),
+            Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
                 panic!("nothing more within {LIMIT:?}:\n{}{}", self.stdout, self.stderr)
             }
+        }
+    }
+
+    /// Keeps a line.
+    fn note(&mut self, line: Line) -> String {
+        let (line, text) = match line {
+            Line::Out(line) => (line, &mut self.stdout),
+            Line::Err(line) => (line, &mut self.stderr),
         };
         text.push_str(&line);
         text.push('\n');
-        Some(line)
+        line
     }
 }
 
@@ -98,6 +126,12 @@ impl Drop for Process {
         // It may have ended long ago.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(1)) {
+                self.note(line);
+            }
+            eprintln!("process {} said:\n{}{}", self.child.id(), self.stdout, self.stderr);
+        }
     }
 }
 
@@ -125,13 +159,14 @@ pub struct Watched {
 }
 
 impl Watched {
-    fn new(pid: Pid) -> Self {
-        Self { pid, descriptor: pidfd_open(pid, PidfdFlags::empty()).unwrap() }
+    fn new(pid: Pid) -> Option<Self> {
+        Some(Self { pid, descriptor: pidfd_open(pid, PidfdFlags::empty()).ok()? })
     }
 
-    /// Sends a signal.
+    /// Sends a signal, unless it has ended.
     pub fn signal(&self, signal: Signal) {
-        rustix::process::pidfd_send_signal(&self.descriptor, signal).unwrap();
+        let sent = rustix::process::pidfd_send_signal(&self.descriptor, signal);
+        assert!(matches!(sent, Ok(()) | Err(rustix::io::Errno::SRCH)), "{sent:?}");
     }
 
     /// Waits until it has ended.

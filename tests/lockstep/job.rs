@@ -1,0 +1,44 @@
+//! A job that takes a second or two, and what it comes to without faults.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use super::outcome::Outcome;
+use super::process::Ended;
+use super::{recipe, train};
+
+/// Its recipe.
+pub const RECIPE: &str = "mnist-lenet5.toml";
+
+/// Four lanes, a kept short last batch, held-out samples; all that is measured is in `metrics.jsonl`.
+pub const SETTINGS: [&str; 7] = [
+    "batch.size=64",
+    "batch.micro_batch=16",
+    "data.limit=6410",
+    "data.validation=500",
+    "data.last_batch=keep",
+    "schedule.epochs=4",
+    "metrics.every=1",
+];
+
+/// Steps of all epochs.
+pub const STEPS: u64 = 4 * 101;
+
+/// The settings with these further ones.
+pub fn settings<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&SETTINGS[..], more].concat()
+}
+
+/// A run's outcome is that of a run without faults.
+pub fn is_clean(run: &Path) {
+    static CLEAN: LazyLock<Outcome> = LazyLock::new(|| {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = scratch.path().join("clean");
+        let mut command = train(&recipe(RECIPE), &run, &SETTINGS);
+        Ended::of(command.args(["--workers", "1", "--quiet"])).success();
+        let clean = Outcome::of(&run);
+        assert_eq!(clean.steps(), STEPS);
+        clean
+    });
+    CLEAN.is_that_of(run);
+}

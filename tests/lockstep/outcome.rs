@@ -1,0 +1,71 @@
+//! What a run comes to: two runs of one job are equal in all of it, whatever happened to them.
+
+use std::path::Path;
+
+use lockstep_proto::ledger::Ledger;
+use serde_json::Value;
+
+use super::process::Ended;
+use super::{json, json_lines, lockstep, weights_sha256};
+
+/// What must not depend on anything but the job.
+#[derive(Debug, PartialEq)]
+pub struct Outcome {
+    weights: String,
+    /// Without who committed.
+    ledger: Ledger,
+    /// What `ledger RUN` says of each epoch, without generations.
+    proof: Vec<Value>,
+    /// Step and loss of each line of `metrics.jsonl`, in the order of steps.
+    losses: Vec<(u64, String, f64)>,
+}
+
+impl Outcome {
+    /// Of a run that has completed.
+    pub fn of(run: &Path) -> Self {
+        let summary = json(&run.join("summary.json"));
+        assert_eq!(summary["stop_reason"], "completed", "{summary}");
+        let weights = weights_sha256(run);
+        assert_eq!(summary["weights_sha256"], weights);
+        let rows = json(&run.join("ledger.json"))["rows"].take();
+        let ledger: Ledger = serde_json::from_value(rows).unwrap();
+        assert_eq!(summary["steps"], ledger.steps());
+        Self { weights, ledger: ledger.across_generations(), proof: proof(run), losses: losses(run) }
+    }
+
+    /// Committed steps.
+    pub fn steps(&self) -> u64 {
+        self.ledger.steps()
+    }
+
+    /// A run came to the same.
+    pub fn is_that_of(&self, run: &Path) {
+        let other = Self::of(run);
+        assert_eq!(self.weights, other.weights, "{}", run.display());
+        assert_eq!(self.ledger, other.ledger, "{}", run.display());
+        assert_eq!(self.proof, other.proof, "{}", run.display());
+        assert_eq!(self.losses, other.losses, "{}", run.display());
+    }
+}
+
+/// Epochs as `ledger RUN` proves them.
+fn proof(run: &Path) -> Vec<Value> {
+    let said = Ended::of(lockstep(["ledger", "--json"]).arg(run)).success();
+    let mut said = json_lines(&said).remove(0);
+    assert_eq!((&said["proven"], &said["problems"]), (&true.into(), &Value::Array(Vec::new())));
+    let Value::Array(mut epochs) = said["epochs"].take() else { panic!("epochs: {said}") };
+    for epoch in &mut epochs {
+        assert!(epoch["generations"].take().is_array(), "{epoch}");
+    }
+    epochs
+}
+
+/// Losses of steps and evaluations.
+fn losses(run: &Path) -> Vec<(u64, String, f64)> {
+    let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    let loss = |line: &Value| {
+        let what = line["split"].as_str().unwrap_or("step").to_owned();
+        (line["step"].as_u64().unwrap(), what, line["loss"].as_f64().unwrap())
+    };
+    lines.iter().map(loss).collect()
+}
