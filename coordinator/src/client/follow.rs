@@ -1,9 +1,9 @@
 //! Follows a job until it has ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lockstep_proto::wire::{self, watch_event::Event};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::screen::Screen;
 use super::{Client, ClientError, json, table};

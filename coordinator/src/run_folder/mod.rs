@@ -82,6 +82,9 @@ impl RunFolder {
     /// Opens a run's folder, to go on with it: one that this coordinator made, or that another left. What is missing
     /// of it is made.
     pub fn go_on(path: &Path, toml: &str) -> Result<Self, RunFolderError> {
+        if !path.join("job.toml").is_file() {
+            Self::check(path)?;
+        }
         let failed = |cause| RunFolderError::Io { path: path.to_owned(), cause };
         std::fs::create_dir_all(path).map_err(failed)?;
         atomic::write(&path.join("job.toml"), toml.as_bytes()).map_err(failed)?;
