@@ -6,7 +6,7 @@ mod lockstep;
 use std::path::{Path, PathBuf};
 
 use lockstep::process::Ended;
-use lockstep::{lockstep as binary, names, recipe, train};
+use lockstep::{json, lockstep as binary, names, recipe, train};
 use tempfile::TempDir;
 
 /// `train` in an empty folder, with these arguments, is refused with these words; the folder is empty afterwards.
@@ -166,4 +166,31 @@ fn run_folders_are_replaced_only_if_asked_and_only_if_they_are_runs() {
     train(&precious.join("job.toml"), &[]).is_refused_with(&["job.toml: Not a directory", "another --out"]);
     train(Path::new("/proc/run"), &[]).is_refused_with(&["run folder /proc/run", "choose another"]);
     assert_eq!(names(scratch.path()), ["precious", "run"]);
+}
+
+#[test]
+fn runs_that_are_none_and_ledgers_that_prove_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let nowhere = scratch.path().join("nowhere");
+    let from = |run: &Path| Ended::of(binary(["train", "--from"]).arg(run).current_dir(scratch.path()));
+    from(&nowhere).is_refused_with(&["nowhere holds no run: job.toml is missing"]);
+    let ledger = |run: &Path| Ended::of(binary(["ledger"]).arg(run));
+    ledger(&nowhere).is_refused_with(&["nowhere is no run: job.toml: No such file"]);
+    assert_eq!(names(scratch.path()), [""; 0]);
+
+    let (digits, run) = (Digits::new(), scratch.path().join("run"));
+    Ended::of(train(&mlp(), &run, &[&digits.path(), "schedule.epochs=1"]).arg("--quiet")).success();
+    let file = run.join("ledger.json");
+    let mut content = json(&file);
+    let hashes = content["rows"][0]["hashes"].as_u64().unwrap();
+    content["rows"][0]["hashes"] = hashes.wrapping_add(1).into();
+    std::fs::write(&file, content.to_string()).unwrap();
+    let ended = ledger(&run);
+    assert!(ended.code == Some(1) && ended.stdout.contains("not proven"), "{ended:?}");
+    assert!(ended.stdout.contains("problem: steps 0 to 1 took other samples"), "{ended:?}");
+    std::fs::write(&file, "{").unwrap();
+    ledger(&run).is_refused_with(&["run is no run: ledger.json: "]);
+
+    std::fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    from(&run).is_refused_with(&["checkpoints: no checkpoint to go on from"]);
 }

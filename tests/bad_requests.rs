@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 
 use lockstep::cluster::Cluster;
-use lockstep::process::Ended;
-use lockstep::{lockstep as binary, names, recipe};
+use lockstep::process::{Ended, Process};
+use lockstep::{host, lockstep as binary, names, recipe};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketType, bind, getsockname, ipproto, socket};
 
 #[test]
@@ -44,13 +44,17 @@ fn nobody_answers_or_nobody_could() {
     let address = format!("http://{}", std::net::SocketAddr::try_from(address).unwrap());
     let here = tempfile::tempdir().unwrap();
     let job = recipe("mnist-mlp.toml").display().to_string();
-    let verbs: [&[&str]; 9] = [
+    let verbs: [&[&str]; 13] = [
         &["list"],
         &["agent"],
         &["submit", &job],
         &["show", "1"],
         &["watch", "1"],
         &["logs", "1"],
+        &["pause", "1"],
+        &["resume", "1"],
+        &["scale", "1", "2"],
+        &["checkpoint", "1"],
         &["cancel", "1"],
         &["wait", "1"],
         &["pull", "1", "run"],
@@ -71,8 +75,13 @@ fn ids_of_no_job_and_of_two() {
     let shared = &jobs[0][..1];
     let here = tempfile::tempdir().unwrap();
     let folder = here.path().join("run").display().to_string();
-    for verb in ["show", "watch", "logs", "cancel", "wait", "pull"] {
-        let more: &[&str] = if verb == "pull" { &[&folder] } else { &[] };
+    let verbs = ["show", "watch", "logs", "pause", "resume", "scale", "checkpoint", "cancel", "wait", "pull"];
+    for verb in verbs {
+        let more: &[&str] = match verb {
+            "pull" => &[&folder],
+            "scale" => &["2"],
+            _ => &[],
+        };
         let about = |id| cluster.run(verb, &[&[id], more].concat());
         about("nothing").is_refused_with(&["no job has the id \"nothing\"", "`lockstep list` shows all"]);
         about(shared).is_refused_with(&["2 jobs have an id", &format!("{shared:?}"), "give more of it"]);
@@ -86,7 +95,10 @@ fn requests_that_come_too_late() {
     let cluster = Cluster::start();
     let job = cluster.submit("mnist-mlp.toml", &[]);
     cluster.run("cancel", &[&job]).success();
-    cluster.run("cancel", &[&job]).is_refused_with(&[&job, "has ended", "cancelled"]);
+    for verb in [&["cancel"][..], &["pause"], &["resume"], &["scale", "2"], &["checkpoint"]] {
+        let refused = cluster.run(verb[0], &[&[job.as_str()], &verb[1..]].concat());
+        refused.is_refused_with(&[&job, "has ended", "cancelled"]);
+    }
 
     let here = tempfile::tempdir().unwrap();
     std::fs::write(here.path().join("notes"), "").unwrap();
@@ -95,6 +107,28 @@ fn requests_that_come_too_late() {
     assert_eq!(names(here.path()), ["notes"]);
     let file = here.path().join("notes").display().to_string();
     cluster.run("pull", &[&job, &file]).is_refused_with(&[&file, "Not a directory", "name another"]);
+}
+
+#[test]
+fn requests_that_come_at_the_wrong_time() {
+    let cluster = Cluster::start();
+    let job = cluster.submit("mnist-mlp.toml", &[]);
+    cluster.run("resume", &[&job]).is_refused_with(&[&job, "queued", "only a paused job can be resumed"]);
+    cluster.run("checkpoint", &[&job]).is_refused_with(&[&job, "queued"]);
+    cluster.run("scale", &[&job, "0"]).is_refused_with(&[&job, "at least 1 worker", "`pause` stops all"]);
+    cluster.run("pause", &[&job]).success();
+    cluster.run("pause", &[&job]).is_refused_with(&[&job, "it is paused already"]);
+    let usage = cluster.run("scale", &[&job, "many"]);
+    assert!(usage.code == Some(2) && usage.stderr.contains("invalid value 'many' for '<N>'"), "{usage:?}");
+}
+
+#[test]
+fn a_second_agent_of_one_name() {
+    let cluster = Cluster::start();
+    let agent = || binary(["agent", "--name", "left", "--coordinator", &cluster.address]);
+    let mut first = Process::start(&mut agent());
+    first.await_line("joined");
+    Ended::of(&mut agent()).is_refused_with(&["node left has an agent already, on host", &host()]);
 }
 
 #[test]

@@ -6,11 +6,16 @@ use std::path::Path;
 use std::process::Command;
 
 use lockstep::cluster::Cluster;
+use lockstep::outcome::Outcome;
 use lockstep::process::Ended;
-use lockstep::{TINY, host, json, json_lines, keys, names, recipe, train, weights_sha256};
+use lockstep::{
+    ENDLESS, TINY, eventually, files, host, json, json_lines, keys, lockstep as binary, names, recipe, set, train,
+    weights_sha256,
+};
 use serde_json::Value;
 
-const FILES: [&str; 6] = ["curves.svg", "final", "job.toml", "metrics.jsonl", "run.json", "summary.json"];
+const FILES: [&str; 8] =
+    ["checkpoints", "curves.svg", "final", "job.toml", "ledger.json", "metrics.jsonl", "run.json", "summary.json"];
 
 #[test]
 fn a_job_goes_from_submit_to_pull() {
@@ -41,8 +46,11 @@ fn a_job_goes_from_submit_to_pull() {
     let pulled = scratch.path().join("pulled");
     cluster.run("pull", &[&job, pulled.to_str().unwrap()]).success();
     assert_eq!(names(&pulled), FILES);
-    for file in FILES.iter().map(|&file| if file == "final" { "final/model.safetensors" } else { file }) {
-        assert_eq!(std::fs::read(pulled.join(file)).unwrap(), std::fs::read(run.join(file)).unwrap(), "{file}");
+    let original = files(&run);
+    assert_eq!(files(&pulled).len(), original.len());
+    for file in &original {
+        let copy = pulled.join(file.strip_prefix(&run).unwrap());
+        assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(file).unwrap(), "{}", file.display());
     }
     is_a_run(&pulled, 2);
 }
@@ -71,20 +79,113 @@ fn every_verb_speaks_json() {
 
     let scratch = tempfile::tempdir().unwrap();
     let pulled = cluster.ask("pull", &[job, scratch.path().to_str().unwrap()]).remove(0);
-    assert_eq!(pulled["files"].as_array().unwrap().len(), FILES.len());
+    assert_eq!(pulled["files"].as_array().unwrap().len(), files(&cluster.folder(job)).len());
+    let proof = Ended::of(binary(["ledger", "--json"]).arg(scratch.path())).success();
+    let proof = json_lines(&proof).remove(0);
+    assert_eq!((&proof["proven"], &proof["epochs"][0]["samples"]), (&true.into(), &640.into()));
     let queued = cluster.submit("mnist-mlp.toml", &["cluster.workers=3"]);
     assert_eq!(cluster.ask("cancel", &[&queued])[0]["state"], "cancelled");
 }
 
 #[test]
-fn a_job_waits_for_slots_and_data_is_missed_by_rank_and_host() {
+fn a_running_job_is_scaled_paused_and_resumed_and_checkpoints_are_written_on_demand() {
+    let cluster = Cluster::start();
+    let agent = cluster.agent(3);
+    let job = cluster.submit("mnist-mlp.toml", &ENDLESS);
+    cluster.await_running(&job);
+    let scaled = cluster.run("scale", &[&job, "3"]).success();
+    assert_eq!(scaled, format!("job {job} running: scaled from 2 to 3 workers by a user\n"));
+    cluster.await_log(&job, "running: 3 workers ready: ");
+    eventually("three workers", || (agent.children().len() == 3).then_some(()));
+
+    let said = cluster.run("checkpoint", &[&job]).success();
+    let checkpoints = cluster.folder(&job).join("checkpoints");
+    assert!(said.starts_with("checkpoint of step ") && said.contains(checkpoints.to_str().unwrap()), "{said}");
+    assert!(Path::new(said.trim().split_once(": ").unwrap().1).join("state.safetensors").exists(), "{said}");
+
+    let paused = cluster.run("pause", &[&job]).success();
+    assert_eq!(paused, format!("job {job} pausing: paused by a user: stops after the step in flight\n"));
+    cluster.await_log(&job, "paused: paused by a user after step ");
+    eventually("no worker", || agent.children().is_empty().then_some(()));
+    let shown = cluster.run("show", &[&job]).success();
+    assert!(shown.contains("paused by a user after step "), "{shown}");
+    let resumed = cluster.run("resume", &[&job]).success();
+    assert_eq!(resumed, format!("job {job} recovering: starts 3 workers\n"));
+    cluster.await_log(&job, " (checkpoint): ");
+    cluster.run("cancel", &[&job]).success();
+    assert_eq!(cluster.run("wait", &[&job]).code, Some(3));
+    let proof = Ended::of(binary(["ledger"]).arg(cluster.folder(&job))).success();
+    assert!(proof.contains("EPOCH") && proof.contains("proven: each sample of each epoch"), "{proof}");
+}
+
+#[test]
+fn verbs_that_change_a_running_job_speak_json() {
+    let cluster = Cluster::start();
+    let _agent = cluster.agent(2);
+    let job = cluster.submit("mnist-mlp.toml", &ENDLESS);
+    cluster.await_running(&job);
+    let written = cluster.ask("checkpoint", &[&job]).remove(0);
+    assert_eq!(keys(&written), ["bytes", "digest", "dir", "job", "name", "step"]);
+    let folder = Path::new(written["dir"].as_str().unwrap()).join(written["name"].as_str().unwrap());
+    let bytes = files(&folder).into_iter().map(|file| file.metadata().unwrap().len());
+    assert_eq!(written["bytes"], bytes.sum::<u64>());
+    assert!(written["step"].as_u64() > Some(0) && written["job"] == job, "{written}");
+
+    let scaled = cluster.ask("scale", &[&job, "1"]).remove(0);
+    assert_eq!((&scaled["job"], &scaled["workers"]), (&job.as_str().into(), &1.into()));
+    cluster.await_log(&job, "running: 1 worker ready: ");
+    let shown = cluster.show(&job);
+    assert_eq!(keys(&scaled), keys(&shown));
+    assert_eq!(shown["generation"], 2);
+    assert_eq!(cluster.ask("pause", &[&job])[0]["state"], "pausing");
+    cluster.await_log(&job, "paused: ");
+    let paused = cluster.show(&job);
+    let newest = paused["checkpoints"].as_array().unwrap().last().unwrap();
+    assert!(newest["step"].as_u64() >= written["step"].as_u64(), "{newest}");
+    assert_eq!(cluster.ask("resume", &[&job])[0]["state"], "recovering");
+    assert_eq!(cluster.ask("cancel", &[&job])[0]["job"], job.as_str());
+}
+
+#[test]
+fn doctor_tells_of_this_machine_of_limits_and_of_what_a_job_finds() {
+    let said = Ended::of(&mut binary(["doctor"])).success();
+    for words in ["version ", "build ", "instruction set ", "canary ", "cores ", "limits of time", "10 s "] {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = format!("checkpoint.dir={}", scratch.path().display());
+    let about = |setting: &str| Ended::of(binary(["doctor"]).arg(recipe("mnist-mlp.toml")).args(["--set", setting]));
+    let said = about(&dir).success();
+    assert!(said.contains("data set and model fit"), "{said}");
+    assert!(said.contains(&format!("{}: writable", scratch.path().display())), "{said}");
+    let missed = about("data.path=/nowhere");
+    assert_eq!(missed.code, Some(1), "{missed:?}");
+    assert!(missed.stdout.contains("/nowhere: no such folder"), "{missed:?}");
+}
+
+#[test]
+fn chaos_compares_the_bits_of_an_undisturbed_run_with_those_under_faults() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut chaos = binary(["chaos", "--seed", "1", "--faults", "1", "--out"]);
+    let chaos = chaos.arg(scratch.path()).arg(recipe("mnist-mlp.toml"));
+    let ended = Ended::of(chaos.args(set(&["schedule.epochs=2", "data.limit=20000"])));
+    println!("{}", ended.stdout);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let rows: Vec<&str> = ended.stdout.lines().collect();
+    let row = |name: &str| rows.iter().find_map(|row| row.strip_prefix(name)).map(str::trim);
+    assert_eq!((row("seed"), row("same ledger"), row("same bits")), (Some("1"), Some("yes"), Some("yes")));
+    assert_eq!(row("weights"), Some(weights_sha256(&scratch.path().join("clean")).as_str()));
+}
+
+#[test]
+fn a_job_waits_for_slots_and_data_is_missed_by_host() {
     let cluster = Cluster::start();
     let job = cluster.submit("mnist-mlp.toml", &["data.path=/nowhere"]);
     assert!(cluster.show(&job)["reason"].as_str().unwrap().contains("waits for 2 slots"));
     let _agent = cluster.agent(2);
     let waited = cluster.run("wait", &[&job]);
     assert_eq!(waited.code, Some(2), "{waited:?}");
-    for words in ["rank ", &format!("on host {}", host()), "data.path /nowhere: no such folder"] {
+    for words in [&format!("a worker on host {}", host()), "data.path /nowhere: no such folder"] {
         assert!(waited.stdout.contains(words), "{waited:?}");
     }
 }
@@ -101,7 +202,7 @@ fn train_leaves_a_run_that_can_be_trained_again() {
     let again = Ended::of(train(&run("a").join("job.toml"), &run("b"), &[]).args(["--workers", "1", "--quiet"]));
     assert_eq!((again.stdout.as_str(), again.stderr.as_str(), again.code), ("", "", Some(0)));
     is_a_run(&run("b"), 1);
-    assert_eq!(weights_sha256(&run("a")), weights_sha256(&run("b")));
+    assert_eq!(Outcome::of(&run("a")), Outcome::of(&run("b")));
 }
 
 #[test]
@@ -129,12 +230,20 @@ fn metrics(run: &Path, kind: &str) -> Vec<Value> {
 fn is_a_run(run: &Path, workers: u64) {
     assert_eq!(names(run), FILES);
     assert_eq!(names(&run.join("final")), ["model.safetensors"]);
+    assert_eq!(names(&run.join("checkpoints")), ["step-000000000010-g1"]);
+    assert_eq!(names(&run.join("checkpoints/step-000000000010-g1")), ["checkpoint.json", "state.safetensors"]);
 
     let about = json(&run.join("run.json"));
     let wanted = ["command", "dataset", "fingerprint", "generations", "version"];
     assert!(wanted.iter().all(|key| keys(&about).contains(key)), "{about}");
     assert_eq!(keys(&about["fingerprint"]), ["build", "canary", "device", "instruction_set"]);
     assert_eq!(about["generations"][0]["members"].as_array().unwrap().len() as u64, workers);
+
+    let ledger = json(&run.join("ledger.json"));
+    let [row] = &ledger["rows"].as_array().unwrap()[..] else { panic!("one row: {ledger}") };
+    let columns = ["epoch", "first_step", "from", "generation", "hashes", "samples", "steps", "to"];
+    assert_eq!((keys(&ledger), keys(row)), (vec!["rows", "train_samples"], columns.to_vec()));
+    assert_eq!((&row["steps"], &row["samples"]), (&10.into(), &640.into()));
 
     let steps = metrics(run, "step");
     assert_eq!(steps.len(), 3);

@@ -2,6 +2,7 @@
 
 mod lockstep;
 
+use lockstep::outcome::Outcome;
 use lockstep::{json, recipe, train};
 
 /// Trains a recipe as it is; its test error has to stay below `limit`.
@@ -14,6 +15,8 @@ fn check(name: &str, limit: f64) {
     let error = summary["test_error"].as_f64().unwrap();
     assert!(error < limit, "test error {error} of {name}");
     println!("{name}: test error {error}");
+    // Each sample of each epoch was in at most one step.
+    Outcome::of(&out);
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl Cluster {
         Events::of(self.begin("watch", &[job, "--json"]))
     }
 
+    /// Waits until the logs of a job that goes on hold these words; gives the line.
+    pub fn await_log(&self, job: &str, words: &str) -> String {
+        self.begin("logs", &[job, "--follow"]).await_line(words)
+    }
+
     /// A job's run folder.
     pub fn folder(&self, job: &str) -> PathBuf {
         self.state.path().join("runs").join(job)

@@ -86,7 +86,7 @@ impl Process {
         let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let ours = ids.filter_map(Pid::from_raw).filter(|&pid| parent(pid) == Some(own));
         // One may end at this very moment; its id may be another's by then.
-        ours.filter_map(Watched::new).filter(|child| parent(child.pid) == Some(own)).collect()
+        ours.filter_map(Watched::new).filter(|child| parent(child.pid) == Some(own) && child.runs()).collect()
     }
 
     /// Reads on until it has ended.
@@ -161,6 +161,17 @@ pub struct Watched {
 impl Watched {
     fn new(pid: Pid) -> Option<Self> {
         Some(Self { pid, descriptor: pidfd_open(pid, PidfdFlags::empty()).ok()? })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.descriptor, PollFlags::IN)], Some(&now)).unwrap() == 0
     }
 
     /// Sends a signal, unless it has ended.
