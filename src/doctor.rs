@@ -90,6 +90,6 @@ fn is_local(folder: &Path) -> bool {
     }
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     // Sign extension aside, numbers are 32 bits.
-    let kind = rustix::fs::statfs(existing).map(|found| i64::from(found.f_type) & 0xFFFF_FFFF);
+    let kind = rustix::fs::statfs(existing).map(|found| found.f_type & 0xFFFF_FFFF);
     !kind.is_ok_and(|kind| SHARED.contains(&kind))
 }

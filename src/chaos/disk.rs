@@ -32,7 +32,7 @@ pub fn damage_newest(run: &Path, how: u64) -> Result<Option<String>> {
         return Ok(None);
     }
     let place = (how / 8) as usize % bytes.len();
-    if how / 2 % 2 == 0 {
+    if (how / 2).is_multiple_of(2) {
         bytes[place] ^= 1 << (how / 4 % 8);
     } else {
         bytes.truncate(place);
