@@ -31,6 +31,11 @@ impl Agent {
         self.connection.is_some() && !self.leaving && now < self.heard.plus(SILENCE)
     }
 
+    /// Whether it tells what becomes of its processes.
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// When time alone ends it: one whose stream is gone is forgotten then.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.connection.is_none().then(|| self.heard.plus(REATTACH))

@@ -162,6 +162,9 @@ impl Cluster {
         let unknown = || format!("no worker {worker} was started");
         let attachment = hello.attachment.as_ref().ok_or_else(unknown)?;
         let assignment = attachment.assignment.as_ref().ok_or_else(unknown)?;
+        if self.has_ended(&hello.node, worker) {
+            return Err(format!("worker {worker} has ended, as its agent told"));
+        }
         let members = attachment.generation.as_ref();
         let known = self.jobs.get(&assignment.job).map_or(0, Job::generation);
         match self.jobs.get(&assignment.job) {
@@ -191,6 +194,9 @@ impl Cluster {
         for member in others {
             let ids = (WorkerId::try_from(member.worker.as_str()), NodeId::try_from(member.node.as_str()));
             if let (Ok(other), Ok(node)) = ids {
+                if other != *worker && !self.workers.contains_key(&other) && self.has_ended(&node, &other) {
+                    continue;
+                }
                 let process = Process::of_an_earlier_life(&assignment.job, &node);
                 self.unclaimed.remove(&other);
                 self.workers.entry(other).or_insert(process);
@@ -199,6 +205,13 @@ impl Cluster {
         let process = Process::of_an_earlier_life(&assignment.job, &hello.node);
         self.workers.entry(worker.clone()).or_insert(process);
         Ok(())
+    }
+
+    /// Whether a worker that is not known has ended, as far as its agent tells: what an agent runs and nobody has
+    /// spoken for is unclaimed.
+    fn has_ended(&self, node: &NodeId, worker: &WorkerId) -> bool {
+        let there = self.agents.get(node).is_some_and(super::nodes::Agent::is_connected);
+        there && !self.unclaimed.contains_key(worker)
     }
 
     /// A worker's stream ended; the worker may come back.

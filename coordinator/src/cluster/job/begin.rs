@@ -59,7 +59,7 @@ impl Job {
             stage: Stage::Going,
             acknowledged: turn.now,
         });
-        self.integrity.begin();
+        self.integrity.begin(start.step);
         self.record_generation(team, &start, turn);
         self.tell_begin(team, &members, &start, turn);
     }
@@ -143,6 +143,8 @@ impl Job {
         self.progress.recorded_step = self.progress.recorded_step.min(step);
         self.progress.evaluations.retain(|evaluation| evaluation.step <= step);
         let recorded = self.progress.recorded_step;
+        // What was to be acknowledged is not what stays; the beginning tells that.
+        turn.orders.retain(|order| !matches!(order, Command::Acknowledge { .. }));
         turn.records.push(Command::VoidAbove { job: self.id.clone(), step, rows: kept, recorded });
     }
 }

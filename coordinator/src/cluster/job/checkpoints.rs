@@ -68,6 +68,11 @@ impl Job {
             team.hold = None;
             self.log(vec!["there is room for checkpoints again".into()], turn);
         }
+        if self.integrity.doubts(&checkpoint.name, checkpoint.step) {
+            self.log(vec![format!("checkpoint {} is deleted: its state is in doubt", checkpoint.name)], turn);
+            turn.orders.push(Command::DeleteCheckpoints { worker: worker.clone(), names: vec![checkpoint.name] });
+            return;
+        }
         for ticket in self.checkpoint_tickets.drain(..) {
             let (job, answer) = (self.id.clone(), Ok(checkpoint.clone()));
             turn.orders.push(Command::AnswerCheckpoint { ticket, job, answer });
@@ -152,7 +157,8 @@ impl Job {
     ) -> Option<(Held, String, u32)> {
         let mut found: Option<(Held, String, u32)> = None;
         let mut offer = |held: &Held, name: &str, rank: u32| {
-            let trusted = self.integrity.trusts(held.step) && !self.unusable.contains(name);
+            let doubted = !self.integrity.trusts(held.step) || self.integrity.doubts(name, held.step);
+            let trusted = !doubted && !self.unusable.contains(name);
             if trusted && found.as_ref().is_none_or(|(newest, ..)| newest.step < held.step) {
                 found = Some((held.clone(), name.to_owned(), rank));
             }

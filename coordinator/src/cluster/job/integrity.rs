@@ -24,6 +24,9 @@ pub(super) struct Integrity {
     lanes: BTreeMap<u64, Vec<Opinion>>,
     /// States up to this step are trusted; above only what was committed since. None: no doubt was cast.
     trusted: Option<u64>,
+    /// Generations up to which, and steps above which, nothing is to be gone on from: what was being written when doubt
+    /// was cast may come to disk later.
+    doubts: Vec<(u64, u64)>,
     /// The newest step at which all states agreed.
     agreed: u64,
     /// By worker: how often it disagreed, and the newest step at which a lane of it was confirmed.
@@ -48,7 +51,10 @@ struct TrackRecord {
 
 impl Integrity {
     /// A new generation: what was half told of the last one will not be completed.
-    pub fn begin(&mut self) {
+    /// What was said of steps that are committed anew says nothing of them.
+    pub fn begin(&mut self, step: u64) {
+        self.agreed = self.agreed.min(step);
+        self.records.values_mut().for_each(|record| record.confirmed = record.confirmed.min(step));
         self.states.clear();
         self.lanes.clear();
         self.trusted = None;
@@ -58,6 +64,12 @@ impl Integrity {
     /// Whether a state of this step on disk may be gone on from.
     pub fn trusts(&self, step: u64) -> bool {
         self.trusted.is_none_or(|trusted| step <= trusted)
+    }
+
+    /// Whether a checkpoint of this name and step was written from a state that is in doubt.
+    pub fn doubts(&self, name: &str, step: u64) -> bool {
+        let generation = name.rsplit_once("-g").and_then(|(_, number)| number.parse::<u64>().ok());
+        self.doubts.iter().any(|&(newest, agreed)| step > agreed && generation.is_some_and(|number| number <= newest))
     }
 
     /// Whether another deal of the lanes would be faster.
@@ -165,6 +177,7 @@ impl Job {
             seat.doubted = true;
         }
         self.integrity.trusted = Some(agreed);
+        self.integrity.doubts.push((self.highest_generation, agreed));
         self.integrity.agreed = self.integrity.agreed.min(agreed);
         self.doubt_checkpoints_above(team, agreed, turn);
         for worker in odd {

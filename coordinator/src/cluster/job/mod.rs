@@ -123,6 +123,8 @@ pub struct Progress {
     batch: Option<Recording>,
     /// A generation of whose reports some were not recorded, for want of room.
     incomplete: Option<u64>,
+    /// A generation whose speaker was asked to say all again, and has not yet.
+    asked: Option<u64>,
 }
 
 /// A batch that is being recorded.

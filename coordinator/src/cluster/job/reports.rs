@@ -33,9 +33,14 @@ impl Job {
         }
         // One from a stream that broke may come behind what was said again on the next.
         let late = ends < ledger.steps();
-        if late || step > ends || ledger.replace_from(first_row, &rows).is_err() {
+        if late {
             return self.tell_durable(worker, turn);
         }
+        if step > ends || ledger.replace_from(first_row, &rows).is_err() {
+            self.progress.asked = Some(newest);
+            return self.ask_for_all(worker, turn);
+        }
+        self.progress.asked = None;
         let recorded = self.progress.recorded_step;
         self.progress.batch = Some(Recording { generation: newest, first_row, step: recorded });
         reports.retain(|report| report.step() <= step);
@@ -46,9 +51,14 @@ impl Job {
         let step = self.progress.recorded_step;
         let job = self.id.clone();
         let told = !reports.is_empty();
+        let evaluated = reports.iter().any(|report| matches!(report, Report::Evaluation(_)));
         turn.records.push(Command::AppendReports { job: job.clone(), first_row, rows, step, reports });
         if told {
             turn.records.push(Command::Notify { job, reason: None });
+        }
+        if evaluated {
+            // The file is for people who look while it runs; what counts is in the database.
+            self.save_ledger(turn);
         }
         self.acknowledge(team, worker, turn);
     }
@@ -92,6 +102,12 @@ impl Job {
             rows: self.complete_rows(),
             step: self.progress.recorded_step,
         });
+    }
+
+    /// Rows do not follow those that are recorded: maybe others committed the same steps in other generations.
+    fn ask_for_all(&self, worker: &WorkerId, turn: &mut Turn<'_>) {
+        let (worker, job, step) = (worker.clone(), self.id.clone(), self.progress.recorded_step);
+        turn.orders.push(Command::Acknowledge { worker, job, rows: 0, step });
     }
 
     /// Rows of the ledger that grow no more: the last one may be known in part.

@@ -61,11 +61,14 @@ impl Job {
         None
     }
 
-    /// Whether all ranks have come to the same state, and all of the way there is recorded.
+    /// Whether all ranks have come to the same state, and all that was told of the way there is recorded.
     fn is_whole(&self, team: &Team) -> bool {
-        let mut held = team.current.iter().flat_map(|current| &current.members).filter_map(|w| team.seat(w)?.held.as_ref());
+        let Some(current) = &team.current else { return true };
+        let mut held = current.members.iter().filter_map(|worker| team.seat(worker)?.held.as_ref());
         let Some(first) = held.next() else { return true };
-        held.all(|other| other == first) && self.progress.ledger.steps() == first.step
+        let same = held.all(|other| other.step != first.step || other.digest == first.digest);
+        let number = Some(current.generation.number);
+        same && self.progress.incomplete != number && self.progress.asked != number
     }
 
     /// A paused job gives its slots back; one whose last agent went waits for others instead.

@@ -66,7 +66,7 @@ impl Job {
         None
     }
 
-    /// Asks for what could not be recorded again, and goes on if nothing more is said against it.
+    /// Goes on if nothing more is said against it; what could not be recorded is said again in the next generation.
     pub(super) fn retry_storage(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
         let due = team.hold.as_ref().and_then(Hold::retry).is_some_and(|retry| turn.now >= retry);
         if !due {
@@ -74,10 +74,6 @@ impl Job {
         }
         team.hold = None;
         self.reason = "tries whether there is room on the coordinator's disk".into();
-        let seats: Vec<_> = team.seats.iter().filter(|seat| seat.connected()).map(|seat| seat.worker.clone()).collect();
-        for worker in seats {
-            self.tell_durable(&worker, turn);
-        }
         self.save_run(turn);
     }
 }

@@ -209,8 +209,6 @@ fn a_full_disk_of_the_coordinator_is_tried_again() {
                 void above step 60, 0 rows stay
                 save J as recovering
                 tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [2, 3]
-                acknowledge to J.0: 0 rows, step 0
-                acknowledge to J.1: 0 rows, step 0
                 tell J.0 to begin 2 as rank 0 of [2, 3] from step 60 (memory of rank 0)
                 tell J.1 to begin 2 as rank 1 of [2, 3] from step 60 (memory of rank 0)
             J.0 is ready
