@@ -109,7 +109,7 @@ impl World {
         self.trace.note(self.now, || format!("coordinator starts, state {folder:?}"));
         for command in commands {
             if let Command::SaveJob { record } = command {
-                self.coordinator.store.save_job(*record);
+                self.coordinator.store.record = Some(record);
             }
         }
         self.inspect_start(folder);
@@ -125,6 +125,7 @@ impl World {
         coordinator.agents.clear();
         coordinator.workers.clear();
         coordinator.asked.clear();
+        self.watch.coordinator_dies();
         if let Some((down, folder)) = coordinator.comes_back.take() {
             self.later(down, Action::CoordinatorStarts(folder));
         }
@@ -171,6 +172,7 @@ impl World {
         let Some(job) = self.coordinator.job().map(|job| job.id.to_string()) else { return };
         let ticket = self.ticket();
         self.coordinator.asked.insert(ticket, wish);
+        self.watch.in_doubt(wish);
         self.hears(Event::Asked { ticket, job, wish });
     }
 
@@ -205,8 +207,8 @@ impl World {
         let number = lockstep_coordinator::cluster::Connection(connection as u64);
         let cause = "its connection broke".to_owned();
         let event = match stream.peer {
-            Peer::Agent { node, .. } => {
-                let node = self.nodes[node].id.clone();
+            Peer::Agent { .. } => {
+                let node = stream.node.clone();
                 self.coordinator.agents.retain(|_, newest| *newest != connection);
                 Event::AgentLost { node, connection: number, cause }
             }
@@ -277,38 +279,37 @@ impl World {
             Command::SaveJob { record } => {
                 let job = record.job.clone();
                 if !full {
-                    store.save_job(*record);
+                    store.record = Some(record);
                 }
                 job
             }
             Command::SaveGeneration { job, generation } => {
-                if let Some(saved) = store.job.as_mut().filter(|_| !full) {
-                    saved.generations.retain(|known| known.number != generation.number);
-                    saved.generations.push(*generation);
-                    saved.generations.sort_by_key(|known| known.number);
+                if !full {
+                    store.save_generation(*generation);
                 }
                 job
             }
             Command::SaveCheckpoints { job, checkpoints } => {
-                if let Some(saved) = store.job.as_mut().filter(|_| !full) {
-                    saved.checkpoints = checkpoints;
+                if !full {
+                    store.checkpoints = checkpoints;
                 }
                 job
             }
             Command::AppendReports { job, first_row, rows, step, reports } => {
                 if !full && !forgets {
                     self.inspect_rows(first_row, &rows);
-                    self.coordinator.store.reports.extend(reports);
+                    self.coordinator.store.append(reports);
                     if !self.coordinator.store.save_progress(first_row, &rows, step) {
                         self.violate(format!("rows from {first_row} on leave a gap in the database: {rows:?}"));
                     }
                 }
                 job
             }
-            Command::VoidAbove { job, step, rows } => {
+            Command::VoidAbove { job, step, rows, recorded } => {
                 if !full {
+                    self.watch.voids();
                     self.coordinator.store.reports.retain(|report| report.step() <= step);
-                    if !self.coordinator.store.save_progress(rows, &[], step) {
+                    if !self.coordinator.store.save_progress(rows, &[], recorded) {
                         self.violate(format!("{rows} rows can't stay: there are fewer"));
                     }
                 }

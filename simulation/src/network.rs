@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use lockstep_coordinator::cluster::{AgentHello, Event};
-use lockstep_proto::identity::WorkerId;
+use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::wire;
 use lockstep_worker::control;
 
@@ -60,6 +60,8 @@ pub enum AgentOrder {
 pub struct Connection {
     /// Whose.
     pub peer: Peer,
+    /// The name of an agent's node then.
+    pub node: NodeId,
     /// The coordinator's end is open.
     pub served: bool,
     /// The coordinator let the peer in.
@@ -83,8 +85,10 @@ impl World {
             return self.later(again, Action::Connect(peer));
         }
         let connection = self.connections.len();
+        let node = self.nodes[self.node_of(peer)].id.clone();
         self.connections.push(Connection {
             peer,
+            node,
             served: true,
             admitted: false,
             broken: false,

@@ -154,7 +154,7 @@ impl Trainer {
             step: self.step(),
             phase_seconds: (now - self.phase_since) as f64 / 1000.0,
             longest_seconds: self.longest[self.phase] as f64 / 1000.0,
-            lane_seconds: 0.0,
+            ..Default::default()
         }
     }
 
