@@ -40,7 +40,7 @@ pub async fn follow(client: &mut Client, job: &str, view: View) -> Result<wire::
             Err(error) if !known => return Err(error),
             Ok(None) => lost_since = None,
             Err(error) => {
-                let since = *lost_since.get_or_insert_with(Instant::now);
+                let since = *lost_since.get_or_insert_with(now);
                 if since.elapsed() > COORDINATOR_AWAY {
                     screen.iter().for_each(Screen::close);
                     return Err(error);
@@ -49,6 +49,11 @@ pub async fn follow(client: &mut Client, job: &str, view: View) -> Result<wire::
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client's patience is no decision of the cluster")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// One stream of events, until the job or the stream has ended; the job in the first case.

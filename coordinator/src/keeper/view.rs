@@ -24,7 +24,9 @@ pub fn view(job: &Job) -> wire::JobView {
             phase: life.map(|life| life.phase.clone()).unwrap_or_default(),
             step: life.map_or(0, |life| life.step),
             lane_seconds: life.map_or(0.0, |life| life.lane_seconds),
-            phases: phases.map(|(phase, seconds)| wire::PhaseTime { phase: phase.clone(), seconds: *seconds }).collect(),
+            phases: phases
+                .map(|(phase, seconds)| wire::PhaseTime { phase: phase.clone(), seconds: *seconds })
+                .collect(),
         }
     };
     wire::JobView {

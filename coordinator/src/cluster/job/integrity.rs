@@ -15,11 +15,14 @@ const STRIKES: u32 = 2;
 /// Lanes are dealt anew when that makes a step this much faster.
 const WORTH_REGROUPING: f64 = 0.9;
 
+/// Tensors of a state: name, digest.
+type Tensors = Vec<(String, String)>;
+
 /// What is known of the correctness of a job's workers.
 #[derive(Debug, Default)]
 pub(super) struct Integrity {
     /// Digests of states in the current generation, by step: of each tensor, by worker.
-    states: BTreeMap<u64, Vec<(WorkerId, Vec<(String, String)>)>>,
+    states: BTreeMap<u64, Vec<(WorkerId, Tensors)>>,
     /// Digests of a lane's gradient in the current generation, by step.
     lanes: BTreeMap<u64, Vec<Opinion>>,
     /// States up to this step are trusted; above only what was committed since. None: no doubt was cast.
@@ -206,6 +209,9 @@ impl Job {
         for seat in team.seats.iter_mut().filter(|seat| seat.doubted && !seat.member) {
             (seat.held, seat.doubted) = (None, false);
         }
+        // A worker may tell once more what it holds, over another stream.
+        let forget = |seat: &mut Seat| seat.held.take_if(|held| !self.integrity.trusts(held.step));
+        team.seats.iter_mut().for_each(|seat| drop(forget(seat)));
         let held = |seat: &Seat| seat.held.clone().filter(|held| seat.able() && !held.digest.is_empty());
         let newest = team.seats.iter().filter_map(held).map(|held| held.step).max();
         let told: Vec<(WorkerId, String)> = team
