@@ -14,8 +14,10 @@ impl Job {
         let able = team.seats.iter().filter(|seat| seat.able()).count();
         let coming = team.seats.iter().any(|seat| seat.coming() || !seat.connected());
         let wanted = self.wanted();
+        let forgotten = team.gathers.is_some();
         let in_memory = team.seats.iter().any(|seat| seat.able() && seat.held.is_some());
         let enough = match (team.begun, in_memory) {
+            _ if forgotten => false,
             // Survivors wait for nobody but those who may be about to come back to a coordinator that was restarted.
             (_, true) => able >= 1 && !team.seats.iter().any(Seat::returning),
             // Nobody has the state in memory: whoever comes up may have it on disk.

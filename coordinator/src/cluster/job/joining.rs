@@ -126,6 +126,8 @@ impl Job {
         });
         team.seats.extend(away);
         team.begun = true;
+        // Now it is known who may come.
+        team.gathers = None;
         self.highest_generation = self.highest_generation.max(generation.number);
         self.reason = format!("generation {generation} is taken over from its workers");
     }
@@ -134,6 +136,7 @@ impl Job {
     pub(super) fn adopt(&mut self, connection: Connection, hello: WorkerHello, turn: &mut Turn<'_>) -> State {
         let mut team = Box::new(Team::new(Vec::new(), turn.now));
         team.begun = true;
+        team.gathers = Some(turn.now.plus(REATTACH));
         match self.joined(&mut team, connection, hello, turn) {
             Some(failure) => self.end_failed(&team, failure, turn),
             None => self.settle(team, turn),

@@ -24,6 +24,8 @@ pub struct Team {
     pub hold: Option<Hold>,
     /// A generation was ready before.
     pub begun: bool,
+    /// Until when others may come back that the coordinator has forgotten: they may hold more than those who are here.
+    pub gathers: Option<Timestamp>,
     /// When the first process was asked for.
     pub since: Timestamp,
 }
@@ -241,7 +243,7 @@ impl Seat {
 impl Team {
     /// Workers that were just asked for.
     pub fn new(seats: Vec<Seat>, now: Timestamp) -> Self {
-        Self { seats, current: None, wish: None, hold: None, begun: false, since: now }
+        Self { seats, current: None, wish: None, hold: None, begun: false, gathers: None, since: now }
     }
 
     /// Time that the coordinator missed does not count.

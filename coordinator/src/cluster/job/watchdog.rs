@@ -23,12 +23,13 @@ impl Job {
         let team = self.state.team()?;
         let seats = team.seats.iter().map(|seat| seat_deadline(team, seat));
         let hold = team.hold.as_ref().and_then(Hold::retry);
-        seats.chain(hold).chain(self.gather_deadline(team)).chain(standstill(team)).min()
+        seats.chain(hold).chain(team.gathers).chain(self.gather_deadline(team)).chain(standstill(team)).min()
     }
 
     /// Gives up whom there is nothing to hope for; a failure where that ends the job.
     pub(super) fn watch(&mut self, team: &mut Team, turn: &mut Turn<'_>) -> Option<Failure> {
         self.retry_storage(team, turn);
+        team.gathers = team.gathers.filter(|until| turn.now < *until);
         while let Some((worker, cause)) = self.overdue(team, turn.now) {
             turn.stopped.push((worker.clone(), cause.clone()));
             if let Some(failure) = self.lose(team, &worker, &cause, turn) {
