@@ -36,6 +36,8 @@ pub enum Error {
         generation: u64,
         /// Time that was allowed.
         budget: Duration,
+        /// The first of them.
+        rank: u32,
         /// Ranks and addresses, as text.
         missing: String,
     },

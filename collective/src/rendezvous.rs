@@ -92,8 +92,9 @@ impl Rendezvous<'_> {
                 Role::Unix => format!("rank {rank} at Unix socket @{}", member.unix),
             }
         };
+        let rank = missing.first().map_or(self.expected.rank, |&(_, rank)| rank);
         let missing = missing.iter().map(name).collect::<Vec<_>>().join(", ");
-        Error::Missing { generation: self.expected.generation, budget, missing }
+        Error::Missing { generation: self.expected.generation, budget, rank, missing }
     }
 
     /// Starts connections to members that are due.

@@ -17,8 +17,9 @@ use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
 use crate::model::initial_parameters;
 
-/// Members are prepared before they are told to meet.
-const MEET_WITHIN: Duration = Duration::from_secs(30);
+/// Members are prepared before they are told to meet. Longer than a worker may be silent: one that has gone is given up
+/// by the coordinator first, so that who is missing after this time lives and can't be reached.
+const MEET_WITHIN: Duration = Duration::from_secs(15);
 
 /// What a member has of the state that a generation starts from.
 enum Has {

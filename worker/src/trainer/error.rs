@@ -54,10 +54,11 @@ impl TrainerError {
         }
     }
 
-    /// The rank whose connection broke.
+    /// The rank whose connection broke, or never stood.
     pub(super) fn lost_rank(&self) -> Option<u32> {
+        use lockstep_collective::Error as Reduction;
         match self {
-            Self::Reduction(lockstep_collective::Error::Lost { rank, .. }) => Some(*rank),
+            Self::Reduction(Reduction::Lost { rank, .. } | Reduction::Missing { rank, .. }) => Some(*rank),
             _ => None,
         }
     }
