@@ -2,7 +2,7 @@
 
 use lockstep_proto::identity::{Generation, NodeId, WorkerId};
 
-use super::team::{Current, Link, Seat, Stage, Team};
+use super::team::{Current, Link, Seat, Stage, Team, Wanted};
 use super::{Job, State, Turn};
 use crate::cluster::command::Command;
 use crate::cluster::event::{Attachment, Connection, Failure, WorkerHello};
@@ -133,9 +133,16 @@ impl Job {
     }
 
     /// A job that has no workers, as far as this coordinator remembers, is one that it has forgotten some of.
-    pub(super) fn adopt(&mut self, connection: Connection, hello: WorkerHello, turn: &mut Turn<'_>) -> State {
+    /// One that was paused pauses again.
+    pub(super) fn adopt(
+        &mut self,
+        connection: Connection,
+        hello: WorkerHello,
+        wish: Option<Wanted>,
+        turn: &mut Turn<'_>,
+    ) -> State {
         let mut team = Box::new(Team::new(Vec::new(), turn.now));
-        team.begun = true;
+        (team.begun, team.wish) = (true, wish);
         team.gathers = Some(turn.now.plus(REATTACH));
         match self.joined(&mut team, connection, hello, turn) {
             Some(failure) => self.end_failed(&team, failure, turn),

@@ -1,10 +1,11 @@
 //! The table: `(state, event)` → next state, for one job.
 
 use super::state::{JobEvent, State};
-use super::team::Team;
+use super::team::{Team, Wanted};
 use super::{Job, Turn};
 use crate::cluster::command::Command;
 use crate::cluster::event::{Failure, Wish};
+use crate::cluster::facts::StopReason;
 
 impl Job {
     /// Lets something happen to the job. A changed state or membership is recorded before any order goes out; a reason
@@ -48,7 +49,11 @@ impl Job {
             (State::Queued | State::Paused, E::Asked(Wish::Cancel)) => self.end_cancelled(None, turn),
             (State::Queued | State::Paused, E::Interrupted { reason }) => self.end_interrupted(None, reason, turn),
             // A worker that forgot to be told: the job was taken over from it.
-            (State::Queued | State::Paused, E::Joined { connection, hello }) => self.adopt(connection, *hello, turn),
+            (State::Queued, E::Joined { connection, hello }) => self.adopt(connection, *hello, None, turn),
+            (State::Paused, E::Joined { connection, hello }) => {
+                let wish = Wanted { why: StopReason::Paused, reason: "paused by a user".into() };
+                self.adopt(connection, *hello, Some(wish), turn)
+            }
             // A job that never ran and has no folder never will; whoever handed it in was told.
             (State::Queued, E::StorageFailed { cause, .. }) if self.highest_generation == 0 => {
                 let failure = Failure { reason: cause, bad_input: false };
