@@ -169,7 +169,9 @@ impl World {
             if !self.watch.commits.get(&row.generation).is_some_and(by) {
                 return self.violate(format!("nobody committed {row:?} of row {first_row} on"));
             }
-            if let Some((number, first)) = self.watch.begun
+            // One that was taken over since is newer.
+            let newest = self.coordinator.job().map_or(0, |job| job.generation());
+            if let Some((number, first)) = self.watch.begun.filter(|(number, _)| *number == newest)
                 && row.last_step() > first
                 && row.generation < number
             {
