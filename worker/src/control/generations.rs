@@ -125,7 +125,7 @@ impl Control {
 
     pub(super) fn store_weights(&mut self) -> Option<Command> {
         match &mut self.phase {
-            Phase::InGeneration(own) => own.store_weights(),
+            Phase::InGeneration(own) => own.store_weights(&mut self.attempts),
             Phase::Joining | Phase::Idle(_) | Phase::Done(_) => None,
         }
     }

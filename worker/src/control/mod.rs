@@ -61,6 +61,8 @@ pub struct Control {
     highest_generation: u64,
     held: Option<wire::Held>,
     journal: Journal,
+    /// To store weights.
+    attempts: u64,
     /// Checkpoints that the coordinator may not know of: the newest, and those written while nobody listened.
     checkpoints: Vec<wire::CheckpointWritten>,
 }
@@ -77,6 +79,7 @@ impl Control {
             highest_generation: 0,
             held: None,
             journal: Journal::default(),
+            attempts: 0,
             checkpoints: Vec::new(),
         }
     }

@@ -63,12 +63,14 @@ impl Participation {
         }
     }
 
-    /// Stores the weights, or tries it again.
-    pub(super) fn store_weights(&mut self) -> Option<Command> {
+    /// Stores the weights, or tries it again. `attempts`: of this process, so that the answer to one of an earlier
+    /// generation is not taken for this one's.
+    pub(super) fn store_weights(&mut self, attempts: &mut u64) -> Option<Command> {
         match &mut self.stage {
             Stage::Training => None,
             Stage::Storing { attempt, weights, .. } => {
-                *attempt += 1;
+                *attempts += 1;
+                *attempt = *attempts;
                 Some(Command::StoreWeights { attempt: *attempt, weights: weights.clone() })
             }
         }
