@@ -153,7 +153,9 @@ impl Job {
         let odd = minority(&all);
         if odd.is_empty() {
             for opinion in &told {
-                self.integrity.records.entry(opinion.worker.clone()).or_default().confirmed = step;
+                // It was computed from the state before: what the step made of that is not known.
+                let before = step.saturating_sub(1);
+                self.integrity.records.entry(opinion.worker.clone()).or_default().confirmed = before;
             }
             return;
         }

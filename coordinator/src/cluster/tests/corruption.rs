@@ -126,11 +126,11 @@ fn a_lane_that_others_compute_differently_casts_doubt() {
             J.1 tells lane 1 of 170 same
                 save checkpoints [step-100, step-150]
                 save J as recovering
-                tell watchers of J: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 160
-                log: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 160
-                tell J.0 to abort 1: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 160
-                tell J.1 to abort 1: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 160
-                tell J.2 to abort 1: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 160
+                tell watchers of J: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 159
+                log: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 159
+                tell J.0 to abort 1: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 159
+                tell J.1 to abort 1: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 159
+                tell J.2 to abort 1: rank 0 on host host-A computed another gradient of lane 1 at step 170 than others did (it is held by rank 0 on host host-A): goes back to what was in no doubt, up to step 159
         "#]],
     );
 }
