@@ -151,6 +151,10 @@ impl World {
 
     /// A process for a worker, one a slot.
     fn process_starts(&mut self, node: usize, id: WorkerId) {
+        if self.workers.iter().any(|known| known.id == id) {
+            // An order that comes twice is obeyed once.
+            return;
+        }
         let worker = self.new_worker(node, id.clone());
         let machine = &mut self.nodes[node];
         let Some(agent) = &mut machine.agent else { return };
