@@ -3,7 +3,7 @@
 //! threads or sockets. Messages are lost, doubled, late and out of order, processes are killed and stopped, disks are
 //! full or lost, clocks jump; after everything that happens, invariants are looked at.
 //!
-//! A [`plan`] says what a seed's job is and what goes wrong when; the [`world`] lets it happen. The same seed gives the
+//! A [`plan`] says what a seed's job is and what goes wrong when; the `world` lets it happen. The same seed gives the
 //! same history, so one that was found wrong can be looked at: `LOCKSTEP_SIMULATION_SEED=n cargo test --release -p
 //! lockstep-simulation` prints its trace.
 
