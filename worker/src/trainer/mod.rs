@@ -2,7 +2,7 @@
 //!
 //! It owns all that a sample's path needs and never waits for the control plane: [`Task`]s are looked for between
 //! steps, stop and abort come as [`Signals`], and what it tells goes into a channel that never blocks.
-//! [`generation`] is the path in reading order.
+//! `generation` is the path in reading order.
 
 mod checkpoints;
 mod crew;

@@ -1,7 +1,7 @@
 //! One job: what it is, and what it becomes when something happens.
 //!
 //! Each event changes what is known of a seat (`joining`, `told`, `loss`, `watchdog`) or what is wanted (`wishes`);
-//! then [`Job::settle`](settle) looks at who is there and does what follows. So there is one place that begins
+//! then `Job::settle` looks at who is there and does what follows. So there is one place that begins
 //! generations and one that ends them, whatever led there.
 
 mod begin;
