@@ -55,6 +55,8 @@ pub struct Control {
     hello: wire::WorkerHello,
     phase: Phase,
     connection: Connection,
+    /// A hello was said before; nobody knows whether it was heard.
+    greeted: bool,
     assignment: Option<Box<wire::Assignment>>,
     prepared: Option<Box<wire::Prepared>>,
     /// It takes part in no generation that is not above.
@@ -74,6 +76,7 @@ impl Control {
             hello,
             phase: Phase::Joining,
             connection: Connection::Lost,
+            greeted: false,
             assignment: None,
             prepared: None,
             highest_generation: 0,
@@ -116,10 +119,8 @@ impl Control {
 
     fn greet(&mut self) -> Vec<Command> {
         self.connection = Connection::Greeted;
-        let attachment = match self.phase {
-            Phase::Joining => None,
-            Phase::Idle(_) | Phase::InGeneration(_) | Phase::Done(_) => Some(self.attachment()),
-        };
+        // One that comes again says so, also if it was never welcomed.
+        let attachment = std::mem::replace(&mut self.greeted, true).then(|| self.attachment());
         vec![Command::send(Sent::Hello(wire::WorkerHello { attachment, ..self.hello.clone() }))]
     }
 

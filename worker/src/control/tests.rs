@@ -675,7 +675,7 @@ fn a_refused_worker_ends() {
 }
 
 #[test]
-fn a_worker_that_was_never_welcomed_says_its_first_hello_again() {
+fn a_worker_that_was_never_welcomed_says_that_it_comes_again() {
     check(
         "connected\n stream lost\n connected\n welcome\n assigned j1\n assigned j1\n assigned j2",
         expect![[r#"
@@ -683,7 +683,7 @@ fn a_worker_that_was_never_welcomed_says_its_first_hello_again() {
             say hello
         stream lost
         connected
-            say hello
+            say hello again: assigned false, prepared false, highest 0, in none, holds nothing
         welcome
         assigned j1
             prepare for job j1
