@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::events::Events;
 use super::process::{Ended, Process};
-use super::{json_lines, lockstep, recipe, set};
+use super::{json_lines, lockstep_in, recipe, set};
 
 /// A coordinator, at first with an empty state folder.
 pub struct Cluster {
@@ -17,22 +17,29 @@ pub struct Cluster {
     /// The coordinator.
     pub serve: Process,
     state: TempDir,
+    /// The network namespace that it and its clients are in.
+    namespace: Option<String>,
 }
 
 impl Cluster {
     /// Starts it.
     pub fn start() -> Self {
+        Self::start_in(None, "127.0.0.1:0")
+    }
+
+    /// Starts it in a network namespace.
+    pub fn start_in(namespace: Option<&str>, listen: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let (serve, line) = serve("127.0.0.1:0", state.path());
+        let (serve, line) = serve(namespace, listen, state.path());
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
         let address = format!("http://{}", address.expect("serve tells its address"));
-        Self { address, serve, state }
+        Self { address, serve, state, namespace: namespace.map(str::to_owned) }
     }
 
     /// Starts the coordinator again, which has ended, on the same port and state.
     pub fn revive(&mut self) {
         let address = self.address.strip_prefix("http://").unwrap();
-        self.serve = serve(address, self.state.path()).0;
+        self.serve = serve(self.namespace.as_deref(), address, self.state.path()).0;
     }
 
     /// Empties the database of a coordinator that has ended.
@@ -51,8 +58,14 @@ impl Cluster {
 
     /// What starts an agent.
     pub fn agent_command(&self, slots: u32) -> Command {
+        self.agent_by_way_of(&self.address, None, slots)
+    }
+
+    /// What starts an agent that finds the coordinator at another address, such as a proxy's, or from another
+    /// network namespace.
+    pub fn agent_by_way_of(&self, address: &str, namespace: Option<&str>, slots: u32) -> Command {
         let slots = slots.to_string();
-        lockstep(["agent", "--slots", &slots, "--threads", "1", "--coordinator", &self.address])
+        lockstep_in(namespace, ["agent", "--slots", &slots, "--threads", "1", "--coordinator", address])
     }
 
     /// Starts an agent by its command and waits until it has joined.
@@ -64,7 +77,7 @@ impl Cluster {
 
     /// Starts a client verb.
     pub fn begin(&self, verb: &str, arguments: &[&str]) -> Process {
-        let mut command = lockstep([verb]);
+        let mut command = lockstep_in(self.namespace.as_deref(), [verb]);
         Process::start(command.args(arguments).args(["--coordinator", &self.address]))
     }
 
@@ -117,8 +130,9 @@ impl Cluster {
 }
 
 /// Starts a coordinator; gives the line that says where it listens as well.
-fn serve(listen: &str, state: &Path) -> (Process, String) {
-    let mut serve = Process::start(lockstep(["serve", "--listen", listen, "--state"]).arg(state));
+fn serve(namespace: Option<&str>, listen: &str, state: &Path) -> (Process, String) {
+    let mut command = lockstep_in(namespace, ["serve", "--listen", listen, "--state"]);
+    let mut serve = Process::start(command.arg(state));
     let line = serve.await_line("serving");
     (serve, line)
 }

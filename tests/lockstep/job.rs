@@ -29,16 +29,23 @@ pub fn settings<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&SETTINGS[..], more].concat()
 }
 
+/// What comes out without faults.
+static CLEAN: LazyLock<Outcome> = LazyLock::new(|| {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = scratch.path().join("clean");
+    let mut command = train(&recipe(RECIPE), &run, &SETTINGS);
+    Ended::of(command.args(["--workers", "1", "--quiet"])).success();
+    let clean = Outcome::of(&run);
+    assert_eq!(clean.steps(), STEPS);
+    clean
+});
+
 /// A run's outcome is that of a run without faults.
 pub fn is_clean(run: &Path) {
-    static CLEAN: LazyLock<Outcome> = LazyLock::new(|| {
-        let scratch = tempfile::tempdir().unwrap();
-        let run = scratch.path().join("clean");
-        let mut command = train(&recipe(RECIPE), &run, &SETTINGS);
-        Ended::of(command.args(["--workers", "1", "--quiet"])).success();
-        let clean = Outcome::of(&run);
-        assert_eq!(clean.steps(), STEPS);
-        clean
-    });
     CLEAN.is_that_of(run);
+}
+
+/// The same but for reports, which may have been lost.
+pub fn has_clean_state(run: &Path) {
+    CLEAN.has_the_state_of(run);
 }

@@ -5,8 +5,11 @@
 pub mod cluster;
 pub mod events;
 pub mod job;
+pub mod network;
 pub mod outcome;
 pub mod process;
+pub mod proxy;
+pub mod random;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,16 @@ pub const ENDLESS: [&str; 1] = ["schedule.epochs=1000000"];
 
 /// The binary, with nothing of the environment that would change what it does.
 pub fn lockstep(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    lockstep_in(None, arguments)
+}
+
+/// The same in a network namespace; the process is the binary's itself.
+pub fn lockstep_in(namespace: Option<&str>, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let binary = env!("CARGO_BIN_EXE_lockstep");
+    let mut command = Command::new(if namespace.is_some() { "ip" } else { binary });
+    if let Some(namespace) = namespace {
+        command.args(["netns", "exec", namespace, binary]);
+    }
     let ours = |name: &OsStr| name.to_string_lossy().starts_with("LOCKSTEP_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
