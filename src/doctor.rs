@@ -47,7 +47,7 @@ fn machine() -> Vec<Vec<String>> {
 /// What a job finds here, and whether it could run.
 fn looks(job: &Job) -> (Vec<Vec<String>>, bool) {
     let checked = trainer::check(job, &[]);
-    let data = checked.as_ref().map_or_else(ToString::to_string, |()| "data set and model fit".to_owned());
+    let data = checked.as_ref().map_or_else(ToString::to_string, |_| "data set and model fit".to_owned());
     let place = match job.checkpoint.dir.as_str() {
         "" => {
             "in the run folder: seen by this machine alone, unless the coordinator's state is on a shared disk".into()

@@ -170,8 +170,9 @@ fn serve(arguments: Serve) -> Result<u8> {
         let state = std::path::absolute(&arguments.state).context("the state folder")?;
         let options = ServeOptions { state: StateFolder::Dir(state.clone()), allow_run_folder: false };
         let coordinator = Coordinator::open(&options)?;
+        let shutdown = cancelled_by_signal()?;
         tracing::info!(address = %listener.local_addr()?, state = %state.display(), "serving");
-        coordinator.serve(listener, cancelled_by_signal()).await?;
+        coordinator.serve(listener, shutdown).await?;
         Ok(exit::COMPLETED)
     })
 }
@@ -214,22 +215,19 @@ fn leave_by_signal() -> Result<Shutdown> {
     Ok(shutdown)
 }
 
-/// A token that Ctrl-C or SIGTERM cancels.
-fn cancelled_by_signal() -> CancellationToken {
+/// A token that Ctrl-C or SIGTERM cancels, from now on.
+fn cancelled_by_signal() -> Result<CancellationToken> {
     let token = CancellationToken::new();
     let cancelled = token.clone();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
-        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        match terminate {
-            Ok(mut terminate) => tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            },
-            Err(_) => drop(tokio::signal::ctrl_c().await),
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
         cancelled.cancel();
     });
-    token
+    Ok(token)
 }
 
 fn worker(arguments: Worker) -> Result<u8> {

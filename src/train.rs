@@ -59,7 +59,9 @@ impl Run {
             Some((folder, toml)) => vec![run_folder::checkpoints_of(folder, &load_job(toml, &[])?)],
             None => Vec::new(),
         };
-        trainer::check(&job, &places).map_err(BadInput::from_display)?;
+        for remark in trainer::check(&job, &places).map_err(BadInput::from_display)? {
+            eprintln!("{remark}");
+        }
         let (folder, name) = match source {
             Some((folder, _)) if go_on => {
                 let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());

@@ -83,11 +83,12 @@ fn model_hash(tensors: &[Tensor]) -> String {
 }
 
 /// Looks whether a job can be trained on this machine: data set, model, schedule, instruction set, and the places for
-/// checkpoints. One of `from`, if any is named, must hold a checkpoint to go on from.
+/// checkpoints. One of `from`, if any is named, must hold a checkpoint to go on from. Gives what the user should know of
+/// those: damaged ones that were set aside.
 ///
 /// # Errors
 /// What a trainer would fail with at its start.
-pub fn check(job: &Job, from: &[String]) -> Result<(), TrainerError> {
+pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     instruction_set(job.cluster.instruction_set)?;
     let dataset = Dataset::open(&job.data)?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
@@ -97,12 +98,14 @@ pub fn check(job: &Job, from: &[String]) -> Result<(), TrainerError> {
     }
     let About { dataset, model, .. } = about(job, "", &work);
     let wanted = Wanted { dataset, model };
-    let mut found = from.is_empty();
+    let (mut found, mut remarks) = (from.is_empty(), Vec::new());
     for place in from {
-        found |= Place::open(place)?.newest(&wanted)?.newest.is_some();
+        let place = Place::open(place)?.newest(&wanted)?;
+        found |= place.newest.is_some();
+        remarks.extend(place.remarks);
     }
     if found {
-        return Ok(());
+        return Ok(remarks);
     }
     Err(TrainerError::Job(format!("{}: no checkpoint to go on from", from.join(", "))))
 }

@@ -11,8 +11,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access;
-
 use super::{Draft, Part, Read, Store};
 use crate::error::Error;
 use crate::fault::{self, Point};
@@ -113,9 +111,9 @@ impl Store for Folder {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
         if nearest != self.root {
-            // Folders are created at the first write; asking does not show a full disk, but a read-only one.
-            let access = rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK);
-            return access.map_err(|error| failed(error.into()));
+            // Folders are created at the first write. Access rights alone do not tell: root has them even in /proc.
+            let probe = nearest.join(leftover::name(WRITING));
+            return fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).map_err(failed);
         }
         let probe = self.path(&leftover::name(WRITING));
         fs::create_dir(&probe).map_err(failed)?;

@@ -147,6 +147,8 @@ impl Job {
             self.reason = format!("{reason}: goes on when there is room");
             let until = Room::Written(worker.clone());
             team.hold = Some(Hold { reason: self.reason.clone(), until });
+        } else {
+            self.reason = reason;
         }
     }
 

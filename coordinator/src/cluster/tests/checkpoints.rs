@@ -178,6 +178,7 @@ fn a_checkpoint_that_can_not_be_written_is_told() {
             checkpoint J
                 tell J.0 to write a checkpoint
             J.0 can not write 51
+                tell watchers of J: rank 0 on host host-A could not write the checkpoint of step 51: permission denied
                 log: rank 0 on host host-A could not write the checkpoint of step 51: permission denied
                 answer no: job J is running: rank 0 on host host-A could not write the checkpoint of step 51: permission denied
         "#]],
