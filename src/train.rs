@@ -116,8 +116,10 @@ struct Embedded {
     handle: Handle,
     agent: JoinHandle<Result<(), AgentError>>,
     agent_ended: tokio::sync::oneshot::Receiver<()>,
-    shutdown_agent: CancellationToken,
+    end_agent: Shutdown,
     shutdown: CancellationToken,
+    /// The user asked twice to stop.
+    hurried: bool,
 }
 
 impl Embedded {
@@ -125,7 +127,9 @@ impl Embedded {
         let signals = Signals::listen()?;
         let mut embedded = Self::start(&run.job).await?;
         let followed = embedded.submit_and_follow(run, view, signals).await;
-        let ended = embedded.end().await;
+        // Workers that completed may still have checkpoints to remove.
+        let in_order = matches!(&followed, Ok(job) if job.state != "failed") && !embedded.hurried;
+        let ended = embedded.end(in_order).await;
         let job_view = followed?;
         ended?;
         match view {
@@ -141,7 +145,7 @@ impl Embedded {
         let address = format!("http://{}", listener.local_addr()?);
         let coordinator = Coordinator::open(&ServeOptions { state: StateFolder::Memory, allow_run_folder: true })?;
         let handle = coordinator.handle();
-        let (shutdown, agent_token) = (CancellationToken::new(), CancellationToken::new());
+        let (shutdown, end_agent) = (CancellationToken::new(), Shutdown::default());
         let coordinator = tokio::spawn(coordinator.serve(listener, shutdown.clone()));
         let options = AgentOptions {
             coordinator: address.clone(),
@@ -152,16 +156,15 @@ impl Embedded {
             name: None,
         };
         let (ending, agent_ended) = tokio::sync::oneshot::channel();
-        let agent_shutdown = agent_token.clone();
+        let agent_shutdown = end_agent.clone();
         // A thread of its own, which lives as long as the agent: workers die with the thread that started them.
         let agent = std::thread::Builder::new().name("agent".into()).spawn(move || {
-            // The job is over by then: there is nothing to leave in order.
-            let ended = agent::run(options, Shutdown { leave: CancellationToken::new(), now: agent_shutdown });
+            let ended = agent::run(options, agent_shutdown);
             // The receiver is gone once the job has ended.
             let _ = ending.send(());
             ended
         })?;
-        Ok(Self { address, coordinator, handle, agent, agent_ended, shutdown_agent: agent_token, shutdown })
+        Ok(Self { address, coordinator, handle, agent, agent_ended, end_agent, shutdown, hurried: false })
     }
 
     async fn submit_and_follow(&mut self, run: &Run, view: View, mut signals: Signals) -> Result<JobView> {
@@ -177,11 +180,15 @@ impl Embedded {
         let submitted = client::submit_job(&mut connection, submission).await?;
         let following = client::follow(&mut connection, &submitted.job, view);
         tokio::pin!(following);
+        let mut asked = false;
         loop {
             tokio::select! {
                 ended = &mut following => return Ok(ended?),
                 signal = signals.next() => match signal {
-                    Asked::Stop(reason) => self.handle.interrupt(reason).await,
+                    Asked::Stop(reason) => {
+                        self.hurried = std::mem::replace(&mut asked, true);
+                        self.handle.interrupt(reason).await;
+                    }
                     Asked::Checkpoint => self.handle.write_checkpoints().await,
                 },
                 _ = &mut self.agent_ended => return Err(anyhow!("the agent ended before the job")),
@@ -190,8 +197,12 @@ impl Embedded {
     }
 
     /// Ends agent, workers and coordinator, in this order.
-    async fn end(self) -> Result<()> {
-        self.shutdown_agent.cancel();
+    async fn end(self, in_order: bool) -> Result<()> {
+        if in_order {
+            self.end_agent.leave.cancel();
+        } else {
+            self.end_agent.now.cancel();
+        }
         let agent = tokio::task::spawn_blocking(move || self.agent.join()).await?;
         self.shutdown.cancel();
         agent.map_err(|_| anyhow!("the agent panicked"))??;

@@ -21,7 +21,7 @@ pub struct About {
     pub job: String,
     /// Hash of all that the job's results depend on.
     pub job_hash: String,
-    /// The data set's id.
+    /// The data set, which of its samples, and their order.
     pub dataset: String,
     /// Hash of the model's tensor names and shapes.
     pub model: String,
@@ -50,7 +50,7 @@ pub struct Fingerprint {
 /// What a checkpoint must belong to for a job to go on from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The data set's id.
+    /// The data set, which of its samples, and their order.
     pub dataset: String,
     /// Hash of the model's tensor names and shapes.
     pub model: String,

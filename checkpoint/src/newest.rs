@@ -39,7 +39,7 @@ impl Place {
             [("data set", &about.dataset, &wanted.dataset), ("model", &about.model, &wanted.model)]
         {
             if theirs != ours {
-                let (theirs, ours) = (theirs.escape_debug().take(80).collect(), ours.clone());
+                let (theirs, ours) = (theirs.escape_debug().take(160).collect(), ours.clone());
                 return Err(Error::Foreign { name, place: self.to_string(), what, theirs, ours });
             }
         }

@@ -112,6 +112,7 @@ pub fn event(event: &wire::watch_event::Event) -> Value {
                 "samples": report.samples,
             }),
         ),
+        Event::Note(note) => ("note", json!({ "time": note.time, "line": note.line })),
     };
     value["kind"] = kind.into();
     value

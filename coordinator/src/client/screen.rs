@@ -43,6 +43,13 @@ impl Screen {
         }
     }
 
+    /// What was decided about the job, unless its state says the same.
+    pub fn note(&mut self, line: &str) {
+        if !self.state.ends_with(line) {
+            self.line(line);
+        }
+    }
+
     fn progress(&mut self, progress: &wire::Progress) {
         if self.newest.is_none() {
             // Two lines, which fit 80 columns; a narrower terminal cuts them short.

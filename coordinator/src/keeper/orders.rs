@@ -39,6 +39,7 @@ impl Keeper {
                 Command::Notify { job, reason } => self.notify(&job, reason),
                 Command::Log { job, lines } => {
                     lines.iter().for_each(|line| tracing::info!(%job, "{line}"));
+                    self.note(&job, &lines);
                     self.add_lines(&job, "", lines);
                 }
                 Command::Ignore { reason } => tracing::debug!("{reason}"),

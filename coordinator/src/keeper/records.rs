@@ -137,6 +137,15 @@ impl Keeper {
         }
     }
 
+    /// Tells watchers what was decided.
+    pub(super) fn note(&self, job: &JobId, lines: &[String]) {
+        let time = self.clock.now().seconds();
+        for line in lines {
+            let note = wire::LogLine { worker: String::new(), time, line: line.clone() };
+            self.watchers.tell(job, wire::WatchEvent { event: Some(watch_event::Event::Note(note)) });
+        }
+    }
+
     pub(super) fn add_lines(&mut self, job: &JobId, worker: &str, lines: Vec<String>) {
         let time = self.clock.now();
         let row = |line| LogRow { worker: worker.to_owned(), time, line };

@@ -1,7 +1,8 @@
 //! The compute thread, as the shell holds it: tasks go in, events come out.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 
 use lockstep_proto::identity::Generation;
 use tokio::sync::mpsc::UnboundedSender;
@@ -12,6 +13,8 @@ use crate::trainer::{self, Progress, Seat, Signals, Task};
 /// A handle of the compute thread; it goes on until the process ends.
 pub(super) struct Compute {
     tasks: Sender<Task>,
+    /// Hangs up when the thread ends.
+    ended: Receiver<()>,
     /// Of the newest generation.
     signals: Option<(Generation, Arc<Signals>)>,
 }
@@ -23,11 +26,13 @@ impl Compute {
     /// If the system refuses it.
     pub(super) fn start(seat: Seat) -> std::io::Result<Self> {
         let (tasks, inbox) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
         std::thread::Builder::new().name("trainer".into()).spawn(move || {
             let _guard = ReportPanic { events: seat.events.clone(), progress: seat.progress.clone() };
             trainer::run(seat, inbox);
+            drop(ends);
         })?;
-        Ok(Self { tasks, signals: None })
+        Ok(Self { tasks, ended, signals: None })
     }
 
     /// Hands a task over.
@@ -51,6 +56,17 @@ impl Compute {
         if let Some(signals) = self.signals_of(generation) {
             signals.abort();
         }
+    }
+
+    /// Lets the thread end: it writes and removes what it was ordered to, if that takes no longer than this.
+    pub(super) fn finish(self, limit: Duration) {
+        let Self { tasks, ended, signals } = self;
+        drop(tasks);
+        if let Some((_, signals)) = signals {
+            signals.abort();
+        }
+        // Nothing is ever sent.
+        let _ = ended.recv_timeout(limit);
     }
 
     fn signals_of(&self, wanted: Generation) -> Option<&Signals> {

@@ -39,6 +39,9 @@ pub struct WorkerOptions {
     pub parent: u32,
 }
 
+/// What a worker that leaves may take for removals of checkpoints; the coordinator waits longer.
+const FINISH_WITHIN: Duration = Duration::from_secs(3);
+
 /// Between signs of life.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -122,6 +125,7 @@ impl Shell {
             };
             for command in self.control.step(event) {
                 if let Some(code) = self.obey(command) {
+                    self.compute.finish(FINISH_WITHIN);
                     return code;
                 }
             }

@@ -185,6 +185,13 @@ impl Checkpoints {
         self.writer.as_ref().is_none_or(|writer| writer.flush(|| started.elapsed() >= limit))
     }
 
+    /// Waits until all is written and deleted; a full disk is not waited for.
+    pub(super) fn finish(&self) {
+        if let Some(writer) = &self.writer {
+            writer.flush(|| self.is_full());
+        }
+    }
+
     /// Whether the last write found no room.
     pub(super) fn is_full(&self) -> bool {
         self.shared.full.load(Ordering::Relaxed)

@@ -144,6 +144,7 @@ impl Trainer {
                 Task::Prepare(_) => {}
             }
         }
+        self.checkpoints.finish();
         Ok(())
     }
 

@@ -66,11 +66,17 @@ fn about(job: &Job, id: &str, work: &Work<Cpu>) -> About {
     About {
         job: id.to_owned(),
         job_hash: job.hash(),
-        dataset: work.dataset.id().to_owned(),
+        dataset: samples_in_order(job, &work.dataset),
         model: model_hash(work.model.tensors()),
         fingerprint: Fingerprint { build, device, instruction_set, canary },
         ..About::default()
     }
+}
+
+/// Whose samples come in which order: a cursor means nothing to a job that differs in it.
+fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
+    let (id, samples, seed) = (dataset.id(), dataset.len(Split::Train), job.seed.order);
+    format!("{samples} samples in the order of seed {seed} of {id}")
 }
 
 /// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.
