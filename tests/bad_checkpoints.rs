@@ -76,7 +76,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(path, bytes).unwrap();
 }
 
-fn flip_a_bit(bytes: &mut Vec<u8>) {
+fn flip_a_bit(bytes: &mut [u8]) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 16;
 }
@@ -109,8 +109,8 @@ fn damaged_ones_are_set_aside(damages: [fn(&Path); 2]) {
 #[test]
 fn bits_that_changed() {
     damaged_ones_are_set_aside([
-        |checkpoint| edit(&checkpoint.join("state.safetensors"), flip_a_bit),
-        |checkpoint| edit(&checkpoint.join("checkpoint.json"), flip_a_bit),
+        |checkpoint| edit(&checkpoint.join("state.safetensors"), |bytes| flip_a_bit(bytes)),
+        |checkpoint| edit(&checkpoint.join("checkpoint.json"), |bytes| flip_a_bit(bytes)),
     ]);
 }
 
@@ -148,7 +148,7 @@ fn files_of_another_checkpoint() {
 fn none_that_is_whole() {
     let stopped = Stopped::new();
     for checkpoint in stopped.checkpoints() {
-        edit(&checkpoint.join("state.safetensors"), flip_a_bit);
+        edit(&checkpoint.join("state.safetensors"), |bytes| flip_a_bit(bytes));
     }
     let ended = stopped.go_on(&[]);
     assert_eq!(ended.code, Some(2), "{ended:?}");

@@ -171,7 +171,7 @@ fn a_stopped_run_goes_on_in_its_folder_or_a_new_one() {
     assert_eq!(run.steps(), stopped, "what is gone on from is left as it is");
 
     with_another_build(&run.folder().join("checkpoints"));
-    let ended = run.go_on(&["cluster.workers=3", "cluster.instruction_set=portable"]);
+    let ended = run.go_on(&["cluster.workers=3"]);
     for words in ["was written by build older with ", "the weights may differ from those of a run without a stop"] {
         assert!(ended.stderr.contains(words), "{words:?} is not in {ended:?}");
     }
