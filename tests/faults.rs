@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockstep::cluster::Cluster;
 use lockstep::events::Events;
 use lockstep::job::{self, RECIPE, STEPS, is_clean};
-use lockstep::process::{Process, Watched};
+use lockstep::process::{Frozen, Process, Watched};
 use lockstep::{eventually, host, json, names, recipe, train};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -181,11 +181,18 @@ fn a_stopped_worker_is_given_up_and_a_pause_is_no_loss() {
     let job = cluster.submit(RECIPE, &job::settings(&["cluster.workers=1"]));
     let mut events = cluster.watch(&job);
     events.await_step(30);
+    let frozen = Frozen::workers_of(&stage.agents);
     cluster.run("scale", &[&job, "4"]).success();
+    events.await_joiners();
+    drop(frozen);
     events.await_workers(4);
+    let frozen = Frozen::workers_of(&stage.agents);
     cluster.run("scale", &[&job, "2"]).success();
+    drop(frozen);
     events.await_workers(2);
+    let frozen = Frozen::workers_of(&stage.agents);
     cluster.run("pause", &[&job]).success();
+    drop(frozen);
     let paused = events.await_state("paused");
     assert!(paused["reason"].as_str().unwrap().starts_with("paused by a user after step "), "{paused}");
 
@@ -237,7 +244,7 @@ fn an_agent_leaves_in_order_and_joins_again() {
         command.args(["--name", "leaver"]);
         cluster.agent_of(command)
     };
-    let (leaver, _other) = (named(), cluster.agent(2));
+    let (leaver, other) = (named(), cluster.agent(2));
     let job = cluster.submit(RECIPE, &job::settings(&["cluster.workers=4"]));
     let mut events = cluster.watch(&job);
     events.await_step(30);
@@ -247,7 +254,10 @@ fn an_agent_leaves_in_order_and_joins_again() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     workers.iter().for_each(Watched::await_end);
     events.await_workers(2);
+    let frozen = Frozen::workers_of([&other]);
     let again = named();
+    events.await_joiners();
+    drop(frozen);
     events.await_workers(4);
     assert_eq!(again.children().len(), 2);
     assert!(events.find(|_| false).is_none());

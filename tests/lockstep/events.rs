@@ -52,6 +52,12 @@ impl Events {
         found.unwrap_or_else(|| panic!("there were never {workers} workers"));
     }
 
+    /// Waits until workers that joined are prepared, and the generation ends to take them in.
+    pub fn await_joiners(&mut self) {
+        let stops = |event: &Value| event["line"].as_str().is_some_and(|line| line.contains("ends after the step in"));
+        self.find(stops).unwrap_or_else(|| panic!("nobody joined"));
+    }
+
     /// Reads on for this time.
     pub fn pass(&mut self, time: Duration) {
         self.process.read_for(time);

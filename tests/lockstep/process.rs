@@ -188,6 +188,24 @@ impl Watched {
     }
 }
 
+/// Workers that stand still until this is dropped, and with them their job; far shorter than counts as a loss.
+pub struct Frozen(Vec<Watched>);
+
+impl Frozen {
+    /// Stops all workers of these agents.
+    pub fn workers_of<'a>(agents: impl IntoIterator<Item = &'a Process>) -> Self {
+        let frozen = Self(agents.into_iter().flat_map(Process::children).collect());
+        frozen.0.iter().for_each(|worker| worker.signal(Signal::STOP));
+        frozen
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|worker| worker.signal(Signal::CONT));
+    }
+}
+
 /// How a process ended, and all it said.
 #[derive(Debug)]
 pub struct Ended {
