@@ -362,3 +362,20 @@ fn a_worker_that_computes_wrongly_is_found_and_excluded() {
     let generations = generations(&cluster.folder(&job));
     assert_eq!(lanes(generations.last().unwrap()).len(), 2);
 }
+
+#[test]
+fn lanes_move_from_slow_to_fast_workers() {
+    let cluster = Cluster::start();
+    let slow = |times: u32| {
+        let mut agent = cluster.agent_command(1);
+        agent.env("LOCKSTEP_FAULT", format!("slow:{times}"));
+        cluster.agent_of(agent)
+    };
+    let _agents = [slow(40), slow(160)];
+    let job = cluster.submit(RECIPE, &job::settings(&["cluster.workers=2", "cluster.rebalance=true"]));
+    cluster.run("wait", &[&job]).success();
+    is_clean(&cluster.folder(&job));
+    let mut deals: Vec<Vec<u64>> = generations(&cluster.folder(&job)).iter().map(lanes).collect();
+    deals.iter_mut().for_each(|deal| deal.sort_unstable());
+    assert_eq!(deals, [[2, 2], [1, 3]]);
+}

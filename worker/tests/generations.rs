@@ -187,7 +187,7 @@ fn a_worker_that_computes_wrongly_is_outvoted() {
     let mut job = mlp(6, 8);
     job.cluster.replay_every = 1;
     let worker = |rank: u32| {
-        let fault = (rank == 1).then(|| Fault { worker: "1".into(), from_step: 1 });
+        let fault = (rank == 1).then(|| Fault::Gradient { worker: "1".into(), from_step: 1 });
         Worker::start(&job, "/nowhere".as_ref(), ("a", 1), |seat| seat.fault = fault)
     };
     let mut workers: Vec<_> = (0..3).map(worker).collect();

@@ -122,7 +122,9 @@ impl Generation<'_> {
             abort: self.signals.abort_flag(),
             replayed: replay.as_ref().map(|replay| replay.lane),
             #[cfg(feature = "fault-points")]
-            spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.strikes(self.rank, cursor.step)),
+            spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, cursor.step)),
+            #[cfg(feature = "fault-points")]
+            times: self.trainer.seat.fault.as_ref().map_or(1, super::Fault::times),
         };
         let hands = self.group.hands(plan.lanes)?;
         let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();

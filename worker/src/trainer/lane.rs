@@ -120,6 +120,10 @@ impl<D: Device> LaneRunner<D> {
         let start = Instant::now();
         let sample_hashes = self.load(work, Split::Train, positions.map(|position| step.order.sample_at(position)));
         let loaded = Instant::now();
+        #[cfg(feature = "fault-points")]
+        for _ in 1..step.times {
+            self.forward(work, step.parameters);
+        }
         let sums = self.forward(work, step.parameters);
         let forwarded = Instant::now();
         self.backward(work, step.parameters, gradient);
@@ -226,6 +230,9 @@ pub struct TrainStep<'a, D: Device> {
     /// Whether this worker computes wrongly.
     #[cfg(feature = "fault-points")]
     pub spoilt: bool,
+    /// How often the forward pass is made.
+    #[cfg(feature = "fault-points")]
+    pub times: u32,
 }
 
 /// What all lanes of one evaluation have in common.
