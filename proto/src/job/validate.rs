@@ -1,7 +1,7 @@
 //! Values that no run can have: the first is refused in a line that says what to do.
 
 use super::error::JobError;
-use super::spec::{Batch, Job, LossName, ModelName, OutputActivation};
+use super::spec::{Batch, Init, Job, LossName, ModelName, OutputActivation};
 
 const MAX_BATCH: u32 = 1 << 20;
 const MAX_MICRO_BATCH: u32 = 4096;
@@ -65,6 +65,15 @@ fn model(job: &Job) -> Result<(), Violation> {
         let problem = format!("`model.hidden` has a width of {width}: each must be 1 to {MAX_HIDDEN_WIDTH}");
         return Err(Violation::new(&["model.hidden"], problem));
     }
+    number("model.slope", job.model.slope, "at least 0 and below 1", (0.0..1.0).contains(&(job.model.slope as f32)))?;
+    let init = job.model.init_value;
+    let init_allowed = init.is_finite() && (init >= 0.0 || job.model.init == Init::Constant);
+    number("model.init_value", init, "finite, and at least 0 for a standard deviation", init_allowed)?;
+    output_activation(job)?;
+    loss(job)
+}
+
+fn output_activation(job: &Job) -> Result<(), Violation> {
     if job.model.output_activation == OutputActivation::None {
         return Ok(());
     }
@@ -73,12 +82,38 @@ fn model(job: &Job) -> Result<(), Violation> {
         Err(Violation::new(&["model.output_activation", other], problem))
     };
     match (job.model.name, job.loss.name) {
-        (ModelName::Lenet5, _) => conflict("model.name", "for `model.name` = \"lenet5\": its outputs are linear"),
-        (_, LossName::CrossEntropy) => {
+        (ModelName::Mlp, LossName::SquaredError) => Ok(()),
+        (ModelName::Mlp, LossName::CrossEntropy) => {
             conflict("loss.name", "for `loss.name` = \"cross_entropy\": the loss has its own softmax")
         }
-        (ModelName::Mlp, LossName::SquaredError) => Ok(()),
+        (ModelName::Mlp, LossName::BinaryCrossEntropy) => {
+            conflict("loss.name", "for `loss.name` = \"binary_cross_entropy\": the loss has its own sigmoid")
+        }
+        (ModelName::Mlp, LossName::Map) => conflict("loss.name", "for `loss.name` = \"map\""),
+        (ModelName::Lenet5, _) => conflict("model.name", "for `model.name` = \"lenet5\": its outputs are linear"),
+        _ => conflict("model.name", "but for `model.name` = \"mlp\": the others' outputs are their own"),
     }
+}
+
+fn loss(job: &Job) -> Result<(), Violation> {
+    let smoothing = job.loss.smoothing;
+    number("loss.smoothing", smoothing, "from 0 to 1", (0.0..=1.0).contains(&smoothing))?;
+    if smoothing > 0.0 && job.loss.name != LossName::CrossEntropy {
+        let problem = "`loss.smoothing` needs `loss.name` = \"cross_entropy\"".to_owned();
+        return Err(Violation::new(&["loss.smoothing", "loss.name"], problem));
+    }
+    positive("loss.rubbish", job.loss.rubbish)?;
+    let (distances, map) = (job.model.name == ModelName::Lenet5Of1998, job.loss.name == LossName::Map);
+    if distances && !map {
+        let problem = "`model.name` = \"lenet5-1998\" needs `loss.name` = \"map\": its smallest output is the answer";
+        return Err(Violation::new(&["loss.name", "model.name"], problem.to_owned()));
+    }
+    if map && !distances {
+        let problem = "`loss.name` = \"map\" needs `model.name` = \"lenet5-1998\": for others the largest output is \
+                       the answer";
+        return Err(Violation::new(&["loss.name", "model.name"], problem.to_owned()));
+    }
+    Ok(())
 }
 
 fn batch(batch: &Batch) -> Result<(), Violation> {

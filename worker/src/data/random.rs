@@ -14,12 +14,16 @@
 //! The mapping is one to one, so streams of different (seed, purpose, epoch, sample) never share a block, up to 2³² epochs:
 //! more than a job may have. Changing it changes every trained weight.
 
+use lockstep_kernels::scalar;
+
 const MULTIPLIER_0: u32 = 0xD251_1F53;
 const MULTIPLIER_1: u32 = 0xCD9E_8D57;
 const KEY_STEP_0: u32 = 0x9E37_79B9;
 const KEY_STEP_1: u32 = 0xBB67_AE85;
 const ROUNDS: usize = 10;
 const BLOCK_BITS: u32 = 28;
+/// 2⁻⁶³.
+const TWO_TO_MINUS_63: f64 = 1.0 / (1u64 << 63) as f64;
 
 /// What a stream of random numbers is for. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,17 @@ impl Random {
     pub fn next_u64(&mut self) -> u64 {
         let low = u64::from(self.next_u32());
         low | u64::from(self.next_u32()) << 32
+    }
+
+    /// A draw of the standard normal distribution, by Marsaglia's polar method.
+    pub fn next_normal(&mut self) -> f64 {
+        loop {
+            let [u, v] = [(); 2].map(|()| self.next_u64() as i64 as f64 * TWO_TO_MINUS_63);
+            let square = u * u + v * v;
+            if square > 0.0 && square < 1.0 {
+                return u * (-2.0 * scalar::ln(square) / square).sqrt();
+            }
+        }
     }
 
     /// A multiple of 2⁻²⁴ in [0, 1): the upper 24 bits of one draw, so every value is exact in f32.
@@ -157,6 +172,17 @@ mod tests {
     fn the_last_block_wraps_around_within_the_purpose() {
         assert_eq!(next_block(0x2fff_ffff), 0x2000_0000);
         assert_eq!(next_block(0x2000_0000), 0x2000_0001);
+    }
+
+    #[test]
+    fn normal_values_have_the_moments_of_a_normal_distribution() {
+        let mut random = Random::new(5, Purpose::Init, 0, 0);
+        let draws: Vec<f64> = (0..100_000).map(|_| random.next_normal()).collect();
+        let moment = |power: i32| draws.iter().map(|draw| draw.powi(power)).sum::<f64>() / draws.len() as f64;
+        assert!(moment(1).abs() < 0.015 && (moment(2) - 1.0).abs() < 0.02, "{} {}", moment(1), moment(2));
+        assert!(moment(3).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.15, "{} {}", moment(3), moment(4));
+        let beyond_two = draws.iter().filter(|draw| draw.abs() > 2.0).count() as f64 / draws.len() as f64;
+        assert!((beyond_two - 0.0455).abs() < 0.003, "{beyond_two}");
     }
 
     #[test]

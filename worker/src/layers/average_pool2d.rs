@@ -4,7 +4,7 @@ use lockstep_kernels::activation::{Activation, ActivationSize};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pool2d::Pool2dSize;
 
-use super::{Backward, Forward, Layer, TensorShape};
+use super::{Backward, Forward, Keeps, Layer};
 
 /// `y = f(average_pool(x))`; no parameters.
 pub struct AveragePool2d {
@@ -25,37 +25,29 @@ impl AveragePool2d {
 }
 
 impl<D: Device> Layer<D> for AveragePool2d {
-    fn out_features(&self) -> usize {
-        self.features()
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: false, y: self.activation.is_some() }
     }
 
-    fn tensors(&self) -> Vec<TensorShape> {
-        Vec::new()
-    }
-
-    fn forward(&self, device: &mut D, _parameters: D::View<'_, f32>, mut values: Forward<'_, D>) {
-        let len = device.activation_len(values.samples, self.features());
-        let y = D::slice_mut(&mut values.y, 0..len);
-        device.average_pool2d_forward(&self.size(values.samples), values.x, y);
+    fn forward(&self, device: &mut D, mut pass: Forward<'_, D>) {
+        let samples = pass.batch.samples;
+        let len = device.activation_len(samples, self.features());
+        let y = D::slice_mut(&mut pass.y, 0..len);
+        device.average_pool2d_forward(&self.size(samples), pass.inputs.x(), y);
         if let Some(function) = self.activation {
-            let size = ActivationSize { samples: values.samples, features: self.features() };
-            device.activation_forward(&size, function, values.y);
+            device.activation_forward(&ActivationSize { samples, features: self.features() }, function, pass.y);
         }
     }
 
-    fn backward(
-        &self,
-        device: &mut D,
-        _parameters: D::View<'_, f32>,
-        _d_parameters: D::ViewMut<'_, f32>,
-        mut values: Backward<'_, D>,
-    ) {
-        let len = device.activation_len(values.samples, self.features());
-        if let Some(function) = self.activation {
-            let size = ActivationSize { samples: values.samples, features: self.features() };
-            device.activation_backward(&size, function, values.y, D::slice_mut(&mut values.d_y, 0..len));
+    fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
+        let samples = pass.batch.samples;
+        let len = device.activation_len(samples, self.features());
+        if let (Some(function), Some(y)) = (self.activation, pass.y) {
+            let size = ActivationSize { samples, features: self.features() };
+            device.activation_backward(&size, function, y, D::slice_mut(&mut pass.d_y, 0..len));
         }
-        let Some(d_x) = values.d_x else { return };
-        device.average_pool2d_backward(&self.size(values.samples), D::shared(values.d_y), d_x);
+        if let [Some(gradient), ..] = pass.d_x {
+            device.average_pool2d_backward(&self.size(samples), D::shared(pass.d_y), gradient.d_x);
+        }
     }
 }

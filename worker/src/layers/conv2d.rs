@@ -1,9 +1,9 @@
-//! 2-D convolution, stride 1, square kernel: `y = x ⋆ w + b`.
+//! 2-D convolution with a square kernel: `y = x ⋆ w + b`.
 
 use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::device::Device;
 
-use super::{Backward, Forward, Layer, TensorShape};
+use super::{Backward, Forward, Keeps, Layer, Role, TensorShape};
 
 /// Parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
 pub struct Conv2d {
@@ -11,6 +11,8 @@ pub struct Conv2d {
     pub name: String,
     /// Sizes; `samples` is the micro-batch's at each pass.
     pub size: Conv2dSize,
+    /// Whether there is a bias.
+    pub bias: bool,
 }
 
 impl Conv2d {
@@ -18,58 +20,74 @@ impl Conv2d {
         Conv2dSize { samples, ..self.size }
     }
 
-    fn fan_in(&self) -> usize {
-        self.size.in_channels * self.size.kernel * self.size.kernel
-    }
-
     /// Elements of the weight.
     pub(super) fn weights(&self) -> usize {
-        self.size.out_channels * self.fan_in()
+        self.size.weights()
     }
 
-    /// Weight and bias of the layer's parameters.
-    pub(super) fn split<'a, D: Device>(&self, parameters: D::View<'a, f32>) -> (D::View<'a, f32>, D::View<'a, f32>) {
+    /// Weight of the layer's parameters.
+    pub(super) fn weight<'a, D: Device>(&self, parameters: D::View<'a, f32>) -> D::View<'a, f32> {
+        D::slice(parameters, 0..self.weights())
+    }
+
+    /// Bias of the layer's parameters, if it has one.
+    pub(super) fn bias<'a, D: Device>(&self, parameters: D::View<'a, f32>) -> Option<D::View<'a, f32>> {
         let weights = self.weights();
-        (D::slice(parameters, 0..weights), D::slice(parameters, weights..weights + self.size.out_channels))
+        self.bias.then(|| D::slice(parameters, weights..weights + self.size.out_channels))
     }
-}
 
-/// Weight and bias of a convolution.
-pub(super) fn tensors(conv: &Conv2d) -> Vec<TensorShape> {
-    let Conv2dSize { in_channels, out_channels, kernel, .. } = conv.size;
-    let tensor =
-        |kind: &str, shape| TensorShape { name: format!("{}.{kind}", conv.name), shape, fan_in: conv.fan_in() };
-    vec![tensor("weight", vec![out_channels, in_channels, kernel, kernel]), tensor("bias", vec![out_channels])]
+    /// Weight and bias.
+    pub(super) fn tensors(&self) -> Vec<TensorShape> {
+        let Conv2dSize { in_channels, out_channels, kernel, groups, .. } = self.size;
+        let (inputs, outputs) = (in_channels / groups, out_channels / groups);
+        let (fan_in, fan_out) = (inputs * kernel * kernel, outputs * kernel * kernel);
+        let shape = vec![out_channels, inputs, kernel, kernel];
+        let role = Role::Weight { fan_in, fan_out, plane: true };
+        let mut tensors = vec![TensorShape::new(&self.name, "weight", shape, role)];
+        if self.bias {
+            let role = Role::Bias { fan_in, plane: true };
+            tensors.push(TensorShape::new(&self.name, "bias", vec![out_channels], role));
+        }
+        tensors
+    }
+
+    /// Multiplications and additions a sample.
+    pub(super) fn multiplications(&self) -> u64 {
+        2 * (self.weights() * self.size.out_height() * self.size.out_width()) as u64
+    }
 }
 
 impl<D: Device> Layer<D> for Conv2d {
-    fn out_features(&self) -> usize {
-        self.size.out_channels * self.size.out_height() * self.size.out_width()
+    fn parameters(&self) -> Vec<TensorShape> {
+        self.tensors()
     }
 
-    fn tensors(&self) -> Vec<TensorShape> {
-        tensors(self)
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: true, y: false }
     }
 
-    fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, values: Forward<'_, D>) {
-        let (weight, bias) = self.split::<D>(parameters);
-        device.conv2d_forward(&self.size(values.samples), values.x, weight, bias, values.y);
+    fn operations(&self) -> u64 {
+        self.multiplications()
     }
 
-    fn backward(
-        &self,
-        device: &mut D,
-        parameters: D::View<'_, f32>,
-        d_parameters: D::ViewMut<'_, f32>,
-        values: Backward<'_, D>,
-    ) {
-        let size = self.size(values.samples);
-        let d_y = D::shared(values.d_y);
-        if let Some(d_x) = values.d_x {
-            let (weight, _) = self.split::<D>(parameters);
-            device.conv2d_backward_input(&size, weight, d_y, d_x);
+    fn adds(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
+        let (weight, bias) = (self.weight::<D>(pass.own.parameters), self.bias::<D>(pass.own.parameters));
+        device.conv2d_forward(&self.size(pass.batch.samples), pass.inputs.x(), weight, bias, pass.y);
+    }
+
+    fn backward(&self, device: &mut D, pass: Backward<'_, D>) {
+        let size = self.size(pass.batch.samples);
+        let d_y = D::shared(pass.d_y);
+        if let [Some(gradient), ..] = pass.d_x {
+            let weight = self.weight::<D>(pass.own.parameters);
+            device.conv2d_backward_input(&size, weight, d_y, gradient.d_x, gradient.accumulation);
         }
-        let (d_weight, d_bias) = D::split_mut(d_parameters, self.weights());
-        device.conv2d_backward_weight(&size, values.x, d_y, d_weight, d_bias);
+        let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.weights());
+        let d_bias = self.bias.then_some(d_bias);
+        device.conv2d_backward_weight(&size, pass.inputs.x(), d_y, d_weight, d_bias);
     }
 }

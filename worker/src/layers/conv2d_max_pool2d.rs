@@ -8,8 +8,8 @@ use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::conv2d_max_pool2d::{Pooled, PooledMut};
 use lockstep_kernels::device::Device;
 
-use super::conv2d::{Conv2d, tensors};
-use super::{Backward, Forward, Layer, TensorShape};
+use super::conv2d::Conv2d;
+use super::{Backward, Forward, Keeps, Layer, Memo, TensorShape};
 
 /// `y = f(max_pool(x ⋆ w + b))`; parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it
 /// (N, O, ⌊H′/2⌋, ⌊W′/2⌋).
@@ -25,54 +25,55 @@ impl Conv2dMaxPool2d {
         let Conv2dSize { out_channels, .. } = self.conv.size;
         out_channels * (self.conv.size.out_height() / 2) * (self.conv.size.out_width() / 2)
     }
+
+    fn bias<'a, D: Device>(&self, parameters: D::View<'a, f32>) -> D::View<'a, f32> {
+        self.conv.bias::<D>(parameters).expect("this layer's convolution has a bias")
+    }
 }
 
 impl<D: Device> Layer<D> for Conv2dMaxPool2d {
-    fn out_features(&self) -> usize {
-        self.features()
+    fn parameters(&self) -> Vec<TensorShape> {
+        self.conv.tensors()
     }
 
-    fn tensors(&self) -> Vec<TensorShape> {
-        tensors(&self.conv)
+    fn memo(&self) -> Memo {
+        Memo { choices: self.features(), ..Memo::default() }
     }
 
-    fn memo_features(&self) -> usize {
-        self.features()
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: true, y: self.activation.is_some() }
     }
 
-    fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, mut values: Forward<'_, D>) {
-        let len = device.activation_len(values.samples, self.features());
-        let (weight, bias) = self.conv.split::<D>(parameters);
-        let y =
-            PooledMut { values: D::slice_mut(&mut values.y, 0..len), choice: D::slice_mut(&mut values.memo, 0..len) };
-        device.conv2d_max_pool2d_forward(&self.conv.size(values.samples), values.x, weight, bias, y);
+    fn operations(&self) -> u64 {
+        self.conv.multiplications()
+    }
+
+    fn forward(&self, device: &mut D, mut pass: Forward<'_, D>) {
+        let samples = pass.batch.samples;
+        let len = device.activation_len(samples, self.features());
+        let (weight, bias) = (self.conv.weight::<D>(pass.own.parameters), self.bias::<D>(pass.own.parameters));
+        let y = PooledMut { values: D::slice_mut(&mut pass.y, 0..len), choice: pass.choices };
+        device.conv2d_max_pool2d_forward(&self.conv.size(samples), pass.inputs.x(), weight, bias, y);
         if let Some(function) = self.activation {
-            let size = ActivationSize { samples: values.samples, features: self.features() };
-            device.activation_forward(&size, function, values.y);
+            device.activation_forward(&ActivationSize { samples, features: self.features() }, function, pass.y);
         }
     }
 
-    fn backward(
-        &self,
-        device: &mut D,
-        parameters: D::View<'_, f32>,
-        d_parameters: D::ViewMut<'_, f32>,
-        mut values: Backward<'_, D>,
-    ) {
-        let size = self.conv.size(values.samples);
-        let len = device.activation_len(values.samples, self.features());
-        if let Some(function) = self.activation {
-            let size = ActivationSize { samples: values.samples, features: self.features() };
-            device.activation_backward(&size, function, values.y, D::slice_mut(&mut values.d_y, 0..len));
+    fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
+        let samples = pass.batch.samples;
+        let (size, len) = (self.conv.size(samples), device.activation_len(samples, self.features()));
+        if let (Some(function), Some(y)) = (self.activation, pass.y) {
+            let size = ActivationSize { samples, features: self.features() };
+            device.activation_backward(&size, function, y, D::slice_mut(&mut pass.d_y, 0..len));
         }
-        let d_y = D::shared(values.d_y);
-        if let Some(d_x) = values.d_x {
-            let (weight, _) = self.conv.split::<D>(parameters);
-            let d_y = Pooled { values: d_y, choice: values.memo };
-            device.conv2d_max_pool2d_backward_input(&size, weight, d_y, d_x);
+        let d_y = D::shared(pass.d_y);
+        if let [Some(gradient), ..] = pass.d_x {
+            let weight = self.conv.weight::<D>(pass.own.parameters);
+            let d_y = Pooled { values: d_y, choice: pass.choices };
+            device.conv2d_max_pool2d_backward_input(&size, weight, d_y, gradient.d_x);
         }
-        let (d_weight, d_bias) = D::split_mut(d_parameters, self.conv.weights());
-        let d_y = Pooled { values: d_y, choice: values.memo };
-        device.conv2d_max_pool2d_backward_weight(&size, values.x, d_y, d_weight, d_bias);
+        let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.conv.weights());
+        let d_y = Pooled { values: d_y, choice: pass.choices };
+        device.conv2d_max_pool2d_backward_weight(&size, pass.inputs.x(), d_y, d_weight, d_bias);
     }
 }

@@ -4,7 +4,7 @@ use lockstep_kernels::activation::{Activation, ActivationSize};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::linear::LinearSize;
 
-use super::{Backward, Forward, Layer, TensorShape};
+use super::{Backward, Forward, Keeps, Layer, Role, TensorShape};
 
 /// `y[n,o] = f(Σ_i x[n,i] · w[o,i] + b[o])`; parameters: weight (O, I), bias (O).
 pub struct Linear {
@@ -29,48 +29,46 @@ impl Linear {
 }
 
 impl<D: Device> Layer<D> for Linear {
-    fn out_features(&self) -> usize {
-        self.outputs
+    fn parameters(&self) -> Vec<TensorShape> {
+        let (fan_in, fan_out) = (self.inputs, self.outputs);
+        vec![
+            TensorShape::new(&self.name, "weight", vec![fan_out, fan_in], Role::Weight { fan_in, fan_out, plane: false }),
+            TensorShape::new(&self.name, "bias", vec![fan_out], Role::Bias { fan_in, plane: false }),
+        ]
     }
 
-    fn tensors(&self) -> Vec<TensorShape> {
-        let tensor =
-            |kind: &str, shape| TensorShape { name: format!("{}.{kind}", self.name), shape, fan_in: self.inputs };
-        vec![tensor("weight", vec![self.outputs, self.inputs]), tensor("bias", vec![self.outputs])]
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: true, y: self.activation.is_some() }
     }
 
-    fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, mut values: Forward<'_, D>) {
-        let weight = D::slice(parameters, 0..self.weights());
-        let bias = D::slice(parameters, self.weights()..self.weights() + self.outputs);
-        let len = device.activation_len(values.samples, self.outputs);
-        let y = D::slice_mut(&mut values.y, 0..len);
-        device.linear_forward(&self.size(values.samples), values.x, weight, bias, y);
+    fn operations(&self) -> u64 {
+        2 * self.weights() as u64
+    }
+
+    fn forward(&self, device: &mut D, mut pass: Forward<'_, D>) {
+        let samples = pass.batch.samples;
+        let weight = D::slice(pass.own.parameters, 0..self.weights());
+        let bias = D::slice(pass.own.parameters, self.weights()..self.weights() + self.outputs);
+        let len = device.activation_len(samples, self.outputs);
+        device.linear_forward(&self.size(samples), pass.inputs.x(), weight, bias, D::slice_mut(&mut pass.y, 0..len));
         if let Some(function) = self.activation {
-            let size = ActivationSize { samples: values.samples, features: self.outputs };
-            device.activation_forward(&size, function, values.y);
+            device.activation_forward(&ActivationSize { samples, features: self.outputs }, function, pass.y);
         }
     }
 
-    fn backward(
-        &self,
-        device: &mut D,
-        parameters: D::View<'_, f32>,
-        d_parameters: D::ViewMut<'_, f32>,
-        mut values: Backward<'_, D>,
-    ) {
-        let size = self.size(values.samples);
-        let (weights, outputs) = (self.weights(), self.outputs);
-        let d_len = device.activation_len(values.samples, outputs);
-        if let Some(function) = self.activation {
-            let size = ActivationSize { samples: values.samples, features: outputs };
-            device.activation_backward(&size, function, values.y, D::slice_mut(&mut values.d_y, 0..d_len));
+    fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
+        let samples = pass.batch.samples;
+        let len = device.activation_len(samples, self.outputs);
+        if let (Some(function), Some(y)) = (self.activation, pass.y) {
+            let size = ActivationSize { samples, features: self.outputs };
+            device.activation_backward(&size, function, y, D::slice_mut(&mut pass.d_y, 0..len));
         }
-        let d_y = D::shared(values.d_y);
-        if let Some(d_x) = values.d_x {
-            let weight = D::slice(parameters, 0..weights);
-            device.linear_backward_input(&size, weight, d_y, d_x);
+        let (size, d_y) = (self.size(samples), D::shared(pass.d_y));
+        if let [Some(gradient), ..] = pass.d_x {
+            let weight = D::slice(pass.own.parameters, 0..self.weights());
+            device.linear_backward_input(&size, weight, d_y, gradient.d_x);
         }
-        let (d_weight, d_bias) = D::split_mut(d_parameters, weights);
-        device.linear_backward_weight(&size, values.x, d_y, d_weight, d_bias);
+        let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.weights());
+        device.linear_backward_weight(&size, pass.inputs.x(), d_y, d_weight, d_bias);
     }
 }

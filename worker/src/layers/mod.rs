@@ -1,93 +1,226 @@
 //! Layers: forward and backward side by side, over the ops of a device.
 //!
-//! On a sample's path a layer turns the values before it into the values behind it, and on the way back the
-//! gradient behind it into the gradient before it and the gradient of its own parameters.
+//! On a sample's path a layer turns the values before it into the value behind it, and on the way back the gradient
+//! behind it into the gradients before it and the gradient of its own parameters.
 
+mod activation;
+mod adaptive_average_pool2d;
+mod add;
 mod average_pool2d;
+mod batch_norm;
+mod concatenate;
 mod conv2d;
 mod conv2d_max_pool2d;
+mod dropout;
+mod group_norm;
 mod linear;
+mod local_response_norm;
+mod max_pool2d;
+mod pad_channels;
+mod partial_conv2d;
+mod radial_basis;
+mod subsample2d;
+mod tensor;
 
+use lockstep_kernels::conv2d::Accumulation;
 use lockstep_kernels::device::Device;
 
+pub use activation::Activation;
+pub use adaptive_average_pool2d::AdaptiveAveragePool2d;
+pub use add::Add;
 pub use average_pool2d::AveragePool2d;
+pub use batch_norm::BatchNorm;
+pub use concatenate::Concatenate;
 pub use conv2d::Conv2d;
 pub use conv2d_max_pool2d::Conv2dMaxPool2d;
+pub use dropout::Dropout;
+pub use group_norm::GroupNorm;
 pub use linear::Linear;
+pub use local_response_norm::LocalResponseNorm;
+pub use max_pool2d::MaxPool2d;
+pub use pad_channels::PadChannels;
+pub use partial_conv2d::PartialConv2d;
+pub use radial_basis::RadialBasis;
+pub use subsample2d::Subsample2d;
+pub use tensor::{Role, TensorShape};
 
-/// A parameter tensor of a layer, as PyTorch names and shapes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorShape {
-    /// Name within the model, e.g. `fc1.weight`.
-    pub name: String,
-    /// Sizes, outermost first.
-    pub shape: Vec<usize>,
-    /// Values that feed one output: the bound of the initial weights is `1/√fan_in`.
-    pub fan_in: usize,
+/// Most values that a layer reads.
+pub const MAX_INPUTS: usize = 4;
+
+/// What a micro-batch has beside its values.
+#[derive(Clone, Copy, Debug)]
+pub struct MicroBatch<'a> {
+    /// Samples, N.
+    pub samples: usize,
+    /// A random number for each sample, the same in all passes of a step: the key of its dropout masks. Empty where no
+    /// layer asks for them.
+    pub keys: &'a [u64],
 }
 
-impl TensorShape {
-    /// Elements.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
+/// The tensors of one layer.
+pub struct Own<'a, D: Device> {
+    /// Its part of the flat parameter vector.
+    pub parameters: D::View<'a, f32>,
+    /// Its part of the running statistics.
+    pub statistics: D::View<'a, f32>,
+}
+
+/// What a pass is for.
+pub enum Mode<'a, D: Device> {
+    /// Training: the layer writes this micro-batch's statistics times its count of samples here, so that they can be
+    /// summed over lanes like gradients.
+    Train(D::ViewMut<'a, f32>),
+    /// Evaluation: running statistics instead of the micro-batch's, no dropout.
+    Evaluate,
+}
+
+/// The values that a layer reads, in the order in which the model lists them.
+pub struct Inputs<'a, D: Device>([Option<D::View<'a, f32>>; MAX_INPUTS]);
+
+impl<'a, D: Device> Inputs<'a, D> {
+    /// Of these values; the first that is none ends the list.
+    pub fn new(views: [Option<D::View<'a, f32>>; MAX_INPUTS]) -> Self {
+        Self(views)
     }
 
-    /// Whether it holds no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// The only value before the layer, or the first.
+    pub fn x(&self) -> D::View<'a, f32> {
+        self.get(0)
+    }
+
+    /// One of them.
+    ///
+    /// # Panics
+    /// If the model gave fewer.
+    pub fn get(&self, index: usize) -> D::View<'a, f32> {
+        self.0[index].expect("a layer has the inputs that the model was built with")
+    }
+
+    /// One of them, if there are so many.
+    pub fn optional(&self, index: usize) -> Option<D::View<'a, f32>> {
+        self.0[index]
     }
 }
 
-/// The values that a layer reads and writes on the way forward.
+/// What a layer reads and writes on the way forward.
 pub struct Forward<'a, D: Device> {
-    /// Samples in the micro-batch.
-    pub samples: usize,
+    /// The micro-batch.
+    pub batch: MicroBatch<'a>,
+    /// Its tensors.
+    pub own: Own<'a, D>,
+    /// Training or evaluation.
+    pub mode: Mode<'a, D>,
     /// Values before the layer.
-    pub x: D::View<'a, f32>,
-    /// Values behind it, overwritten.
+    pub inputs: Inputs<'a, D>,
+    /// Value behind it, overwritten.
     pub y: D::ViewMut<'a, f32>,
-    /// What the layer notes for its backward pass, see [`Layer::memo_features`].
-    pub memo: D::ViewMut<'a, u8>,
+    /// What the layer notes for its backward pass, see [`Memo`].
+    pub choices: D::ViewMut<'a, u8>,
+    /// The same.
+    pub moments: D::ViewMut<'a, f32>,
 }
 
-/// The values that a layer reads and writes on the way back.
+/// The gradient of a value before a layer.
+pub struct Gradient<'a, D: Device> {
+    /// Its elements.
+    pub d_x: D::ViewMut<'a, f32>,
+    /// Whether another layer that reads the value has written its share, to which this layer's is added.
+    pub accumulation: Accumulation,
+}
+
+/// What a layer reads and writes on the way back.
 pub struct Backward<'a, D: Device> {
-    /// Samples in the micro-batch.
-    pub samples: usize,
-    /// Values before the layer.
-    pub x: D::View<'a, f32>,
-    /// Values behind it.
-    pub y: D::View<'a, f32>,
+    /// The micro-batch.
+    pub batch: MicroBatch<'a>,
+    /// Its tensors.
+    pub own: Own<'a, D>,
+    /// Gradient of its parameters, overwritten.
+    pub d_parameters: D::ViewMut<'a, f32>,
+    /// Values before the layer, where [`Layer::keeps`] asks for them.
+    pub inputs: Inputs<'a, D>,
+    /// Value behind it, where [`Layer::keeps`] asks for it.
+    pub y: Option<D::View<'a, f32>>,
     /// What the forward pass noted.
-    pub memo: D::View<'a, u8>,
+    pub choices: D::View<'a, u8>,
+    /// The same; may be overwritten.
+    pub moments: D::ViewMut<'a, f32>,
     /// Gradient behind the layer; may be overwritten.
     pub d_y: D::ViewMut<'a, f32>,
-    /// Gradient before the layer, overwritten; the first layer has none.
-    pub d_x: Option<D::ViewMut<'a, f32>>,
+    /// Gradients before the layer; none for values that need none, such as the samples.
+    pub d_x: [Option<Gradient<'a, D>>; MAX_INPUTS],
+}
+
+/// Sizes of what a layer notes on the way forward for the way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memo {
+    /// Bytes a sample.
+    pub choices: usize,
+    /// Numbers a micro-batch.
+    pub moments: usize,
+    /// Numbers a sample, as an activation; not beside `moments`.
+    pub sample_moments: usize,
+}
+
+impl Memo {
+    /// Elements of the numbers for a micro-batch.
+    pub fn moments_len<D: Device>(&self, device: &D, samples: usize) -> usize {
+        self.moments + device.activation_len(samples, self.sample_moments)
+    }
+}
+
+/// Which values a layer reads on the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// Those before it.
+    pub inputs: bool,
+    /// The one behind it.
+    pub y: bool,
 }
 
 /// A layer of a static graph.
 pub trait Layer<D: Device>: Send + Sync {
-    /// Values a sample behind the layer.
-    fn out_features(&self) -> usize;
-
     /// Parameter tensors, in the order in which they lie in the layer's part of the flat vector.
-    fn tensors(&self) -> Vec<TensorShape>;
+    fn parameters(&self) -> Vec<TensorShape> {
+        Vec::new()
+    }
 
-    /// Values a sample that the layer's memo needs.
-    fn memo_features(&self) -> usize {
+    /// Tensors of running statistics, in the same manner.
+    fn statistics(&self) -> Vec<TensorShape> {
+        Vec::new()
+    }
+
+    /// What it notes on the way forward.
+    fn memo(&self) -> Memo {
+        Memo::default()
+    }
+
+    /// What it reads on the way back.
+    fn keeps(&self) -> Keeps;
+
+    /// The input whose gradient `d_y` is, as the layer leaves it, if any is. That input's place in
+    /// [`Backward::d_x`] is empty then.
+    fn passes_on(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether it can add to a gradient; else it only overwrites.
+    fn adds(&self) -> bool {
+        false
+    }
+
+    /// Whether it draws random numbers in training: it needs [`MicroBatch::keys`] then.
+    fn is_random(&self) -> bool {
+        false
+    }
+
+    /// Multiplications and additions for a sample on the way forward.
+    fn operations(&self) -> u64 {
         0
     }
 
-    /// Overwrites `y`. `parameters`: the layer's own part of the flat vector.
-    fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, values: Forward<'_, D>);
+    /// Overwrites `y`.
+    fn forward(&self, device: &mut D, pass: Forward<'_, D>);
 
-    /// Overwrites `d_x` and `d_parameters`, the layer's own part of the gradient vector.
-    fn backward(
-        &self,
-        device: &mut D,
-        parameters: D::View<'_, f32>,
-        d_parameters: D::ViewMut<'_, f32>,
-        values: Backward<'_, D>,
-    );
+    /// Overwrites `d_parameters`, and writes `d_x`.
+    fn backward(&self, device: &mut D, pass: Backward<'_, D>);
 }

@@ -1,84 +1,87 @@
-//! A lane's working memory: the values between layers and the two gradients in flight, planned once.
+//! A lane's working memory: values between layers, gradients in flight, and what layers note for the way back.
 
 use lockstep_kernels::device::Device;
 
 use super::Model;
-use crate::layers::{Backward, Forward};
+use super::plan::SlotId;
+use crate::layers::{MAX_INPUTS, Memo};
 
-/// Values between the layers of one micro-batch, and their gradients.
+/// Memory for one micro-batch at a time, laid out by the model's plan.
 pub struct Activations<D: Device> {
-    /// `values[i]` lies before layer i; the last lies behind the last layer.
-    values: Vec<Value<D>>,
-    /// `memos[i]` is layer i's.
-    memos: Vec<Memo<D>>,
-    /// The gradient behind layer i is in `gradients[i % 2]`: only two are alive at a time.
-    gradients: [D::Buffer<f32>; 2],
+    /// Empty only while a layer writes to it.
+    slots: Vec<Option<D::Buffer<f32>>>,
+    pub(super) memos: Vec<Notes<D>>,
 }
 
-struct Value<D: Device> {
-    features: usize,
-    buffer: D::Buffer<f32>,
-}
-
-struct Memo<D: Device> {
-    features: usize,
-    buffer: D::Buffer<u8>,
+/// What one layer notes.
+pub(super) struct Notes<D: Device> {
+    pub memo: Memo,
+    pub choices: D::Buffer<u8>,
+    pub moments: D::Buffer<f32>,
 }
 
 impl<D: Device> Activations<D> {
     /// Memory for micro-batches of up to `samples` samples.
     pub fn new(device: &D, model: &Model<D>, samples: usize) -> Self {
-        let widths =
-            std::iter::once(model.input_features).chain(model.layers.iter().map(|placed| placed.layer.out_features()));
-        let value = |features| Value { features, buffer: device.zeros(device.activation_len(samples, features)) };
-        let values: Vec<_> = widths.map(value).collect();
-        let memo = |features| Memo { features, buffer: device.zeros(device.activation_len(samples, features)) };
-        let memos = model.layers.iter().map(|placed| memo(placed.layer.memo_features())).collect();
-        let widest = values[1..].iter().map(|value| value.features).max().unwrap_or(0);
-        let gradient = || device.zeros(device.activation_len(samples, widest));
-        Self { values, memos, gradients: [gradient(), gradient()] }
+        let slot = |features: &usize| Some(device.zeros(device.activation_len(samples, *features)));
+        let notes = |memo: Memo| Notes {
+            memo,
+            choices: device.zeros(device.activation_len(samples, memo.choices)),
+            moments: device.zeros(memo.moments_len(device, samples)),
+        };
+        Self {
+            slots: model.plan().slots.iter().map(slot).collect(),
+            memos: model.memos().map(notes).collect(),
+        }
     }
 
     /// Where the caller writes the micro-batch.
-    pub fn input(&mut self, device: &D, samples: usize) -> D::ViewMut<'_, f32> {
-        let len = device.activation_len(samples, self.values[0].features);
-        D::view_mut(&mut self.values[0].buffer, 0..len)
+    pub fn input(&mut self, device: &D, model: &Model<D>, samples: usize) -> D::ViewMut<'_, f32> {
+        let len = device.activation_len(samples, model.input_features());
+        let slot = model.plan().values[0];
+        D::view_mut(self.slots[slot].as_mut().expect("no layer runs"), 0..len)
     }
 
     /// The model's output and the place for the loss' gradient behind it.
-    pub fn output(&mut self, device: &D, samples: usize) -> (D::View<'_, f32>, D::ViewMut<'_, f32>) {
-        let last = self.values.len() - 1;
-        let value = &self.values[last];
-        let len = device.activation_len(samples, value.features);
-        // Behind layer i lies gradient i % 2, and behind the last layer (index last − 1) lies value `last`.
-        let d_y = D::view_mut(&mut self.gradients[(last + 1) % 2], 0..len);
-        (D::view(&value.buffer, 0..len), d_y)
+    pub fn output(
+        &mut self,
+        device: &D,
+        model: &Model<D>,
+        samples: usize,
+    ) -> (D::View<'_, f32>, D::ViewMut<'_, f32>) {
+        let len = device.activation_len(samples, model.output_features());
+        let (value, gradient) = model.output_slots();
+        let [value, gradient] = self.slots.get_disjoint_mut([value, gradient]).expect("a gradient has a slot of its own");
+        let value: &D::Buffer<f32> = value.as_ref().expect("no layer runs");
+        let gradient = gradient.as_mut().expect("no layer runs");
+        (D::view(value, 0..len), D::view_mut(gradient, 0..len))
     }
 
-    pub(super) fn forward(&mut self, device: &D, samples: usize, layer: usize) -> Forward<'_, D> {
-        let (before, behind) = self.values.split_at_mut(layer + 1);
-        let len = |features| device.activation_len(samples, features);
-        let (x, y, memo) = (&before[layer], &mut behind[0], &mut self.memos[layer]);
-        Forward {
-            samples,
-            x: D::view(&x.buffer, 0..len(x.features)),
-            y: D::view_mut(&mut y.buffer, 0..len(y.features)),
-            memo: D::view_mut(&mut memo.buffer, 0..len(memo.features)),
-        }
+    /// Takes a slot out, to be written to while others are read.
+    pub(super) fn take(&mut self, slot: SlotId) -> D::Buffer<f32> {
+        self.slots[slot].take().expect("a layer writes to slots that it does not read")
     }
 
-    pub(super) fn backward(&mut self, device: &D, samples: usize, layer: usize) -> Backward<'_, D> {
-        let len = |features| device.activation_len(samples, features);
-        let (x, y, memo) = (&self.values[layer], &self.values[layer + 1], &self.memos[layer]);
-        let [even, odd] = &mut self.gradients;
-        let (behind, before) = if layer.is_multiple_of(2) { (even, odd) } else { (odd, even) };
-        Backward {
-            samples,
-            x: D::view(&x.buffer, 0..len(x.features)),
-            y: D::view(&y.buffer, 0..len(y.features)),
-            memo: D::view(&memo.buffer, 0..len(memo.features)),
-            d_y: D::view_mut(behind, 0..len(y.features)),
-            d_x: (layer > 0).then(|| D::view_mut(before, 0..len(x.features))),
-        }
+    /// Puts it back.
+    pub(super) fn put(&mut self, slot: SlotId, buffer: D::Buffer<f32>) {
+        self.slots[slot] = Some(buffer);
+    }
+
+    /// A slot's first `len` elements.
+    pub(super) fn view(&self, slot: SlotId, len: usize) -> D::View<'_, f32> {
+        view_of::<D>(&self.slots, slot, len)
+    }
+
+    /// The slots to read from and the notes to write, at once.
+    pub(super) fn parts(&mut self) -> (&[Option<D::Buffer<f32>>], &mut [Notes<D>]) {
+        (&self.slots, &mut self.memos)
     }
 }
+
+/// A slot's first `len` elements.
+pub(super) fn view_of<D: Device>(slots: &[Option<D::Buffer<f32>>], slot: SlotId, len: usize) -> D::View<'_, f32> {
+    D::view(slots[slot].as_ref().expect("a layer reads slots that it does not write to"), 0..len)
+}
+
+/// Buffers of up to [`MAX_INPUTS`] slots that were taken out.
+pub(super) type Taken<D> = [Option<(SlotId, <D as lockstep_kernels::device::Memory>::Buffer<f32>)>; MAX_INPUTS];

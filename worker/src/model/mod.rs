@@ -1,118 +1,305 @@
 //! A model: a static graph of layers over one flat parameter vector.
 //!
 //! On a sample's path: micro-batch → [`Model::forward`] → loss → [`Model::backward`] → a lane's gradient.
-//! Tensors lie in the flat vector in backward order (the last layer's first), so that the part of the gradient
-//! that is finished first is also contiguous.
+//! Tensors lie in the flat vector in backward order (the last layer's first), so that the part of the gradient that is
+//! finished first is also contiguous. Behind the gradient of all parameters a lane's gradient has a second part, of
+//! the same length as the running statistics: the micro-batch's own statistics, times its count of samples.
 
 mod activations;
-mod build;
+mod builder;
+mod graph;
 mod initial;
+mod named;
+mod parts;
+mod plan;
 
 use std::ops::Range;
 
+use lockstep_kernels::conv2d::Accumulation;
 use lockstep_kernels::device::Device;
 
-use crate::layers::{Layer, TensorShape};
+use crate::layers::{Backward, Forward, Gradient, Inputs, Layer, MAX_INPUTS, Memo, MicroBatch, Mode, Own, TensorShape};
+use activations::{Taken, view_of};
+use graph::Placed;
+use plan::{Plan, Way};
 
 pub use activations::Activations;
-pub use build::{BuildError, SampleShape, build};
+pub use builder::{BuildError, Builder};
+pub use graph::{Shape, ValueId};
 pub use initial::initial_parameters;
+pub use named::{SampleShape, build};
 
 /// A tensor and its place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Name, shape and fan-in.
+    /// Name, shape and role.
     pub shape: TensorShape,
     /// Where its elements lie.
     pub range: Range<usize>,
 }
 
-/// A layer and the place of its parameters in the flat vector.
-struct Placed<D: Device> {
-    layer: Box<dyn Layer<D>>,
-    range: Range<usize>,
+/// The flat vectors that a model computes with.
+pub struct Weights<'a, D: Device> {
+    /// All parameters.
+    pub parameters: D::View<'a, f32>,
+    /// All running statistics.
+    pub statistics: D::View<'a, f32>,
 }
+
+impl<D: Device> Clone for Weights<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D: Device> Copy for Weights<'_, D> {}
 
 /// Layers in forward order.
 pub struct Model<D: Device> {
-    layers: Vec<Placed<D>>,
-    tensors: Vec<Tensor>,
-    input_features: usize,
+    layers: Vec<Box<dyn Layer<D>>>,
+    placed: Vec<Placed>,
+    shapes: Vec<Shape>,
+    parameters: Vec<Tensor>,
+    statistics: Vec<Tensor>,
+    plan: Plan,
 }
 
 impl<D: Device> Model<D> {
-    /// Places the layers' tensors: the last layer's first.
-    pub fn new(input_features: usize, layers: Vec<Box<dyn Layer<D>>>) -> Self {
-        let mut tensors = Vec::new();
-        let mut placed = Vec::new();
-        let mut end = 0;
-        for layer in layers.into_iter().rev() {
-            let start = end;
-            for shape in layer.tensors() {
-                let range = end..end + shape.len();
-                end = range.end;
-                tensors.push(Tensor { shape, range });
-            }
-            placed.push(Placed { layer, range: start..end });
-        }
-        placed.reverse();
-        Self { layers: placed, tensors, input_features }
-    }
-
     /// Elements of the flat parameter vector.
     pub fn parameters(&self) -> usize {
-        self.tensors.last().map_or(0, |tensor| tensor.range.end)
+        end_of(&self.parameters)
     }
 
-    /// Tensors in the order of the flat vector.
+    /// Elements of the running statistics.
+    pub fn statistics(&self) -> usize {
+        end_of(&self.statistics)
+    }
+
+    /// Elements of a lane's gradient: of all parameters, then the micro-batch's statistics.
+    pub fn gradient(&self) -> usize {
+        self.parameters() + self.statistics()
+    }
+
+    /// Parameter tensors in the order of the flat vector.
     pub fn tensors(&self) -> &[Tensor] {
-        &self.tensors
+        &self.parameters
     }
 
-    /// Parts of the flat vector, one for each layer that has parameters, in the order of the flat vector.
+    /// Tensors of running statistics in the order of their vector.
+    pub fn statistics_tensors(&self) -> &[Tensor] {
+        &self.statistics
+    }
+
+    /// Parts of the flat parameter vector, one for each layer that has parameters, in the order of the flat vector.
     pub fn layer_ranges(&self) -> Vec<Range<usize>> {
-        let ranges = self.layers.iter().rev().map(|placed| placed.range.clone());
+        let ranges = self.placed.iter().rev().map(|placed| placed.parameters.clone());
         ranges.filter(|range| !range.is_empty()).collect()
+    }
+
+    /// Whether a layer draws random numbers in training.
+    pub fn is_random(&self) -> bool {
+        self.layers.iter().any(|layer| layer.is_random())
     }
 
     /// Values a sample before the first layer.
     pub fn input_features(&self) -> usize {
-        self.input_features
+        self.shapes[0].features()
     }
 
     /// Values a sample behind the last layer.
     pub fn output_features(&self) -> usize {
-        self.layers.last().map_or(self.input_features, |placed| placed.layer.out_features())
+        self.shapes[self.output()].features()
     }
 
-    /// Runs all layers over `samples` samples whose values the caller wrote to `activations`' input.
+    fn output(&self) -> ValueId {
+        self.placed.last().map_or(0, |placed| placed.links.output)
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Slots of the output and of its gradient.
+    fn output_slots(&self) -> (usize, usize) {
+        let output = self.output();
+        (self.plan.values[output], self.plan.gradients[output].expect("the loss writes the output's gradient"))
+    }
+
+    fn memos(&self) -> impl Iterator<Item = Memo> {
+        self.placed.iter().map(|placed| placed.memo)
+    }
+
+    /// Elements of a value in memory.
+    fn len(&self, device: &D, samples: usize, value: ValueId) -> usize {
+        device.activation_len(samples, self.shapes[value].features())
+    }
+
+    /// Trains on the way forward: runs all layers over samples whose values the caller wrote to `activations`' input.
+    /// `statistics` is the second part of the lane's gradient; all of it is overwritten.
     pub fn forward(
         &self,
         device: &mut D,
-        samples: usize,
-        parameters: D::View<'_, f32>,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
         activations: &mut Activations<D>,
+        mut statistics: D::ViewMut<'_, f32>,
     ) {
-        for (index, placed) in self.layers.iter().enumerate() {
-            let values = activations.forward(device, samples, index);
-            placed.layer.forward(device, D::slice(parameters, placed.range.clone()), values);
+        for index in 0..self.layers.len() {
+            let own = D::slice_mut(&mut statistics, self.placed[index].statistics.clone());
+            self.forward_layer(index, device, batch, weights, activations, Mode::Train(own));
         }
     }
 
-    /// Runs all layers back from the gradient that the loss wrote to `activations`; overwrites all of `gradient`.
+    /// Runs all layers with running statistics and without dropout.
+    pub fn evaluate(
+        &self,
+        device: &mut D,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
+        activations: &mut Activations<D>,
+    ) {
+        for index in 0..self.layers.len() {
+            self.forward_layer(index, device, batch, weights, activations, Mode::Evaluate);
+        }
+    }
+
+    fn forward_layer<'a>(
+        &'a self,
+        index: usize,
+        device: &mut D,
+        batch: MicroBatch<'a>,
+        weights: Weights<'a, D>,
+        activations: &'a mut Activations<D>,
+        mode: Mode<'a, D>,
+    ) {
+        let placed = &self.placed[index];
+        let output = placed.links.output;
+        let mut y = activations.take(self.plan.values[output]);
+        let (slots, notes) = activations.parts();
+        let notes = &mut notes[index];
+        let choices = device.activation_len(batch.samples, notes.memo.choices);
+        self.layers[index].forward(
+            device,
+            Forward {
+                batch,
+                own: self.own(placed, weights),
+                mode,
+                inputs: self.inputs(device, batch.samples, placed, slots),
+                y: D::view_mut(&mut y, 0..self.len(device, batch.samples, output)),
+                choices: D::view_mut(&mut notes.choices, 0..choices),
+                moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
+            },
+        );
+        activations.put(self.plan.values[output], y);
+    }
+
+    fn own<'a>(&self, placed: &Placed, weights: Weights<'a, D>) -> Own<'a, D> {
+        Own {
+            parameters: D::slice(weights.parameters, placed.parameters.clone()),
+            statistics: D::slice(weights.statistics, placed.statistics.clone()),
+        }
+    }
+
+    fn inputs<'a>(
+        &self,
+        device: &D,
+        samples: usize,
+        placed: &Placed,
+        slots: &'a [Option<D::Buffer<f32>>],
+    ) -> Inputs<'a, D> {
+        let mut views = [None; MAX_INPUTS];
+        for (view, value) in views.iter_mut().zip(placed.links.inputs()) {
+            // A slot that was given to another value meanwhile holds something else; the layer does not look then.
+            let slot = self.plan.values[value];
+            *view = slots[slot].is_some().then(|| view_of::<D>(slots, slot, self.len(device, samples, value)));
+        }
+        Inputs::new(views)
+    }
+
+    /// Runs all layers back from the gradient that the loss wrote to `activations`; overwrites all of `gradient`, the
+    /// parameters' part of a lane's gradient.
     pub fn backward(
         &self,
         device: &mut D,
-        samples: usize,
-        parameters: D::View<'_, f32>,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
         activations: &mut Activations<D>,
-        gradient: &mut D::ViewMut<'_, f32>,
+        mut gradient: D::ViewMut<'_, f32>,
     ) {
-        for (index, placed) in self.layers.iter().enumerate().rev() {
-            let values = activations.backward(device, samples, index);
-            let own = D::slice(parameters, placed.range.clone());
-            let d_own = D::slice_mut(gradient, placed.range.clone());
-            placed.layer.backward(device, own, d_own, values);
+        for index in (0..self.layers.len()).rev() {
+            let own = D::slice_mut(&mut gradient, self.placed[index].parameters.clone());
+            self.backward_layer(index, device, batch, weights, activations, own);
         }
     }
+
+    fn backward_layer(
+        &self,
+        index: usize,
+        device: &mut D,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
+        activations: &mut Activations<D>,
+        d_parameters: D::ViewMut<'_, f32>,
+    ) {
+        let placed = &self.placed[index];
+        let (output, ways) = (placed.links.output, &self.plan.ways[index]);
+        let Some(behind) = self.plan.gradients[output] else { return };
+        let mut d_y = activations.take(behind);
+        let mut taken: Taken<D> = std::array::from_fn(|place| match ways[place] {
+            Way::Write(slot) | Way::Add(slot) | Way::AddFrom(_, slot) => Some((slot, activations.take(slot))),
+            Way::None | Way::Becomes | Way::AddBehind(_) => None,
+        });
+        let lens: [usize; MAX_INPUTS] = {
+            let mut inputs = placed.links.inputs();
+            std::array::from_fn(|_| inputs.next().map_or(0, |value| self.len(device, batch.samples, value)))
+        };
+        let len = self.len(device, batch.samples, output);
+        {
+            let (slots, notes) = activations.parts();
+            let notes = &mut notes[index];
+            let choices = device.activation_len(batch.samples, notes.memo.choices);
+            let y = self.plan.values[output];
+            let mut buffers = taken.iter_mut();
+            let d_x = std::array::from_fn(|place| {
+                let (_, buffer) = buffers.next()?.as_mut()?;
+                let accumulation = match ways[place] {
+                    Way::Add(_) => Accumulation::Add,
+                    _ => Accumulation::Overwrite,
+                };
+                Some(Gradient { d_x: D::view_mut(buffer, 0..lens[place]), accumulation })
+            });
+            self.layers[index].backward(
+                device,
+                Backward {
+                    batch,
+                    own: self.own(placed, weights),
+                    d_parameters,
+                    inputs: self.inputs(device, batch.samples, placed, slots),
+                    y: slots[y].is_some().then(|| view_of::<D>(slots, y, len)),
+                    choices: D::view(&notes.choices, 0..choices),
+                    moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
+                    d_y: D::view_mut(&mut d_y, 0..len),
+                    d_x,
+                },
+            );
+        }
+        for (slot, buffer) in taken.into_iter().flatten() {
+            activations.put(slot, buffer);
+        }
+        activations.put(behind, d_y);
+        for (way, len) in ways.iter().zip(lens) {
+            let (to, from) = match *way {
+                Way::AddFrom(to, from) => (to, from),
+                Way::AddBehind(to) => (to, behind),
+                Way::None | Way::Write(_) | Way::Add(_) | Way::Becomes => continue,
+            };
+            let mut sum = activations.take(to);
+            device.fold_add(D::view_mut(&mut sum, 0..len), activations.view(from, len));
+            activations.put(to, sum);
+        }
+    }
+}
+
+fn end_of(tensors: &[Tensor]) -> usize {
+    tensors.last().map_or(0, |tensor| tensor.range.end)
 }

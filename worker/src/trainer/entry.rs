@@ -38,7 +38,7 @@ impl Trainer {
         let begin = &entry.begin;
         let start = begin.start.as_ref().ok_or_else(|| malformed("start"))?;
         let shape = Shape {
-            parameters: self.work.model.parameters(),
+            parameters: self.work.model.gradient(),
             sums: measures::sums(self.work.layers.len()),
             counts: measures::COUNTS,
             max_lanes: self.job.batch.lanes(),
@@ -144,7 +144,7 @@ impl Trainer {
     }
 
     fn initial(&mut self) -> State<Cpu> {
-        let initial = initial_parameters(self.work.model.tensors(), self.job.seed.init);
+        let initial = initial_parameters(self.work.model.tensors(), self.job.seed.init, &self.job.model);
         State::new(&mut self.crew.first().device, &initial)
     }
 }

@@ -36,7 +36,7 @@ impl Generation<'_> {
         let work = &self.trainer.work;
         let lanes = work.dataset.len(split).div_ceil(work.micro_batch) as u32;
         let abort = self.signals.abort_flag();
-        let evaluation = Evaluation { work, parameters: self.state.parameters(), split, abort };
+        let evaluation = Evaluation { work, weights: self.state.weights(), split, abort };
         let hands = self.group.tally_hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| {
             for subtree in hand.subtrees {

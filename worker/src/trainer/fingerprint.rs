@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::Memory;
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 use lockstep_proto::{VERSION, job, wire};
 
-use crate::model::{Activations, SampleShape, build, initial_parameters};
+use crate::layers::MicroBatch;
+use crate::model::{Activations, SampleShape, Weights, build, initial_parameters};
 
 /// The fingerprint of this process on this machine's best instruction set.
 pub fn fingerprint() -> wire::Fingerprint {
@@ -47,26 +47,27 @@ pub fn canary(instruction_set: InstructionSet) -> String {
     hasher.finalize().to_hex()[..32].to_owned()
 }
 
-fn canary_gradient(instruction_set: InstructionSet, model: &job::Model) -> Vec<f32> {
+fn canary_gradient(instruction_set: InstructionSet, names: &job::Model) -> Vec<f32> {
     const SAMPLES: usize = 19;
     let shape = SampleShape { channels: 1, height: 14, width: 13, classes: 7 };
     let mut device = Cpu::new(instruction_set);
-    let Ok(model) = build::<Cpu>(model, shape) else { return Vec::new() };
-    let parameters = initial_parameters(model.tensors(), 7);
+    let Ok(model) = build::<Cpu>(names, shape) else { return Vec::new() };
+    let parameters = initial_parameters(model.tensors(), 7, names);
     let features = shape.features();
     let bytes: Vec<u8> = (0..SAMPLES * features).map(|i| (i * i % 251) as u8).collect();
     let labels: Vec<u8> = (0..SAMPLES).map(|i| (i * 5 % shape.classes) as u8).collect();
     let mut activations = Activations::new(&device, &model, SAMPLES);
     let pixels = PixelsSize { samples: SAMPLES, features, scale: 1.0 / 128.0, shift: -1.0 };
-    let input = activations.input(&device, SAMPLES);
+    let input = activations.input(&device, &model, SAMPLES);
     device.pixels_forward(&pixels, &bytes, input);
-    model.forward(&mut device, SAMPLES, &parameters, &mut activations);
-    let (output, d_output) = activations.output(&device, SAMPLES);
+    let weights = Weights::<Cpu> { parameters: &parameters, statistics: &[] };
+    let batch = MicroBatch { samples: SAMPLES, keys: &[] };
+    model.forward(&mut device, batch, weights, &mut activations, &mut []);
+    let (output, d_output) = activations.output(&device, &model, SAMPLES);
     let size = ClassesSize { samples: SAMPLES, classes: shape.classes };
     device.cross_entropy(&size, output, &labels, d_output);
     let mut gradient = vec![0.0; model.parameters()];
-    let mut view: <Cpu as Memory>::ViewMut<'_, f32> = &mut gradient;
-    model.backward(&mut device, SAMPLES, &parameters, &mut activations, &mut view);
+    model.backward(&mut device, batch, weights, &mut activations, &mut gradient);
     gradient
 }
 

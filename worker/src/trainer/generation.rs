@@ -115,7 +115,7 @@ impl Generation<'_> {
         let replay = self.replay(&plan);
         let step = TrainStep {
             work: &self.trainer.work,
-            parameters: self.state.parameters(),
+            weights: self.state.weights(),
             plan,
             order: &order,
             flags: self.signals.stop_flags(),

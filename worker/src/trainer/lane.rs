@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use lockstep_collective::{Tally, tree};
 use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::device::{Device, LossSums};
+use lockstep_kernels::map_loss::MapLossSize;
 use lockstep_kernels::pixels::PixelsSize;
-use lockstep_proto::job::LossName;
 
 use super::digest::digest_of;
 use super::measures::{self, LaneMeasures};
+use super::loss::Loss;
 use super::schedule::StepPlan;
 use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
-use crate::model::{Activations, Model};
+use crate::data::random::{Purpose, Random};
+use crate::layers::MicroBatch;
+use crate::model::{Activations, Model, Weights};
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.
 pub struct Work<D: Device> {
@@ -24,7 +27,7 @@ pub struct Work<D: Device> {
     /// All samples.
     pub dataset: Dataset,
     /// What is minimised.
-    pub loss: LossName,
+    pub loss: Loss,
     /// Samples a lane, b.
     pub micro_batch: u64,
     /// Pixels to inputs.
@@ -33,6 +36,8 @@ pub struct Work<D: Device> {
     pub layers: Vec<Range<usize>>,
     /// Classes of the data.
     pub classes: usize,
+    /// Seed of dropout masks; none where the model draws nothing.
+    pub dropout_seed: Option<u64>,
 }
 
 /// Where the time of one lane thread went, since it was last asked.
@@ -53,6 +58,7 @@ pub struct LaneRunner<D: Device> {
     activations: Activations<D>,
     bytes: Vec<u8>,
     labels: Vec<u8>,
+    keys: Vec<u64>,
     /// Right halves of inner nodes of the tree, one a level.
     right_halves: Vec<Option<D::Buffer<f32>>>,
     seconds: LaneSeconds,
@@ -68,6 +74,7 @@ impl<D: Device> LaneRunner<D> {
             activations,
             bytes: Vec::new(),
             labels: Vec::new(),
+            keys: Vec::new(),
             right_halves: Vec::new(),
             seconds: LaneSeconds::default(),
             lane_digest: None,
@@ -94,7 +101,7 @@ impl<D: Device> LaneRunner<D> {
         let mut tally = self.train_subtree(step, lanes.start..middle, gradient);
         // Nodes below this one are smaller, so that a level's memory is free when a node of that level needs it.
         let level = (middle - lanes.start).ilog2() as usize;
-        let len = step.work.model.parameters();
+        let len = step.work.model.gradient();
         let mut right = self.take_right_half(level, len);
         tally.add(&self.train_subtree(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len)));
         let start = Instant::now();
@@ -118,16 +125,20 @@ impl<D: Device> LaneRunner<D> {
         }
         let positions = lane_positions(step.plan.first..step.plan.first + step.plan.samples, lane, work.micro_batch);
         let start = Instant::now();
-        let sample_hashes = self.load(work, Split::Train, positions.map(|position| step.order.sample_at(position)));
+        let samples = positions.map(|position| step.order.sample_at(position));
+        let sample_hashes = self.load(work, Split::Train, Some(step.plan.epoch), samples);
         let loaded = Instant::now();
+        let len = work.model.parameters();
+        let whole = D::slice_mut(gradient, 0..work.model.gradient());
+        let (d_parameters, mut statistics) = D::split_mut(whole, len);
+        let statistics_len = work.model.statistics();
         #[cfg(feature = "fault-points")]
         for _ in 1..step.times {
-            self.forward(work, step.parameters);
+            self.forward(work, step.weights, D::slice_mut(&mut statistics, 0..statistics_len));
         }
-        let sums = self.forward(work, step.parameters);
+        let sums = self.forward(work, step.weights, D::slice_mut(&mut statistics, 0..statistics_len));
         let forwarded = Instant::now();
-        self.backward(work, step.parameters, gradient);
-        let len = work.model.parameters();
+        self.backward(work, step.weights, d_parameters);
         #[cfg(feature = "fault-points")]
         if step.spoilt {
             super::fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));
@@ -167,8 +178,8 @@ impl<D: Device> LaneRunner<D> {
                 return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
             }
             let positions = lane_positions(0..work.dataset.len(split), lanes.start, work.micro_batch);
-            self.load(work, split, positions);
-            let sums = self.forward(work, evaluation.parameters);
+            self.load(work, split, None, positions);
+            let sums = self.evaluate(work, evaluation.weights);
             return measures::evaluation_tally(&sums, self.labels.len() as u64, work.layers.len());
         }
         let middle = tree::middle(&lanes);
@@ -177,37 +188,68 @@ impl<D: Device> LaneRunner<D> {
         tally
     }
 
-    /// Gathers the samples and writes them to the model's input; returns the sum of hashed sample ids.
-    fn load(&mut self, work: &Work<D>, split: Split, samples: impl Iterator<Item = u64>) -> u64 {
+    /// Gathers the samples and writes them to the model's input; returns the sum of hashed sample ids. `epoch`: of
+    /// training.
+    fn load(
+        &mut self,
+        work: &Work<D>,
+        split: Split,
+        epoch: Option<u64>,
+        samples: impl Iterator<Item = u64>,
+    ) -> u64 {
         self.bytes.clear();
         self.labels.clear();
+        self.keys.clear();
+        let seed_and_epoch = work.dropout_seed.zip(epoch);
         let mut hashes = 0u64;
         for sample in samples {
             self.bytes.extend_from_slice(work.dataset.pixels(split, sample));
             self.labels.push(work.dataset.label(split, sample));
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
+            if let Some((seed, epoch)) = seed_and_epoch {
+                self.keys.push(Random::new(seed, Purpose::Dropout, epoch, sample).next_u64());
+            }
         }
         let samples = self.labels.len();
         let size = PixelsSize { samples, ..work.pixels };
-        let input = self.activations.input(&self.device, samples);
+        let input = self.activations.input(&self.device, &work.model, samples);
         self.device.pixels_forward(&size, &self.bytes, input);
         hashes
     }
 
-    fn forward(&mut self, work: &Work<D>, parameters: D::View<'_, f32>) -> LossSums {
+    fn forward(&mut self, work: &Work<D>, weights: Weights<'_, D>, statistics: D::ViewMut<'_, f32>) -> LossSums {
+        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        work.model.forward(&mut self.device, batch, weights, &mut self.activations, statistics);
+        self.loss(work)
+    }
+
+    fn evaluate(&mut self, work: &Work<D>, weights: Weights<'_, D>) -> LossSums {
+        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        work.model.evaluate(&mut self.device, batch, weights, &mut self.activations);
+        self.loss(work)
+    }
+
+    /// Loss and its gradient.
+    fn loss(&mut self, work: &Work<D>) -> LossSums {
         let samples = self.labels.len();
-        work.model.forward(&mut self.device, samples, parameters, &mut self.activations);
         let size = ClassesSize { samples, classes: work.classes };
-        let (output, d_output) = self.activations.output(&self.device, samples);
+        let (output, d_output) = self.activations.output(&self.device, &work.model, samples);
         match work.loss {
-            LossName::CrossEntropy => self.device.cross_entropy(&size, output, &self.labels, d_output),
-            LossName::SquaredError => self.device.squared_error(&size, output, &self.labels, d_output),
+            Loss::CrossEntropy => self.device.cross_entropy(&size, output, &self.labels, d_output),
+            Loss::SmoothedCrossEntropy { smoothing } => {
+                self.device.smoothed_cross_entropy(&size, smoothing, output, &self.labels, d_output)
+            }
+            Loss::SquaredError => self.device.squared_error(&size, output, &self.labels, d_output),
+            Loss::BinaryCrossEntropy => self.device.binary_cross_entropy(&size, output, &self.labels, d_output),
+            Loss::Map { rubbish } => {
+                self.device.map_loss(&MapLossSize { classes: size, rubbish }, output, &self.labels, d_output)
+            }
         }
     }
 
-    fn backward(&mut self, work: &Work<D>, parameters: D::View<'_, f32>, gradient: &mut D::ViewMut<'_, f32>) {
-        let samples = self.labels.len();
-        work.model.backward(&mut self.device, samples, parameters, &mut self.activations, gradient);
+    fn backward(&mut self, work: &Work<D>, weights: Weights<'_, D>, gradient: D::ViewMut<'_, f32>) {
+        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient);
     }
 }
 
@@ -215,8 +257,8 @@ impl<D: Device> LaneRunner<D> {
 pub struct TrainStep<'a, D: Device> {
     /// Network and data.
     pub work: &'a Work<D>,
-    /// The committed parameters.
-    pub parameters: D::View<'a, f32>,
+    /// The committed parameters and running statistics.
+    pub weights: Weights<'a, D>,
     /// The step's positions.
     pub plan: StepPlan,
     /// The epoch's order.
@@ -239,8 +281,8 @@ pub struct TrainStep<'a, D: Device> {
 pub struct Evaluation<'a, D: Device> {
     /// Network and data.
     pub work: &'a Work<D>,
-    /// The committed parameters.
-    pub parameters: D::View<'a, f32>,
+    /// The committed parameters and running statistics.
+    pub weights: Weights<'a, D>,
     /// Over which samples.
     pub split: Split,
     /// As in [`TrainStep`].

@@ -17,6 +17,7 @@ mod fault;
 mod fingerprint;
 mod generation;
 mod lane;
+mod loss;
 mod measures;
 mod meter;
 mod outbox;

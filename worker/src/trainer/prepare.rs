@@ -12,6 +12,7 @@ use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
 use super::fingerprint::fingerprint;
 use super::lane::{LaneRunner, Work};
+use super::loss::Loss;
 use super::meter::Meter;
 use super::progress::Phase;
 use super::schedule::Schedule;
@@ -131,8 +132,17 @@ fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
         shift: (-job.data.mean / job.data.std) as f32,
     };
     let layers = model.layer_ranges();
-    let micro_batch = job.batch.micro_batch.into();
-    Ok(Work { model, dataset, loss: job.loss.name, micro_batch, pixels, layers, classes: shape.classes })
+    let dropout_seed = model.is_random().then_some(job.seed.augment);
+    Ok(Work {
+        model,
+        dataset,
+        loss: Loss::of(&job.loss),
+        micro_batch: job.batch.micro_batch.into(),
+        pixels,
+        layers,
+        classes: shape.classes,
+        dropout_seed,
+    })
 }
 
 fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, TrainerError> {

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::crew::Crew;
 use super::epoch_loss::EpochLoss;
 use super::schedule::Cursor;
-use crate::model::Tensor;
+use crate::model::{Tensor, Weights};
 
 /// Elements below which waking another thread takes longer than updating them.
 const WORTH_A_THREAD: usize = 1 << 16;
@@ -22,6 +22,7 @@ pub struct State<D: Device> {
     /// As [`VECTORS`].
     vectors: [D::Buffer<f32>; VECTORS.len()],
     len: usize,
+    statistics: D::Buffer<f32>,
     /// How far the job is.
     pub cursor: Cursor,
     /// The loss of the epoch so far.
@@ -70,6 +71,7 @@ impl<D: Device> State<D> {
         Self {
             vectors: [parameters, device.zeros(len)],
             len,
+            statistics: device.zeros(0),
             cursor: Cursor::default(),
             epoch_loss: EpochLoss::default(),
             ledger: Ledger::default(),
@@ -79,6 +81,11 @@ impl<D: Device> State<D> {
     /// The flat parameter vector.
     pub fn parameters(&self) -> D::View<'_, f32> {
         D::view(&self.vectors[0], 0..self.len)
+    }
+
+    /// What the model computes with.
+    pub fn weights(&self) -> Weights<'_, D> {
+        Weights { parameters: self.parameters(), statistics: D::view(&self.statistics, 0..0) }
     }
 
     /// The named list over the model's `tensors`.

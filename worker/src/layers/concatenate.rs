@@ -1,0 +1,47 @@
+//! Concatenation along channels.
+
+use lockstep_kernels::concatenate::ConcatenateSize;
+use lockstep_kernels::device::Device;
+
+use super::{Backward, Forward, Keeps, Layer};
+
+/// Up to four values behind each other; no parameters.
+pub struct Concatenate {
+    /// Values a sample of each part.
+    pub parts: Vec<usize>,
+}
+
+impl Concatenate {
+    /// Each part's place and its size.
+    fn sizes(&self, samples: usize) -> impl Iterator<Item = ConcatenateSize> {
+        let features = self.parts.iter().sum();
+        self.parts.iter().scan(0, move |end, &part| {
+            let first = *end;
+            *end += part;
+            Some(ConcatenateSize { samples, features, first, part })
+        })
+    }
+}
+
+impl<D: Device> Layer<D> for Concatenate {
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: false, y: false }
+    }
+
+    fn forward(&self, device: &mut D, mut pass: Forward<'_, D>) {
+        let samples = pass.batch.samples;
+        let len = device.activation_len(samples, self.parts.iter().sum());
+        for (index, size) in self.sizes(samples).enumerate() {
+            device.concatenate_forward(&size, pass.inputs.get(index), D::slice_mut(&mut pass.y, 0..len));
+        }
+    }
+
+    fn backward(&self, device: &mut D, pass: Backward<'_, D>) {
+        let d_y = D::shared(pass.d_y);
+        for (size, gradient) in self.sizes(pass.batch.samples).zip(pass.d_x) {
+            if let Some(gradient) = gradient {
+                device.concatenate_backward(&size, d_y, gradient.d_x);
+            }
+        }
+    }
+}

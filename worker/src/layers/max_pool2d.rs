@@ -1,0 +1,43 @@
+//! Max pooling.
+
+use lockstep_kernels::device::Device;
+use lockstep_kernels::pool2d::Pool2dSize;
+
+use super::{Backward, Forward, Keeps, Layer, Memo};
+
+/// `y` = the largest value of each window; no parameters.
+pub struct MaxPool2d {
+    /// Sizes; `samples` is the micro-batch's at each pass.
+    pub size: Pool2dSize,
+}
+
+impl MaxPool2d {
+    fn size(&self, samples: usize) -> Pool2dSize {
+        Pool2dSize { samples, ..self.size }
+    }
+
+    fn features(&self) -> usize {
+        self.size.channels * self.size.out_height() * self.size.out_width()
+    }
+}
+
+impl<D: Device> Layer<D> for MaxPool2d {
+    fn memo(&self) -> Memo {
+        Memo { choices: self.features(), ..Memo::default() }
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: false, y: false }
+    }
+
+    fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
+        device.max_pool2d_forward(&self.size(pass.batch.samples), pass.inputs.x(), pass.y, pass.choices);
+    }
+
+    fn backward(&self, device: &mut D, pass: Backward<'_, D>) {
+        if let [Some(gradient), ..] = pass.d_x {
+            let size = self.size(pass.batch.samples);
+            device.max_pool2d_backward(&size, D::shared(pass.d_y), pass.choices, gradient.d_x);
+        }
+    }
+}

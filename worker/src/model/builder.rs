@@ -1,0 +1,152 @@
+//! Builds a graph node by node, with every shape checked where it arises.
+
+use std::ops::Range;
+
+use lockstep_kernels::conv2d::Algorithm;
+use lockstep_kernels::device::Device;
+
+use super::graph::{Links, Placed, Shape, ValueId};
+use super::plan::{Plan, Use};
+use super::{Model, Tensor};
+use crate::layers::{Layer, TensorShape};
+
+/// A model that doesn't fit the data, or in itself.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The input is too small for the network's kernels and poolings.
+    #[error("model.name: {model} needs images of at least {need}×{need} pixels; the data has {height}×{width}")]
+    ImageTooSmall {
+        /// The network.
+        model: &'static str,
+        /// Least height and width.
+        need: usize,
+        /// Of the data.
+        height: usize,
+        /// Of the data.
+        width: usize,
+    },
+    /// A layer that does not fit what is before it.
+    #[error("layer {layer}: wants {wanted}, gets {got}")]
+    Misfit {
+        /// Name of the layer.
+        layer: String,
+        /// In words.
+        wanted: String,
+        /// The shape before it.
+        got: String,
+    },
+}
+
+impl BuildError {
+    /// A layer that wants something else than the shape before it.
+    pub fn misfit(layer: &str, wanted: impl Into<String>, got: Shape) -> Self {
+        Self::Misfit { layer: layer.into(), wanted: wanted.into(), got: got.to_string() }
+    }
+}
+
+/// A graph that grows.
+pub struct Builder<D: Device> {
+    shapes: Vec<Shape>,
+    nodes: Vec<Node<D>>,
+    convolution: Algorithm,
+    streams: u64,
+}
+
+struct Node<D: Device> {
+    name: String,
+    layer: Box<dyn Layer<D>>,
+    links: Links,
+}
+
+impl<D: Device> Builder<D> {
+    /// A graph without layers, over samples of this shape, whose convolutions may take this algorithm.
+    pub fn new(input: Shape, convolution: Algorithm) -> Self {
+        Self { shapes: vec![input], nodes: Vec::new(), convolution, streams: 0 }
+    }
+
+    /// The algorithm that convolutions may take.
+    pub fn convolution(&self) -> Algorithm {
+        self.convolution
+    }
+
+    /// A number for a layer that draws random numbers, so that no two draw the same.
+    pub(super) fn next_stream(&mut self) -> u64 {
+        self.streams += 1;
+        self.streams
+    }
+
+    /// The model's input.
+    pub fn input(&self) -> ValueId {
+        0
+    }
+
+    /// Sizes of a value.
+    pub fn shape(&self, value: ValueId) -> Shape {
+        self.shapes[value]
+    }
+
+    /// Adds a layer over these values; gives the value behind it.
+    ///
+    /// # Panics
+    /// If a value is read twice, or there are too many.
+    pub fn layer(&mut self, name: &str, inputs: &[ValueId], layer: impl Layer<D> + 'static, shape: Shape) -> ValueId {
+        assert!((1..inputs.len()).all(|i| !inputs[..i].contains(&inputs[i])), "{name} reads a value twice");
+        let output = self.shapes.len();
+        self.shapes.push(shape);
+        self.nodes.push(Node { name: name.to_owned(), layer: Box::new(layer), links: Links::new(inputs, output) });
+        output
+    }
+
+    /// Reads a value in another shape of as many elements.
+    pub fn reshaped(&mut self, value: ValueId, shape: Shape) -> ValueId {
+        debug_assert_eq!(self.shapes[value].features(), shape.features());
+        self.shapes[value] = shape;
+        value
+    }
+
+    /// The model, whose output is the last layer's.
+    pub fn finish(self) -> Model<D> {
+        let Self { shapes, nodes } = self;
+        let (mut parameters, mut statistics) = (Vec::new(), Vec::new());
+        let mut placed = Vec::with_capacity(nodes.len());
+        // The last layer's tensors come first.
+        for node in nodes.iter().rev() {
+            placed.push(Placed {
+                name: node.name.clone(),
+                links: node.links.clone(),
+                parameters: place(&mut parameters, node.layer.parameters()),
+                statistics: place(&mut statistics, node.layer.statistics()),
+                memo: node.layer.memo(),
+            });
+        }
+        placed.reverse();
+        let plan = plan(&shapes, &nodes, &placed);
+        let layers = nodes.into_iter().map(|node| node.layer).collect();
+        Model { layers, placed, shapes, parameters, statistics, plan }
+    }
+}
+
+/// Lays tensors behind those that are there; gives the range of all of them.
+fn place(tensors: &mut Vec<Tensor>, shapes: Vec<TensorShape>) -> Range<usize> {
+    let start = super::end_of(tensors);
+    let mut end = start;
+    for shape in shapes {
+        let range = end..end + shape.len();
+        end = range.end;
+        tensors.push(Tensor { shape, range });
+    }
+    start..end
+}
+
+fn plan<D: Device>(shapes: &[Shape], nodes: &[Node<D>], placed: &[Placed]) -> Plan {
+    let features: Vec<usize> = shapes.iter().map(Shape::features).collect();
+    let mut differentiable = vec![false; shapes.len()];
+    let mut uses = Vec::with_capacity(nodes.len());
+    for (node, placed) in nodes.iter().zip(placed) {
+        let differentiates = !placed.parameters.is_empty() || node.links.inputs().any(|value| differentiable[value]);
+        differentiable[node.links.output] = differentiates;
+        let (keeps, passes_on, adds) = (node.layer.keeps(), node.layer.passes_on(), node.layer.adds());
+        uses.push(Use { links: &placed.links, keeps, passes_on, adds, differentiates });
+    }
+    Plan::new(&features, &uses)
+}
