@@ -118,6 +118,8 @@ fn pool_behind(conv: &Conv2dSize) -> Pool2dSize {
         height: conv.out_height(),
         width: conv.out_width(),
         window: 2,
+        stride: 2,
+        padding: 0,
     }
 }
 
