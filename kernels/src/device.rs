@@ -2,12 +2,32 @@
 
 use std::ops::Range;
 
-use crate::{activation, conv2d, conv2d_max_pool2d, cross_entropy, fold, linear, pixels, pool2d, sgd, squared_error};
+use crate::{
+    activation, addition, batch_norm, binary_cross_entropy, concatenate, conv2d, conv2d_max_pool2d, cross_entropy,
+    dropout, fold, group_norm, linear, local_response_norm, map_loss, pixels, pool2d, radial_basis, sgd, squared_error,
+    subsample2d,
+};
 
 /// A number type that buffers hold.
 pub trait Element: Copy + Default + Send + Sync + 'static {}
 impl Element for f32 {}
 impl Element for u8 {}
+
+/// A number type of labels: u8 up to 256 classes, u16 beyond.
+pub trait Label: Copy + Send + Sync + 'static {
+    /// The class that it names.
+    fn class(self) -> usize;
+}
+impl Label for u8 {
+    fn class(self) -> usize {
+        self.into()
+    }
+}
+impl Label for u16 {
+    fn class(self) -> usize {
+        self.into()
+    }
+}
 
 /// Memory of a device: buffers (which carry their element type) and views of parts of them.
 ///
@@ -56,9 +76,19 @@ pub trait Device:
     + conv2d::Conv2d
     + conv2d_max_pool2d::Conv2dMaxPool2d
     + pool2d::Pool2d
+    + subsample2d::Subsample2d
     + activation::Activate
+    + batch_norm::BatchNorm
+    + group_norm::GroupNorm
+    + local_response_norm::LocalResponseNorm
+    + dropout::Dropout
+    + addition::Addition
+    + concatenate::Concatenate
+    + radial_basis::RadialBasis
     + cross_entropy::CrossEntropy
+    + binary_cross_entropy::BinaryCrossEntropy
     + squared_error::SquaredError
+    + map_loss::MapLoss
     + sgd::Sgd
     + fold::Fold
     + Send
@@ -71,6 +101,8 @@ pub trait Device:
 pub struct LossSums {
     /// Sum of the samples' losses, added in sample order.
     pub loss: f64,
-    /// Samples whose largest output (first on a tie) is the label's.
+    /// Samples whose best output (the largest, unless the loss says otherwise; the first on a tie) is the label's.
     pub correct: u64,
+    /// Samples whose label's output is among the five best (of equal ones the first are better).
+    pub correct_in_5: u64,
 }

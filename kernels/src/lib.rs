@@ -8,16 +8,26 @@
 compile_error!("lockstep needs Linux on x86-64: its kernels, shared memory and process control are written for it");
 
 pub mod activation;
+pub mod addition;
+pub mod batch_norm;
+pub mod binary_cross_entropy;
+pub mod concatenate;
 pub mod conv2d;
 pub mod conv2d_max_pool2d;
 pub mod cpu;
 pub mod cross_entropy;
 pub mod device;
+pub mod dropout;
 pub mod fold;
+pub mod group_norm;
 pub mod linear;
+pub mod local_response_norm;
+pub mod map_loss;
 pub mod pixels;
 pub mod pool2d;
+pub mod radial_basis;
 pub mod sgd;
 pub mod shared_memory;
 pub mod simd;
 pub mod squared_error;
+pub mod subsample2d;

@@ -71,7 +71,7 @@ impl Net for LeNet {
         };
         let pool = |i: usize| {
             let side = [28, 10][i];
-            Pool2dSize { samples, channels: [6, 16][i], height: side, width: side, window: 2 }
+            Pool2dSize { samples, channels: [6, 16][i], height: side, width: side, window: 2, stride: 2, padding: 0 }
         };
         let linear = |i: usize| LinearSize { samples, inputs: LENET[4 + i], outputs: LENET[5 + i] };
         let relu = |features| ActivationSize { samples, features };

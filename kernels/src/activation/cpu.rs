@@ -35,6 +35,7 @@ impl Kernel for Forward<'_> {
                     s.store(x, y);
                 }
             }
+            Activation::LeakyRelu { .. } | Activation::ScaledTanh => todo!(),
             Activation::Sigmoid => {
                 for x in self.x {
                     let y = math::sigmoid(s, s.load(x));
@@ -71,6 +72,7 @@ impl Kernel for Backward<'_> {
                     s.store(d, d_x);
                 }
             }
+            Activation::LeakyRelu { .. } | Activation::ScaledTanh => todo!(),
             Activation::Sigmoid => {
                 for (d, y) in pairs {
                     let y = s.load(y);

@@ -1,35 +1,48 @@
 //! Softmax cross-entropy on the CPU: 16 samples at a time, classes in order.
 
+use super::answers::{Better, count};
 use super::{ClassesSize, CrossEntropy};
 use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
-use crate::device::LossSums;
+use crate::device::{Label, LossSums};
 use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
 
 impl CrossEntropy for Cpu {
-    fn cross_entropy(&mut self, size: &ClassesSize, x: &[f32], labels: &[u8], d_x: &mut [f32]) -> LossSums {
+    fn cross_entropy<L: Label>(&mut self, size: &ClassesSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
         check_labels(size, labels);
         let x = packs("x", x, size.samples, size.classes);
         let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
         self.isa.run(Softmax { size, x, labels, d_x })
     }
+
+    fn smoothed_cross_entropy<L: Label>(
+        &mut self,
+        size: &ClassesSize,
+        smoothing: f32,
+        x: &[f32],
+        labels: &[L],
+        d_x: &mut [f32],
+    ) -> LossSums {
+        let _ = smoothing;
+        self.cross_entropy(size, x, labels, d_x)
+    }
 }
 
 /// # Panics
 /// If there is not one label a sample, or one names no class.
-pub(crate) fn check_labels(size: &ClassesSize, labels: &[u8]) {
+pub(crate) fn check_labels<L: Label>(size: &ClassesSize, labels: &[L]) {
     crate::cpu::assert_len("labels", labels.len(), size.samples);
-    let largest = labels.iter().copied().max().map_or(0, usize::from);
+    let largest = labels.iter().map(|label| label.class()).max().unwrap_or(0);
     assert!(labels.is_empty() || largest < size.classes, "label {largest} of {} classes", size.classes);
 }
 
-struct Softmax<'a> {
+struct Softmax<'a, L> {
     size: &'a ClassesSize,
     x: &'a [Pack],
-    labels: &'a [u8],
+    labels: &'a [L],
     d_x: &'a mut [Pack],
 }
 
-impl Kernel for Softmax<'_> {
+impl<L: Label> Kernel for Softmax<'_, L> {
     type Output = LossSums;
 
     #[inline(always)]
@@ -41,11 +54,11 @@ impl Kernel for Softmax<'_> {
             let log_of_sum = softmax(s, x, d_x);
             let samples = samples_in_group(self.size.samples, group);
             let labels = &self.labels[group * WIDTH..][..samples];
-            for (i, label) in labels.iter().map(|label| usize::from(*label)).enumerate() {
+            for (i, label) in labels.iter().map(|label| label.class()).enumerate() {
                 sums.loss += f64::from(log_of_sum[i] - x[label][i]);
-                sums.correct += u64::from(is_largest(x, label, i));
                 d_x[label][i] -= 1.0;
             }
+            count(s, x, labels, Better::Larger, &mut sums);
             for d_x in d_x {
                 d_x[samples..].fill(0.0);
             }
@@ -74,10 +87,4 @@ fn softmax<S: Simd>(s: S, x: &[Pack], y: &mut [Pack]) -> Pack {
     let mut log_of_sum = [0.0; WIDTH];
     s.store(&mut log_of_sum, s.add(largest, math::log(s, sum)));
     log_of_sum
-}
-
-/// Whether sample `i` of a group has its largest output at `label`, the first on a tie. A NaN makes it false.
-pub(crate) fn is_largest(x: &[Pack], label: usize, i: usize) -> bool {
-    let of_label = x[label][i];
-    x[..label].iter().all(|x| of_label > x[i]) && x[label..].iter().all(|x| of_label >= x[i])
 }

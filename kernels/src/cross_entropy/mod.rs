@@ -1,8 +1,10 @@
-//! Softmax cross-entropy with integer labels: `l[n] = log Σ_k e^{x[n,k]} − x[n,label]`.
+//! Softmax cross-entropy with integer labels: `l[n] = log Σ_k e^{x[n,k]} − x[n,label]`, and with smoothed labels
+//! (Szegedy et al. 2016): `l[n] = log Σ_k e^{x[n,k]} − (1 − ε) · x[n,label] − ε/K · Σ_k x[n,k]`.
 
+pub(crate) mod answers;
 pub(crate) mod cpu;
 
-use crate::device::{LossSums, Memory};
+use crate::device::{Label, LossSums, Memory};
 
 /// Sizes of a loss over classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +22,22 @@ pub struct ClassesSize {
 pub trait CrossEntropy: Memory {
     /// `x` (N, K) logits, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
     /// `softmax(x)[n,k] − 1[k = label]`, zero for padding samples. The divisor is applied once, after the reduction.
-    fn cross_entropy(
+    fn cross_entropy<L: Label>(
         &mut self,
         size: &ClassesSize,
         x: Self::View<'_, f32>,
-        labels: &[u8],
+        labels: &[L],
+        d_x: Self::ViewMut<'_, f32>,
+    ) -> LossSums;
+
+    /// With `smoothing` ε in [0, 1]: PyTorch's `label_smoothing`. Overwrites `d_x` with the gradient of the *sum* of
+    /// losses: `softmax(x)[n,k] − (1 − ε) · 1[k = label] − ε/K`, zero for padding samples.
+    fn smoothed_cross_entropy<L: Label>(
+        &mut self,
+        size: &ClassesSize,
+        smoothing: f32,
+        x: Self::View<'_, f32>,
+        labels: &[L],
         d_x: Self::ViewMut<'_, f32>,
     ) -> LossSums;
 }

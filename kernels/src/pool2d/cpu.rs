@@ -1,6 +1,6 @@
 //! Poolings on the CPU: one pack an output.
 
-use super::{Pool2d, Pool2dSize};
+use super::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
@@ -48,6 +48,14 @@ impl Pool2d for Cpu {
         let d_y = packs("d_y", d_y, size.samples, size.out_features());
         let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
         self.isa.run(AverageBackward { size, d_y, d_x });
+    }
+
+    fn adaptive_average_pool2d_forward(&mut self, _: &AdaptivePool2dSize, _: &[f32], _: &mut [f32]) {
+        todo!()
+    }
+
+    fn adaptive_average_pool2d_backward(&mut self, _: &AdaptivePool2dSize, _: &[f32], _: &mut [f32]) {
+        todo!()
     }
 }
 

@@ -1,10 +1,10 @@
-//! 2-D pooling with a square window moved by its own width (no overlap, no padding; a rest is left out).
+//! 2-D pooling: the largest or the mean value of each window, and the mean over a grid of equal cells.
 
 pub(crate) mod cpu;
 
 use crate::device::Memory;
 
-/// Sizes of a pooling.
+/// Sizes of a pooling with a square window. Window `(i, j)` begins at row `i·s − p`, column `j·s − p`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool2dSize {
     /// Samples in the micro-batch, N.
@@ -15,25 +15,47 @@ pub struct Pool2dSize {
     pub height: usize,
     /// Input width, W.
     pub width: usize,
-    /// Window height, width and stride, K. At most 16.
+    /// Window height and width, K. From 1 to 16.
     pub window: usize,
+    /// Rows and columns from one window to the next, s ≥ 1. Windows overlap where it is below K.
+    pub stride: usize,
+    /// Rows and columns around the input, p ≤ K / 2: −∞ to the maximum, 0 to the mean.
+    pub padding: usize,
 }
 
 impl Pool2dSize {
-    /// H′ = ⌊H / K⌋.
+    /// H′ = ⌊(H + 2p − K) / s⌋ + 1; 0 where the window does not fit.
     pub fn out_height(&self) -> usize {
-        self.height / self.window
+        (self.height + 2 * self.padding).checked_sub(self.window).map_or(0, |rest| rest / self.stride + 1)
     }
-    /// W′ = ⌊W / K⌋.
+    /// W′ = ⌊(W + 2p − K) / s⌋ + 1; 0 where the window does not fit.
     pub fn out_width(&self) -> usize {
-        self.width / self.window
+        (self.width + 2 * self.padding).checked_sub(self.window).map_or(0, |rest| rest / self.stride + 1)
     }
+}
+
+/// Sizes of an average pooling over a grid of H′ × W′ equal cells of H/H′ × W/W′ places. A grid of 1 × 1 is the mean of
+/// the plane. PyTorch's `AdaptiveAvgPool2d` also takes grids that do not divide the plane; this op does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdaptivePool2dSize {
+    /// Samples in the micro-batch, N.
+    pub samples: usize,
+    /// Channels, C.
+    pub channels: usize,
+    /// Input height, H.
+    pub height: usize,
+    /// Input width, W.
+    pub width: usize,
+    /// Cells in a column, H′; divides H.
+    pub out_height: usize,
+    /// Cells in a row, W′; divides W.
+    pub out_width: usize,
 }
 
 /// Contract of the poolings.
 ///
 /// # Panics
-/// If a buffer's length differs from its shape.
+/// If a buffer's length differs from its shape, or a size is outside its range.
 pub trait Pool2d: Memory {
     /// `y` = the largest value of each window, `choice` (as long as `y`) = its place in the window, row by row;
     /// the first of equal values wins, a NaN wins over numbers.
@@ -45,7 +67,8 @@ pub trait Pool2d: Memory {
         choice: Self::ViewMut<'_, u8>,
     );
 
-    /// `d_y` goes to the chosen place, zero to all others. Overwrites `d_x`.
+    /// `d_y` is added to the chosen place, window after window, row by row; places that no window chose get zero.
+    /// Overwrites `d_x`.
     fn max_pool2d_backward(
         &mut self,
         size: &Pool2dSize,
@@ -54,9 +77,26 @@ pub trait Pool2d: Memory {
         d_x: Self::ViewMut<'_, f32>,
     );
 
-    /// `y` = the mean of each window.
+    /// `y` = the sum of each window / K², padding included (PyTorch's `count_include_pad`).
     fn average_pool2d_forward(&mut self, size: &Pool2dSize, x: Self::View<'_, f32>, y: Self::ViewMut<'_, f32>);
 
-    /// Every place of a window gets `d_y / K²`, places outside all windows zero. Overwrites `d_x`.
+    /// `d_y / K²` is added to every place of its window, window after window, row by row; places outside all windows
+    /// get zero. Overwrites `d_x`.
     fn average_pool2d_backward(&mut self, size: &Pool2dSize, d_y: Self::View<'_, f32>, d_x: Self::ViewMut<'_, f32>);
+
+    /// `y` = the mean of each cell.
+    fn adaptive_average_pool2d_forward(
+        &mut self,
+        size: &AdaptivePool2dSize,
+        x: Self::View<'_, f32>,
+        y: Self::ViewMut<'_, f32>,
+    );
+
+    /// Every place of a cell gets `d_y / (H/H′ · W/W′)`. Overwrites `d_x`.
+    fn adaptive_average_pool2d_backward(
+        &mut self,
+        size: &AdaptivePool2dSize,
+        d_y: Self::View<'_, f32>,
+        d_x: Self::ViewMut<'_, f32>,
+    );
 }

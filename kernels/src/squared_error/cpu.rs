@@ -3,12 +3,13 @@
 use super::SquaredError;
 use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
 use crate::cross_entropy::ClassesSize;
-use crate::cross_entropy::cpu::{check_labels, is_largest};
-use crate::device::LossSums;
+use crate::cross_entropy::answers::{Better, classes_of, count};
+use crate::cross_entropy::cpu::check_labels;
+use crate::device::{Label, LossSums};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 impl SquaredError for Cpu {
-    fn squared_error(&mut self, size: &ClassesSize, x: &[f32], labels: &[u8], d_x: &mut [f32]) -> LossSums {
+    fn squared_error<L: Label>(&mut self, size: &ClassesSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
         check_labels(size, labels);
         let x = packs("x", x, size.samples, size.classes);
         let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
@@ -16,14 +17,14 @@ impl SquaredError for Cpu {
     }
 }
 
-struct Loss<'a> {
+struct Loss<'a, L> {
     size: &'a ClassesSize,
     x: &'a [Pack],
-    labels: &'a [u8],
+    labels: &'a [L],
     d_x: &'a mut [Pack],
 }
 
-impl Kernel for Loss<'_> {
+impl<L: Label> Kernel for Loss<'_, L> {
     type Output = LossSums;
 
     /// Classes are added in order, in f32, and divided by K once.
@@ -37,11 +38,7 @@ impl Kernel for Loss<'_> {
         for (group, (x, d_x)) in groups.enumerate() {
             let samples = samples_in_group(self.size.samples, group);
             let labels = &self.labels[group * WIDTH..][..samples];
-            let mut label_of = [f32::NAN; WIDTH];
-            for (wide, label) in label_of.iter_mut().zip(labels) {
-                *wide = f32::from(*label);
-            }
-            let label_of = s.load(&label_of);
+            let label_of = s.load(&classes_of(labels));
             let mut sum = zero;
             for (k, (x, d_x)) in x.iter().zip(d_x.iter_mut()).enumerate() {
                 let target = s.keep(s.equal(label_of, s.splat(k as f32)), one);
@@ -51,10 +48,10 @@ impl Kernel for Loss<'_> {
             }
             let mut losses = [0.0; WIDTH];
             s.store(&mut losses, s.div(sum, s.splat(classes as f32)));
-            for (i, label) in labels.iter().enumerate() {
-                sums.loss += f64::from(losses[i]);
-                sums.correct += u64::from(is_largest(x, usize::from(*label), i));
+            for loss in &losses[..samples] {
+                sums.loss += f64::from(*loss);
             }
+            count(s, x, labels, Better::Larger, &mut sums);
             for d_x in d_x {
                 d_x[samples..].fill(0.0);
             }

@@ -4,7 +4,7 @@
 mod cpu;
 
 use crate::cross_entropy::ClassesSize;
-use crate::device::{LossSums, Memory};
+use crate::device::{Label, LossSums, Memory};
 
 /// Contract of the squared error.
 ///
@@ -13,11 +13,11 @@ use crate::device::{LossSums, Memory};
 pub trait SquaredError: Memory {
     /// `x` (N, K) outputs, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
     /// `2/K · (x − target)`, zero for padding samples.
-    fn squared_error(
+    fn squared_error<L: Label>(
         &mut self,
         size: &ClassesSize,
         x: Self::View<'_, f32>,
-        labels: &[u8],
+        labels: &[L],
         d_x: Self::ViewMut<'_, f32>,
     ) -> LossSums;
 }

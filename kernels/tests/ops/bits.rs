@@ -130,7 +130,7 @@ fn convolutions_with_pooling() {
 #[test]
 fn poolings() {
     for [samples, channels, height, width, window] in [[33, 3, 7, 6, 2], [5, 1, 9, 9, 3]] {
-        let size = Pool2dSize { samples, channels, height, width, window };
+        let size = Pool2dSize { samples, channels, height, width, window, stride: window, padding: 0 };
         let (in_features, out_features) = (channels * height * width, channels * size.out_height() * size.out_width());
         let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
         let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);

@@ -135,7 +135,7 @@ fn check_pool2d(size: Pool2dSize) {
 fn check_conv2d_max_pool2d(size: Conv2dSize) {
     let Conv2dSize { samples, in_channels, out_channels, kernel, .. } = size;
     let (height, width) = (size.out_height(), size.out_width());
-    let pool = Pool2dSize { samples, channels: out_channels, height, width, window: 2 };
+    let pool = Pool2dSize { samples, channels: out_channels, height, width, window: 2, stride: 2, padding: 0 };
     let in_features = in_channels * size.height * size.width;
     let out_features = out_channels * pool.out_height() * pool.out_width();
     let x = numbers(samples * in_features, 1);
@@ -186,13 +186,13 @@ fn poolings_of_many_shapes() {
     for [samples, channels, height, width, window] in
         [[1, 1, 2, 2, 2], [3, 2, 4, 6, 2], [17, 1, 5, 7, 3], [2, 3, 5, 5, 1]]
     {
-        check_pool2d(Pool2dSize { samples, channels, height, width, window });
+        check_pool2d(Pool2dSize { samples, channels, height, width, window, stride: window, padding: 0 });
     }
 }
 
 #[test]
 fn a_pooling_takes_the_first_of_equal_values_and_any_nan() {
-    let size = Pool2dSize { samples: 1, channels: 1, height: 2, width: 8, window: 2 };
+    let size = Pool2dSize { samples: 1, channels: 1, height: 2, width: 8, window: 2, stride: 2, padding: 0 };
     let nan = f32::NAN;
     #[rustfmt::skip]
     let x = [

@@ -50,7 +50,7 @@ fn the_first_of_equal_outputs_is_the_answer_and_a_nan_is_none() {
     let x = to_activation(&[1.0, 1.0, 0.0, 1.0, 1.0, 0.0, f32::NAN, 1.0, 0.0], 3, 0.0);
     for mut device in devices() {
         let mut d_x = unwritten(&device, 3, 3);
-        assert_eq!(device.cross_entropy(&size, &x, &[0, 1, 1], &mut d_x).correct, 1);
+        assert_eq!(device.cross_entropy(&size, &x, &[0u8, 1, 1], &mut d_x).correct, 1);
         assert!(d_x[2].is_nan(), "a NaN among the logits must reach the gradient");
     }
 }
@@ -61,8 +61,8 @@ fn large_logits_do_not_overflow() {
     let x = to_activation(&[1e4, -1e4, -3e38, 3e38], 2, 0.0);
     for mut device in devices() {
         let mut d_x = unwritten(&device, 2, 2);
-        let sums = device.cross_entropy(&size, &x, &[0, 1], &mut d_x);
-        assert_eq!(sums, LossSums { loss: 0.0, correct: 2 });
+        let sums = device.cross_entropy(&size, &x, &[0u8, 1], &mut d_x);
+        assert_eq!(sums, LossSums { loss: 0.0, correct: 2, correct_in_5: 2 });
     }
 }
 
@@ -71,5 +71,5 @@ fn large_logits_do_not_overflow() {
 fn a_label_beyond_the_classes_is_refused() {
     let size = ClassesSize { samples: 1, classes: 3 };
     let mut device = devices().remove(0);
-    device.cross_entropy(&size, &[0.0; 48], &[3], &mut [0.0; 48]);
+    device.cross_entropy(&size, &[0.0; 48], &[3u8], &mut [0.0; 48]);
 }

@@ -118,7 +118,7 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
     let (w2, b2) = (numbers(36, 4), numbers(3, 5));
     let samples = 2;
     let conv = Conv2dSize { samples, in_channels: 2, out_channels: 3, height: 4, width: 4, kernel: 3, padding: 1 };
-    let pool = Pool2dSize { samples, channels: 3, height: 4, width: 4, window: 2 };
+    let pool = Pool2dSize { samples, channels: 3, height: 4, width: 4, window: 2, stride: 2, padding: 0 };
     let hidden = ActivationSize { samples, features: 12 };
     let linear = LinearSize { samples, inputs: 12, outputs: 3 };
     let classes = ClassesSize { samples, classes: 3 };
@@ -134,11 +134,11 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
 
     let mut d_z = unwritten(device, samples, 3);
     let sums = match loss {
-        Loss::CrossEntropy => device.cross_entropy(&classes, &z, &[2, 0], &mut d_z),
+        Loss::CrossEntropy => device.cross_entropy(&classes, &z, &[2u8, 0], &mut d_z),
         Loss::SquaredErrorOfSigmoid => {
             let size = ActivationSize { samples, features: 3 };
             device.activation_forward(&size, Activation::Sigmoid, &mut z);
-            let sums = device.squared_error(&classes, &z, &[2, 0], &mut d_z);
+            let sums = device.squared_error(&classes, &z, &[2u8, 0], &mut d_z);
             device.activation_backward(&size, Activation::Sigmoid, &z, &mut d_z);
             sums
         }

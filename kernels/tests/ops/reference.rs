@@ -71,6 +71,8 @@ pub fn activation(function: Activation, x: f64) -> f64 {
         Activation::Relu => x.max(0.0),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::Tanh => x.tanh(),
+        Activation::LeakyRelu { slope } => x.max(0.0) + f64::from(slope) * x.min(0.0),
+        Activation::ScaledTanh => 1.7159 * (2.0 / 3.0 * x).tanh(),
     }
 }
 

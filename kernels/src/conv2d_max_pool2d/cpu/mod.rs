@@ -38,6 +38,8 @@ fn pool_size(size: &Conv2dSize) -> Pool2dSize {
         height: size.out_height(),
         width: size.out_width(),
         window: 2,
+        stride: 2,
+        padding: 0,
     }
 }
 

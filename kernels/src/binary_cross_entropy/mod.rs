@@ -1,0 +1,24 @@
+//! Binary cross-entropy of each output's sigmoid against one-hot targets t, the mean over classes:
+//! `l[n] = 1/K · Σ_k (ln(1 + e^x[n,k]) − t[n,k] · x[n,k])`
+//! (PyTorch's `BCEWithLogitsLoss` once divided by the count of samples).
+
+mod cpu;
+
+use crate::cross_entropy::ClassesSize;
+use crate::device::{Label, LossSums, Memory};
+
+/// Contract of the binary cross-entropy.
+///
+/// # Panics
+/// If a buffer's length differs from its shape, or a label names no class.
+pub trait BinaryCrossEntropy: Memory {
+    /// `x` (N, K) logits, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
+    /// `(sigmoid(x) − target) / K`, zero for padding samples.
+    fn binary_cross_entropy<L: Label>(
+        &mut self,
+        size: &ClassesSize,
+        x: Self::View<'_, f32>,
+        labels: &[L],
+        d_x: Self::ViewMut<'_, f32>,
+    ) -> LossSums;
+}

@@ -1,0 +1,36 @@
+//! LeNet-5's maximum a posteriori loss (LeCun, Bottou, Bengio & Haffner 1998, equation 9) on outputs where smaller is
+//! better: `l[n] = x[n,D] + ln(e^−j + Σ_{k≠D} e^−x[n,k])` with D the label.
+//!
+//! The constant j > 0 bounds how far wrong outputs are pushed up: those far above j have next to no gradient.
+//! The paper does not say which j it used.
+
+mod cpu;
+
+use crate::cross_entropy::ClassesSize;
+use crate::device::{Label, LossSums, Memory};
+
+/// Sizes and the constant of a maximum a posteriori loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MapLossSize {
+    /// Samples and classes.
+    pub classes: ClassesSize,
+    /// j.
+    pub rubbish: f32,
+}
+
+/// Contract of the maximum a posteriori loss.
+///
+/// # Panics
+/// If a buffer's length differs from its shape, or a label names no class.
+pub trait MapLoss: Memory {
+    /// `x` (N, K) outputs such as [`crate::radial_basis`] yields, `labels` (N) each below K. Overwrites `d_x` with the
+    /// gradient of the *sum* of losses: 1 at the label, `−e^−x[n,k] / (e^−j + Σ_{i≠D} e^−x[n,i])` elsewhere, zero for
+    /// padding samples. Correct is whose *smallest* output (first on a tie) is the label's.
+    fn map_loss<L: Label>(
+        &mut self,
+        size: &MapLossSize,
+        x: Self::View<'_, f32>,
+        labels: &[L],
+        d_x: Self::ViewMut<'_, f32>,
+    ) -> LossSums;
+}
