@@ -65,6 +65,10 @@ pub trait Memory: Sized {
     fn write<T: Element>(&mut self, from: &[T], to: Self::ViewMut<'_, T>);
     /// Copies `from` to the host (equal lengths).
     fn read<T: Element>(&mut self, from: Self::View<'_, T>, to: &mut [T]);
+    /// Copies `from` to `to` (equal lengths).
+    fn copy<T: Element>(&mut self, from: Self::View<'_, T>, to: Self::ViewMut<'_, T>);
+    /// Overwrites all elements with one value.
+    fn fill<T: Element>(&mut self, value: T, to: Self::ViewMut<'_, T>);
 }
 
 /// A device: its memory and every op. Ops take `&mut self` because a device owns its scratch memory;

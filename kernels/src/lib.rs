@@ -26,6 +26,7 @@ pub mod map_loss;
 pub mod pixels;
 pub mod pool2d;
 pub mod radial_basis;
+pub mod scalar;
 pub mod sgd;
 pub mod shared_memory;
 pub mod simd;

@@ -74,6 +74,12 @@ impl Memory for Cpu {
     fn read<T: Element>(&mut self, from: &[T], to: &mut [T]) {
         to.copy_from_slice(from);
     }
+    fn copy<T: Element>(&mut self, from: &[T], to: &mut [T]) {
+        to.copy_from_slice(from);
+    }
+    fn fill<T: Element>(&mut self, value: T, to: &mut [T]) {
+        to.fill(value);
+    }
 }
 
 impl Device for Cpu {}

@@ -9,6 +9,8 @@ use super::{Backward, Forward, Keeps, Layer, Mode};
 pub struct Dropout {
     /// Sizes; `samples` is the micro-batch's at each pass.
     pub size: DropoutSize,
+    /// Where its masks come from, see [`super::MicroBatch::keys_of`].
+    pub stream: usize,
 }
 
 impl Dropout {
@@ -26,20 +28,16 @@ impl<D: Device> Layer<D> for Dropout {
         Some(0)
     }
 
-    fn is_random(&self) -> bool {
-        true
-    }
-
     fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
         match pass.mode {
             Mode::Train(_) => {
-                device.dropout_forward(&self.size(pass.batch.samples), pass.batch.keys, pass.inputs.x(), pass.y);
+                device.dropout_forward(&self.size(pass.batch.samples), pass.batch.keys_of(self.stream), pass.inputs.x(), pass.y);
             }
             Mode::Evaluate => device.copy(pass.inputs.x(), pass.y),
         }
     }
 
     fn backward(&self, device: &mut D, pass: Backward<'_, D>) {
-        device.dropout_backward(&self.size(pass.batch.samples), pass.batch.keys, pass.d_y);
+        device.dropout_backward(&self.size(pass.batch.samples), pass.batch.keys_of(self.stream), pass.d_y);
     }
 }

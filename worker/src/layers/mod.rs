@@ -52,9 +52,15 @@ pub const MAX_INPUTS: usize = 4;
 pub struct MicroBatch<'a> {
     /// Samples, N.
     pub samples: usize,
-    /// A random number for each sample, the same in all passes of a step: the key of its dropout masks. Empty where no
-    /// layer asks for them.
+    /// Random numbers, the same in all passes of a step: for each of the model's streams one for each sample.
     pub keys: &'a [u64],
+}
+
+impl<'a> MicroBatch<'a> {
+    /// One stream's numbers.
+    pub fn keys_of(&self, stream: usize) -> &'a [u64] {
+        &self.keys[stream * self.samples..][..self.samples]
+    }
 }
 
 /// The tensors of one layer.
@@ -205,11 +211,6 @@ pub trait Layer<D: Device>: Send + Sync {
 
     /// Whether it can add to a gradient; else it only overwrites.
     fn adds(&self) -> bool {
-        false
-    }
-
-    /// Whether it draws random numbers in training: it needs [`MicroBatch::keys`] then.
-    fn is_random(&self) -> bool {
         false
     }
 

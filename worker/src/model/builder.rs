@@ -49,7 +49,7 @@ pub struct Builder<D: Device> {
     shapes: Vec<Shape>,
     nodes: Vec<Node<D>>,
     convolution: Algorithm,
-    streams: u64,
+    streams: usize,
 }
 
 struct Node<D: Device> {
@@ -69,10 +69,10 @@ impl<D: Device> Builder<D> {
         self.convolution
     }
 
-    /// A number for a layer that draws random numbers, so that no two draw the same.
-    pub(super) fn next_stream(&mut self) -> u64 {
+    /// A stream of random numbers that no other layer draws from.
+    pub(super) fn next_stream(&mut self) -> usize {
         self.streams += 1;
-        self.streams
+        self.streams - 1
     }
 
     /// The model's input.
@@ -106,7 +106,7 @@ impl<D: Device> Builder<D> {
 
     /// The model, whose output is the last layer's.
     pub fn finish(self) -> Model<D> {
-        let Self { shapes, nodes } = self;
+        let Self { shapes, nodes, streams, .. } = self;
         let (mut parameters, mut statistics) = (Vec::new(), Vec::new());
         let mut placed = Vec::with_capacity(nodes.len());
         // The last layer's tensors come first.
@@ -122,7 +122,7 @@ impl<D: Device> Builder<D> {
         placed.reverse();
         let plan = plan(&shapes, &nodes, &placed);
         let layers = nodes.into_iter().map(|node| node.layer).collect();
-        Model { layers, placed, shapes, parameters, statistics, plan }
+        Model { layers, placed, shapes, parameters, statistics, plan, streams }
     }
 }
 

@@ -62,6 +62,7 @@ pub struct Model<D: Device> {
     parameters: Vec<Tensor>,
     statistics: Vec<Tensor>,
     plan: Plan,
+    streams: usize,
 }
 
 impl<D: Device> Model<D> {
@@ -96,9 +97,9 @@ impl<D: Device> Model<D> {
         ranges.filter(|range| !range.is_empty()).collect()
     }
 
-    /// Whether a layer draws random numbers in training.
-    pub fn is_random(&self) -> bool {
-        self.layers.iter().any(|layer| layer.is_random())
+    /// Streams of random numbers that its layers need in training, see [`MicroBatch::keys`].
+    pub fn streams(&self) -> usize {
+        self.streams
     }
 
     /// Values a sample before the first layer.

@@ -206,8 +206,8 @@ impl<D: Device> Builder<D> {
     pub fn dropout(&mut self, name: &str, value: ValueId, probability: f32) -> ValueId {
         let shape = self.shape(value);
         let stream = self.next_stream();
-        let size = DropoutSize { samples: 0, features: shape.features(), probability, stream };
-        self.layer(name, &[value], layers::Dropout { size }, shape)
+        let size = DropoutSize { samples: 0, features: shape.features(), probability };
+        self.layer(name, &[value], layers::Dropout { size, stream }, shape)
     }
 
     /// Local response normalisation; `alpha` is divided by the size.

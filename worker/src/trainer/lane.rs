@@ -36,8 +36,8 @@ pub struct Work<D: Device> {
     pub layers: Vec<Range<usize>>,
     /// Classes of the data.
     pub classes: usize,
-    /// Seed of dropout masks; none where the model draws nothing.
-    pub dropout_seed: Option<u64>,
+    /// Seed of dropout's masks.
+    pub mask_seed: u64,
 }
 
 /// Where the time of one lane thread went, since it was last asked.
@@ -58,6 +58,7 @@ pub struct LaneRunner<D: Device> {
     activations: Activations<D>,
     bytes: Vec<u8>,
     labels: Vec<u8>,
+    ids: Vec<u64>,
     keys: Vec<u64>,
     /// Right halves of inner nodes of the tree, one a level.
     right_halves: Vec<Option<D::Buffer<f32>>>,
@@ -74,6 +75,7 @@ impl<D: Device> LaneRunner<D> {
             activations,
             bytes: Vec::new(),
             labels: Vec::new(),
+            ids: Vec::new(),
             keys: Vec::new(),
             right_halves: Vec::new(),
             seconds: LaneSeconds::default(),
@@ -199,22 +201,35 @@ impl<D: Device> LaneRunner<D> {
     ) -> u64 {
         self.bytes.clear();
         self.labels.clear();
-        self.keys.clear();
-        let seed_and_epoch = work.dropout_seed.zip(epoch);
+        self.ids.clear();
         let mut hashes = 0u64;
         for sample in samples {
             self.bytes.extend_from_slice(work.dataset.pixels(split, sample));
             self.labels.push(work.dataset.label(split, sample));
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
-            if let Some((seed, epoch)) = seed_and_epoch {
-                self.keys.push(Random::new(seed, Purpose::Dropout, epoch, sample).next_u64());
-            }
+            self.ids.push(sample);
+        }
+        if let Some(epoch) = epoch {
+            self.draw_keys(work, epoch);
         }
         let samples = self.labels.len();
         let size = PixelsSize { samples, ..work.pixels };
         let input = self.activations.input(&self.device, &work.model, samples);
         self.device.pixels_forward(&size, &self.bytes, input);
         hashes
+    }
+
+    /// Draws the samples' random numbers of an epoch.
+    fn draw_keys(&mut self, work: &Work<D>, epoch: u64) {
+        self.keys.clear();
+        for stream in 0..work.model.streams() {
+            let key = |sample: &u64| {
+                let mut random = Random::new(work.mask_seed, Purpose::Dropout, epoch, *sample);
+                (0..stream).for_each(|_| drop(random.next_u64()));
+                random.next_u64()
+            };
+            self.keys.extend(self.ids.iter().map(key));
+        }
     }
 
     fn forward(&mut self, work: &Work<D>, weights: Weights<'_, D>, statistics: D::ViewMut<'_, f32>) -> LossSums {

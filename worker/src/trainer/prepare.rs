@@ -132,7 +132,6 @@ fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
         shift: (-job.data.mean / job.data.std) as f32,
     };
     let layers = model.layer_ranges();
-    let dropout_seed = model.is_random().then_some(job.seed.augment);
     Ok(Work {
         model,
         dataset,
@@ -141,7 +140,7 @@ fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
         pixels,
         layers,
         classes: shape.classes,
-        dropout_seed,
+        mask_seed: job.seed.augment,
     })
 }
 
