@@ -1,11 +1,11 @@
-//! 2-D convolution, stride 1, square kernel: `y = x ⋆ w + b`.
+//! 2-D convolution, square kernel: `y = x ⋆ w + b`.
 
-use lockstep_kernels::conv2d::Conv2dSize;
+use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
 use lockstep_kernels::device::Device;
 
 use super::{Backward, Forward, Layer, TensorShape};
 
-/// Parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
+/// Parameters: weight (O, C / groups, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
 pub struct Conv2d {
     /// Name in the model.
     pub name: String,
@@ -19,7 +19,7 @@ impl Conv2d {
     }
 
     fn fan_in(&self) -> usize {
-        self.size.in_channels * self.size.kernel * self.size.kernel
+        self.size.in_channels / self.size.groups * self.size.kernel * self.size.kernel
     }
 
     /// Elements of the weight.
@@ -36,10 +36,10 @@ impl Conv2d {
 
 /// Weight and bias of a convolution.
 pub(super) fn tensors(conv: &Conv2d) -> Vec<TensorShape> {
-    let Conv2dSize { in_channels, out_channels, kernel, .. } = conv.size;
+    let Conv2dSize { in_channels, out_channels, kernel, groups, .. } = conv.size;
     let tensor =
         |kind: &str, shape| TensorShape { name: format!("{}.{kind}", conv.name), shape, fan_in: conv.fan_in() };
-    vec![tensor("weight", vec![out_channels, in_channels, kernel, kernel]), tensor("bias", vec![out_channels])]
+    vec![tensor("weight", vec![out_channels, in_channels / groups, kernel, kernel]), tensor("bias", vec![out_channels])]
 }
 
 impl<D: Device> Layer<D> for Conv2d {
@@ -53,7 +53,7 @@ impl<D: Device> Layer<D> for Conv2d {
 
     fn forward(&self, device: &mut D, parameters: D::View<'_, f32>, values: Forward<'_, D>) {
         let (weight, bias) = self.split::<D>(parameters);
-        device.conv2d_forward(&self.size(values.samples), values.x, weight, bias, values.y);
+        device.conv2d_forward(&self.size(values.samples), values.x, weight, Some(bias), values.y);
     }
 
     fn backward(
@@ -67,9 +67,9 @@ impl<D: Device> Layer<D> for Conv2d {
         let d_y = D::shared(values.d_y);
         if let Some(d_x) = values.d_x {
             let (weight, _) = self.split::<D>(parameters);
-            device.conv2d_backward_input(&size, weight, d_y, d_x);
+            device.conv2d_backward_input(&size, weight, d_y, d_x, Accumulation::Overwrite);
         }
         let (d_weight, d_bias) = D::split_mut(d_parameters, self.weights());
-        device.conv2d_backward_weight(&size, values.x, d_y, d_weight, d_bias);
+        device.conv2d_backward_weight(&size, values.x, d_y, d_weight, Some(d_bias));
     }
 }

@@ -81,10 +81,11 @@ fn lenet5<D: Device>(model: &job::Model, shape: SampleShape) -> Result<Vec<Box<d
         return Err(BuildError::ImageTooSmall { model: "lenet5", need: LEAST, height, width });
     }
     let f = activation(model.activation);
-    let conv1 = Conv2dSize { samples: 0, in_channels: channels, out_channels: 6, height, width, kernel: 5, padding: 2 };
+    let kernel = Conv2dSize { kernel: 5, ..Conv2dSize::PLAIN };
+    let conv1 = Conv2dSize { in_channels: channels, out_channels: 6, height, width, padding: 2, ..kernel };
     let pool1 = pool_behind(&conv1);
     let (height, width) = (pool1.out_height(), pool1.out_width());
-    let conv2 = Conv2dSize { samples: 0, in_channels: 6, out_channels: 16, height, width, kernel: 5, padding: 0 };
+    let conv2 = Conv2dSize { in_channels: 6, out_channels: 16, height, width, ..kernel };
     let pool2 = pool_behind(&conv2);
     let features = pool2.channels * pool2.out_height() * pool2.out_width();
     let mut layers = Vec::new();
