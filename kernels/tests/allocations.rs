@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::Memory;
@@ -35,15 +35,16 @@ static ALLOCATOR: Counting = Counting;
 fn step(device: &mut Cpu, values: &mut [Vec<f32>; 6], choice: &mut [u8]) {
     let [x, y, d_x, weight, d_weight, bias] = values;
     for (out_channels, padding) in [(6, 2), (4, 0)] {
-        let size = Conv2dSize { samples: 20, in_channels: 2, out_channels, height: 12, width: 12, kernel: 5, padding };
+        let plain = Conv2dSize { height: 12, width: 12, kernel: 5, padding, ..Conv2dSize::PLAIN };
+        let size = Conv2dSize { samples: 20, in_channels: 2, out_channels, ..plain };
         let features = out_channels * size.out_height() * size.out_width();
         let (inside, outside) = (device.activation_len(20, 288), device.activation_len(20, features));
         let weights = 50 * out_channels;
         let (x, w, d_w) = (&x[..inside], &weight[..weights], &mut d_weight[..weights]);
         let b = &mut bias[..out_channels];
-        device.conv2d_forward(&size, x, w, b, &mut y[..outside]);
-        device.conv2d_backward_input(&size, w, &y[..outside], &mut d_x[..inside]);
-        device.conv2d_backward_weight(&size, x, &y[..outside], d_w, b);
+        device.conv2d_forward(&size, x, w, Some(b), &mut y[..outside]);
+        device.conv2d_backward_input(&size, w, &y[..outside], &mut d_x[..inside], Accumulation::Overwrite);
+        device.conv2d_backward_weight(&size, x, &y[..outside], d_w, Some(b));
         let outside = outside / 4;
         let pooled = PooledMut { values: &mut y[..outside], choice: &mut choice[..outside] };
         device.conv2d_max_pool2d_forward(&size, x, w, b, pooled);

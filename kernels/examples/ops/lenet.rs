@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
-use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
@@ -68,6 +68,7 @@ impl Net for LeNet {
             width: [28, 14][i],
             kernel: 5,
             padding: [2, 0][i],
+            ..Conv2dSize::PLAIN
         };
         let pool = |i: usize| {
             let side = [28, 10][i];
@@ -89,7 +90,7 @@ impl Net for LeNet {
                 });
             } else {
                 c.time(&format!("conv{} forward", i + 1), work(i), || {
-                    d.conv2d_forward(&conv(i), x.as_slice(), weight, bias, y.as_mut_slice());
+                    d.conv2d_forward(&conv(i), x.as_slice(), weight, Some(bias), y.as_mut_slice());
                 });
                 c.time(&format!("pool{} forward", i + 1), 0, || {
                     d.max_pool2d_forward(&pool(i), y.as_slice(), z.as_mut_slice(), &mut self.choices[i]);
@@ -139,11 +140,12 @@ impl Net for LeNet {
                     d.max_pool2d_backward(&pool(i), d_z.as_slice(), choice, d_y.as_mut_slice());
                 });
                 c.time(&format!("conv{} weight", i + 1), work(i), || {
-                    d.conv2d_backward_weight(&size, x, d_y.as_slice(), d_weight, d_bias);
+                    d.conv2d_backward_weight(&size, x, d_y.as_slice(), d_weight, Some(d_bias));
                 });
                 if i > 0 {
                     c.time(&format!("conv{} input", i + 1), work(i), || {
-                        d.conv2d_backward_input(&size, weight, d_y.as_slice(), d_x.as_mut_slice());
+                        let d_x = d_x.as_mut_slice();
+                        d.conv2d_backward_input(&size, weight, d_y.as_slice(), d_x, Accumulation::Overwrite);
                     });
                 }
             }

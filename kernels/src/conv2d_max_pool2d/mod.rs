@@ -25,7 +25,7 @@ pub struct PooledMut<'a, M: Memory> {
 /// Contract of the convolution with pooling. The order of additions may differ from the two separate ops.
 ///
 /// # Panics
-/// If a buffer's length differs from its shape.
+/// If a buffer's length differs from its shape, or the convolution's stride, dilation or groups are not 1.
 pub trait Conv2dMaxPool2d: Memory {
     /// `y.values` = the largest of each 2×2 window of the convolution (see [`crate::conv2d`]), `y.choice` its place;
     /// the first of equal values wins, a NaN wins over numbers. A last odd row or column is left out.

@@ -14,6 +14,12 @@ pub(crate) struct Scratch {
     pub sums: Growing,
     /// A gradient made ready.
     pub gradient: Growing,
+    /// A gradient spread out over the windows of a pooling.
+    pub spread: Growing,
+    /// Products that are not yet where they belong.
+    pub products: Growing,
+    /// Places of a kernel's elements in an input made ready.
+    pub offsets: Vec<usize>,
 }
 
 /// A buffer that grows to the largest length asked of it.

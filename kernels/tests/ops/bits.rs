@@ -1,7 +1,7 @@
 //! Every op gives the same bits with every instruction set, and a sample's bits depend on that sample alone.
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
-use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
@@ -67,9 +67,9 @@ fn conv2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
     let mut y = unwritten(device, samples, out_features);
     let mut d_x = unwritten(device, samples, in_features);
     let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
-    device.conv2d_forward(size, &x, &w, &b, &mut y);
-    device.conv2d_backward_input(size, &w, &d_y, &mut d_x);
-    device.conv2d_backward_weight(size, &x, &d_y, &mut d_w, &mut d_b);
+    device.conv2d_forward(size, &x, &w, Some(&b), &mut y);
+    device.conv2d_backward_input(size, &w, &d_y, &mut d_x, Accumulation::Overwrite);
+    device.conv2d_backward_weight(size, &x, &d_y, &mut d_w, Some(&mut d_b));
     [to_rows(&y, samples, out_features), to_rows(&d_x, samples, in_features), d_w, d_b].concat()
 }
 
@@ -83,7 +83,7 @@ const CONVOLUTIONS: [[usize; 7]; 5] = [
 ];
 
 fn conv2d_size([samples, in_channels, out_channels, height, width, kernel, padding]: [usize; 7]) -> Conv2dSize {
-    Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding }
+    Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding, ..Conv2dSize::PLAIN }
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn padding_never_reaches_a_weight() {
             let x = to_activation(&rounding(3 * 72, 1), 72, padding);
             let d_y = to_activation(&rounding(3 * 108, 2), 108, 0.0);
             let (mut d_v, mut d_c) = (vec![0.0; 54], vec![0.0; 3]);
-            device.conv2d_backward_weight(&conv, &x, &d_y, &mut d_v, &mut d_c);
+            device.conv2d_backward_weight(&conv, &x, &d_y, &mut d_v, Some(&mut d_c));
             bits(&[d_w, d_b, d_v, d_c].concat())
         };
         assert_eq!(gradients(0.0), gradients(123.5));

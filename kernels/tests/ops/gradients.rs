@@ -1,7 +1,7 @@
 //! Values and gradients of the layers against the plain f64 formulas and their finite differences.
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
-use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
@@ -64,13 +64,13 @@ fn check_conv2d(size: Conv2dSize) {
         let names = ["y", "d_x", "d_w", "d_b"].map(name);
         let (packed_x, packed_d_y) = (to_activation(&x, in_features, 3.0), to_activation(&d_y, out_features, 0.0));
         let mut out = unwritten(&device, samples, out_features);
-        device.conv2d_forward(&size, &packed_x, &w, &b, &mut out);
+        device.conv2d_forward(&size, &packed_x, &w, Some(&b), &mut out);
         assert_close(&names[0], &to_rows(&out, samples, out_features), &y, 1e-6);
         let mut out = unwritten(&device, samples, in_features);
-        device.conv2d_backward_input(&size, &w, &packed_d_y, &mut out);
+        device.conv2d_backward_input(&size, &w, &packed_d_y, &mut out, Accumulation::Overwrite);
         assert_close(&names[1], &to_rows(&out, samples, in_features), &d_x, 1e-6);
         let (mut weight, mut bias) = (vec![7.0; w.len()], vec![7.0; b.len()]);
-        device.conv2d_backward_weight(&size, &packed_x, &packed_d_y, &mut weight, &mut bias);
+        device.conv2d_backward_weight(&size, &packed_x, &packed_d_y, &mut weight, Some(&mut bias));
         assert_close(&names[2], &weight, &d_w, 1e-6);
         assert_close(&names[3], &bias, &d_b, 1e-6);
     }
@@ -79,7 +79,7 @@ fn check_conv2d(size: Conv2dSize) {
 /// (N, C, O, H, W, K, p)
 fn conv2d_size(shape: [usize; 7]) -> Conv2dSize {
     let [samples, in_channels, out_channels, height, width, kernel, padding] = shape;
-    Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding }
+    Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding, ..Conv2dSize::PLAIN }
 }
 
 #[test]

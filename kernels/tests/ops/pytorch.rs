@@ -31,7 +31,7 @@
 //! ```
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
-use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
+use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::linear::{Linear, LinearSize};
@@ -117,14 +117,15 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
     let (x, w1, b1) = (to_activation(&numbers(64, 1), 32, 0.0), numbers(54, 2), numbers(3, 3));
     let (w2, b2) = (numbers(36, 4), numbers(3, 5));
     let samples = 2;
-    let conv = Conv2dSize { samples, in_channels: 2, out_channels: 3, height: 4, width: 4, kernel: 3, padding: 1 };
+    let plain = Conv2dSize { height: 4, width: 4, kernel: 3, padding: 1, ..Conv2dSize::PLAIN };
+    let conv = Conv2dSize { samples, in_channels: 2, out_channels: 3, ..plain };
     let pool = Pool2dSize { samples, channels: 3, height: 4, width: 4, window: 2, stride: 2, padding: 0 };
     let hidden = ActivationSize { samples, features: 12 };
     let linear = LinearSize { samples, inputs: 12, outputs: 3 };
     let classes = ClassesSize { samples, classes: 3 };
 
     let mut y = unwritten(device, samples, 48);
-    device.conv2d_forward(&conv, &x, &w1, &b1, &mut y);
+    device.conv2d_forward(&conv, &x, &w1, Some(&b1), &mut y);
     let mut h = unwritten(device, samples, 12);
     let mut choice = vec![0; h.len()];
     device.max_pool2d_forward(&pool, &y, &mut h, &mut choice);
@@ -152,8 +153,8 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
     let (mut d_y, mut d_x) = (unwritten(device, samples, 48), unwritten(device, samples, 32));
     device.max_pool2d_backward(&pool, &d_h, &choice, &mut d_y);
     let (mut d_w1, mut d_b1) = (vec![0.0; 54], vec![0.0; 3]);
-    device.conv2d_backward_weight(&conv, &x, &d_y, &mut d_w1, &mut d_b1);
-    device.conv2d_backward_input(&conv, &w1, &d_y, &mut d_x);
+    device.conv2d_backward_weight(&conv, &x, &d_y, &mut d_w1, Some(&mut d_b1));
+    device.conv2d_backward_input(&conv, &w1, &d_y, &mut d_x, Accumulation::Overwrite);
     [vec![sums.loss as f32], to_rows(&d_x, samples, 32), d_w1, d_b1, d_w2, d_b2].concat()
 }
 

@@ -17,33 +17,42 @@ pub fn linear(size: &LinearSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
 }
 
 pub fn conv2d(size: &Conv2dSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
-    let Conv2dSize { samples, in_channels, out_channels, height, width, kernel, padding } = *size;
-    let mut y = Vec::new();
+    let mut y = vec![0.0; size.samples * size.out_channels * size.out_height() * size.out_width()];
+    for (place, y) in y.iter_mut().enumerate() {
+        *y = b[place / (size.out_height() * size.out_width()) % size.out_channels];
+    }
+    conv2d_terms(size, |x_at, w_at, y_at| y[y_at] += x[x_at] * w[w_at]);
+    y
+}
+
+/// Calls `term` with the places in x, w and y of every product that the formula has: `y[y_at] += x[x_at] · w[w_at]`.
+pub fn conv2d_terms(size: &Conv2dSize, mut term: impl FnMut(usize, usize, usize)) {
+    let Conv2dSize { samples, in_channels, out_channels, height, width, kernel, stride, padding, dilation, .. } = *size;
+    let (from, to) = (in_channels / size.groups, out_channels / size.groups);
+    let mut y_at = 0;
     for n in 0..samples {
         for o in 0..out_channels {
             for i in 0..size.out_height() {
                 for j in 0..size.out_width() {
-                    let mut sum = b[o];
-                    for c in 0..in_channels {
+                    for c in 0..from {
                         for u in 0..kernel {
                             for v in 0..kernel {
-                                let (row, column) = (i + u, j + v);
+                                let (row, column) = (i * stride + u * dilation, j * stride + v * dilation);
                                 let inside = (padding..height + padding).contains(&row)
                                     && (padding..width + padding).contains(&column);
                                 if inside {
-                                    let plane = (n * in_channels + c) * height;
-                                    let x = x[(plane + row - padding) * width + column - padding];
-                                    sum += x * w[((o * in_channels + c) * kernel + u) * kernel + v];
+                                    let plane = (n * in_channels + o / to * from + c) * height;
+                                    let x_at = (plane + row - padding) * width + column - padding;
+                                    term(x_at, ((o * from + c) * kernel + u) * kernel + v, y_at);
                                 }
                             }
                         }
                     }
-                    y.push(sum);
+                    y_at += 1;
                 }
             }
         }
     }
-    y
 }
 
 /// Applies `of_window` to the values of each window, row by row.

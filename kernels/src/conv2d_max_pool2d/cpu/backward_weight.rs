@@ -2,8 +2,9 @@
 
 use super::Gradient;
 use crate::conv2d::Conv2dSize;
-use crate::conv2d::cpu::backward_weight::{add_plane, reduce};
-use crate::conv2d::cpu::halo::padded_group;
+use crate::conv2d::cpu::bias::add_plane;
+use crate::conv2d::cpu::direct_weight::reduce;
+use crate::conv2d::cpu::strip::padded_group;
 use crate::cpu::Scratch;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 

@@ -1,8 +1,8 @@
 //! The four pixels of a window for a block of output channels in registers, then their maximum.
 
 use crate::conv2d::Conv2dSize;
-use crate::conv2d::cpu::forward::{Geometry, pack_weights};
-use crate::conv2d::cpu::halo::padded_group;
+use crate::conv2d::cpu::direct::{Geometry, pack_weights};
+use crate::conv2d::cpu::strip::padded_group;
 use crate::cpu::Scratch;
 use crate::pool2d::cpu::Maximum;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
@@ -36,8 +36,8 @@ impl Forward<'_> {
         let size = self.size;
         let g = Geometry::of_forward(size);
         let window = size.in_channels * size.kernel * size.kernel;
-        let weights = self.scratch.weights.numbers(size.out_channels.next_multiple_of(C) * window);
-        let weights = pack_weights::<C>(g, self.weight, weights);
+        let weights = self.scratch.weights.numbers(g.packed_weights(C));
+        let weights = pack_weights::<C>(&g, self.weight, weights);
         let pooled_plane = (size.out_height() / 2) * (size.out_width() / 2);
         if pooled_plane * size.out_channels == 0 {
             return;

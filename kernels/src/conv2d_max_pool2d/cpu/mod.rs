@@ -15,7 +15,7 @@ mod forward;
 use std::mem::take;
 
 use super::{Conv2dMaxPool2d, Pooled, PooledMut};
-use crate::conv2d::{Conv2d, Conv2dSize};
+use crate::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
 use crate::pool2d::{Pool2d, Pool2dSize};
 use crate::simd::{Pack, WIDTH};
@@ -25,6 +25,13 @@ use forward::Forward;
 
 /// Gradients of windows and the places that they go to.
 type Gradient<'a> = (&'a [Pack], &'a [[u8; WIDTH]]);
+
+#[track_caller]
+fn check(size: &Conv2dSize) {
+    size.check();
+    let plain = size.stride == 1 && size.dilation == 1 && size.groups == 1;
+    assert!(plain, "a convolution with pooling has stride, dilation and groups 1: {size:?}");
+}
 
 /// Whether the backward passes have kernels that select.
 fn selects(size: &Conv2dSize) -> bool {
@@ -57,7 +64,7 @@ impl Conv2dMaxPool2d for Cpu {
         bias: &[f32],
         y: PooledMut<'_, Cpu>,
     ) {
-        size.check();
+        check(size);
         let features = pooled_features(size);
         assert_len("weight", weight.len(), size.weights());
         assert_len("bias", bias.len(), size.out_channels);
@@ -75,13 +82,13 @@ impl Conv2dMaxPool2d for Cpu {
         d_y: Pooled<'_, Cpu>,
         d_x: &mut [f32],
     ) {
-        size.check();
+        check(size);
         if !selects(size) {
-            let mut spread = take(&mut self.scratch.gradient);
+            let mut spread = take(&mut self.scratch.spread);
             let d = spread.numbers(activation_len(size.samples, size.out_features()));
             self.max_pool2d_backward(&pool_size(size), d_y.values, d_y.choice, d);
-            self.conv2d_backward_input(size, weight, d, d_x);
-            self.scratch.gradient = spread;
+            self.conv2d_backward_input(size, weight, d, d_x, Accumulation::Overwrite);
+            self.scratch.spread = spread;
             return;
         }
         let features = pooled_features(size);
@@ -101,13 +108,13 @@ impl Conv2dMaxPool2d for Cpu {
         d_weight: &mut [f32],
         d_bias: &mut [f32],
     ) {
-        size.check();
+        check(size);
         if !selects(size) {
-            let mut spread = take(&mut self.scratch.gradient);
+            let mut spread = take(&mut self.scratch.spread);
             let d = spread.numbers(activation_len(size.samples, size.out_features()));
             self.max_pool2d_backward(&pool_size(size), d_y.values, d_y.choice, d);
-            self.conv2d_backward_weight(size, x, d, d_weight, d_bias);
-            self.scratch.gradient = spread;
+            self.conv2d_backward_weight(size, x, d, d_weight, Some(d_bias));
+            self.scratch.spread = spread;
             return;
         }
         let features = pooled_features(size);

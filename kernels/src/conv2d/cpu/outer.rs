@@ -1,0 +1,100 @@
+//! Sums of outer products over samples and pixels, with 16 channels in each element of the result: the gradient of a
+//! weight is `d_w[o][c] = Σ_l d[o][l] · x[l][c]`, l over pixels and their samples.
+
+use std::array::from_fn;
+
+use crate::simd::{Pack, Simd};
+
+/// Terms whose packs stay in the first-level cache while all rows use them: 128 of 64 channels are 32 KiB.
+pub(super) const TERMS_AT_ONCE: usize = 128;
+
+/// Numbers `[rows][terms]`, with `stride` numbers from row to row.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub numbers: &'a [f32],
+    pub stride: usize,
+    pub rows: usize,
+    pub terms: usize,
+}
+
+/// `sums[r][c] += Σ_l d[r][l] · x[l][c]` with `columns` packs in a row of `x` and of `sums`. Runs of
+/// [`TERMS_AT_ONCE`] terms have sums of their own.
+#[inline(always)]
+pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: &[Pack], columns: usize, sums: &mut [Pack]) {
+    for first in (0..d.terms).step_by(TERMS_AT_ONCE) {
+        let terms = TERMS_AT_ONCE.min(d.terms - first);
+        let d = Rows { numbers: &d.numbers[first..], terms, ..d };
+        let x = &x[first * columns..][..terms * columns];
+        let mut column = 0;
+        while column < columns {
+            // Rows × packs in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones.
+            column += match (S::MANY_REGISTERS, columns - column) {
+                (true, 4..) => all_rows::<S, 6, 4>(s, d, x, (column, columns), sums),
+                (true, 3) => all_rows::<S, 8, 3>(s, d, x, (column, columns), sums),
+                (true, 2) => all_rows::<S, 12, 2>(s, d, x, (column, columns), sums),
+                (true, _) => all_rows::<S, 16, 1>(s, d, x, (column, columns), sums),
+                (false, 3..) => all_rows::<S, 2, 3>(s, d, x, (column, columns), sums),
+                (false, 2) => all_rows::<S, 3, 2>(s, d, x, (column, columns), sums),
+                (false, _) => all_rows::<S, 6, 1>(s, d, x, (column, columns), sums),
+            };
+        }
+    }
+}
+
+/// `C` packs of every row. Returns `C`.
+#[inline(always)]
+fn all_rows<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    d: Rows,
+    x: &[Pack],
+    place: (usize, usize),
+    sums: &mut [Pack],
+) -> usize {
+    let mut row = 0;
+    while row < d.rows {
+        row += match d.rows - row {
+            rest if rest >= R => block::<S, R, C>(s, d, row, x, place, sums),
+            8.. if R > 8 => block::<S, 8, C>(s, d, row, x, place, sums),
+            4.. if R > 4 => block::<S, 4, C>(s, d, row, x, place, sums),
+            2.. if R > 2 => block::<S, 2, C>(s, d, row, x, place, sums),
+            _ => block::<S, 1, C>(s, d, row, x, place, sums),
+        };
+    }
+    C
+}
+
+/// `R` rows × `C` packs in registers. Returns `R`.
+#[inline(always)]
+fn block<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    d: Rows,
+    row: usize,
+    x: &[Pack],
+    (column, columns): (usize, usize),
+    sums: &mut [Pack],
+) -> usize {
+    let terms = d.terms;
+    let d: [&[f32]; R] = from_fn(|r| &d.numbers[(row + r) * d.stride..][..terms]);
+    let mut total = [[s.splat(0.0); C]; R];
+    for (l, x) in x.chunks_exact(columns).enumerate().take(terms) {
+        let x: &[Pack; C] = x[column..].first_chunk().expect("a row has its columns");
+        let mut packs = [s.splat(0.0); C];
+        for c in 0..C {
+            packs[c] = s.load(&x[c]);
+        }
+        for r in 0..R {
+            let d = s.splat(d[r][l]);
+            for c in 0..C {
+                total[r][c] = s.fma(d, packs[c], total[r][c]);
+            }
+        }
+    }
+    for r in 0..R {
+        let sums = &mut sums[(row + r) * columns + column..][..C];
+        for c in 0..C {
+            let sum = s.add(s.load(&sums[c]), total[r][c]);
+            s.store(&mut sums[c], sum);
+        }
+    }
+    R
+}

@@ -1,0 +1,116 @@
+//! Products of matrices whose right side has 16 samples in each element: a weight times a pack.
+
+use crate::conv2d::Accumulation;
+use crate::simd::{Pack, Simd, WIDTH};
+
+/// Weights of 16 results for each term: `[⌈results/16⌉][terms][16]`, zeros for results that do not exist.
+pub(super) type Panels<'a> = &'a [[f32; WIDTH]];
+
+/// Packs `[rows][columns]`, with `stride` packs from row to row.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub packs: &'a [Pack],
+    pub stride: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// Where a product goes: row `r` starts at `packs[r · stride]`.
+pub(super) struct Target<'a> {
+    pub packs: &'a mut [Pack],
+    pub stride: usize,
+    pub rows: usize,
+    /// Where the sums start: at 0 if absent.
+    pub start: Option<&'a [f32]>,
+    pub accumulation: Accumulation,
+}
+
+/// `to[r][p] = start[r] + Σ_t w(r, t) · x[t][p]`, terms in order.
+#[inline(always)]
+pub(super) fn product<S: Simd>(s: S, panels: Panels, x: Matrix, to: &mut Target) {
+    let mut column = 0;
+    while column < x.columns {
+        let rest = x.columns - column;
+        // Up to 24 sums of 32 registers, 6 of 8 virtual ones. Results outnumber columns: packs of `x` come from farther
+        // away than weights.
+        column += match (S::MANY_REGISTERS, rest) {
+            (true, 4) => columns::<S, 4, 4>(s, panels, x, column, to),
+            (true, 3..) => columns::<S, 8, 3>(s, panels, x, column, to),
+            (true, 2) => columns::<S, 8, 2>(s, panels, x, column, to),
+            (true, _) => columns::<S, 16, 1>(s, panels, x, column, to),
+            (false, 3..) => columns::<S, 2, 3>(s, panels, x, column, to),
+            (false, 2) => columns::<S, 2, 2>(s, panels, x, column, to),
+            (false, _) => columns::<S, 4, 1>(s, panels, x, column, to),
+        };
+    }
+}
+
+/// `P` columns of all results. Returns `P`.
+#[inline(always)]
+fn columns<S: Simd, const R: usize, const P: usize>(
+    s: S,
+    panels: Panels,
+    x: Matrix,
+    column: usize,
+    to: &mut Target,
+) -> usize {
+    let x = Matrix { packs: &x.packs[column..], ..x };
+    for (index, panel) in panels.chunks_exact(x.rows).enumerate() {
+        let results = (to.rows - index * WIDTH).min(WIDTH);
+        for first in (0..results).step_by(R) {
+            let row = index * WIDTH + first;
+            let mut sums = [[s.splat(0.0); P]; R];
+            if let Some(start) = to.start {
+                for r in 0..R.min(results - first) {
+                    sums[r] = [s.splat(start[row + r]); P];
+                }
+            }
+            multiply_add(s, panel, first, x, &mut sums);
+            for r in 0..R {
+                if first + r < results {
+                    write(s, sums[r], &mut to.packs[(row + r) * to.stride + column..], to.accumulation);
+                }
+            }
+        }
+    }
+    P
+}
+
+/// Adds all terms to `R` results × `P` columns in registers.
+#[inline(always)]
+fn multiply_add<S: Simd, const R: usize, const P: usize>(
+    s: S,
+    panel: &[[f32; WIDTH]],
+    first: usize,
+    x: Matrix,
+    sums: &mut [[S::Vector; P]; R],
+) {
+    let mut total = *sums;
+    for (x, weights) in x.packs.chunks(x.stride).zip(panel) {
+        let x: &[Pack; P] = x.first_chunk().expect("a row has its columns");
+        let weights: &[f32; R] = weights[first..].first_chunk().expect("a panel has all its results");
+        let mut packs = [s.splat(0.0); P];
+        for p in 0..P {
+            packs[p] = s.load(&x[p]);
+        }
+        for r in 0..R {
+            let weight = s.splat(weights[r]);
+            for p in 0..P {
+                total[r][p] = s.fma(weight, packs[p], total[r][p]);
+            }
+        }
+    }
+    *sums = total;
+}
+
+#[inline(always)]
+fn write<S: Simd, const P: usize>(s: S, sums: [S::Vector; P], to: &mut [Pack], accumulation: Accumulation) {
+    let to: &mut [Pack; P] = to.first_chunk_mut().expect("a row has its columns");
+    for p in 0..P {
+        let sum = match accumulation {
+            Accumulation::Overwrite => sums[p],
+            Accumulation::Add => s.add(s.load(&to[p]), sums[p]),
+        };
+        s.store(&mut to[p], sum);
+    }
+}

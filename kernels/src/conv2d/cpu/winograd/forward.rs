@@ -1,0 +1,187 @@
+//! The forward pass, and the gradient of the input seen as one.
+
+use super::super::panels::PanelSize;
+use super::super::product::{Matrix, Target, product};
+use super::tiles::{Planes, Tiles, load_inputs};
+use super::transforms::{Input, Output, Weight, both_ways};
+use super::{ELEMENTS, INPUTS, RESULTS, apart};
+use crate::conv2d::{Accumulation, Conv2dSize};
+use crate::cpu::Scratch;
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+/// Packs of transformed inputs that go at once: they stay in the second-level cache (768 KiB) …
+const PACKS_AT_ONCE: usize = 12_288;
+/// … unless that were fewer tiles than these, which would read the weights from memory too often.
+const LEAST_TILES: usize = 6;
+/// Panels of results that go at once.
+const PANELS_AT_ONCE: usize = 4;
+
+/// A 3×3 convolution of planes.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Geometry {
+    from: Planes,
+    to: Planes,
+    /// Zeros around the source.
+    halo: isize,
+    /// Whether the weight is stored (from, to, 3, 3) and used turned around.
+    transposed: bool,
+}
+
+impl Geometry {
+    pub(in super::super) fn of_forward(size: &Conv2dSize) -> Geometry {
+        Geometry {
+            from: Planes { channels: size.in_channels, height: size.height, width: size.width },
+            to: Planes { channels: size.out_channels, height: size.out_height(), width: size.out_width() },
+            halo: size.padding as isize,
+            transposed: false,
+        }
+    }
+
+    pub(in super::super) fn of_backward(size: &Conv2dSize) -> Geometry {
+        let Geometry { from, to, .. } = Self::of_forward(size);
+        Geometry { from: to, to: from, halo: 2 - size.padding as isize, transposed: true }
+    }
+}
+
+pub(in super::super) struct Forward<'a> {
+    pub geometry: Geometry,
+    pub x: &'a [Pack],
+    pub weight: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+    pub y: &'a mut [Pack],
+    pub accumulation: Accumulation,
+    pub scratch: &'a mut Scratch,
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Forward { geometry: g, x, weight, bias, y, accumulation, scratch } = self;
+        let tiles = Tiles::new(g.to, x.len() / g.from.group());
+        let at_once = (PACKS_AT_ONCE / (ELEMENTS * g.from.channels) / 3 * 3).max(LEAST_TILES).min(tiles.count());
+        let weights = PanelSize { results: g.to.channels, terms: g.from.channels, taps: 9, transposed: g.transposed };
+        let panel = ELEMENTS * g.from.channels;
+        // Where all tiles go at once, a block of transformed weights is used once and makes room for the next.
+        let stored = if at_once == tiles.count() { PANELS_AT_ONCE.min(weights.panels()) } else { weights.panels() };
+        let transformed = scratch.weights.packs(stored * panel);
+        let raw = scratch.gradient.packs(weights.panel() / WIDTH);
+        let between = apart(g.from.channels * at_once);
+        let inputs = scratch.input.packs(ELEMENTS * between);
+        let between_products = apart(PANELS_AT_ONCE * WIDTH * at_once);
+        let products = scratch.products.packs(ELEMENTS * between_products);
+        for first in (0..tiles.count()).step_by(at_once) {
+            let count = at_once.min(tiles.count() - first);
+            transform_inputs(s, &g, (x, tiles), (first, count), inputs, between);
+            for block in (0..weights.panels()).step_by(PANELS_AT_ONCE) {
+                let panels = PANELS_AT_ONCE.min(weights.panels() - block);
+                let place = if stored < weights.panels() { 0 } else { block };
+                let transformed = &mut transformed[place * panel..][..panels * panel];
+                if first == 0 {
+                    for index in 0..panels {
+                        weights.pack(weight, block + index, raw);
+                        transform_weights(s, raw, transformed, (index, panels));
+                    }
+                }
+                let channels = (g.to.channels - block * WIDTH).min(panels * WIDTH);
+                for element in 0..ELEMENTS {
+                    let packs = &inputs[element * between..][..g.from.channels * count];
+                    let x = Matrix { packs, stride: count, rows: g.from.channels, columns: count };
+                    let packs = &mut products[element * between_products..][..channels * count];
+                    let accumulation = Accumulation::Overwrite;
+                    let mut to = Target { packs, stride: count, rows: channels, start: None, accumulation };
+                    let panels = &transformed[element * panels * g.from.channels..][..panels * g.from.channels];
+                    product(s, panels, x, &mut to);
+                }
+                let channels = block * WIDTH..block * WIDTH + channels;
+                let write = Write { to: g.to, tiles, range: (first, count), channels, bias, accumulation };
+                write.run(s, products, between_products, y);
+            }
+        }
+    }
+}
+
+/// `[elements][channels][tiles]` from planes.
+#[inline(always)]
+fn transform_inputs<S: Simd>(
+    s: S,
+    g: &Geometry,
+    (x, tiles): (&[Pack], Tiles),
+    (first, count): (usize, usize),
+    to: &mut [Pack],
+    between: usize,
+) {
+    for channel in 0..g.from.channels {
+        for (t, tile) in tiles.range(first, count).enumerate() {
+            let x = &x[tile.group * g.from.group() + channel * g.from.plane()..][..g.from.plane()];
+            let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &g.from, tile, g.halo));
+            let to = &mut to[channel * count + t..];
+            for i in 0..INPUTS {
+                for j in 0..INPUTS {
+                    s.store(&mut to[(i * INPUTS + j) * between], inputs[i][j]);
+                }
+            }
+        }
+    }
+}
+
+/// Panel `index` of `panels`: `[terms][9]` packs of weights become a part of `[elements][panels][terms]`.
+#[inline(always)]
+fn transform_weights<S: Simd>(s: S, raw: &[Pack], to: &mut [Pack], (index, panels): (usize, usize)) {
+    let terms = raw.len() / 9;
+    for (term, raw) in raw.as_chunks::<9>().0.iter().enumerate() {
+        let mut kernel = [[s.splat(0.0); 3]; 3];
+        for tap in 0..9 {
+            kernel[tap / 3][tap % 3] = s.load(&raw[tap]);
+        }
+        let kernel = both_ways::<Weight, S, 3, 6>(s, kernel);
+        for element in 0..ELEMENTS {
+            let to = &mut to[(element * panels + index) * terms + term];
+            s.store(to, kernel[element / INPUTS][element % INPUTS]);
+        }
+    }
+}
+
+/// Sums of products on their way to planes.
+struct Write<'a> {
+    to: Planes,
+    tiles: Tiles,
+    range: (usize, usize),
+    channels: std::ops::Range<usize>,
+    bias: Option<&'a [f32]>,
+    accumulation: Accumulation,
+}
+
+impl Write<'_> {
+    /// From `[elements][channels][tiles]`.
+    #[inline(always)]
+    fn run<S: Simd>(&self, s: S, products: &[Pack], between: usize, y: &mut [Pack]) {
+        let (first, count) = self.range;
+        for (k, channel) in self.channels.clone().enumerate() {
+            let bias = s.splat(self.bias.map_or(0.0, |bias| bias[channel]));
+            for (t, tile) in self.tiles.range(first, count).enumerate() {
+                let products = &products[k * count + t..];
+                let mut sums = [[s.splat(0.0); INPUTS]; INPUTS];
+                for i in 0..INPUTS {
+                    for j in 0..INPUTS {
+                        sums[i][j] = s.load(&products[(i * INPUTS + j) * between]);
+                    }
+                }
+                let results = both_ways::<Output, S, 6, 4>(s, sums);
+                let plane = &mut y[tile.group * self.to.group() + channel * self.to.plane()..][..self.to.plane()];
+                for i in 0..RESULTS.min(self.to.height - tile.row) {
+                    let row = &mut plane[(tile.row + i) * self.to.width..][..self.to.width];
+                    for (j, y) in row[tile.column..].iter_mut().take(RESULTS).enumerate() {
+                        let sum = s.add(results[i][j], bias);
+                        let sum = match self.accumulation {
+                            Accumulation::Overwrite => sum,
+                            Accumulation::Add => s.add(s.load(y), sum),
+                        };
+                        s.store(y, sum);
+                    }
+                }
+            }
+        }
+    }
+}
