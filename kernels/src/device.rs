@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::{activation, conv2d, conv2d_max_pool2d, cross_entropy, fold, linear, pixels, pool2d, sgd, squared_error};
+use crate::{
+    activation, conv2d, conv2d_max_pool2d, cross_entropy, fold, linear, moving_average, optimizer, perturb, pixels,
+    pool2d, squared_error,
+};
 
 /// A number type that buffers hold.
 pub trait Element: Copy + Default + Send + Sync + 'static {}
@@ -59,7 +62,9 @@ pub trait Device:
     + activation::Activate
     + cross_entropy::CrossEntropy
     + squared_error::SquaredError
-    + sgd::Sgd
+    + optimizer::Optimize
+    + moving_average::MovingAverage
+    + perturb::Perturb
     + fold::Fold
     + Send
     + 'static

@@ -4,6 +4,7 @@ mod bits;
 mod gradients;
 mod layout;
 mod losses;
+mod optimizers;
 mod pytorch;
 mod reference;
 mod updates;
