@@ -7,7 +7,9 @@ use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::Memory;
+use lockstep_kernels::fold::Fold;
 use lockstep_kernels::linear::{Linear, LinearSize};
+use lockstep_kernels::optimizer::{Adam, Decay, Optimize, Rule, Scaling, Update, Vectors};
 
 /// The system's allocator, counted.
 struct Counting;
@@ -59,6 +61,17 @@ fn step(device: &mut Cpu, values: &mut [Vec<f32>; 6], choice: &mut [u8]) {
     }
 }
 
+/// Norms and an update.
+fn update(device: &mut Cpu, values: &mut [Vec<f32>; 6]) {
+    let mut sums = [0.0; 10];
+    device.squared_block_norms(&values[0], &mut sums);
+    let rule = Rule::Adam(Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, steps: 0 });
+    let factor = Scaling::factor_of_norm(sums.iter().sum::<f64>().sqrt(), 1.0);
+    let update = Update { scaling: Scaling { factor, ..Scaling::mean(3) }, decay: Decay::None, rule };
+    let [gradient, parameters, m, v, ..] = values;
+    device.update(&update, Vectors { gradient, parameters, state: [Some(m), Some(v), None] });
+}
+
 #[test]
 fn a_second_step_allocates_nothing() {
     let mut device = Cpu::new(InstructionSet::detect());
@@ -67,5 +80,6 @@ fn a_second_step_allocates_nothing() {
     step(&mut device, &mut values, &mut choice);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     step(&mut device, &mut values, &mut choice);
+    update(&mut device, &mut values);
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before);
 }

@@ -13,6 +13,13 @@ impl Fold for Cpu {
     fn squared_norm(&mut self, x: &[f32]) -> f64 {
         self.isa.run(SquaredNorm { x })
     }
+
+    fn squared_block_norms(&mut self, x: &[f32], sums: &mut [f64]) {
+        assert_len("sums", sums.len(), x.len().div_ceil(BLOCK));
+        for (sum, block) in sums.iter_mut().zip(x.chunks(BLOCK)) {
+            *sum = self.isa.run(SquaredNorm { x: block });
+        }
+    }
 }
 
 struct Add<'a> {

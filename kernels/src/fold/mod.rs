@@ -19,4 +19,8 @@ pub trait Fold: Memory {
     /// `Σ x²` in f64: each block of [`BLOCK`] elements (the last may be short) is summed in a fixed order,
     /// the blocks' sums are added in order. Call it once a tensor.
     fn squared_norm(&mut self, x: Self::View<'_, f32>) -> f64;
+
+    /// `Σ x²` of each block, to `sums` (⌈len/BLOCK⌉ of them) in host memory: what [`Fold::squared_norm`] adds. `x`: a
+    /// tensor from a block's first element on, so that who sums which blocks does not show in the sums.
+    fn squared_block_norms(&mut self, x: Self::View<'_, f32>, sums: &mut [f64]);
 }

@@ -97,6 +97,10 @@ impl Simd for Avx2 {
         halves!(i => _mm256_max_ps(a[i], b[i]))
     }
     #[inline(always)]
+    fn sqrt(self, a: Halves) -> Halves {
+        halves!(i => _mm256_sqrt_ps(a[i]))
+    }
+    #[inline(always)]
     fn round(self, a: Halves) -> Halves {
         halves!(i => _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a[i]))
     }

@@ -86,6 +86,10 @@ impl Simd for Avx512 {
         intrinsic!(_mm512_max_ps(a, b))
     }
     #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        intrinsic!(_mm512_sqrt_ps(a))
+    }
+    #[inline(always)]
     fn round(self, a: __m512) -> __m512 {
         intrinsic!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a))
     }

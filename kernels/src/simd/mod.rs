@@ -48,6 +48,8 @@ pub(crate) trait Simd: Copy {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a > b ? a : b`: `b` where one is a NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// √a, rounded once; NaN below 0.
+    fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// The nearest integer, ties to even.
     fn round(self, a: Self::Vector) -> Self::Vector;
     fn greater(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;

@@ -62,6 +62,10 @@ impl Simd for Portable {
         lanes!(i => if a[i] > b[i] { a[i] } else { b[i] })
     }
     #[inline(always)]
+    fn sqrt(self, a: Pack) -> Pack {
+        lanes!(i => a[i].sqrt())
+    }
+    #[inline(always)]
     fn round(self, a: Pack) -> Pack {
         lanes!(i => a[i].round_ties_even())
     }

@@ -7,9 +7,13 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::fold::Fold;
 use lockstep_kernels::linear::{Linear, LinearSize};
+use lockstep_kernels::moving_average::{AverageStep, MovingAverage};
+use lockstep_kernels::optimizer::{
+    Adagrad, Adam, Decay, Lamb, Lars, Optimize, Rmsprop, Rule, Scaling, Sgd, Update, Vectors,
+};
+use lockstep_kernels::perturb::{Perturb, PerturbStep};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
-use lockstep_kernels::sgd::{Sgd, SgdStep};
 use lockstep_kernels::squared_error::SquaredError;
 
 use crate::layout::{bits, devices, numbers, to_activation, to_rows, unwritten};
@@ -182,16 +186,46 @@ fn losses() {
 fn element_wise_ops() {
     let pixels: Vec<u8> = (0..35 * 50).map(|i| (i * 37 % 256) as u8).collect();
     let size = PixelsSize { samples: 35, features: 50, scale: 0.012_73, shift: -0.424 };
-    let step = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov: true, count: 48 };
     check("element-wise", |device| {
         let mut y = unwritten(device, 35, 50);
         device.pixels_forward(&size, &pixels, &mut y);
-        let (mut velocity, mut parameters) = (rounding(9001, 1), rounding(9001, 2));
-        device.sgd_update(&step, &rounding(9001, 3), &mut velocity, &mut parameters);
-        device.fold_add(&mut velocity, &parameters);
-        let norm = device.squared_norm(&velocity).to_bits();
-        [y, velocity, parameters, vec![f32::from_bits((norm >> 32) as u32), f32::from_bits(norm as u32)]].concat()
+        let (mut sum, value) = (rounding(9001, 1), rounding(9001, 2));
+        device.fold_add(&mut sum, &value);
+        device.moving_average(&AverageStep { scale: 0.3, weight: 0.1 }, &value, &mut sum);
+        let mut up = vec![0.0; 9001];
+        device.perturb(&PerturbStep { count: 3, scale: 0.7 }, &value, &sum, &mut up);
+        device.descend(0.3, &value, &mut up);
+        let norm = device.squared_norm(&sum).to_bits();
+        [y, sum, up, vec![f32::from_bits((norm >> 32) as u32), f32::from_bits(norm as u32)]].concat()
     });
+}
+
+#[test]
+fn updates() {
+    let (learning_rate, momentum, steps) = (0.1, 0.9, 3);
+    let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
+    let rules = [
+        Rule::Sgd(Sgd { learning_rate, momentum, dampening: 0.1, nesterov: true, steps }),
+        Rule::Adagrad(Adagrad { learning_rate, learning_rate_decay: 0.1, epsilon, steps }),
+        Rule::Rmsprop(Rmsprop { learning_rate, alpha: 0.99, epsilon, momentum, centered: true }),
+        Rule::Adam(Adam { learning_rate, beta1, beta2, epsilon, steps }),
+        Rule::Lars(Lars { learning_rate, momentum, trust_ratio: 0.7 }),
+        Rule::Lamb(Lamb { learning_rate, beta1, beta2, epsilon, weight_decay: 0.1, steps }),
+    ];
+    for rule in rules {
+        for decay in [Decay::None, Decay::Coupled(5e-4), Decay::Decoupled(0.01)] {
+            let scaling = Scaling { count: 48, factor: 0.7, limit: 0.01 };
+            check(&format!("{rule:?} {decay:?}"), |device| {
+                let positive = |seed| rounding(1003, seed).into_iter().map(f32::abs).collect::<Vec<_>>();
+                let [mut a, mut b, mut c, mut parameters] = [positive(4), positive(5), rounding(1003, 6), positive(7)];
+                let state = [Some(a.as_mut_slice()), Some(b.as_mut_slice()), Some(c.as_mut_slice())];
+                let gradient = rounding(1003, 3);
+                let vectors = Vectors::<Cpu> { gradient: &gradient, parameters: &mut parameters, state };
+                device.update(&Update { scaling, decay, rule }, vectors);
+                [a, b, c, parameters].concat()
+            });
+        }
+    }
 }
 
 /// The same sample at another place, among others, in a smaller batch.

@@ -5,6 +5,7 @@ mod convolutions;
 mod gradients;
 mod layout;
 mod losses;
+mod optimizers;
 mod pytorch;
 mod reference;
 mod updates;

@@ -1,4 +1,4 @@
-//! A small network, all its gradients, and SGD, against PyTorch 2.15.
+//! A small network and all its gradients, against PyTorch 2.15.
 //!
 //! The numbers are what this script prints (inputs come from the formula of `layout::number`):
 //!
@@ -20,14 +20,6 @@
 //!     value = loss(net(*p), torch.tensor([2, 0]))
 //!     value.backward()
 //!     show(name, torch.cat([value.reshape(1), *[v.grad.flatten() for v in (x, w1, b1, w2, b2)]]))
-//! for nesterov in False, True:
-//!     torch.set_default_dtype(torch.float32)
-//!     w = torch.nn.Parameter(t(1, 5).detach().float())
-//!     opt = torch.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=nesterov)
-//!     for step in range(3):
-//!         w.grad = t(step + 2, 5).detach().float()
-//!         opt.step()
-//!     show('NESTEROV' if nesterov else 'MOMENTUM', w)
 //! ```
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
@@ -36,7 +28,6 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
-use lockstep_kernels::sgd::{Sgd, SgdStep};
 use lockstep_kernels::squared_error::SquaredError;
 
 use crate::layout::{assert_close, devices, numbers, to_activation, to_rows, unwritten};
@@ -94,16 +85,6 @@ const SQUARE: [f64; 161] = [
     -0.0200814424, -0.013347009, -0.0287095271, -0.0276571809, -0.0228498282, -0.0280885366, -0.030590763,
     -0.0214458568, -0.028835171, -0.0293779345, -0.0164120886, 0.0213407057, -0.00426991272, 0.0418175326,
     0.0785870616, -0.0287677304,
-];
-
-#[rustfmt::skip]
-const MOMENTUM: [f64; 5] = [
-    0.639837027, 0.508728147, 0.180548921, -0.324983716, -0.990115702,
-];
-
-#[rustfmt::skip]
-const NESTEROV: [f64; 5] = [
-    0.701941013, 0.643739045, 0.211103588, -0.381123304, -1.11694849,
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -165,20 +146,6 @@ fn a_network_has_pytorchs_loss_and_gradients() {
             // PyTorch's losses are means over the samples.
             let actual: Vec<f32> = loss_and_gradients(&mut device, loss).into_iter().map(|x| x / 2.0).collect();
             assert_close(&format!("{loss:?} {}", device.instruction_set()), &actual, expected, 2e-6);
-        }
-    }
-}
-
-#[test]
-fn three_steps_of_sgd_are_pytorchs() {
-    for mut device in devices() {
-        for (nesterov, expected) in [(false, &MOMENTUM), (true, &NESTEROV)] {
-            let step = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov, count: 1 };
-            let (mut velocity, mut parameters) = (vec![0.0; 5], numbers(5, 1));
-            for seed in 2..5 {
-                device.sgd_update(&step, &numbers(5, seed), &mut velocity, &mut parameters);
-            }
-            assert_close(&format!("nesterov: {nesterov}"), &parameters, expected, 2e-7);
         }
     }
 }

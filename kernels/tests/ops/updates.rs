@@ -1,9 +1,9 @@
-//! Pixels, SGD and folds: element-wise work on flat vectors.
+//! Pixels, updates and folds: element-wise work on flat vectors.
 
 use lockstep_kernels::device::Memory;
 use lockstep_kernels::fold::{BLOCK, Fold};
+use lockstep_kernels::optimizer::{Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
-use lockstep_kernels::sgd::{Sgd, SgdStep};
 
 use crate::layout::{bits, devices, numbers, to_rows, unwritten};
 
@@ -23,26 +23,60 @@ fn pixels_are_normalised_with_one_rounding() {
     }
 }
 
+fn sgd(momentum: f64, nesterov: bool) -> Rule {
+    Rule::Sgd(Sgd { learning_rate: 0.1, momentum, dampening: 0.0, nesterov, steps: 0 })
+}
+
 #[test]
 fn sgd_rounds_like_the_formula_read_from_left_to_right() {
+    let (rate, momentum, decay) = (0.1f32, 0.9f32, 5e-4f32);
     for nesterov in [false, true] {
-        let step = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov, count: 96 };
+        let (scaling, decay_of) = (Scaling::mean(96), Decay::Coupled(5e-4));
+        let update = Update { scaling, decay: decay_of, rule: sgd(0.9, nesterov) };
         for len in [0, 1, 16, 53] {
             let gradient = numbers(len, 1);
             let (mut velocity, mut parameters) = (numbers(len, 2), numbers(len, 3));
             for i in 0..len {
-                let g = gradient[i] * (1.0f64 / 96.0) as f32 + step.weight_decay * parameters[i];
-                velocity[i] = step.momentum * velocity[i] + g;
-                let direction = if nesterov { g + step.momentum * velocity[i] } else { velocity[i] };
-                parameters[i] -= step.learning_rate * direction;
+                let g = gradient[i] * (1.0f64 / 96.0) as f32 + decay * parameters[i];
+                velocity[i] = momentum * velocity[i] + g;
+                let direction = if nesterov { g + momentum * velocity[i] } else { velocity[i] };
+                parameters[i] -= rate * direction;
             }
             for mut device in devices() {
                 let (mut v, mut w) = (numbers(len, 2), numbers(len, 3));
-                device.sgd_update(&step, &gradient, &mut v, &mut w);
+                let state = [Some(v.as_mut_slice()), None, None];
+                device.update(&update, Vectors { gradient: &gradient, parameters: &mut w, state });
                 assert_eq!(bits(&v), bits(&velocity));
                 assert_eq!(bits(&w), bits(&parameters));
             }
         }
+    }
+}
+
+/// The update of a vector is that of its parts, wherever it is cut.
+#[test]
+fn parts_are_updated_as_the_whole() {
+    use lockstep_kernels::optimizer::Adam;
+    let rule = Rule::Adam(Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, steps: 4 });
+    let update = Update { scaling: Scaling::mean(7), decay: Decay::Decoupled(0.1), rule };
+    for mut device in devices() {
+        let mut run = |cuts: &[usize]| {
+            let gradient = numbers(100, 1);
+            let [mut m, mut v, mut w] = [2, 3, 4].map(|seed| numbers(100, seed));
+            v.iter_mut().for_each(|v| *v = v.abs());
+            for pair in cuts.windows(2) {
+                let range = pair[0]..pair[1];
+                let state = [Some(&mut m[range.clone()]), Some(&mut v[range.clone()]), None];
+                let vectors = Vectors::<lockstep_kernels::cpu::Cpu> {
+                    gradient: &gradient[range.clone()],
+                    parameters: &mut w[range],
+                    state,
+                };
+                device.update(&update, vectors);
+            }
+            [m, v, w].map(|vector| bits(&vector))
+        };
+        assert_eq!(run(&[0, 100]), run(&[0, 1, 17, 17, 60, 100]));
     }
 }
 
@@ -64,6 +98,9 @@ fn squared_norms_are_exact_to_f64() {
         let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
         for mut device in devices() {
             assert_eq!(device.squared_norm(&x), expected);
+            let mut blocks = vec![f64::NAN; len.div_ceil(BLOCK)];
+            device.squared_block_norms(&x, &mut blocks);
+            assert_eq!(blocks.iter().sum::<f64>(), expected);
         }
     }
 }
@@ -83,6 +120,15 @@ fn buffers_are_aligned_and_views_narrow() {
 #[test]
 #[should_panic(expected = "gradient holds 3 elements where its shape has 4")]
 fn a_wrong_length_names_the_buffer() {
-    let step = SgdStep { learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0, nesterov: false, count: 1 };
-    devices().remove(0).sgd_update(&step, &[0.0; 3], &mut [0.0; 4], &mut [0.0; 4]);
+    let update = Update { scaling: Scaling::mean(1), decay: Decay::None, rule: sgd(0.0, false) };
+    let state = [None, None, None];
+    devices().remove(0).update(&update, Vectors { gradient: &[0.0; 3], parameters: &mut [0.0; 4], state });
+}
+
+#[test]
+#[should_panic(expected = "the rule needs vector 0 of the state")]
+fn a_missing_vector_is_named() {
+    let update = Update { scaling: Scaling::mean(1), decay: Decay::None, rule: sgd(0.9, false) };
+    let state = [None, None, None];
+    devices().remove(0).update(&update, Vectors { gradient: &[0.0; 4], parameters: &mut [0.0; 4], state });
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use lockstep_collective::{Group, Tag};
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::sgd::SgdStep;
+use lockstep_kernels::optimizer::{Decay, Rule, Scaling, Sgd, Update};
 use lockstep_proto::job::Job;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
@@ -148,7 +148,7 @@ impl Generation<'_> {
         let committing = Instant::now();
         let score = Score::of(reduced.tally);
         let learning_rate = self.trainer.schedule.learning_rate(cursor.step);
-        let update = update(&self.trainer.job, learning_rate, score.samples);
+        let update = update(&self.trainer.job, learning_rate, score.samples, cursor.step);
         let behind = self.trainer.schedule.advance(&cursor, &plan);
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
         let row = row(&plan, cursor.step, self.number, &reduced.tally.counts);
@@ -244,15 +244,11 @@ impl Generation<'_> {
     }
 }
 
-/// The constants of an update with a gradient that sums over `count` samples.
-fn update(job: &Job, learning_rate: f64, count: u64) -> SgdStep {
-    SgdStep {
-        learning_rate: learning_rate as f32,
-        momentum: job.optimizer.momentum as f32,
-        weight_decay: job.optimizer.weight_decay as f32,
-        nesterov: job.optimizer.nesterov,
-        count,
-    }
+/// The constants of an update, `steps` after the first, with a gradient that sums over `count` samples.
+fn update(job: &Job, learning_rate: f64, count: u64, steps: u64) -> Update {
+    let (momentum, nesterov) = (job.optimizer.momentum, job.optimizer.nesterov);
+    let rule = Rule::Sgd(Sgd { learning_rate, momentum, dampening: 0.0, nesterov, steps });
+    Update { scaling: Scaling::mean(count), decay: Decay::Coupled(job.optimizer.weight_decay), rule }
 }
 
 /// A step in the ledger, with what the reduction counted.

@@ -2,7 +2,7 @@
 //! checkpoint and sharing go by this list.
 
 use lockstep_kernels::device::Device;
-use lockstep_kernels::sgd::SgdStep;
+use lockstep_kernels::optimizer::{Update, Vectors};
 use lockstep_proto::ledger::{Gap, Ledger, LedgerRow};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -131,7 +131,7 @@ impl<D: Device> State<D> {
     pub fn commit(
         &mut self,
         crew: &mut Crew<D>,
-        step: &SgdStep,
+        update: &Update,
         gradient: D::View<'_, f32>,
         advance: Advance,
     ) -> Result<(), Gap> {
@@ -150,7 +150,8 @@ impl<D: Device> State<D> {
             (parameters, velocity) = (rest, velocity_rest);
         }
         crew.run(parts, |runner, (gradient, velocity, parameters)| {
-            runner.device.sgd_update(step, gradient, velocity, parameters);
+            let state = [Some(velocity), None, None];
+            runner.device.update(update, Vectors { gradient, parameters, state });
         });
         (self.cursor, self.epoch_loss) = (advance.cursor, advance.epoch_loss);
         Ok(())
