@@ -50,8 +50,11 @@ pub trait Memory: Sized {
     fn view<T: Element>(buffer: &Self::Buffer<T>, range: Range<usize>) -> Self::View<'_, T>;
     /// Exclusive view of `range`.
     fn view_mut<T: Element>(buffer: &mut Self::Buffer<T>, range: Range<usize>) -> Self::ViewMut<'_, T>;
-    /// Narrows a view.
-    fn slice<'a, T: Element>(view: Self::View<'a, T>, range: Range<usize>) -> Self::View<'a, T>;
+    /// Narrows a view, for as long as is wanted.
+    fn slice<'short, 'long: 'short, T: Element>(
+        view: Self::View<'long, T>,
+        range: Range<usize>,
+    ) -> Self::View<'short, T>;
     /// Narrows an exclusive view for as long as the borrow lasts.
     fn slice_mut<'a, T: Element>(view: &'a mut Self::ViewMut<'_, T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
     /// Gives up exclusiveness.

@@ -53,7 +53,7 @@ impl Memory for Cpu {
     fn view_mut<T: Element>(buffer: &mut Buffer<T>, range: Range<usize>) -> &mut [T] {
         &mut buffer.as_mut_slice()[range]
     }
-    fn slice<'a, T: Element>(view: Self::View<'a, T>, range: Range<usize>) -> Self::View<'a, T> {
+    fn slice<'short, 'long: 'short, T: Element>(view: &'long [T], range: Range<usize>) -> &'short [T] {
         &view[range]
     }
     fn slice_mut<'a, T: Element>(view: &'a mut Self::ViewMut<'_, T>, range: Range<usize>) -> Self::ViewMut<'a, T> {

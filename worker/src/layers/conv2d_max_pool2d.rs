@@ -52,7 +52,9 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
         let samples = pass.batch.samples;
         let len = device.activation_len(samples, self.features());
         let (weight, bias) = (self.conv.weight::<D>(pass.own.parameters), self.bias::<D>(pass.own.parameters));
-        let y = PooledMut { values: D::slice_mut(&mut pass.y, 0..len), choice: pass.choices };
+        let values = D::slice_mut(&mut pass.y, 0..len);
+        let choice = D::slice_mut(&mut pass.choices, 0..len);
+        let y = PooledMut { values, choice };
         device.conv2d_max_pool2d_forward(&self.conv.size(samples), pass.inputs.x(), weight, bias, y);
         if let Some(function) = self.activation {
             device.activation_forward(&ActivationSize { samples, features: self.features() }, function, pass.y);

@@ -36,7 +36,7 @@ impl PartialConv2d {
 
     /// First element of each connection in the dense weight.
     fn places(&self) -> impl Iterator<Item = usize> {
-        let of_row = |(to, row): (usize, &'_ Vec<usize>)| {
+        let of_row = move |(to, row): (usize, &'_ Vec<usize>)| {
             let first = to * self.size.in_channels;
             row.iter().map(move |from| (first + from) * self.window()).collect::<Vec<_>>()
         };

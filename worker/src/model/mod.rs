@@ -143,11 +143,12 @@ impl<D: Device> Model<D> {
         batch: MicroBatch<'_>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
-        mut statistics: D::ViewMut<'_, f32>,
+        statistics: D::ViewMut<'_, f32>,
     ) {
+        let mut statistics = statistics;
         for index in 0..self.layers.len() {
             let own = D::slice_mut(&mut statistics, self.placed[index].statistics.clone());
-            self.forward_layer(index, device, batch, weights, activations, Mode::Train(own));
+            self.forward_layer(index, device, batch, weights, activations, Some(own));
         }
     }
 
@@ -160,22 +161,27 @@ impl<D: Device> Model<D> {
         activations: &mut Activations<D>,
     ) {
         for index in 0..self.layers.len() {
-            self.forward_layer(index, device, batch, weights, activations, Mode::Evaluate);
+            self.forward_layer(index, device, batch, weights, activations, None);
         }
     }
 
-    fn forward_layer<'a>(
-        &'a self,
+    fn forward_layer(
+        &self,
         index: usize,
         device: &mut D,
-        batch: MicroBatch<'a>,
-        weights: Weights<'a, D>,
-        activations: &'a mut Activations<D>,
-        mode: Mode<'a, D>,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
+        activations: &mut Activations<D>,
+        statistics: Option<D::ViewMut<'_, f32>>,
     ) {
         let placed = &self.placed[index];
         let output = placed.links.output;
         let mut y = activations.take(self.plan.values[output]);
+        let mut statistics = statistics;
+        let mode = match &mut statistics {
+            Some(statistics) => Mode::Train(D::slice_mut(statistics, 0..placed.statistics.len())),
+            None => Mode::Evaluate,
+        };
         let (slots, notes) = activations.parts();
         let notes = &mut notes[index];
         let choices = device.activation_len(batch.samples, notes.memo.choices);
@@ -183,7 +189,7 @@ impl<D: Device> Model<D> {
             device,
             Forward {
                 batch,
-                own: self.own(placed, weights),
+                own: Self::own(placed, weights),
                 mode,
                 inputs: self.inputs(device, batch.samples, placed, slots),
                 y: D::view_mut(&mut y, 0..self.len(device, batch.samples, output)),
@@ -194,7 +200,7 @@ impl<D: Device> Model<D> {
         activations.put(self.plan.values[output], y);
     }
 
-    fn own<'a>(&self, placed: &Placed, weights: Weights<'a, D>) -> Own<'a, D> {
+    fn own<'short, 'long: 'short>(placed: &Placed, weights: Weights<'long, D>) -> Own<'short, D> {
         Own {
             parameters: D::slice(weights.parameters, placed.parameters.clone()),
             statistics: D::slice(weights.statistics, placed.statistics.clone()),
@@ -240,7 +246,7 @@ impl<D: Device> Model<D> {
         batch: MicroBatch<'_>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
-        d_parameters: D::ViewMut<'_, f32>,
+        mut d_parameters: D::ViewMut<'_, f32>,
     ) {
         let placed = &self.placed[index];
         let (output, ways) = (placed.links.output, &self.plan.ways[index]);
@@ -273,8 +279,8 @@ impl<D: Device> Model<D> {
                 device,
                 Backward {
                     batch,
-                    own: self.own(placed, weights),
-                    d_parameters,
+                    own: Self::own(placed, weights),
+                    d_parameters: D::slice_mut(&mut d_parameters, 0..placed.parameters.len()),
                     inputs: self.inputs(device, batch.samples, placed, slots),
                     y: slots[y].is_some().then(|| view_of::<D>(slots, y, len)),
                     choices: D::view(&notes.choices, 0..choices),

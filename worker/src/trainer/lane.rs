@@ -130,17 +130,8 @@ impl<D: Device> LaneRunner<D> {
         let samples = positions.map(|position| step.order.sample_at(position));
         let sample_hashes = self.load(work, Split::Train, Some(step.plan.epoch), samples);
         let loaded = Instant::now();
-        let len = work.model.parameters();
-        let whole = D::slice_mut(gradient, 0..work.model.gradient());
-        let (d_parameters, mut statistics) = D::split_mut(whole, len);
-        let statistics_len = work.model.statistics();
-        #[cfg(feature = "fault-points")]
-        for _ in 1..step.times {
-            self.forward(work, step.weights, D::slice_mut(&mut statistics, 0..statistics_len));
-        }
-        let sums = self.forward(work, step.weights, D::slice_mut(&mut statistics, 0..statistics_len));
-        let forwarded = Instant::now();
-        self.backward(work, step.weights, d_parameters);
+        let (sums, forwarded) = self.pass(step, D::slice_mut(gradient, 0..work.model.gradient()));
+        let len = work.model.gradient();
         #[cfg(feature = "fault-points")]
         if step.spoilt {
             super::fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));
@@ -159,6 +150,21 @@ impl<D: Device> LaneRunner<D> {
         self.seconds.forward += forwarded - loaded;
         self.seconds.backward += forwarded.elapsed();
         tally
+    }
+
+    /// Forward, loss and backward of the loaded samples; tells when the loss was there.
+    fn pass(&mut self, step: &TrainStep<'_, D>, gradient: D::ViewMut<'_, f32>) -> (LossSums, Instant) {
+        let work = step.work;
+        let (d_parameters, mut statistics) = D::split_mut(gradient, work.model.parameters());
+        let all = 0..work.model.statistics();
+        #[cfg(feature = "fault-points")]
+        for _ in 1..step.times {
+            self.forward(work, step.weights, D::slice_mut(&mut statistics, all.clone()));
+        }
+        let sums = self.forward(work, step.weights, D::slice_mut(&mut statistics, all));
+        let forwarded = Instant::now();
+        self.backward(work, step.weights, d_parameters);
+        (sums, forwarded)
     }
 
     /// Digest of the gradient of the step's replayed lane, if this runner has computed it since the last call.
@@ -225,7 +231,7 @@ impl<D: Device> LaneRunner<D> {
         for stream in 0..work.model.streams() {
             let key = |sample: &u64| {
                 let mut random = Random::new(work.mask_seed, Purpose::Dropout, epoch, *sample);
-                (0..stream).for_each(|_| drop(random.next_u64()));
+                (0..stream).for_each(|_| _ = random.next_u64());
                 random.next_u64()
             };
             self.keys.extend(self.ids.iter().map(key));
