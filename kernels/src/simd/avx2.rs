@@ -85,6 +85,10 @@ impl Simd for Avx2 {
         halves!(i => _mm256_div_ps(a[i], b[i]))
     }
     #[inline(always)]
+    fn sqrt(self, a: Halves) -> Halves {
+        halves!(i => _mm256_sqrt_ps(a[i]))
+    }
+    #[inline(always)]
     fn fma(self, a: Halves, b: Halves, c: Halves) -> Halves {
         halves!(i => _mm256_fmadd_ps(a[i], b[i], c[i]))
     }
