@@ -1,9 +1,17 @@
 //! The ops of the CPU device, seen from outside: values, gradients, bits and padding.
 
+mod batch_norm;
 mod bits;
+mod dropout;
 mod gradients;
+mod group_norm;
+mod joins;
 mod layout;
+mod lenet5;
+mod local_response_norm;
 mod losses;
+mod pooling;
 mod pytorch;
+mod pytorch_layers;
 mod reference;
 mod updates;
