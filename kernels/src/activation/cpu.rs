@@ -4,13 +4,26 @@ use super::{Activate, Activation, ActivationSize};
 use crate::cpu::{Cpu, packs, packs_mut};
 use crate::simd::{Kernel, Pack, Simd, math};
 
+/// A and S of LeCun's scaled tanh, `A · tanh(S · x)`.
+const AMPLITUDE: f32 = 1.7159;
+const STEEPNESS: f32 = 2.0 / 3.0;
+
+#[track_caller]
+fn check(function: Activation) {
+    if let Activation::LeakyRelu { slope } = function {
+        assert!((0.0..1.0).contains(&slope), "slope {slope} is not in [0, 1)");
+    }
+}
+
 impl Activate for Cpu {
     fn activation_forward(&mut self, size: &ActivationSize, function: Activation, x: &mut [f32]) {
+        check(function);
         let x = packs_mut("x", x, size.samples, size.features);
         self.isa.run(Forward { function, x });
     }
 
     fn activation_backward(&mut self, size: &ActivationSize, function: Activation, y: &[f32], d: &mut [f32]) {
+        check(function);
         let y = packs("y", y, size.samples, size.features);
         let d = packs_mut("d", d, size.samples, size.features);
         self.isa.run(Backward { function, y, d });
@@ -35,7 +48,19 @@ impl Kernel for Forward<'_> {
                     s.store(x, y);
                 }
             }
-            Activation::LeakyRelu { .. } | Activation::ScaledTanh => todo!(),
+            Activation::LeakyRelu { slope } => {
+                for x in self.x {
+                    let value = s.load(x);
+                    let y = s.select(s.greater(value, s.splat(0.0)), value, s.mul(s.splat(slope), value));
+                    s.store(x, y);
+                }
+            }
+            Activation::ScaledTanh => {
+                for x in self.x {
+                    let y = s.mul(s.splat(AMPLITUDE), math::tanh(s, s.mul(s.splat(STEEPNESS), s.load(x))));
+                    s.store(x, y);
+                }
+            }
             Activation::Sigmoid => {
                 for x in self.x {
                     let y = math::sigmoid(s, s.load(x));
@@ -72,7 +97,22 @@ impl Kernel for Backward<'_> {
                     s.store(d, d_x);
                 }
             }
-            Activation::LeakyRelu { .. } | Activation::ScaledTanh => todo!(),
+            Activation::LeakyRelu { slope } => {
+                for (d, y) in pairs {
+                    let d_y = s.load(d);
+                    let d_x = s.select(s.greater(s.load(y), zero), d_y, s.mul(s.splat(slope), d_y));
+                    s.store(d, d_x);
+                }
+            }
+            Activation::ScaledTanh => {
+                // 2/3 · (A − y²/A) as one constant minus another times y².
+                let (most, bend) = (s.splat(STEEPNESS * AMPLITUDE), s.splat(STEEPNESS / AMPLITUDE));
+                for (d, y) in pairs {
+                    let y = s.load(y);
+                    let d_x = s.mul(s.load(d), s.sub(most, s.mul(bend, s.mul(y, y))));
+                    s.store(d, d_x);
+                }
+            }
             Activation::Sigmoid => {
                 for (d, y) in pairs {
                     let y = s.load(y);

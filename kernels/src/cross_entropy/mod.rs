@@ -18,7 +18,7 @@ pub struct ClassesSize {
 /// Contract of softmax cross-entropy.
 ///
 /// # Panics
-/// If a buffer's length differs from its shape, or a label names no class.
+/// If a buffer's length differs from its shape, a label names no class, or a smoothing is outside [0, 1].
 pub trait CrossEntropy: Memory {
     /// `x` (N, K) logits, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
     /// `softmax(x)[n,k] − 1[k = label]`, zero for padding samples. The divisor is applied once, after the reduction.

@@ -85,6 +85,10 @@ impl Simd for Avx2 {
         halves!(i => _mm256_div_ps(a[i], b[i]))
     }
     #[inline(always)]
+    fn sqrt(self, a: Halves) -> Halves {
+        halves!(i => _mm256_sqrt_ps(a[i]))
+    }
+    #[inline(always)]
     fn fma(self, a: Halves, b: Halves, c: Halves) -> Halves {
         halves!(i => _mm256_fmadd_ps(a[i], b[i], c[i]))
     }
@@ -95,10 +99,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn max(self, a: Halves, b: Halves) -> Halves {
         halves!(i => _mm256_max_ps(a[i], b[i]))
-    }
-    #[inline(always)]
-    fn sqrt(self, a: Halves) -> Halves {
-        halves!(i => _mm256_sqrt_ps(a[i]))
     }
     #[inline(always)]
     fn round(self, a: Halves) -> Halves {

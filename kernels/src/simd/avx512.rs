@@ -74,6 +74,10 @@ impl Simd for Avx512 {
         intrinsic!(_mm512_div_ps(a, b))
     }
     #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        intrinsic!(_mm512_sqrt_ps(a))
+    }
+    #[inline(always)]
     fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         intrinsic!(_mm512_fmadd_ps(a, b, c))
     }
@@ -84,10 +88,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         intrinsic!(_mm512_max_ps(a, b))
-    }
-    #[inline(always)]
-    fn sqrt(self, a: __m512) -> __m512 {
-        intrinsic!(_mm512_sqrt_ps(a))
     }
     #[inline(always)]
     fn round(self, a: __m512) -> __m512 {

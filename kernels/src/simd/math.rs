@@ -97,3 +97,17 @@ pub(crate) fn log<S: Simd>(s: S, x: S::Vector) -> S::Vector {
     let positive_or_nan = s.select(s.greater(zero, x), s.splat(f32::NAN), y);
     s.select(s.equal(x, x), positive_or_nan, x)
 }
+
+/// `ln(1 + e^x)`, within 3 ulp where the result is normal.
+#[inline(always)]
+pub(crate) fn softplus<S: Simd>(s: S, x: S::Vector) -> S::Vector {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    // e^−|x| never overflows, and x > 0 is added behind the logarithm.
+    let e = exp(s, s.min(x, s.sub(zero, x)));
+    // ln(1 + e) from the logarithm of the rounded 1 + e, put right by how far that is from 1 (Kahan).
+    let sum = s.add(one, e);
+    let distance = s.sub(sum, one);
+    let scaled = s.div(s.mul(log(s, sum), e), distance);
+    let tail = s.select(s.greater(distance, zero), scaled, e);
+    s.add(s.max(zero, x), tail)
+}

@@ -9,6 +9,7 @@ mod avx512;
 mod instruction_set;
 pub(crate) mod math;
 mod portable;
+pub(crate) mod sums;
 #[cfg(test)]
 mod tests;
 
@@ -42,14 +43,14 @@ pub(crate) trait Simd: Copy {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// √a, rounded once; NaN below 0.
+    fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// `a · b + c`, rounded once.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// `a < b ? a : b`: `b` where one is a NaN.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a > b ? a : b`: `b` where one is a NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// √a, rounded once; NaN below 0.
-    fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// The nearest integer, ties to even.
     fn round(self, a: Self::Vector) -> Self::Vector;
     fn greater(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;

@@ -50,6 +50,10 @@ impl Simd for Portable {
         lanes!(i => a[i] / b[i])
     }
     #[inline(always)]
+    fn sqrt(self, a: Pack) -> Pack {
+        lanes!(i => a[i].sqrt())
+    }
+    #[inline(always)]
     fn fma(self, a: Pack, b: Pack, c: Pack) -> Pack {
         lanes!(i => a[i].mul_add(b[i], c[i]))
     }
@@ -60,10 +64,6 @@ impl Simd for Portable {
     #[inline(always)]
     fn max(self, a: Pack, b: Pack) -> Pack {
         lanes!(i => if a[i] > b[i] { a[i] } else { b[i] })
-    }
-    #[inline(always)]
-    fn sqrt(self, a: Pack) -> Pack {
-        lanes!(i => a[i].sqrt())
     }
     #[inline(always)]
     fn round(self, a: Pack) -> Pack {

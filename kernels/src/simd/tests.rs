@@ -8,6 +8,8 @@ enum Function {
     Sigmoid,
     Tanh,
     Log,
+    Softplus,
+    Sqrt,
 }
 
 impl Function {
@@ -18,6 +20,8 @@ impl Function {
             Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Function::Tanh => x.tanh(),
             Function::Log => x.ln(),
+            Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Function::Sqrt => x.sqrt(),
         }
     }
 }
@@ -36,6 +40,8 @@ impl Kernel for Map<'_> {
                 Function::Sigmoid => math::sigmoid(s, x),
                 Function::Tanh => math::tanh(s, x),
                 Function::Log => math::log(s, x),
+                Function::Softplus => math::softplus(s, x),
+                Function::Sqrt => s.sqrt(x),
             };
             s.store(pack, y);
         }
@@ -118,9 +124,21 @@ fn log_is_accurate() {
 }
 
 #[test]
+fn softplus_is_accurate() {
+    check_accuracy(Function::Softplus, 3.0);
+}
+
+#[test]
+fn square_roots_are_rounded_once() {
+    check_accuracy(Function::Sqrt, 0.5);
+}
+
+#[test]
 fn all_instruction_sets_give_the_same_bits() {
     let x = sweep(65_537);
-    for function in [Function::Exp, Function::Sigmoid, Function::Tanh, Function::Log] {
+    for function in
+        [Function::Exp, Function::Sigmoid, Function::Tanh, Function::Log, Function::Softplus, Function::Sqrt]
+    {
         // A NaN's payload is the one thing that the formula leaves open.
         let bits = |isa| -> Vec<u32> {
             let y = map(isa, function, &x);

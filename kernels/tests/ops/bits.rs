@@ -1,10 +1,10 @@
 //! Every op gives the same bits with every instruction set, and a sample's bits depend on that sample alone.
 
-use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
+use lockstep_kernels::activation::{Activate, ActivationSize};
 use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::fold::Fold;
 use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::moving_average::{AverageStep, MovingAverage};
@@ -14,19 +14,20 @@ use lockstep_kernels::optimizer::{
 use lockstep_kernels::perturb::{Perturb, PerturbStep};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
-use lockstep_kernels::squared_error::SquaredError;
 
+use crate::gradients::ACTIVATIONS;
 use crate::layout::{bits, devices, numbers, to_activation, to_rows, unwritten};
+use crate::losses::LOSSES;
 
 /// Numbers whose sums round: thirds.
-fn rounding(len: usize, seed: usize) -> Vec<f32> {
+pub fn rounding(len: usize, seed: usize) -> Vec<f32> {
     numbers(len, seed).into_iter().map(|x| x / 3.0).collect()
 }
 
 /// # Panics
 /// If `run` gives two devices different bits.
 #[track_caller]
-fn check(name: &str, run: impl Fn(&mut Cpu) -> Vec<f32>) {
+pub fn check(name: &str, run: impl Fn(&mut Cpu) -> Vec<f32>) {
     let mut first: Option<(String, Vec<u32>)> = None;
     for mut device in devices() {
         let result = bits(&run(&mut device));
@@ -157,7 +158,7 @@ fn activations() {
     let size = ActivationSize { samples: 50, features: 7 };
     let x: Vec<f32> = rounding(350, 1).into_iter().map(|x| 20.0 * x).collect();
     let d_y = to_activation(&rounding(350, 2), 7, 0.0);
-    for function in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+    for function in ACTIVATIONS {
         check(&format!("{function:?}"), |device| {
             let (mut y, mut d) = (to_activation(&x, 7, 0.0), d_y.clone());
             device.activation_forward(&size, function, &mut y);
@@ -173,13 +174,14 @@ fn losses() {
     let x: Vec<f32> = rounding(500, 1).into_iter().map(|x| 20.0 * x).collect();
     let x = to_activation(&x, 10, 0.0);
     let labels: Vec<u8> = (0..50).map(|n| n * 7 % 10).collect();
-    check("losses", |device| {
-        let mut d_x = [(); 2].map(|()| unwritten(device, 50, 10));
-        let entropy = device.cross_entropy(&size, &x, &labels, &mut d_x[0]);
-        let square = device.squared_error(&size, &x, &labels, &mut d_x[1]);
-        let halves = |x: f64| [(x.to_bits() >> 32) as u32, x.to_bits() as u32].map(f32::from_bits).to_vec();
-        [d_x.concat(), halves(entropy.loss), halves(square.loss)].concat()
-    });
+    for (name, loss, _) in LOSSES {
+        check(name, |device| {
+            let mut d_x = unwritten(device, 50, 10);
+            let sums = loss(device, &size, &x, &labels, &mut d_x).loss.to_bits();
+            let halves = [(sums >> 32) as u32, sums as u32].map(f32::from_bits);
+            [d_x, halves.to_vec()].concat()
+        });
+    }
 }
 
 #[test]

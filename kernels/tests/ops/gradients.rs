@@ -210,6 +210,15 @@ fn a_pooling_takes_the_first_of_equal_values_and_any_nan() {
     }
 }
 
+pub const ACTIVATIONS: [Activation; 6] = [
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.01 },
+    Activation::LeakyRelu { slope: 0.2 },
+    Activation::Sigmoid,
+    Activation::Tanh,
+    Activation::ScaledTanh,
+];
+
 #[test]
 fn activations_and_their_derivatives() {
     let (samples, features) = (19, 3);
@@ -217,7 +226,7 @@ fn activations_and_their_derivatives() {
     let x: Vec<f32> = numbers(samples * features, 1).into_iter().map(|x| 4.0 * x).collect();
     let d_y = numbers(samples * features, 2);
     for mut device in devices() {
-        for function in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+        for function in ACTIVATIONS {
             let name = format!("{function:?} {}", device.instruction_set());
             let apply = |x: &[f64]| x.iter().map(|x| reference::activation(function, *x)).collect::<Vec<_>>();
             let mut y = to_activation(&x, features, 0.0);
@@ -229,6 +238,40 @@ fn activations_and_their_derivatives() {
             assert_close(&name, &to_rows(&d, samples, features), &expected, 1e-6);
         }
     }
+}
+
+#[test]
+fn leaky_relu_keeps_a_nan_and_has_its_slope_at_zero() {
+    let (size, function) = (ActivationSize { samples: 1, features: 4 }, Activation::LeakyRelu { slope: 0.25 });
+    for mut device in devices() {
+        let mut y = to_activation(&[f32::NAN, 0.0, 2.0, -2.0], 4, 0.0);
+        device.activation_forward(&size, function, &mut y);
+        let rows = to_rows(&y, 1, 4);
+        assert!(rows[0].is_nan());
+        assert_eq!(rows[1..], [0.0, 2.0, -0.5]);
+        let mut d = to_activation(&[1.0; 4], 4, 0.0);
+        device.activation_backward(&size, function, &y, &mut d);
+        assert_eq!(to_rows(&d, 1, 4)[1..], [0.25, 1.0, 0.25]);
+    }
+}
+
+/// LeCun's reason for the constants: the function is ±1 at ±1, and all but 1.7159 far out.
+#[test]
+fn scaled_tanh_is_one_at_one() {
+    let size = ActivationSize { samples: 1, features: 3 };
+    for mut device in devices() {
+        let mut y = to_activation(&[1.0, -1.0, 100.0], 3, 0.0);
+        device.activation_forward(&size, Activation::ScaledTanh, &mut y);
+        let y = to_rows(&y, 1, 3);
+        assert!((y[0] - 1.0).abs() < 1e-4 && y[1] == -y[0] && y[2] == 1.7159, "{y:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "slope -0.1 is not in [0, 1)")]
+fn a_slope_that_hides_the_sign_is_refused() {
+    let size = ActivationSize { samples: 1, features: 1 };
+    devices()[0].activation_forward(&size, Activation::LeakyRelu { slope: -0.1 }, &mut [0.0; 16]);
 }
 
 #[test]

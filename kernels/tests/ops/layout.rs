@@ -29,6 +29,14 @@ pub fn to_rows(activation: &[f32], samples: usize, features: usize) -> Vec<f32> 
     (0..samples * features).map(|i| at(i / features, i % features)).collect()
 }
 
+/// # Panics
+/// If a padding sample of an activation holds something else than 0.
+#[track_caller]
+pub fn assert_padding_is_zero(name: &str, activation: &[f32], samples: usize, features: usize) {
+    let padding = to_rows(activation, samples.next_multiple_of(16), features).split_off(samples * features);
+    assert!(padding.iter().all(|value| *value == 0.0), "{name}: padding is not zero");
+}
+
 /// An activation full of values that no op may leave in place.
 pub fn unwritten(device: &Cpu, samples: usize, features: usize) -> Vec<f32> {
     vec![12345.0; device.activation_len(samples, features)]

@@ -1,24 +1,60 @@
 //! Losses: values, gradients, counts of correct answers, padding.
 
+use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::device::LossSums;
+use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
 
 use crate::layout::{assert_close, devices, numbers, to_activation, to_rows, unwritten, wide};
 use crate::reference;
 
-type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u8], &mut [f32]) -> LossSums;
+pub type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u8], &mut [f32]) -> LossSums;
 /// Loss of one sample in f64.
-type Formula = fn(&[f64], usize) -> f64;
-const LOSSES: [(&str, Loss, Formula); 2] = [
+pub type Formula = fn(&[f64], usize) -> f64;
+pub const LOSSES: [(&str, Loss, Formula); 6] = [
     ("cross-entropy", |d, size, x, labels, d_x| d.cross_entropy(size, x, labels, d_x), reference::cross_entropy),
     ("squared error", |d, size, x, labels, d_x| d.squared_error(size, x, labels, d_x), reference::squared_error),
+    (
+        "smoothed cross-entropy",
+        |d, size, x, labels, d_x| d.smoothed_cross_entropy(size, 0.125, x, labels, d_x),
+        |x, label| reference::smoothed_cross_entropy(x, label, 0.125),
+    ),
+    (
+        "wholly smoothed cross-entropy",
+        |d, size, x, labels, d_x| d.smoothed_cross_entropy(size, 1.0, x, labels, d_x),
+        |x, label| reference::smoothed_cross_entropy(x, label, 1.0),
+    ),
+    (
+        "binary cross-entropy",
+        |d, size, x, labels, d_x| d.binary_cross_entropy(size, x, labels, d_x),
+        reference::binary_cross_entropy,
+    ),
+    (
+        SMALLER_IS_BETTER,
+        |d, size, x, labels, d_x| d.map_loss(&MapLossSize { classes: *size, rubbish: 0.5 }, x, labels, d_x),
+        |x, label| reference::map_loss(x, label, 0.5),
+    ),
 ];
+/// Its answer is the smallest output.
+const SMALLER_IS_BETTER: &str = "maximum a posteriori";
+
+/// Labels whose output is the best, and among the five best, in a stable order of the outputs times `sign`.
+fn right_answers(x: &[f32], classes: usize, labels: &[u8], sign: f32) -> (u64, u64) {
+    let place = |x: &[f32], label: u8| {
+        let mut order: Vec<usize> = (0..classes).collect();
+        order.sort_by(|a, b| (sign * x[*b]).total_cmp(&(sign * x[*a])));
+        order.iter().position(|k| *k == usize::from(label)).expect("a class")
+    };
+    let places: Vec<usize> = x.chunks(classes).zip(labels).map(|(x, label)| place(x, *label)).collect();
+    let below = |bound| places.iter().filter(|place| **place < bound).count() as u64;
+    (below(1), below(5))
+}
 
 #[test]
 fn losses_and_their_gradients() {
-    for (samples, classes) in [(1, 2), (16, 10), (37, 10), (5, 33)] {
+    for (samples, classes) in [(1, 2), (16, 10), (37, 10), (5, 33), (2, 150)] {
         let size = ClassesSize { samples, classes };
         let x: Vec<f32> = numbers(samples * classes, 1).into_iter().map(|x| 5.0 * x).collect();
         let labels: Vec<u8> = (0..samples).map(|n| (n * 7 % classes) as u8).collect();
@@ -32,11 +68,11 @@ fn losses_and_their_gradients() {
                 let mut d_x = unwritten(&device, samples, classes);
                 let sums = loss(&mut device, &size, &to_activation(&x, classes, 3.0), &labels, &mut d_x);
                 let expected = total(&wide(&x));
-                assert!((sums.loss - expected).abs() <= 1e-6 * expected, "{name}: {} not {expected}", sums.loss);
+                assert!((sums.loss - expected).abs() <= 1e-6 * expected.abs(), "{name}: {} not {expected}", sums.loss);
                 assert_close(&name, &to_rows(&d_x, samples, classes), &reference::gradient(&x, total), 1e-6);
-                let largest = |x: &[f32]| (1..classes).fold(0, |best, k| if x[k] > x[best] { k } else { best });
-                let correct = x.chunks(classes).zip(&labels).filter(|(x, l)| largest(x) == usize::from(**l)).count();
-                assert_eq!(sums.correct, correct as u64, "{name}");
+                let sign = if name.starts_with(SMALLER_IS_BETTER) { -1.0 } else { 1.0 };
+                let (correct, correct_in_5) = right_answers(&x, classes, &labels, sign);
+                assert_eq!((sums.correct, sums.correct_in_5), (correct, correct_in_5), "{name}");
                 let padding = to_rows(&d_x, samples.next_multiple_of(16), classes).split_off(samples * classes);
                 assert!(padding.iter().all(|d| d.to_bits() == 0), "{name}: padding has a gradient");
             }
@@ -53,6 +89,78 @@ fn the_first_of_equal_outputs_is_the_answer_and_a_nan_is_none() {
         assert_eq!(device.cross_entropy(&size, &x, &[0u8, 1, 1], &mut d_x).correct, 1);
         assert!(d_x[2].is_nan(), "a NaN among the logits must reach the gradient");
     }
+}
+
+/// Of equal outputs the first are better; a NaN stands ahead of all and is right nowhere.
+#[test]
+fn the_five_best_are_in_order_of_output_then_class() {
+    let size = ClassesSize { samples: 5, classes: 7 };
+    let rows = [
+        [1.0; 7],
+        [1.0; 7],
+        [9.0, 8.0, 7.0, 6.0, 5.0, 5.0, 0.0],
+        [9.0, 8.0, 7.0, 6.0, f32::NAN, 5.0, 0.0],
+        [f32::NAN; 7],
+    ];
+    let x = to_activation(rows.as_flattened(), 7, 0.0);
+    for mut device in devices() {
+        let mut d_x = unwritten(&device, 5, 7);
+        let mut count = |labels: [u8; 5]| {
+            let sums = device.cross_entropy(&size, &x, &labels, &mut d_x);
+            (sums.correct, sums.correct_in_5)
+        };
+        assert_eq!(count([0, 5, 5, 5, 0]), (1, 1));
+        assert_eq!(count([1, 4, 4, 3, 0]), (0, 4));
+        assert_eq!(count([4, 6, 0, 4, 0]), (1, 2));
+    }
+}
+
+#[test]
+fn labels_may_name_more_than_256_classes() {
+    let size = ClassesSize { samples: 2, classes: 1000 };
+    let x = numbers(2000, 1);
+    for mut device in devices() {
+        let mut d_x = unwritten(&device, 2, 1000);
+        let sums = device.cross_entropy(&size, &to_activation(&x, 1000, 0.0), &[999u16, 300], &mut d_x);
+        let x = wide(&x);
+        let expected = reference::cross_entropy(&x[..1000], 999) + reference::cross_entropy(&x[1000..], 300);
+        assert!((sums.loss - expected).abs() < 1e-6 * expected);
+        assert!(d_x[999 * 16] < 0.0 && d_x[300 * 16 + 1] < 0.0 && d_x[300 * 16] > 0.0);
+    }
+}
+
+/// Losses that are all but 0 keep their digits where the formula allows it.
+#[test]
+fn a_binary_cross_entropy_near_zero_keeps_its_digits() {
+    let size = ClassesSize { samples: 1, classes: 2 };
+    for mut device in devices() {
+        let mut d_x = unwritten(&device, 1, 2);
+        let sums = device.binary_cross_entropy(&size, &to_activation(&[30.0, -20.0], 2, 0.0), &[0u8], &mut d_x);
+        let expected = ((-30f64).exp() + (-20f64).exp()) / 2.0;
+        assert!((sums.loss - expected).abs() < 1e-6 * expected, "{} not {expected}", sums.loss);
+        assert_close("d_x", &to_rows(&d_x, 1, 2)[..1], &[-(-30f64).exp() / 2.0], 1e-6);
+    }
+}
+
+#[test]
+fn large_distances_do_not_overflow() {
+    let size = MapLossSize { classes: ClassesSize { samples: 3, classes: 2 }, rubbish: 1.0 };
+    let x = to_activation(&[0.0, 1e4, 1e4, 0.0, 3e38, 3e38], 2, 0.0);
+    for mut device in devices() {
+        let mut d_x = unwritten(&device, 3, 2);
+        let sums = device.map_loss(&size, &x, &[0u8, 0, 0], &mut d_x);
+        let expected = -1.0 + (1e4 + (1.0 + (-1f64).exp()).ln()) + (f64::from(3e38f32) - 1.0);
+        assert!((sums.loss - expected).abs() < 1e-6 * expected, "{} not {expected}", sums.loss);
+        assert_eq!(sums.correct, 2);
+        assert_eq!(to_rows(&d_x, 1, 2), [1.0, 0.0]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "smoothing 1.5 is not in [0, 1]")]
+fn a_smoothing_above_one_is_refused() {
+    let size = ClassesSize { samples: 1, classes: 3 };
+    devices()[0].smoothed_cross_entropy(&size, 1.5, &[0.0; 48], &[2u8], &mut [0.0; 48]);
 }
 
 #[test]

@@ -1,11 +1,19 @@
 //! The ops of the CPU device, seen from outside: values, gradients, bits and padding.
 
+mod batch_norm;
 mod bits;
 mod convolutions;
+mod dropout;
 mod gradients;
+mod group_norm;
+mod joins;
 mod layout;
+mod lenet5;
+mod local_response_norm;
 mod losses;
 mod optimizers;
+mod pooling;
 mod pytorch;
+mod pytorch_layers;
 mod reference;
 mod updates;

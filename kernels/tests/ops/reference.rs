@@ -104,6 +104,25 @@ pub fn squared_error(x: &[f64], label: usize) -> f64 {
     x.iter().enumerate().map(square).sum::<f64>() / x.len() as f64
 }
 
+/// Loss of one sample.
+pub fn smoothed_cross_entropy(x: &[f64], label: usize, smoothing: f64) -> f64 {
+    let log_of_sum = x.iter().map(|x| x.exp()).sum::<f64>().ln();
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    log_of_sum - (1.0 - smoothing) * x[label] - smoothing * mean
+}
+
+/// Loss of one sample.
+pub fn binary_cross_entropy(x: &[f64], label: usize) -> f64 {
+    let of_output = |(k, x): (usize, &f64)| x.max(0.0) + (-x.abs()).exp().ln_1p() - if k == label { *x } else { 0.0 };
+    x.iter().enumerate().map(of_output).sum::<f64>() / x.len() as f64
+}
+
+/// Loss of one sample.
+pub fn map_loss(x: &[f64], label: usize, j: f64) -> f64 {
+    let wrong: f64 = x.iter().enumerate().filter(|(k, _)| *k != label).map(|(_, x)| (-x).exp()).sum();
+    x[label] + ((-j).exp() + wrong).ln()
+}
+
 /// `Σ y · d`, the scalar whose gradient a backward pass with `d_y = d` computes.
 pub fn dot(y: &[f64], d: &[f32]) -> f64 {
     y.iter().zip(d).map(|(y, d)| y * f64::from(*d)).sum()

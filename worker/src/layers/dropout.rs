@@ -31,7 +31,12 @@ impl<D: Device> Layer<D> for Dropout {
     fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
         match pass.mode {
             Mode::Train(_) => {
-                device.dropout_forward(&self.size(pass.batch.samples), pass.batch.keys_of(self.stream), pass.inputs.x(), pass.y);
+                device.dropout_forward(
+                    &self.size(pass.batch.samples),
+                    pass.batch.keys_of(self.stream),
+                    pass.inputs.x(),
+                    pass.y,
+                );
             }
             Mode::Evaluate => device.copy(pass.inputs.x(), pass.y),
         }

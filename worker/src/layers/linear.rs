@@ -32,7 +32,12 @@ impl<D: Device> Layer<D> for Linear {
     fn parameters(&self) -> Vec<TensorShape> {
         let (fan_in, fan_out) = (self.inputs, self.outputs);
         vec![
-            TensorShape::new(&self.name, "weight", vec![fan_out, fan_in], Role::Weight { fan_in, fan_out, plane: false }),
+            TensorShape::new(
+                &self.name,
+                "weight",
+                vec![fan_out, fan_in],
+                Role::Weight { fan_in, fan_out, plane: false },
+            ),
             TensorShape::new(&self.name, "bias", vec![fan_out], Role::Bias { fan_in, plane: false }),
         ]
     }

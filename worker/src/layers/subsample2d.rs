@@ -30,7 +30,10 @@ impl Subsample2d {
 impl<D: Device> Layer<D> for Subsample2d {
     fn parameters(&self) -> Vec<TensorShape> {
         let tensor = |kind, role| TensorShape::new(&self.name, kind, vec![self.size.channels], role);
-        vec![tensor("weight", Role::Weight { fan_in: 4, fan_out: 1, plane: true }), tensor("bias", Role::Bias { fan_in: 4, plane: true })]
+        vec![
+            tensor("weight", Role::Weight { fan_in: 4, fan_out: 1, plane: true }),
+            tensor("bias", Role::Bias { fan_in: 4, plane: true }),
+        ]
     }
 
     fn keeps(&self) -> Keeps {

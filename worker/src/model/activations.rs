@@ -29,10 +29,7 @@ impl<D: Device> Activations<D> {
             choices: device.zeros(device.activation_len(samples, memo.choices)),
             moments: device.zeros(memo.moments_len(device, samples)),
         };
-        Self {
-            slots: model.plan().slots.iter().map(slot).collect(),
-            memos: model.memos().map(notes).collect(),
-        }
+        Self { slots: model.plan().slots.iter().map(slot).collect(), memos: model.memos().map(notes).collect() }
     }
 
     /// Where the caller writes the micro-batch.
@@ -43,15 +40,11 @@ impl<D: Device> Activations<D> {
     }
 
     /// The model's output and the place for the loss' gradient behind it.
-    pub fn output(
-        &mut self,
-        device: &D,
-        model: &Model<D>,
-        samples: usize,
-    ) -> (D::View<'_, f32>, D::ViewMut<'_, f32>) {
+    pub fn output(&mut self, device: &D, model: &Model<D>, samples: usize) -> (D::View<'_, f32>, D::ViewMut<'_, f32>) {
         let len = device.activation_len(samples, model.output_features());
         let (value, gradient) = model.output_slots();
-        let [value, gradient] = self.slots.get_disjoint_mut([value, gradient]).expect("a gradient has a slot of its own");
+        let [value, gradient] =
+            self.slots.get_disjoint_mut([value, gradient]).expect("a gradient has a slot of its own");
         let value: &D::Buffer<f32> = value.as_ref().expect("no layer runs");
         let gradient = gradient.as_mut().expect("no layer runs");
         (D::view(value, 0..len), D::view_mut(gradient, 0..len))

@@ -136,13 +136,7 @@ impl<D: Device> Builder<D> {
     }
 
     /// A fully connected layer over all features.
-    pub fn linear(
-        &mut self,
-        name: &str,
-        value: ValueId,
-        outputs: usize,
-        activation: Option<Activation>,
-    ) -> ValueId {
+    pub fn linear(&mut self, name: &str, value: ValueId, outputs: usize, activation: Option<Activation>) -> ValueId {
         let inputs = self.shape(value).features();
         let layer = layers::Linear { name: name.into(), inputs, outputs, activation };
         self.layer(name, &[value], layer, Shape::flat(outputs))

@@ -11,8 +11,8 @@ use lockstep_kernels::map_loss::MapLossSize;
 use lockstep_kernels::pixels::PixelsSize;
 
 use super::digest::digest_of;
-use super::measures::{self, LaneMeasures};
 use super::loss::Loss;
+use super::measures::{self, LaneMeasures};
 use super::schedule::StepPlan;
 use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
@@ -198,13 +198,7 @@ impl<D: Device> LaneRunner<D> {
 
     /// Gathers the samples and writes them to the model's input; returns the sum of hashed sample ids. `epoch`: of
     /// training.
-    fn load(
-        &mut self,
-        work: &Work<D>,
-        split: Split,
-        epoch: Option<u64>,
-        samples: impl Iterator<Item = u64>,
-    ) -> u64 {
+    fn load(&mut self, work: &Work<D>, split: Split, epoch: Option<u64>, samples: impl Iterator<Item = u64>) -> u64 {
         self.bytes.clear();
         self.labels.clear();
         self.ids.clear();

@@ -58,9 +58,7 @@ fn conv_and_pool<D: Device>(
     let pooled = Shape { channels: out_channels, height: pool.out_height(), width: pool.out_width() };
     let conv = Conv2d { name: name.into(), size, bias: true };
     match pooling {
-        job::Pooling::Max => {
-            builder.layer(name, &[value], Conv2dMaxPool2d { conv, activation: Some(f) }, pooled)
-        }
+        job::Pooling::Max => builder.layer(name, &[value], Conv2dMaxPool2d { conv, activation: Some(f) }, pooled),
         job::Pooling::Average => {
             let value = builder.layer(name, &[value], conv, Shape { channels: out_channels, height, width });
             let layer = AveragePool2d { size: pool, activation: Some(f) };

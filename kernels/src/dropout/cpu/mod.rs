@@ -1,0 +1,107 @@
+//! Dropout on the CPU: four features of 16 samples at a time.
+
+mod philox;
+
+use super::{Dropout, DropoutSize};
+use crate::cpu::{Cpu, assert_len, packs, packs_mut, samples_in_group};
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+#[track_caller]
+fn check(size: &DropoutSize, keys: &[u64]) {
+    assert!((0.0..1.0).contains(&size.probability), "probability {} is not in [0, 1)", size.probability);
+    assert_len("keys", keys.len(), size.samples);
+}
+
+impl Dropout for Cpu {
+    fn dropout_forward(&mut self, size: &DropoutSize, keys: &[u64], x: &[f32], y: &mut [f32]) {
+        check(size, keys);
+        let x = packs("x", x, size.samples, size.features);
+        let y = packs_mut("y", y, size.samples, size.features);
+        self.isa.run(Forward { size, keys, x, y });
+    }
+
+    fn dropout_backward(&mut self, size: &DropoutSize, keys: &[u64], d: &mut [f32]) {
+        check(size, keys);
+        let d = packs_mut("d", d, size.samples, size.features);
+        self.isa.run(Backward { size, keys, d });
+    }
+}
+
+struct Forward<'a> {
+    size: &'a DropoutSize,
+    keys: &'a [u64],
+    x: &'a [Pack],
+    y: &'a mut [Pack],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let features = self.size.features.max(1);
+        for (group, (x, y)) in self.x.chunks_exact(features).zip(self.y.chunks_exact_mut(features)).enumerate() {
+            let masks = Masks::new(self.size, self.keys, group);
+            for (block, (x, y)) in x.chunks(4).zip(y.chunks_mut(4)).enumerate() {
+                for ((x, y), mask) in x.iter().zip(y).zip(&masks.block(block)) {
+                    s.store(y, s.mul(s.load(x), s.load(mask)));
+                }
+            }
+        }
+    }
+}
+
+struct Backward<'a> {
+    size: &'a DropoutSize,
+    keys: &'a [u64],
+    d: &'a mut [Pack],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (group, d) in self.d.chunks_exact_mut(self.size.features.max(1)).enumerate() {
+            let masks = Masks::new(self.size, self.keys, group);
+            for (block, d) in d.chunks_mut(4).enumerate() {
+                for (d, mask) in d.iter_mut().zip(&masks.block(block)) {
+                    let d_x = s.mul(s.load(d), s.load(mask));
+                    s.store(d, d_x);
+                }
+            }
+        }
+    }
+}
+
+/// The masks of a group of samples: `1 / (1 − p)` where a value is kept; 0 where it is dropped, or padding.
+struct Masks {
+    keys: [philox::Words; 2],
+    /// Words below it drop.
+    threshold: u32,
+    factors: Pack,
+}
+
+impl Masks {
+    fn new(size: &DropoutSize, keys: &[u64], group: usize) -> Masks {
+        let samples = samples_in_group(size.samples, group);
+        let probability = f64::from(size.probability);
+        let mut factors = [0.0; WIDTH];
+        factors[..samples].fill((1.0 / (1.0 - probability)) as f32);
+        let keys = philox::split(&keys[group * WIDTH..][..samples]);
+        Masks { keys, threshold: (probability * 2f64.powi(32)) as u32, factors }
+    }
+
+    /// Masks of the features `4 · block` to `4 · block + 3`.
+    #[inline(always)]
+    fn block(&self, block: usize) -> [Pack; 4] {
+        let words = philox::block(self.keys, block as u32);
+        let mut masks = [self.factors; 4];
+        for (mask, words) in masks.iter_mut().zip(&words) {
+            for i in 0..WIDTH {
+                mask[i] = if words[i] < self.threshold { 0.0 } else { mask[i] };
+            }
+        }
+        masks
+    }
+}

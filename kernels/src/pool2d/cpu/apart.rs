@@ -1,0 +1,128 @@
+//! Windows that neither overlap nor leave gaps nor reach beyond the input: a stride of their own width, no padding.
+
+use super::{Maximum, planes};
+use crate::pool2d::Pool2dSize;
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+/// For each window: the index of its output and of its first input.
+#[inline(always)]
+fn windows(size: &Pool2dSize, planes: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let Pool2dSize { height, width, window, .. } = *size;
+    let (out_height, out_width) = (size.out_height(), size.out_width());
+    (0..planes * out_height).flat_map(move |row| {
+        let corner = (row / out_height * height + row % out_height * window) * width;
+        (0..out_width).map(move |j| (row * out_width + j, corner + j * window))
+    })
+}
+
+pub(super) struct MaxForward<'a> {
+    pub size: &'a Pool2dSize,
+    pub x: &'a [Pack],
+    pub y: &'a mut [Pack],
+    pub choice: &'a mut [[u8; WIDTH]],
+}
+
+impl Kernel for MaxForward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let MaxForward { size, x, y, choice } = self;
+        for (output, corner) in windows(size, planes(x, size.height * size.width)) {
+            let mut maximum = Maximum::new(s, s.load(&x[corner]));
+            for u in 0..size.window {
+                for v in 0..size.window {
+                    let candidate = s.load(&x[corner + u * size.width + v]);
+                    maximum.offer(s, candidate, u * size.window + v);
+                }
+            }
+            s.store(&mut y[output], maximum.value);
+            s.store_bytes(&mut choice[output], maximum.place);
+        }
+    }
+}
+
+pub(super) struct MaxBackward<'a> {
+    pub size: &'a Pool2dSize,
+    pub d_y: &'a [Pack],
+    pub choice: &'a [[u8; WIDTH]],
+    pub d_x: &'a mut [Pack],
+}
+
+impl Kernel for MaxBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let MaxBackward { size, d_y, choice, d_x } = self;
+        zero_outside(size, d_x);
+        for (output, corner) in windows(size, planes(d_x, size.height * size.width)) {
+            let d = s.load(&d_y[output]);
+            let place = s.load_bytes(&choice[output]);
+            for u in 0..size.window {
+                for v in 0..size.window {
+                    let chosen = s.equal(place, s.splat((u * size.window + v) as f32));
+                    s.store(&mut d_x[corner + u * size.width + v], s.keep(chosen, d));
+                }
+            }
+        }
+    }
+}
+
+pub(super) struct AverageForward<'a> {
+    pub size: &'a Pool2dSize,
+    pub x: &'a [Pack],
+    pub y: &'a mut [Pack],
+}
+
+impl Kernel for AverageForward<'_> {
+    type Output = ();
+
+    /// The window's values are added row by row, then divided by K².
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let AverageForward { size, x, y } = self;
+        let count = s.splat((size.window * size.window) as f32);
+        for (output, corner) in windows(size, planes(x, size.height * size.width)) {
+            let mut sum = s.splat(0.0);
+            for u in 0..size.window {
+                for v in 0..size.window {
+                    sum = s.add(sum, s.load(&x[corner + u * size.width + v]));
+                }
+            }
+            s.store(&mut y[output], s.div(sum, count));
+        }
+    }
+}
+
+pub(super) struct AverageBackward<'a> {
+    pub size: &'a Pool2dSize,
+    pub d_y: &'a [Pack],
+    pub d_x: &'a mut [Pack],
+}
+
+impl Kernel for AverageBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let AverageBackward { size, d_y, d_x } = self;
+        let count = s.splat((size.window * size.window) as f32);
+        zero_outside(size, d_x);
+        for (output, corner) in windows(size, planes(d_x, size.height * size.width)) {
+            let d = s.div(s.load(&d_y[output]), count);
+            for u in 0..size.window {
+                for v in 0..size.window {
+                    s.store(&mut d_x[corner + u * size.width + v], d);
+                }
+            }
+        }
+    }
+}
+
+/// Zeroes `d_x` where some places lie in no window; otherwise every place will be written.
+fn zero_outside(size: &Pool2dSize, d_x: &mut [Pack]) {
+    if !size.height.is_multiple_of(size.window) || !size.width.is_multiple_of(size.window) {
+        d_x.fill([0.0; WIDTH]);
+    }
+}

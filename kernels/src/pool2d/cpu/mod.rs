@@ -1,0 +1,123 @@
+//! Poolings on the CPU: one pack an output.
+
+mod adaptive;
+mod apart;
+mod maximum;
+mod overlapping;
+
+use super::{AdaptivePool2dSize, Pool2d, Pool2dSize};
+use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
+use crate::simd::Pack;
+pub(crate) use maximum::Maximum;
+
+impl Pool2dSize {
+    fn in_features(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    fn out_features(&self) -> usize {
+        self.channels * self.out_height() * self.out_width()
+    }
+
+    /// Whether every place lies in at most one window, and windows hold nothing but places.
+    fn is_apart(&self) -> bool {
+        self.stride == self.window && self.padding == 0
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let Pool2dSize { window, stride, padding, .. } = *self;
+        assert!((1..=16).contains(&window), "window {window} is not between 1 and 16");
+        assert!(stride > 0, "the stride is 0");
+        assert!(2 * padding <= window, "padding {padding} is more than half of the window's {window}");
+    }
+}
+
+impl AdaptivePool2dSize {
+    fn in_features(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    fn out_features(&self) -> usize {
+        self.channels * self.out_height * self.out_width
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let AdaptivePool2dSize { height, width, out_height, out_width, .. } = *self;
+        let divides = |all: usize, parts: usize| parts > 0 && all >= parts && all.is_multiple_of(parts);
+        assert!(
+            divides(height, out_height) && divides(width, out_width),
+            "{out_height}×{out_width} cells do not divide {height}×{width} places"
+        );
+    }
+}
+
+impl Pool2d for Cpu {
+    fn max_pool2d_forward(&mut self, size: &Pool2dSize, x: &[f32], y: &mut [f32], choice: &mut [u8]) {
+        size.check();
+        assert_len("choice", choice.len(), activation_len(size.samples, size.out_features()));
+        let x = packs("x", x, size.samples, size.in_features());
+        let y = packs_mut("y", y, size.samples, size.out_features());
+        let choice = choice.as_chunks_mut().0;
+        if size.is_apart() {
+            self.isa.run(apart::MaxForward { size, x, y, choice });
+        } else {
+            self.isa.run(overlapping::MaxForward { size, x, y, choice });
+        }
+    }
+
+    fn max_pool2d_backward(&mut self, size: &Pool2dSize, d_y: &[f32], choice: &[u8], d_x: &mut [f32]) {
+        size.check();
+        assert_len("choice", choice.len(), activation_len(size.samples, size.out_features()));
+        let d_y = packs("d_y", d_y, size.samples, size.out_features());
+        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
+        let choice = choice.as_chunks().0;
+        if size.is_apart() {
+            self.isa.run(apart::MaxBackward { size, d_y, choice, d_x });
+        } else {
+            self.isa.run(overlapping::MaxBackward { size, d_y, choice, d_x });
+        }
+    }
+
+    fn average_pool2d_forward(&mut self, size: &Pool2dSize, x: &[f32], y: &mut [f32]) {
+        size.check();
+        let x = packs("x", x, size.samples, size.in_features());
+        let y = packs_mut("y", y, size.samples, size.out_features());
+        if size.is_apart() {
+            self.isa.run(apart::AverageForward { size, x, y });
+        } else {
+            self.isa.run(overlapping::AverageForward { size, x, y });
+        }
+    }
+
+    fn average_pool2d_backward(&mut self, size: &Pool2dSize, d_y: &[f32], d_x: &mut [f32]) {
+        size.check();
+        let d_y = packs("d_y", d_y, size.samples, size.out_features());
+        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
+        if size.is_apart() {
+            self.isa.run(apart::AverageBackward { size, d_y, d_x });
+        } else {
+            self.isa.run(overlapping::AverageBackward { size, d_y, d_x });
+        }
+    }
+
+    fn adaptive_average_pool2d_forward(&mut self, size: &AdaptivePool2dSize, x: &[f32], y: &mut [f32]) {
+        size.check();
+        let x = packs("x", x, size.samples, size.in_features());
+        let y = packs_mut("y", y, size.samples, size.out_features());
+        self.isa.run(adaptive::Forward { size, x, y });
+    }
+
+    fn adaptive_average_pool2d_backward(&mut self, size: &AdaptivePool2dSize, d_y: &[f32], d_x: &mut [f32]) {
+        size.check();
+        let d_y = packs("d_y", d_y, size.samples, size.out_features());
+        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
+        self.isa.run(adaptive::Backward { size, d_y, d_x });
+    }
+}
+
+/// Planes (group × channel) of an activation with `places` values a plane.
+fn planes(packs: &[Pack], places: usize) -> usize {
+    packs.len().checked_div(places).unwrap_or(0)
+}

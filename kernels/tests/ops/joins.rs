@@ -1,0 +1,61 @@
+//! Where branches of a network meet: sums and concatenations.
+
+use lockstep_kernels::addition::Addition;
+use lockstep_kernels::concatenate::{Concatenate, ConcatenateSize};
+
+use crate::bits;
+use crate::layout::{devices, numbers, to_activation, to_rows, unwritten};
+
+#[test]
+fn sums_are_rounded_once() {
+    for len in [1, 16, 37, 160] {
+        let (a, b) = (bits::rounding(len, 1), bits::rounding(len, 2));
+        let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+        for mut device in devices() {
+            let mut y = vec![7.0; len];
+            device.add(&a, &b, &mut y);
+            assert_eq!(y, expected);
+            let mut sum = a.clone();
+            device.accumulate(&mut sum, &b);
+            assert_eq!(sum, expected);
+        }
+    }
+}
+
+#[test]
+fn parts_are_laid_side_by_side_and_taken_apart() {
+    for samples in [1, 16, 19] {
+        let widths = [3, 1, 5];
+        let parts = widths.map(|width| numbers(samples * width, width));
+        for mut device in devices() {
+            let mut y = unwritten(&device, samples, 9);
+            let mut first = 0;
+            for (part, width) in parts.iter().zip(widths) {
+                let size = ConcatenateSize { samples, features: 9, first, part: width };
+                device.concatenate_forward(&size, &to_activation(part, width, 0.0), &mut y);
+                first += width;
+            }
+            let rows: Vec<f32> = (0..samples)
+                .flat_map(|n| parts.iter().zip(widths).flat_map(move |(part, width)| &part[n * width..][..width]))
+                .copied()
+                .collect();
+            assert_eq!(to_rows(&y, samples, 9), rows);
+            assert_eq!(y, to_activation(&rows, 9, 0.0));
+            first = 0;
+            for (part, width) in parts.iter().zip(widths) {
+                let size = ConcatenateSize { samples, features: 9, first, part: width };
+                let mut d_x = unwritten(&device, samples, width);
+                device.concatenate_backward(&size, &y, &mut d_x);
+                assert_eq!(d_x, to_activation(part, width, 0.0));
+                first += width;
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a part of 2 values from 3 on reaches beyond 4")]
+fn a_part_beyond_the_whole_is_refused() {
+    let size = ConcatenateSize { samples: 1, features: 4, first: 3, part: 2 };
+    devices()[0].concatenate_forward(&size, &[0.0; 32], &mut [0.0; 64]);
+}

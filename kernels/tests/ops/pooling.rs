@@ -1,0 +1,199 @@
+//! Poolings of any stride and padding, and over grids, against the plain f64 formulas and their finite differences.
+
+use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2d, Pool2dSize};
+
+use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
+use crate::{bits, reference};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Pooling {
+    Max,
+    Average,
+}
+
+fn features(size: &Pool2dSize) -> (usize, usize) {
+    (size.channels * size.height * size.width, size.channels * size.out_height() * size.out_width())
+}
+
+/// y and d_x.
+pub fn both_passes(device: &mut Cpu, pooling: Pooling, size: &Pool2dSize, x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
+    let (in_features, out_features) = features(size);
+    let (x, d_y) = (to_activation(x, in_features, 3.0), to_activation(d_y, out_features, 0.0));
+    let mut y = unwritten(device, size.samples, out_features);
+    let mut d_x = unwritten(device, size.samples, in_features);
+    match pooling {
+        Pooling::Max => {
+            let mut choice = vec![99; y.len()];
+            device.max_pool2d_forward(size, &x, &mut y, &mut choice);
+            device.max_pool2d_backward(size, &d_y, &choice, &mut d_x);
+        }
+        Pooling::Average => {
+            device.average_pool2d_forward(size, &x, &mut y);
+            device.average_pool2d_backward(size, &d_y, &mut d_x);
+        }
+    }
+    assert_padding_is_zero("d_x", &d_x, size.samples, in_features);
+    [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features)]
+}
+
+/// Pads with −∞ or 0, then takes the largest value or the mean of every window.
+fn formula(pooling: Pooling, size: &Pool2dSize, x: &[f64]) -> Vec<f64> {
+    let (of_window, outside) = match pooling {
+        Pooling::Max => (reference::largest as fn(&[f64]) -> f64, f64::NEG_INFINITY),
+        Pooling::Average => (reference::mean as fn(&[f64]) -> f64, 0.0),
+    };
+    let mut y = Vec::new();
+    for plane in x.chunks(size.height * size.width) {
+        let at = |row: usize, column: usize| {
+            let (row, column) = (row.wrapping_sub(size.padding), column.wrapping_sub(size.padding));
+            if row < size.height && column < size.width { plane[row * size.width + column] } else { outside }
+        };
+        for i in 0..size.out_height() {
+            for j in 0..size.out_width() {
+                let places = (0..size.window * size.window).map(|k| (k / size.window, k % size.window));
+                let values: Vec<f64> = places.map(|(u, v)| at(i * size.stride + u, j * size.stride + v)).collect();
+                y.push(of_window(&values));
+            }
+        }
+    }
+    y
+}
+
+/// (N, C, H, W, K, s, p): ResNet's, AlexNet's, gaps between windows, the largest window, one that does not fit.
+fn sizes() -> Vec<Pool2dSize> {
+    let shapes = [
+        [2, 2, 7, 8, 3, 2, 1],
+        [17, 1, 9, 9, 3, 2, 0],
+        [1, 3, 5, 6, 2, 1, 1],
+        [3, 1, 8, 7, 2, 3, 0],
+        [1, 1, 19, 18, 16, 1, 8],
+        [2, 1, 4, 4, 3, 3, 1],
+        [1, 2, 6, 6, 3, 1, 1],
+        [1, 1, 2, 9, 3, 1, 0],
+    ];
+    let size = |[samples, channels, height, width, window, stride, padding]: [usize; 7]| Pool2dSize {
+        samples,
+        channels,
+        height,
+        width,
+        window,
+        stride,
+        padding,
+    };
+    shapes.map(size).to_vec()
+}
+
+#[test]
+fn windows_of_any_stride_and_padding() {
+    for size in sizes() {
+        let (in_features, out_features) = features(&size);
+        let (x, d_y) = (numbers(size.samples * in_features, 1), numbers(size.samples * out_features, 2));
+        for pooling in [Pooling::Max, Pooling::Average] {
+            let y = formula(pooling, &size, &wide(&x));
+            let d_x = reference::gradient(&x, |x| reference::dot(&formula(pooling, &size, x), &d_y));
+            for mut device in devices() {
+                let results = both_passes(&mut device, pooling, &size, &x, &d_y);
+                let name = format!("{pooling:?} {size:?} {}", device.instruction_set());
+                assert_close(&format!("{name} y"), &results[0], &y, 1e-6);
+                assert_close(&format!("{name} d_x"), &results[1], &d_x, 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn overlapping_windows_take_the_first_of_equal_values_and_any_nan() {
+    let size = Pool2dSize { samples: 1, channels: 1, height: 3, width: 3, window: 3, stride: 2, padding: 1 };
+    let nan = f32::NAN;
+    let x = to_activation(&[-1.0, -1.0, -1.0, -1.0, -1.0, nan, -2.0, 5.0, nan], 9, 0.0);
+    for mut device in devices() {
+        let mut y = unwritten(&device, 1, 4);
+        let mut choice = vec![99; y.len()];
+        device.max_pool2d_forward(&size, &x, &mut y, &mut choice);
+        // The window's places are counted with its padding.
+        assert_eq!([0, 1, 2, 3].map(|i| choice[16 * i]), [4, 7, 5, 1]);
+        let y = to_rows(&y, 1, 4);
+        assert!(y[0] == -1.0 && y[1].is_nan() && y[2] == 5.0 && y[3].is_nan(), "{y:?}");
+        let mut d_x = unwritten(&device, 1, 9);
+        device.max_pool2d_backward(&size, &to_activation(&[1.0, 2.0, 4.0, 8.0], 4, 0.0), &choice, &mut d_x);
+        assert_eq!(to_rows(&d_x, 1, 9), [1.0, 0.0, 0.0, 0.0, 0.0, 10.0, 0.0, 4.0, 0.0]);
+    }
+}
+
+/// y and d_x.
+pub fn adaptive(device: &mut Cpu, size: &AdaptivePool2dSize, x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
+    let in_features = size.channels * size.height * size.width;
+    let out_features = size.channels * size.out_height * size.out_width;
+    let mut y = unwritten(device, size.samples, out_features);
+    let mut d_x = unwritten(device, size.samples, in_features);
+    device.adaptive_average_pool2d_forward(size, &to_activation(x, in_features, 3.0), &mut y);
+    device.adaptive_average_pool2d_backward(size, &to_activation(d_y, out_features, 0.0), &mut d_x);
+    assert_padding_is_zero("d_x", &d_x, size.samples, in_features);
+    [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features)]
+}
+
+fn adaptive_formula(size: &AdaptivePool2dSize, x: &[f64]) -> Vec<f64> {
+    let (rows, columns) = (size.height / size.out_height, size.width / size.out_width);
+    let mut y = Vec::new();
+    for plane in x.chunks(size.height * size.width) {
+        for cell in 0..size.out_height * size.out_width {
+            let (i, j) = (cell / size.out_width * rows, cell % size.out_width * columns);
+            let places = (0..rows * columns).map(|k| (i + k / columns) * size.width + j + k % columns);
+            y.push(reference::mean(&places.map(|place| plane[place]).collect::<Vec<_>>()));
+        }
+    }
+    y
+}
+
+fn grids() -> Vec<AdaptivePool2dSize> {
+    let shapes = [[3, 2, 7, 7, 1, 1], [17, 1, 6, 4, 3, 2], [1, 2, 5, 3, 5, 3], [2, 1, 6, 5, 2, 1], [1, 1, 8, 70, 4, 2]];
+    let size = |[samples, channels, height, width, out_height, out_width]: [usize; 6]| AdaptivePool2dSize {
+        samples,
+        channels,
+        height,
+        width,
+        out_height,
+        out_width,
+    };
+    shapes.map(size).to_vec()
+}
+
+#[test]
+fn grids_of_cells() {
+    for size in grids() {
+        let x = numbers(size.samples * size.channels * size.height * size.width, 1);
+        let d_y = numbers(size.samples * size.channels * size.out_height * size.out_width, 2);
+        let d_x = reference::gradient(&x, |x| reference::dot(&adaptive_formula(&size, x), &d_y));
+        for mut device in devices() {
+            let results = adaptive(&mut device, &size, &x, &d_y);
+            assert_close(&format!("{size:?} y"), &results[0], &adaptive_formula(&size, &wide(&x)), 1e-6);
+            assert_close(&format!("{size:?} d_x"), &results[1], &d_x, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn all_instruction_sets_give_the_same_bits() {
+    for size in sizes() {
+        let (in_features, out_features) = features(&size);
+        let x = bits::rounding(size.samples * in_features, 1);
+        let d_y = bits::rounding(size.samples * out_features, 2);
+        for pooling in [Pooling::Max, Pooling::Average] {
+            let name = format!("{pooling:?} {size:?}");
+            bits::check(&name, |device| both_passes(device, pooling, &size, &x, &d_y).concat());
+        }
+    }
+    for size in grids() {
+        let x = bits::rounding(size.samples * size.channels * size.height * size.width, 1);
+        let d_y = bits::rounding(size.samples * size.channels * size.out_height * size.out_width, 2);
+        bits::check(&format!("{size:?}"), |device| adaptive(device, &size, &x, &d_y).concat());
+    }
+}
+
+#[test]
+#[should_panic(expected = "3×1 cells do not divide 7×7 places")]
+fn a_grid_that_does_not_divide_is_refused() {
+    let size = AdaptivePool2dSize { samples: 1, channels: 1, height: 7, width: 7, out_height: 3, out_width: 1 };
+    adaptive(&mut devices()[0], &size, &[0.0; 49], &[0.0; 3]);
+}

@@ -1,0 +1,5 @@
+//! Networks by name: sizes of the literature, and torchvision's logits and gradients.
+
+mod fixtures;
+mod pytorch;
+mod sizes;
