@@ -12,7 +12,7 @@ const SAMPLES: usize = 2;
 const CLASSES: usize = 10;
 
 /// The formula of the fixtures: multiples of 1/504 in about ±1.
-fn units(name: &str, len: usize) -> impl Iterator<Item = f64> {
+fn units(name: &str, len: usize) -> impl Iterator<Item = f64> + use<> {
     let turn: u64 = (1..).zip(name.bytes()).map(|(k, byte)| k * u64::from(byte)).sum::<u64>() % 1009;
     (0..len as u64).map(move |i| ((i * 7919 + turn * 104_729) % 1009) as f64 / 504.0 - 1.0)
 }
@@ -25,6 +25,8 @@ fn filled(tensors: &[Tensor]) -> Vec<f32> {
         values.extend(units(name, tensor.range.len()).map(|unit| match name.rsplit('.').next() {
             Some("running_var") => 1.0 + unit / 2.0,
             Some("running_mean" | "bias") => unit / 10.0,
+            // Small, or gradients of bottlenecks depend on the last bits.
+            _ if name.ends_with("bn3.weight") => (1.0 + unit / 4.0) / 8.0,
             _ if shape.len() == 1 => 1.0 + unit / 4.0,
             _ => unit * scale,
         } as f32));
@@ -69,7 +71,7 @@ impl Net {
         (0..SAMPLES).flat_map(of_sample).collect()
     }
 
-    /// Loss, then each parameter tensor's gradient times the formula, summed, in the order of PyTorch; and the same of
+    /// Loss, then each parameter tensor's gradient times the formula, summed, by name; and the same of
     /// the running statistics behind the step.
     fn gradients(&mut self) -> (Vec<f64>, Vec<f64>) {
         let mut gradient = vec![0.0; self.model.gradient()];
@@ -87,16 +89,15 @@ impl Net {
     }
 }
 
-/// Each tensor's elements times the formula, summed, the first layer's first.
+/// Each tensor's elements times the formula, summed, sorted by the tensors' names.
 fn projections(tensors: &[Tensor], element: impl Fn(usize) -> f64) -> Vec<f64> {
-    // A layer's tensors lie in order, the layers themselves from last to first.
-    let layer = |tensor: &Tensor| tensor.shape.name.rsplit_once('.').unwrap().0.to_owned();
-    let layers: Vec<&[Tensor]> = tensors.chunk_by(|a, b| layer(a) == layer(b)).collect();
+    let mut sorted: Vec<&Tensor> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.shape.name.cmp(&b.shape.name));
     let project = |tensor: &Tensor| {
         let units = units(&format!("r{}", tensor.shape.name), tensor.range.len());
         units.zip(tensor.range.clone()).map(|(unit, index)| unit * element(index)).sum()
     };
-    layers.into_iter().rev().flatten().map(project).collect()
+    sorted.into_iter().map(project).collect()
 }
 
 /// The largest difference, relative to the largest value.
@@ -146,18 +147,19 @@ fn vgg_has_torchvisions_logits() {
 
 #[test]
 fn gradients_and_batch_statistics_are_pytorchs() {
-    let nets: [(ModelName, usize, &[f64], &[f64]); 3] = [
-        (ModelName::Resnet18, 64, &expected::RESNET18_GRADIENTS, &expected::RESNET18_STATISTICS),
-        (ModelName::Resnet50, 64, &expected::RESNET50_GRADIENTS, &expected::RESNET50_STATISTICS),
-        (ModelName::Resnet20, 32, &expected::RESNET20_GRADIENTS, &expected::RESNET20_STATISTICS),
+    // Of a million inputs of ReLUs some are within rounding of zero; whether one passes shows in the gradient.
+    let nets: [(ModelName, usize, f64, &[f64], &[f64]); 3] = [
+        (ModelName::Resnet18, 64, 1e-4, &expected::RESNET18_GRADIENTS, &expected::RESNET18_STATISTICS),
+        (ModelName::Resnet50, 64, 1e-2, &expected::RESNET50_GRADIENTS, &expected::RESNET50_STATISTICS),
+        (ModelName::Resnet20, 32, 1e-4, &expected::RESNET20_GRADIENTS, &expected::RESNET20_STATISTICS),
     ];
-    for (name, side, gradients, statistics) in nets {
+    for (name, side, bound, gradients, statistics) in nets {
         for convolution in [job::Convolution::Direct, job::Convolution::Auto] {
             let (ours, running) = Net::new(name, side, convolution).gradients();
             let errors = (worst(&ours, gradients), worst(&running, statistics));
             println!("{name:?} {convolution:?}: {errors:?}");
-            assert!((ours[0] - gradients[0]).abs() < 1e-3 * gradients[0], "{name:?}: loss {}", ours[0]);
-            assert!(errors.0 < 1e-3 && errors.1 < 1e-4, "{name:?} {convolution:?}: {errors:?}");
+            assert!((ours[0] - gradients[0]).abs() < 1e-5 * gradients[0], "{name:?}: loss {}", ours[0]);
+            assert!(errors.0 < bound && errors.1 < 1e-5, "{name:?} {convolution:?}: {errors:?}");
         }
     }
 }
