@@ -9,10 +9,11 @@ use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
 use super::generation::{FIRST_PASS, Generation};
+use super::optimizer::kept;
 use super::outbox::Outbox;
 use super::signals::Signals;
 use super::snapshot::restore;
-use super::state::State;
+use super::state::{Sizes, State};
 use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
 use crate::model::initial_parameters;
@@ -145,7 +146,8 @@ impl Trainer {
 
     fn initial(&mut self) -> State<Cpu> {
         let initial = initial_parameters(self.work.model.tensors(), self.job.seed.init);
-        State::new(&mut self.crew.first().device, &initial)
+        let sizes = Sizes { parameters: initial.len(), statistics: 0 };
+        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, &initial)
     }
 }
 

@@ -19,6 +19,7 @@ mod generation;
 mod lane;
 mod measures;
 mod meter;
+mod optimizer;
 mod outbox;
 mod prepare;
 mod progress;
@@ -45,6 +46,7 @@ use checkpoints::Checkpoints;
 use crew::Crew;
 use lane::Work;
 use meter::Meter;
+use optimizer::Optimizer;
 use schedule::Schedule;
 use state::State;
 
@@ -115,6 +117,7 @@ struct Trainer {
     job: Job,
     work: Work<Cpu>,
     schedule: Schedule,
+    optimizer: Optimizer<Cpu>,
     crew: Crew<Cpu>,
     checkpoints: Checkpoints,
     meter: Meter,

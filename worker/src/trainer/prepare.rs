@@ -13,6 +13,7 @@ use super::crew::Crew;
 use super::fingerprint::fingerprint;
 use super::lane::{LaneRunner, Work};
 use super::meter::Meter;
+use super::optimizer::Optimizer;
 use super::progress::Phase;
 use super::schedule::Schedule;
 use super::{Seat, Task, Trainer, TrainerError};
@@ -55,8 +56,9 @@ impl Trainer {
         };
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
+        let optimizer = Optimizer::new(&job.optimizer, work.model.tensors());
         let (meter, kept) = (Meter::new(), None);
-        Ok(Some(Self { seat, tasks, job, work, schedule, crew, checkpoints, meter, kept }))
+        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, crew, checkpoints, meter, kept }))
     }
 }
 
