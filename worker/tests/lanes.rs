@@ -2,7 +2,7 @@
 
 mod workers;
 
-use lockstep_proto::job::{Activation, InstructionSet, Job, ModelName, Pooling, Transport};
+use lockstep_proto::job::{Activation, InstructionSet, Job, ModelName, OptimizerName, Pooling, Transport};
 use workers::{job, mlp};
 
 fn lenet5(lanes: u32, micro_batch: u32) -> Job {
@@ -68,6 +68,18 @@ fn mlp_with_seven_lanes() {
 #[test]
 fn mlp_with_fewer_lanes_than_workers() {
     check(&mlp(3, 16), &SPLITS);
+}
+
+/// Norms of tensors, their direction and an average, by way of every split.
+#[test]
+fn lamb_with_averaged_weights() {
+    let mut job = mlp(4, 8);
+    job.optimizer.name = OptimizerName::Lamb;
+    (job.optimizer.momentum, job.optimizer.learning_rate) = (0.0, 0.01);
+    (job.optimizer.weight_decay, job.optimizer.decay_biases) = (0.01, false);
+    (job.optimizer.clip_norm, job.optimizer.ema) = (0.5, 0.9);
+    check(&job, &SPLITS);
+    check_instruction_sets(&job);
 }
 
 #[test]

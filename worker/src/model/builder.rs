@@ -122,13 +122,18 @@ impl<D: Device> Builder<D> {
         placed.reverse();
         let plan = plan(&shapes, &nodes, &placed);
         let layers = nodes.into_iter().map(|node| node.layer).collect();
-        Model { layers, placed, shapes, parameters, statistics, plan, streams }
+        let (trained, running) = (end_of(&parameters), end_of(&statistics));
+        let behind =
+            |tensor: Tensor| Tensor { range: trained + tensor.range.start..trained + tensor.range.end, ..tensor };
+        parameters.extend(statistics.into_iter().map(behind));
+        let (tensors, parameters, statistics) = (parameters, trained, running);
+        Model { layers, placed, shapes, tensors, parameters, statistics, plan, streams }
     }
 }
 
 /// Lays tensors behind those that are there; gives the range of all of them.
 fn place(tensors: &mut Vec<Tensor>, shapes: Vec<TensorShape>) -> Range<usize> {
-    let start = super::end_of(tensors);
+    let start = end_of(tensors);
     let mut end = start;
     for shape in shapes {
         let range = end..end + shape.len();
@@ -149,4 +154,8 @@ fn plan<D: Device>(shapes: &[Shape], nodes: &[Node<D>], placed: &[Placed]) -> Pl
         uses.push(Use { links: &placed.links, keeps, passes_on, adds, differentiates });
     }
     Plan::new(&features, &uses)
+}
+
+fn end_of(tensors: &[Tensor]) -> usize {
+    tensors.last().map_or(0, |tensor| tensor.range.end)
 }

@@ -18,24 +18,24 @@ enum Draw {
     Value(f64),
 }
 
-/// The flat vector of initial parameters. Each element is a function of (seed, its tensor's index, its place in the
+/// The flat vector at first: parameters and running statistics. Each element is a function of (seed, its tensor's index, its place in the
 /// tensor) alone.
-pub fn initial_parameters(tensors: &[Tensor], seed: u64, model: &Model) -> Vec<f32> {
+pub fn initial_values(tensors: &[Tensor], seed: u64, model: &Model) -> Vec<f32> {
     let default = default_init(model.name);
-    let mut parameters = vec![0.0; tensors.last().map_or(0, |tensor| tensor.range.end)];
+    let mut values = vec![0.0; tensors.last().map_or(0, |tensor| tensor.range.end)];
     for (index, tensor) in tensors.iter().enumerate() {
         let draw = draw(tensor.shape.role, model, default);
         let random = |element: usize| Random::new(seed, Purpose::Init, index as u64, element as u64);
-        for (element, parameter) in parameters[tensor.range.clone()].iter_mut().enumerate() {
-            *parameter = match draw {
+        for (element, value) in values[tensor.range.clone()].iter_mut().enumerate() {
+            *value = match draw {
                 // In f32, as it always was: the bits are part of the promise.
                 Draw::Uniform(bound) => (2.0 * random(element).next_uniform() - 1.0) * bound as f32,
                 Draw::Normal(deviation) => (random(element).next_normal() * deviation) as f32,
-                Draw::Value(value) => value as f32,
+                Draw::Value(fixed) => fixed as f32,
             };
         }
     }
-    parameters
+    values
 }
 
 /// How a network begins by itself.

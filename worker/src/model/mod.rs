@@ -2,8 +2,8 @@
 //!
 //! On a sample's path: micro-batch → [`Model::forward`] → loss → [`Model::backward`] → a lane's gradient.
 //! Tensors lie in the flat vector in backward order (the last layer's first), so that the part of the gradient that is
-//! finished first is also contiguous. Behind the gradient of all parameters a lane's gradient has a second part, of
-//! the same length as the running statistics: the micro-batch's own statistics, times its count of samples.
+//! finished first is also contiguous. Behind the parameters are the running statistics; there a lane's gradient has the
+//! micro-batch's own statistics, times its count of samples.
 
 mod activations;
 mod builder;
@@ -26,7 +26,7 @@ use plan::{Plan, Way};
 pub use activations::Activations;
 pub use builder::{BuildError, Builder};
 pub use graph::{Shape, ValueId};
-pub use initial::initial_parameters;
+pub use initial::initial_values;
 pub use named::{SampleShape, build};
 
 /// A tensor and its place in the flat vector.
@@ -59,36 +59,43 @@ pub struct Model<D: Device> {
     layers: Vec<Box<dyn Layer<D>>>,
     placed: Vec<Placed>,
     shapes: Vec<Shape>,
-    parameters: Vec<Tensor>,
-    statistics: Vec<Tensor>,
+    tensors: Vec<Tensor>,
+    parameters: usize,
+    statistics: usize,
     plan: Plan,
     streams: usize,
 }
 
 impl<D: Device> Model<D> {
-    /// Elements of the flat parameter vector.
+    /// Elements of all parameters: the first part of the flat vector.
     pub fn parameters(&self) -> usize {
-        end_of(&self.parameters)
+        self.parameters
     }
 
-    /// Elements of the running statistics.
+    /// Elements of the running statistics: its second part.
     pub fn statistics(&self) -> usize {
-        end_of(&self.statistics)
+        self.statistics
     }
 
-    /// Elements of a lane's gradient: of all parameters, then the micro-batch's statistics.
-    pub fn gradient(&self) -> usize {
-        self.parameters() + self.statistics()
+    /// Elements of the flat vector, and of a lane's gradient: of all parameters, then the micro-batch's statistics.
+    pub fn len(&self) -> usize {
+        self.parameters + self.statistics
     }
 
-    /// Parameter tensors in the order of the flat vector.
+    /// Whether there is nothing to train.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tensors in the order of the flat vector: parameters, then running statistics.
     pub fn tensors(&self) -> &[Tensor] {
-        &self.parameters
+        &self.tensors
     }
 
-    /// Tensors of running statistics in the order of their vector.
-    pub fn statistics_tensors(&self) -> &[Tensor] {
-        &self.statistics
+    /// Tensors that are trained, in the order of the flat vector.
+    pub fn trained_tensors(&self) -> &[Tensor] {
+        let trained = self.tensors.partition_point(|tensor| tensor.range.end <= self.parameters);
+        &self.tensors[..trained]
     }
 
     /// Parts of the flat parameter vector, one for each layer that has parameters, in the order of the flat vector.
@@ -131,7 +138,7 @@ impl<D: Device> Model<D> {
     }
 
     /// Elements of a value in memory.
-    fn len(&self, device: &D, samples: usize, value: ValueId) -> usize {
+    fn value_len(&self, device: &D, samples: usize, value: ValueId) -> usize {
         device.activation_len(samples, self.shapes[value].features())
     }
 
@@ -192,7 +199,7 @@ impl<D: Device> Model<D> {
                 own: Self::own(placed, weights),
                 mode,
                 inputs: self.inputs(device, batch.samples, placed, slots),
-                y: D::view_mut(&mut y, 0..self.len(device, batch.samples, output)),
+                y: D::view_mut(&mut y, 0..self.value_len(device, batch.samples, output)),
                 choices: D::view_mut(&mut notes.choices, 0..choices),
                 moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
             },
@@ -218,7 +225,7 @@ impl<D: Device> Model<D> {
         for (view, value) in views.iter_mut().zip(placed.links.inputs()) {
             // A slot that was given to another value meanwhile holds something else; the layer does not look then.
             let slot = self.plan.values[value];
-            *view = slots[slot].is_some().then(|| view_of::<D>(slots, slot, self.len(device, samples, value)));
+            *view = slots[slot].is_some().then(|| view_of::<D>(slots, slot, self.value_len(device, samples, value)));
         }
         Inputs::new(views)
     }
@@ -258,9 +265,9 @@ impl<D: Device> Model<D> {
         });
         let lens: [usize; MAX_INPUTS] = {
             let mut inputs = placed.links.inputs();
-            std::array::from_fn(|_| inputs.next().map_or(0, |value| self.len(device, batch.samples, value)))
+            std::array::from_fn(|_| inputs.next().map_or(0, |value| self.value_len(device, batch.samples, value)))
         };
-        let len = self.len(device, batch.samples, output);
+        let len = self.value_len(device, batch.samples, output);
         {
             let (slots, notes) = activations.parts();
             let notes = &mut notes[index];
@@ -305,8 +312,4 @@ impl<D: Device> Model<D> {
             activations.put(to, sum);
         }
     }
-}
-
-fn end_of(tensors: &[Tensor]) -> usize {
-    tensors.last().map_or(0, |tensor| tensor.range.end)
 }

@@ -4,6 +4,18 @@ use lockstep_kernels::device::Device;
 
 use super::lane::LaneRunner;
 
+/// Devices that work at the same time, one a thread.
+pub trait Devices<D: Device> {
+    /// How many.
+    fn threads(&self) -> usize;
+
+    /// The first, for work that only one does.
+    fn first_device(&mut self) -> &mut D;
+
+    /// Gives each device one of `parts`, at most as many as there are threads, and waits until all are done.
+    fn each_device<T: Send>(&mut self, parts: Vec<T>, work: impl Fn(&mut D, T) + Sync);
+}
+
 /// The lane runners and the threads they run on. One thread runs in place, without a pool.
 pub struct Crew<D: Device> {
     runners: Vec<LaneRunner<D>>,
@@ -27,11 +39,6 @@ impl<D: Device> Crew<D> {
             ),
         };
         Ok(Self { runners, pool })
-    }
-
-    /// Lane threads of this worker.
-    pub fn threads(&self) -> usize {
-        self.runners.len()
     }
 
     /// The threads, for work that needs no device; none if there is only the caller's.
@@ -62,5 +69,19 @@ impl<D: Device> Crew<D> {
             }),
             _ => pairs.for_each(|(runner, part)| work(runner, part)),
         }
+    }
+}
+
+impl<D: Device> Devices<D> for Crew<D> {
+    fn threads(&self) -> usize {
+        self.runners.len()
+    }
+
+    fn first_device(&mut self) -> &mut D {
+        &mut self.runners[0].device
+    }
+
+    fn each_device<T: Send>(&mut self, parts: Vec<T>, work: impl Fn(&mut D, T) + Sync) {
+        self.run(parts, |runner, part| work(&mut runner.device, part));
     }
 }

@@ -9,13 +9,14 @@ use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
 use super::generation::{FIRST_PASS, Generation};
+use super::optimizer::kept;
 use super::outbox::Outbox;
 use super::signals::Signals;
 use super::snapshot::restore;
-use super::state::State;
+use super::state::{Sizes, State};
 use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
-use crate::model::initial_parameters;
+use crate::model::initial_values;
 
 /// Members are prepared before they are told to meet. Longer than a worker may be silent: one that has gone is given up
 /// by the coordinator first, so that who is missing after this time lives and can't be reached.
@@ -38,7 +39,7 @@ impl Trainer {
         let begin = &entry.begin;
         let start = begin.start.as_ref().ok_or_else(|| malformed("start"))?;
         let shape = Shape {
-            parameters: self.work.model.gradient(),
+            parameters: self.work.model.len(),
             sums: measures::sums(self.work.layers.len()),
             counts: measures::COUNTS,
             max_lanes: self.job.batch.lanes(),
@@ -144,8 +145,10 @@ impl Trainer {
     }
 
     fn initial(&mut self) -> State<Cpu> {
-        let initial = initial_parameters(self.work.model.tensors(), self.job.seed.init, &self.job.model);
-        State::new(&mut self.crew.first().device, &initial)
+        let model = &self.work.model;
+        let initial = initial_values(model.tensors(), self.job.seed.init, &self.job.model);
+        let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
+        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, &initial)
     }
 }
 

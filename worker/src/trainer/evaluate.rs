@@ -28,7 +28,7 @@ impl Generation<'_> {
         Ok(())
     }
 
-    /// Loss and accuracy of the committed parameters over `split`; reported, and the same on all ranks.
+    /// Loss and accuracy of the committed parameters, or of their average, over `split`; reported, and the same on all ranks.
     pub(super) fn evaluate(&mut self, split: Split) -> Result<Score, TrainerError> {
         let step = self.state.cursor.step;
         self.trainer.seat.progress.enter(Phase::Evaluate, step);
@@ -36,7 +36,7 @@ impl Generation<'_> {
         let work = &self.trainer.work;
         let lanes = work.dataset.len(split).div_ceil(work.micro_batch) as u32;
         let abort = self.signals.abort_flag();
-        let evaluation = Evaluation { work, weights: self.state.weights(), split, abort };
+        let evaluation = Evaluation { work, weights: self.state.averaged_weights(), split, abort };
         let hands = self.group.tally_hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| {
             for subtree in hand.subtrees {

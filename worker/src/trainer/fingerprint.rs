@@ -8,7 +8,7 @@ use lockstep_kernels::pixels::{Pixels, PixelsSize};
 use lockstep_proto::{VERSION, job, wire};
 
 use crate::layers::MicroBatch;
-use crate::model::{Activations, SampleShape, Weights, build, initial_parameters};
+use crate::model::{Activations, SampleShape, Weights, build, initial_values};
 
 /// The fingerprint of this process on this machine's best instruction set.
 pub fn fingerprint() -> wire::Fingerprint {
@@ -52,7 +52,7 @@ fn canary_gradient(instruction_set: InstructionSet, names: &job::Model) -> Vec<f
     let shape = SampleShape { channels: 1, height: 14, width: 13, classes: 7 };
     let mut device = Cpu::new(instruction_set);
     let Ok(model) = build::<Cpu>(names, shape) else { return Vec::new() };
-    let parameters = initial_parameters(model.tensors(), 7, names);
+    let parameters = initial_values(model.tensors(), 7, names);
     let features = shape.features();
     let bytes: Vec<u8> = (0..SAMPLES * features).map(|i| (i * i % 251) as u8).collect();
     let labels: Vec<u8> = (0..SAMPLES).map(|i| (i * 5 % shape.classes) as u8).collect();

@@ -6,8 +6,6 @@ use std::time::Instant;
 
 use lockstep_collective::{Group, Tag};
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::optimizer::{Decay, Rule, Scaling, Sgd, Update};
-use lockstep_proto::job::Job;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
@@ -19,7 +17,7 @@ use super::progress::Phase;
 use super::schedule::StepPlan;
 use super::signals::Signals;
 use super::state::{Advance, State};
-use super::{Task, Trainer, TrainerError};
+use super::{Task, Trainer, TrainerError, optimizer};
 use crate::control::{StopReason, TrainerEvent};
 use crate::data::dataset::Split;
 use crate::data::order::Order;
@@ -148,12 +146,13 @@ impl Generation<'_> {
         let committing = Instant::now();
         let score = Score::of(reduced.tally);
         let learning_rate = self.trainer.schedule.learning_rate(cursor.step);
-        let update = update(&self.trainer.job, learning_rate, score.samples, cursor.step);
+        let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
         let behind = self.trainer.schedule.advance(&cursor, &plan);
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
         let row = row(&plan, cursor.step, self.number, &reduced.tally.counts);
         let advance = Advance { cursor: behind, epoch_loss, row };
-        self.state.commit(&mut self.trainer.crew, &update, reduced.gradient, advance)?;
+        let Trainer { crew, optimizer, .. } = &mut *self.trainer;
+        self.state.commit(crew, optimizer, &constants, reduced.gradient, advance)?;
         self.outbox.committed(&self.state.ledger);
         self.trainer.meter.step(&score, committing - reducing, committing.elapsed());
         Ok(Committed { epoch: plan.epoch, flags: reduced.tally.flags, score, learning_rate })
@@ -242,13 +241,6 @@ impl Generation<'_> {
         let device = &mut self.trainer.crew.first().device;
         self.trainer.checkpoints.write_wanted(&self.state, device, self.trainer.work.model.tensors());
     }
-}
-
-/// The constants of an update, `steps` after the first, with a gradient that sums over `count` samples.
-fn update(job: &Job, learning_rate: f64, count: u64, steps: u64) -> Update {
-    let (momentum, nesterov) = (job.optimizer.momentum, job.optimizer.nesterov);
-    let rule = Rule::Sgd(Sgd { learning_rate, momentum, dampening: 0.0, nesterov, steps });
-    Update { scaling: Scaling::mean(count), decay: Decay::Coupled(job.optimizer.weight_decay), rule }
 }
 
 /// A step in the ledger, with what the reduction counted.

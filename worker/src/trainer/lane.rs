@@ -103,7 +103,7 @@ impl<D: Device> LaneRunner<D> {
         let mut tally = self.train_subtree(step, lanes.start..middle, gradient);
         // Nodes below this one are smaller, so that a level's memory is free when a node of that level needs it.
         let level = (middle - lanes.start).ilog2() as usize;
-        let len = step.work.model.gradient();
+        let len = step.work.model.len();
         let mut right = self.take_right_half(level, len);
         tally.add(&self.train_subtree(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len)));
         let start = Instant::now();
@@ -130,8 +130,8 @@ impl<D: Device> LaneRunner<D> {
         let samples = positions.map(|position| step.order.sample_at(position));
         let sample_hashes = self.load(work, Split::Train, Some(step.plan.epoch), samples);
         let loaded = Instant::now();
-        let (sums, forwarded) = self.pass(step, D::slice_mut(gradient, 0..work.model.gradient()));
-        let len = work.model.gradient();
+        let (sums, forwarded) = self.pass(step, D::slice_mut(gradient, 0..work.model.len()));
+        let len = work.model.len();
         #[cfg(feature = "fault-points")]
         if step.spoilt {
             super::fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));

@@ -20,6 +20,7 @@ mod lane;
 mod loss;
 mod measures;
 mod meter;
+mod optimizer;
 mod outbox;
 mod prepare;
 mod progress;
@@ -46,6 +47,7 @@ use checkpoints::Checkpoints;
 use crew::Crew;
 use lane::Work;
 use meter::Meter;
+use optimizer::Optimizer;
 use schedule::Schedule;
 use state::State;
 
@@ -116,6 +118,7 @@ struct Trainer {
     job: Job,
     work: Work<Cpu>,
     schedule: Schedule,
+    optimizer: Optimizer<Cpu>,
     crew: Crew<Cpu>,
     checkpoints: Checkpoints,
     meter: Meter,

@@ -14,6 +14,7 @@ use super::fingerprint::fingerprint;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
 use super::meter::Meter;
+use super::optimizer::Optimizer;
 use super::progress::Phase;
 use super::schedule::Schedule;
 use super::{Seat, Task, Trainer, TrainerError};
@@ -56,8 +57,9 @@ impl Trainer {
         };
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
+        let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
         let (meter, kept) = (Meter::new(), None);
-        Ok(Some(Self { seat, tasks, job, work, schedule, crew, checkpoints, meter, kept }))
+        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, crew, checkpoints, meter, kept }))
     }
 }
 

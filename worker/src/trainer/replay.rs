@@ -82,7 +82,7 @@ impl Replay {
             Part::Owner => crew.lane_digest(),
             Part::Verifier => {
                 seat.progress.enter(Phase::Replay, self.step - 1);
-                let len = step.work.model.gradient();
+                let len = step.work.model.len();
                 let runner = crew.first();
                 let mut gradient = runner.device.zeros(len);
                 runner.replay_lane(step, &mut Cpu::view_mut(&mut gradient, 0..len))

@@ -1,6 +1,6 @@
 //! Which samples a step takes and with which learning rate: pure functions of the job and the cursor.
 
-use lockstep_proto::job::{Course, Job, LastBatch};
+use lockstep_proto::job::{Course, Job, LastBatch, RateScaling};
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Schedule {
             keep_last: job.data.last_batch == LastBatch::Keep,
             epochs: job.schedule.epochs.into(),
             max_steps: if job.schedule.max_steps == 0 { u64::MAX } else { job.schedule.max_steps },
-            learning_rate: job.optimizer.learning_rate,
+            learning_rate: scaled_rate(job),
             course: job.schedule.learning_rate,
         };
         if schedule.steps_per_epoch() == 0 {
@@ -120,6 +120,16 @@ impl Schedule {
                 self.learning_rate * 0.5 * (1.0 + cos_pi(done))
             }
         }
+    }
+}
+
+/// `optimizer.learning_rate` for this job's batch.
+fn scaled_rate(job: &Job) -> f64 {
+    let times = f64::from(job.batch.size) / f64::from(job.optimizer.base_batch);
+    match job.optimizer.scaling {
+        RateScaling::None => job.optimizer.learning_rate,
+        RateScaling::Linear => job.optimizer.learning_rate * times,
+        RateScaling::Sqrt => job.optimizer.learning_rate * times.sqrt(),
     }
 }
 

@@ -1,34 +1,58 @@
 //! The state that a job carries from step to step: one named list of tensors, the cursor and the ledger. Digest,
 //! checkpoint and sharing go by this list.
+//!
+//! The flat vector has two parts: the parameters, which the optimiser trains, and behind them the statistics, which
+//! follow what the lanes measured. The optimiser's own vectors are over the parameters alone.
 
 use lockstep_kernels::device::Device;
-use lockstep_kernels::optimizer::{Update, Vectors};
+use lockstep_kernels::moving_average::AverageStep;
+use lockstep_kernels::optimizer::MOST_VECTORS;
 use lockstep_proto::ledger::{Gap, Ledger, LedgerRow};
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::crew::Crew;
+use super::crew::Devices;
 use super::epoch_loss::EpochLoss;
+use super::optimizer::{Kept, Optimizer, Role, Step, Whole, average_of};
 use super::schedule::Cursor;
 use crate::model::{Tensor, Weights};
 
-/// Elements below which waking another thread takes longer than updating them.
-const WORTH_A_THREAD: usize = 1 << 16;
-
-/// Vectors over all of the model's tensors, in the order of the named list.
-const VECTORS: [&str; 2] = ["parameters", "velocity"];
+/// Name of the statistics in the named list.
+const STATISTICS: &str = "statistics";
+/// Weight of a step's statistics in the running ones: PyTorch's default.
+const STATISTICS_WEIGHT: f32 = 0.1;
 
 /// Parameters, optimiser state, cursor, ledger. It changes only in [`State::commit`].
 pub struct State<D: Device> {
-    /// As [`VECTORS`].
-    vectors: [D::Buffer<f32>; VECTORS.len()],
-    len: usize,
-    statistics: D::Buffer<f32>,
+    vectors: Vec<Vector<D>>,
+    sizes: Sizes,
     /// How far the job is.
     pub cursor: Cursor,
     /// The loss of the epoch so far.
     pub epoch_loss: EpochLoss,
     /// Which positions are in which committed steps. Not in the digest: it tells who committed.
     pub ledger: Ledger,
+}
+
+/// Elements of the flat vector's two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// What is trained.
+    pub parameters: usize,
+    /// What follows the lanes' measures, such as running means.
+    pub statistics: usize,
+}
+
+impl Sizes {
+    /// Of the flat vector.
+    pub fn flat(&self) -> usize {
+        self.parameters + self.statistics
+    }
+}
+
+/// A vector of the state. Parameters and their average have the statistics behind them.
+struct Vector<D: Device> {
+    kept: Kept,
+    buffer: D::Buffer<f32>,
 }
 
 /// What a step changes beside the vectors.
@@ -55,50 +79,98 @@ pub struct Named<'a, D: Device> {
 
 /// A state of another worker or from a disk does not fit the model.
 #[derive(Debug, thiserror::Error)]
-#[error("its tensor {name} has {theirs} elements, the model's {ours}")]
-pub struct Misfit {
-    name: String,
-    theirs: usize,
-    ours: usize,
+pub enum Misfit {
+    /// It lacks a tensor.
+    #[error("it has no tensor {0}: it is of another model or another optimizer")]
+    Missing(String),
+    /// A tensor's size is another.
+    #[error("its tensor {name} has {theirs} elements, the model's {ours}")]
+    Size {
+        /// Which.
+        name: String,
+        /// What it has.
+        theirs: usize,
+        /// What is wanted.
+        ours: usize,
+    },
 }
 
 impl<D: Device> State<D> {
-    /// The state before the first step.
-    pub fn new(device: &mut D, initial: &[f32]) -> Self {
-        let len = initial.len();
-        let mut parameters = device.zeros(len);
-        device.write(initial, D::view_mut(&mut parameters, 0..len));
+    /// The state before the first step, of the vectors in `kept`. `initial`: the flat vector, parameters then
+    /// statistics.
+    ///
+    /// # Panics
+    /// If `initial` is not as long as `sizes` say.
+    pub fn new(device: &mut D, kept: Vec<Kept>, sizes: Sizes, initial: &[f32]) -> Self {
+        assert_eq!(initial.len(), sizes.flat(), "initial values for all of the flat vector");
+        let mut vector = |kept: Kept| {
+            let constants;
+            let values = match kept.role {
+                Role::Parameters | Role::Average => initial,
+                Role::Rule { initial, .. } => {
+                    constants = vec![initial; sizes.parameters];
+                    &constants
+                }
+            };
+            let mut buffer = device.zeros(values.len());
+            device.write(values, D::view_mut(&mut buffer, 0..values.len()));
+            Vector { kept, buffer }
+        };
         Self {
-            vectors: [parameters, device.zeros(len)],
-            len,
-            statistics: device.zeros(0),
+            vectors: kept.into_iter().map(&mut vector).collect(),
+            sizes,
             cursor: Cursor::default(),
             epoch_loss: EpochLoss::default(),
             ledger: Ledger::default(),
         }
     }
 
-    /// The flat parameter vector.
+    /// The flat vector that is trained.
     pub fn parameters(&self) -> D::View<'_, f32> {
-        D::view(&self.vectors[0], 0..self.len)
+        D::view(&self.vectors[0].buffer, 0..self.sizes.flat())
     }
 
-    /// What the model computes with.
+    /// What is trained, as the model computes with it.
     pub fn weights(&self) -> Weights<'_, D> {
-        Weights { parameters: self.parameters(), statistics: D::view(&self.statistics, 0..0) }
+        self.halves(self.parameters())
     }
 
-    /// The named list over the model's `tensors`.
+    /// What is evaluated, as the model computes with it.
+    pub fn averaged_weights(&self) -> Weights<'_, D> {
+        self.halves(self.averaged())
+    }
+
+    fn halves<'a>(&self, flat: D::View<'a, f32>) -> Weights<'a, D> {
+        let parameters = D::slice(flat, 0..self.sizes.parameters);
+        Weights { parameters, statistics: D::slice(flat, self.sizes.parameters..self.sizes.flat()) }
+    }
+
+    /// The flat vector that is evaluated and exported: the average, if there is one.
+    pub fn averaged(&self) -> D::View<'_, f32> {
+        let average = self.vectors.iter().find(|vector| vector.kept.role == Role::Average);
+        average.map_or_else(|| self.parameters(), |average| D::view(&average.buffer, 0..self.sizes.flat()))
+    }
+
+    /// Whether a tensor is trained.
+    fn trains(&self, tensor: &Tensor) -> bool {
+        tensor.range.end <= self.sizes.parameters
+    }
+
+    /// The named list over the `tensors` of the flat vector: the parameters of each vector, then the statistics.
     pub fn named<'a>(&'a self, tensors: &'a [Tensor]) -> impl Iterator<Item = Named<'a, D>> {
-        let named = |(vector, buffer): (&'a str, &'a D::Buffer<f32>)| {
-            tensors.iter().map(move |tensor| Named {
-                name: format!("{vector}/{}", tensor.shape.name),
-                shape: &tensor.shape.shape,
-                values: D::view(buffer, tensor.range.clone()),
-                len: tensor.range.len(),
-            })
+        let named = |vector: &'a Vector<D>, list: &'a str, tensor: &'a Tensor| Named {
+            name: format!("{list}/{}", tensor.shape.name),
+            shape: &tensor.shape.shape,
+            values: D::view(&vector.buffer, tensor.range.clone()),
+            len: tensor.range.len(),
         };
-        VECTORS.into_iter().zip(&self.vectors).flat_map(named)
+        let of_vector = move |vector: &'a Vector<D>| {
+            let trained = tensors.iter().filter(|tensor| self.trains(tensor));
+            trained.map(move |tensor| named(vector, vector.kept.name, tensor))
+        };
+        let statistics = tensors.iter().filter(|tensor| !self.trains(tensor));
+        let statistics = statistics.map(move |tensor| named(&self.vectors[0], STATISTICS, tensor));
+        self.vectors.iter().flat_map(of_vector).chain(statistics)
     }
 
     /// Overwrites the named list with what `values_of` gives for each name.
@@ -111,59 +183,83 @@ impl<D: Device> State<D> {
         tensors: &[Tensor],
         mut values_of: impl FnMut(&str) -> &'v [f32],
     ) -> Result<(), Misfit> {
-        for (vector, buffer) in VECTORS.into_iter().zip(&mut self.vectors) {
-            for tensor in tensors {
-                let name = format!("{vector}/{}", tensor.shape.name);
-                let values = values_of(&name);
-                if values.len() != tensor.range.len() {
-                    return Err(Misfit { name, theirs: values.len(), ours: tensor.range.len() });
-                }
-                device.write(values, D::view_mut(buffer, tensor.range.clone()));
+        let mut values_of = |list: &str, tensor: &Tensor| {
+            let name = format!("{list}/{}", tensor.shape.name);
+            let values = values_of(&name);
+            match (values.len(), tensor.range.len()) {
+                (theirs, ours) if theirs == ours => Ok(values),
+                (0, _) => Err(Misfit::Missing(name)),
+                (theirs, ours) => Err(Misfit::Size { name, theirs, ours }),
+            }
+        };
+        let (trained, statistics): (Vec<&Tensor>, Vec<&Tensor>) =
+            tensors.iter().partition(|tensor| self.trains(tensor));
+        for vector in &mut self.vectors {
+            for tensor in &trained {
+                let values = values_of(vector.kept.name, tensor)?;
+                device.write(values, D::view_mut(&mut vector.buffer, tensor.range.clone()));
+            }
+        }
+        for tensor in statistics {
+            let values = values_of(STATISTICS, tensor)?;
+            for vector in self.vectors.iter_mut().filter(|vector| vector.has_statistics()) {
+                device.write(values, D::view_mut(&mut vector.buffer, tensor.range.clone()));
             }
         }
         Ok(())
     }
 
-    /// Applies one update to all of the state, each of the crew's devices to a part.
+    /// Applies one update to all of the state, each of the crew's devices to a part. `gradient`: the sum over samples
+    /// of the flat vector's gradients and measures.
     ///
     /// # Errors
     /// If the step does not follow those in the ledger; nothing is changed then.
     pub fn commit(
         &mut self,
-        crew: &mut Crew<D>,
-        update: &Update,
+        crew: &mut impl Devices<D>,
+        optimizer: &mut Optimizer<D>,
+        step: &Step,
         gradient: D::View<'_, f32>,
         advance: Advance,
     ) -> Result<(), Gap> {
         self.ledger.add(advance.row)?;
-        // The update is element-wise: who does which part does not show in the result.
-        let threads = crew.threads().min(self.len / WORTH_A_THREAD).max(1);
-        let [parameters, velocity] = &mut self.vectors;
-        let mut parameters = D::view_mut(parameters, 0..self.len);
-        let mut velocity = D::view_mut(velocity, 0..self.len);
-        let mut parts = Vec::with_capacity(threads);
-        for thread in 0..threads {
-            let (start, end) = (self.len * thread / threads, self.len * (thread + 1) / threads);
-            let (part, rest) = D::split_mut(parameters, end - start);
-            let (velocity_part, velocity_rest) = D::split_mut(velocity, end - start);
-            parts.push((D::slice(gradient, start..end), velocity_part, part));
-            (parameters, velocity) = (rest, velocity_rest);
+        let len = self.sizes.parameters;
+        let (mut parameters, mut average, mut rule) = (None, None, [const { None }; MOST_VECTORS]);
+        for vector in &mut self.vectors {
+            let view = D::view_mut(&mut vector.buffer, 0..len);
+            match vector.kept.role {
+                Role::Parameters => parameters = Some(view),
+                Role::Rule { place, .. } => rule[place] = Some(view),
+                Role::Average => average = Some(view),
+            }
         }
-        crew.run(parts, |runner, (gradient, velocity, parameters)| {
-            let state = [Some(velocity), None, None];
-            runner.device.update(update, Vectors { gradient, parameters, state });
-        });
+        let parameters = parameters.expect("every state has parameters");
+        optimizer.update(crew, step, gradient, Whole { parameters, state: rule, average });
+        self.follow_statistics(crew, step, gradient);
         (self.cursor, self.epoch_loss) = (advance.cursor, advance.epoch_loss);
         Ok(())
     }
 
-    /// The parameters as a safetensors file: tensors only, no metadata.
+    /// Running statistics move towards those of the step: `running = (1 − m)·running + m·sum/count`.
+    fn follow_statistics(&mut self, crew: &mut impl Devices<D>, step: &Step, gradient: D::View<'_, f32>) {
+        let part = self.sizes.parameters..self.sizes.flat();
+        if part.is_empty() {
+            return;
+        }
+        let average = AverageStep { scale: (1.0 / step.count as f64) as f32, weight: STATISTICS_WEIGHT };
+        for vector in self.vectors.iter_mut().filter(|vector| vector.has_statistics()) {
+            let running = D::view_mut(&mut vector.buffer, part.clone());
+            average_of(crew, &average, D::slice(gradient, part.clone()), running, part.len());
+        }
+    }
+
+    /// The flat vector of [`State::averaged`] as a safetensors file: tensors only, no metadata.
     ///
     /// # Errors
     /// If the format refuses a name or shape.
     pub fn to_safetensors(&self, device: &mut D, tensors: &[Tensor]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-        let mut values = vec![0.0f32; self.len];
-        device.read(self.parameters(), &mut values);
+        let mut values = vec![0.0f32; self.sizes.flat()];
+        device.read(self.averaged(), &mut values);
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let view = |tensor: &Tensor| {
             let data = &bytes[tensor.range.start * 4..tensor.range.end * 4];
@@ -171,5 +267,12 @@ impl<D: Device> State<D> {
         };
         let views = tensors.iter().map(view).collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
         safetensors::serialize(views, None)
+    }
+}
+
+impl<D: Device> Vector<D> {
+    /// Whether it is a whole flat vector.
+    fn has_statistics(&self) -> bool {
+        matches!(self.kept.role, Role::Parameters | Role::Average)
     }
 }

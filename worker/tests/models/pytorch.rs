@@ -48,7 +48,8 @@ impl Net {
         let device = Cpu::new(InstructionSet::detect());
         let shape = SampleShape { channels: 3, height: side, width: side, classes: CLASSES };
         let model = build(&job::Model { name, convolution, ..job::Model::default() }, shape).unwrap();
-        let (parameters, statistics) = (filled(model.tensors()), filled(model.statistics_tensors()));
+        let mut parameters = filled(model.tensors());
+        let statistics = parameters.split_off(model.parameters());
         let mut activations = Activations::new(&device, &model, SAMPLES);
         let features = shape.features();
         let samples: Vec<f32> = units("x", SAMPLES * features).map(|unit| unit as f32).collect();
@@ -74,7 +75,7 @@ impl Net {
     /// Loss, then each parameter tensor's gradient times the formula, summed, by name; and the same of
     /// the running statistics behind the step.
     fn gradients(&mut self) -> (Vec<f64>, Vec<f64>) {
-        let mut gradient = vec![0.0; self.model.gradient()];
+        let mut gradient = vec![0.0; self.model.len()];
         let (d_parameters, statistics) = gradient.split_at_mut(self.model.parameters());
         let weights = Weights::<Cpu> { parameters: &self.parameters, statistics: &self.statistics };
         self.model.forward(&mut self.device, Self::batch(), weights, &mut self.activations, statistics);
@@ -83,21 +84,26 @@ impl Net {
         let sums = self.device.cross_entropy(&size, output, &[3u8, 7], d_output);
         self.model.backward(&mut self.device, Self::batch(), weights, &mut self.activations, d_parameters);
         let mut all = vec![sums.loss / SAMPLES as f64];
-        all.extend(projections(self.model.tensors(), |i| f64::from(d_parameters[i]) / SAMPLES as f64));
-        let running = |i: usize| 0.9 * f64::from(self.statistics[i]) + 0.1 * f64::from(statistics[i]) / SAMPLES as f64;
-        (all, projections(self.model.statistics_tensors(), running))
+        let trained = self.model.parameters();
+        let (trains, follows): (Vec<&Tensor>, Vec<&Tensor>) =
+            self.model.tensors().iter().partition(|tensor| tensor.range.end <= trained);
+        all.extend(projections(trains, |i| f64::from(d_parameters[i]) / SAMPLES as f64));
+        let running = |i: usize| {
+            let (before, step) = (self.statistics[i - trained], statistics[i - trained]);
+            0.9 * f64::from(before) + 0.1 * f64::from(step) / SAMPLES as f64
+        };
+        (all, projections(follows, running))
     }
 }
 
 /// Each tensor's elements times the formula, summed, sorted by the tensors' names.
-fn projections(tensors: &[Tensor], element: impl Fn(usize) -> f64) -> Vec<f64> {
-    let mut sorted: Vec<&Tensor> = tensors.iter().collect();
-    sorted.sort_by(|a, b| a.shape.name.cmp(&b.shape.name));
+fn projections(mut tensors: Vec<&Tensor>, element: impl Fn(usize) -> f64) -> Vec<f64> {
+    tensors.sort_by(|a, b| a.shape.name.cmp(&b.shape.name));
     let project = |tensor: &Tensor| {
         let units = units(&format!("r{}", tensor.shape.name), tensor.range.len());
         units.zip(tensor.range.clone()).map(|(unit, index)| unit * element(index)).sum()
     };
-    sorted.into_iter().map(project).collect()
+    tensors.into_iter().map(project).collect()
 }
 
 /// The largest difference, relative to the largest value.

@@ -1,18 +1,22 @@
 //! The job file's tables and keys, with their defaults. `recipes/REFERENCE.md` documents each.
 
+mod batch;
 mod checkpoint;
 mod cluster;
 mod data;
 mod model;
-mod optimization;
+mod optimizer;
+mod schedule;
 
 use serde::{Deserialize, Serialize};
 
+pub use batch::*;
 pub use checkpoint::*;
 pub use cluster::*;
 pub use data::*;
 pub use model::*;
-pub use optimization::*;
+pub use optimizer::*;
+pub use schedule::*;
 
 /// A resolved job: everything that the trained weights depend on, and where it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -238,6 +238,91 @@ fn values_that_no_run_can_have() {
 }
 
 #[test]
+fn optimizers_that_no_run_can_have() {
+    check_set(
+        &["optimizer.name=adan"],
+        expect![[
+            r#"--set optimizer.name=adan: `optimizer.name` = "adan" is unknown: choose sgd, adagrad, rmsprop, adam, adamw, lars, lamb (did you mean adam?)"#
+        ]],
+    );
+    check_set(
+        &["optimizer.beta2=1"],
+        expect!["--set optimizer.beta2=1: `optimizer.beta2` = 1.0: must be at least 0 and below 1"],
+    );
+    check_set(
+        &["optimizer.ema=0.99999999999"],
+        expect!["--set optimizer.ema=0.99999999999: `optimizer.ema` = 0.99999999999: must be at least 0 and below 1"],
+    );
+    check_set(
+        &["optimizer.epsilon=-1"],
+        expect![
+            "--set optimizer.epsilon=-1: `optimizer.epsilon` = -1.0: must be at least 0 and finite as a 32-bit number"
+        ],
+    );
+    check_set(
+        &["optimizer.clip_norm=1e39"],
+        expect![
+            "--set optimizer.clip_norm=1e39: `optimizer.clip_norm` = 1e39: must be at least 0 and finite as a 32-bit number"
+        ],
+    );
+    check_set(
+        &["optimizer.trust=0"],
+        expect!["--set optimizer.trust=0: `optimizer.trust` = 0.0: must be above 0 and finite as a 32-bit number"],
+    );
+    check_set(
+        &["optimizer.base_batch=0"],
+        expect!["--set optimizer.base_batch=0: `optimizer.base_batch` = 0: must be 1 to 4294967295"],
+    );
+    check_set(
+        &["optimizer.momentum=0.9", "optimizer.name=adam"],
+        expect![[
+            r#"--set optimizer.name=adam: `optimizer.momentum` = 0.9 has no part in `optimizer.name` = "adam": it is for sgd, rmsprop, lars"#
+        ]],
+    );
+    check_set(
+        &["optimizer.name=lamb", "optimizer.decoupled=true"],
+        expect![[
+            r#"--set optimizer.decoupled=true: `optimizer.decoupled` = true has no part in `optimizer.name` = "lamb": it is for sgd, adagrad, rmsprop, adam, adamw"#
+        ]],
+    );
+    check_set(
+        &["optimizer.name=lars", "optimizer.clip_value=1"],
+        expect![[
+            r#"--set optimizer.clip_value=1: `optimizer.clip_value` = 1.0 has no part in `optimizer.name` = "lars": it is for sgd, adagrad, rmsprop, adam, adamw, lamb"#
+        ]],
+    );
+    check_set(
+        &["optimizer.centered=true"],
+        expect![[
+            r#"--set optimizer.centered=true: `optimizer.centered` = true has no part in `optimizer.name` = "sgd": it is for rmsprop"#
+        ]],
+    );
+    check_set(
+        &["optimizer.dampening=0.1"],
+        expect![
+            "--set optimizer.dampening=0.1: `optimizer.dampening` needs `optimizer.momentum` above 0: set it, such as to 0.9"
+        ],
+    );
+    check_set(
+        &["optimizer.momentum=0.9", "optimizer.nesterov=true", "optimizer.dampening=0.1"],
+        expect!["--set optimizer.dampening=0.1: `optimizer.nesterov` needs `optimizer.dampening` = 0"],
+    );
+    check_set(
+        &["optimizer.clip_norm=1", "optimizer.clip_value=1"],
+        expect![
+            "--set optimizer.clip_value=1: `optimizer.clip_norm` and `optimizer.clip_value` exclude each other: set one of them to 0"
+        ],
+    );
+    check_set(
+        &["optimizer.base_batch=128"],
+        expect![[
+            r#"--set optimizer.base_batch=128: `optimizer.base_batch` = 128 needs `optimizer.scaling`: set it to "linear" or "sqrt""#
+        ]],
+    );
+    assert!(load(GOOD, &[], &["optimizer.base_batch=128", "optimizer.scaling=sqrt"]).is_ok());
+}
+
+#[test]
 fn the_last_place_that_said_a_part_of_it_is_named() {
     let error = |text, overrides: &[&str]| load(text, &[("LOCKSTEP__BATCH__SIZE", "100")], overrides).unwrap_err();
     expect!["$LOCKSTEP__BATCH__SIZE: `batch.size` = 100 is not divisible by `batch.micro_batch` = 32: set batch.micro_batch to 25 or 50, or batch.size to 96 or 128"].assert_eq(&error(GOOD, &[]));

@@ -1,11 +1,13 @@
 //! Values that no run can have: the first is refused in a line that says what to do.
 
-use super::error::JobError;
-use super::spec::{Batch, Init, Job, LossName, ModelName, OutputActivation};
+mod batch;
+mod optimizer;
 
-const MAX_BATCH: u32 = 1 << 20;
-const MAX_MICRO_BATCH: u32 = 4096;
-const MAX_LANES: u32 = 1 << 16;
+use super::error::JobError;
+use super::spec::{Init, Job, LossName, ModelName, OutputActivation};
+use batch::batch;
+use optimizer::optimizer;
+
 const MAX_HIDDEN_LAYERS: usize = 16;
 const MAX_HIDDEN_WIDTH: u32 = 1 << 16;
 const MAX_EPOCHS: u32 = 1_000_000;
@@ -37,7 +39,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     model(job)?;
     batch(&job.batch)?;
     integer("schedule.epochs", job.schedule.epochs, 1, MAX_EPOCHS)?;
-    optimizer(job)?;
+    optimizer(&job.optimizer)?;
     if job.metrics.every == 0 {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
     }
@@ -116,52 +118,6 @@ fn loss(job: &Job) -> Result<(), Violation> {
     Ok(())
 }
 
-fn batch(batch: &Batch) -> Result<(), Violation> {
-    let &Batch { size, micro_batch } = batch;
-    integer("batch.size", size, 1, MAX_BATCH)?;
-    integer("batch.micro_batch", micro_batch, 1, MAX_MICRO_BATCH)?;
-    const KEYS: [&str; 2] = ["batch.size", "batch.micro_batch"];
-    if size % micro_batch != 0 {
-        let problem = format!(
-            "`batch.size` = {size} is not divisible by `batch.micro_batch` = {micro_batch}: \
-             set batch.micro_batch to {}, or batch.size to {}",
-            either(divisors_beside(size, micro_batch)),
-            either(multiples_beside(size, micro_batch)),
-        );
-        return Err(Violation::new(&KEYS, problem));
-    }
-    if batch.lanes() > MAX_LANES {
-        let problem = format!(
-            "`batch.size` = {size} makes {} lanes of `batch.micro_batch` = {micro_batch}, but {MAX_LANES} are the \
-             most: raise batch.micro_batch",
-            batch.lanes(),
-        );
-        return Err(Violation::new(&KEYS, problem));
-    }
-    Ok(())
-}
-
-fn optimizer(job: &Job) -> Result<(), Violation> {
-    let optimizer = &job.optimizer;
-    positive("optimizer.learning_rate", optimizer.learning_rate)?;
-    let momentum = optimizer.momentum;
-    // As f32, in which it is used: 0.99999999 is 1 there.
-    number("optimizer.momentum", momentum, "at least 0 and below 1", (0.0..1.0).contains(&(momentum as f32)))?;
-    let decay = optimizer.weight_decay as f32;
-    let decay_allowed = decay >= 0.0 && decay.is_finite();
-    number(
-        "optimizer.weight_decay",
-        optimizer.weight_decay,
-        "at least 0 and finite as a 32-bit number",
-        decay_allowed,
-    )?;
-    if optimizer.nesterov && momentum == 0.0 {
-        let problem = "`optimizer.nesterov` needs `optimizer.momentum` above 0: set it, such as to 0.9".to_owned();
-        return Err(Violation::new(&["optimizer.nesterov", "optimizer.momentum"], problem));
-    }
-    Ok(())
-}
-
 fn integer(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Violation> {
     if (low..=high).contains(&value) {
         return Ok(());
@@ -180,26 +136,4 @@ fn number(key: &'static str, value: f64, wanted: &str, allowed: bool) -> Result<
         return Ok(());
     }
     Err(Violation::new(&[key], format!("`{key}` = {value:?}: must be {wanted}")))
-}
-
-/// The divisors of `size` next to `near`, below and above.
-fn divisors_beside(size: u32, near: u32) -> [Option<u32>; 2] {
-    let divides = |candidate: &u32| size.is_multiple_of(*candidate);
-    let mut above = near + 1..=size.min(MAX_MICRO_BATCH);
-    [(1..near).rev().find(divides), above.find(divides)]
-}
-
-/// The multiples of `near` next to `size`, below and above.
-fn multiples_beside(size: u32, near: u32) -> [Option<u32>; 2] {
-    let below = size / near * near;
-    let above = below + near;
-    [(below > 0).then_some(below), (above <= MAX_BATCH).then_some(above)]
-}
-
-fn either(choices: [Option<u32>; 2]) -> String {
-    match choices {
-        [Some(below), Some(above)] => format!("{below} or {above}"),
-        [Some(one), None] | [None, Some(one)] => one.to_string(),
-        [None, None] => "another value".to_owned(),
-    }
 }

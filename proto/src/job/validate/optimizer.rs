@@ -1,0 +1,104 @@
+//! Optimisers that no run can have.
+
+use super::{Violation, integer, number, positive};
+use crate::job::spec::OptimizerName::{self, Adagrad, Adam, Adamw, Lamb, Lars, Rmsprop, Sgd};
+use crate::job::spec::{Optimizer, RateScaling};
+
+pub(super) fn optimizer(optimizer: &Optimizer) -> Result<(), Violation> {
+    positive("optimizer.learning_rate", optimizer.learning_rate)?;
+    integer("optimizer.base_batch", optimizer.base_batch, 1, u32::MAX)?;
+    for (key, value) in [
+        ("optimizer.momentum", optimizer.momentum),
+        ("optimizer.dampening", optimizer.dampening),
+        ("optimizer.alpha", optimizer.alpha),
+        ("optimizer.beta1", optimizer.beta1),
+        ("optimizer.beta2", optimizer.beta2),
+        ("optimizer.ema", optimizer.ema),
+    ] {
+        // As f32, in which it is used: 0.99999999 is 1 there.
+        number(key, value, "at least 0 and below 1", (0.0..1.0).contains(&(value as f32)))?;
+    }
+    for (key, value) in [
+        ("optimizer.epsilon", optimizer.epsilon),
+        ("optimizer.learning_rate_decay", optimizer.learning_rate_decay),
+        ("optimizer.initial_accumulator", optimizer.initial_accumulator),
+        ("optimizer.weight_decay", optimizer.weight_decay),
+        ("optimizer.clip_norm", optimizer.clip_norm),
+        ("optimizer.clip_value", optimizer.clip_value),
+    ] {
+        let single = value as f32;
+        number(key, value, "at least 0 and finite as a 32-bit number", single >= 0.0 && single.is_finite())?;
+    }
+    positive("optimizer.trust", optimizer.trust)?;
+    has_part(optimizer)?;
+    goes_together(optimizer)
+}
+
+/// A key, and its value unless that is the default.
+type Setting = (&'static str, Option<String>);
+
+/// Keys that the optimiser knows nothing of must be as they are by default: a setting that does nothing is a mistake.
+fn has_part(optimizer: &Optimizer) -> Result<(), Violation> {
+    let default = Optimizer::default();
+    let number = |key, value: f64, default: f64| (key, (value != default).then(|| format!("{value:?}")));
+    let switch = |key, value: bool| (key, value.then(|| "true".to_owned()));
+    let moments = &[Adam, Adamw, Lamb];
+    let keys: [(Setting, &[OptimizerName]); 13] = [
+        (number("optimizer.momentum", optimizer.momentum, default.momentum), &[Sgd, Rmsprop, Lars]),
+        (number("optimizer.dampening", optimizer.dampening, default.dampening), &[Sgd]),
+        (switch("optimizer.nesterov", optimizer.nesterov), &[Sgd]),
+        (number("optimizer.alpha", optimizer.alpha, default.alpha), &[Rmsprop]),
+        (switch("optimizer.centered", optimizer.centered), &[Rmsprop]),
+        (number("optimizer.beta1", optimizer.beta1, default.beta1), moments),
+        (number("optimizer.beta2", optimizer.beta2, default.beta2), moments),
+        (number("optimizer.epsilon", optimizer.epsilon, default.epsilon), &[Adagrad, Rmsprop, Adam, Adamw, Lamb]),
+        (
+            number("optimizer.learning_rate_decay", optimizer.learning_rate_decay, default.learning_rate_decay),
+            &[Adagrad],
+        ),
+        (
+            number("optimizer.initial_accumulator", optimizer.initial_accumulator, default.initial_accumulator),
+            &[Adagrad],
+        ),
+        (number("optimizer.trust", optimizer.trust, default.trust), &[Lars]),
+        (switch("optimizer.decoupled", optimizer.decoupled), &[Sgd, Adagrad, Rmsprop, Adam, Adamw]),
+        (
+            number("optimizer.clip_value", optimizer.clip_value, default.clip_value),
+            &[Sgd, Adagrad, Rmsprop, Adam, Adamw, Lamb],
+        ),
+    ];
+    for ((key, set), those) in keys {
+        let Some(value) = set.filter(|_| !those.contains(&optimizer.name)) else { continue };
+        let (name, those) = (optimizer.name.as_str(), those.iter().map(|name| name.as_str()).collect::<Vec<_>>());
+        let problem =
+            format!("`{key}` = {value} has no part in `optimizer.name` = \"{name}\": it is for {}", those.join(", "));
+        return Err(Violation::new(&[key, "optimizer.name"], problem));
+    }
+    Ok(())
+}
+
+/// Keys that need or exclude another.
+fn goes_together(optimizer: &Optimizer) -> Result<(), Violation> {
+    let refuse = |keys: [&'static str; 2], problem: String| Err(Violation::new(&keys, problem));
+    for (key, set) in [("optimizer.nesterov", optimizer.nesterov), ("optimizer.dampening", optimizer.dampening > 0.0)] {
+        if set && optimizer.momentum == 0.0 {
+            let problem = format!("`{key}` needs `optimizer.momentum` above 0: set it, such as to 0.9");
+            return refuse([key, "optimizer.momentum"], problem);
+        }
+    }
+    if optimizer.nesterov && optimizer.dampening > 0.0 {
+        let problem = "`optimizer.nesterov` needs `optimizer.dampening` = 0".to_owned();
+        return refuse(["optimizer.nesterov", "optimizer.dampening"], problem);
+    }
+    if optimizer.clip_norm > 0.0 && optimizer.clip_value > 0.0 {
+        let problem = "`optimizer.clip_norm` and `optimizer.clip_value` exclude each other: set one of them to 0";
+        return refuse(["optimizer.clip_norm", "optimizer.clip_value"], problem.to_owned());
+    }
+    if optimizer.base_batch != Optimizer::default().base_batch && optimizer.scaling == RateScaling::None {
+        let base = optimizer.base_batch;
+        let problem =
+            format!("`optimizer.base_batch` = {base} needs `optimizer.scaling`: set it to \"linear\" or \"sqrt\"");
+        return refuse(["optimizer.base_batch", "optimizer.scaling"], problem);
+    }
+    Ok(())
+}
