@@ -1,7 +1,7 @@
 //! Windows that neither overlap nor leave gaps nor reach beyond the input: a stride of their own width, no padding.
 //!
-//! The kernels are compiled once more for windows of 2, as a constant: nearly all are that, and the maximum then takes two
-//! thirds of the time.
+//! The kernels are compiled once more for windows of 2, as a constant: nearly all are that, and the maximum then takes
+//! two thirds of the time.
 
 use super::{Maximum, planes};
 use crate::pool2d::Pool2dSize;

@@ -1,7 +1,7 @@
 //! Windows of any stride and padding.
 //!
-//! Backward passes go from place to place, not from window to window: each gathers from the windows that it lies in, row
-//! by row, so that it is written once and the order of additions is that of the windows.
+//! Backward passes go from place to place, not from window to window: each gathers from the windows that it lies in,
+//! row by row, so that it is written once and the order of additions is that of the windows.
 
 use std::ops::Range;
 
@@ -55,8 +55,8 @@ fn whole_rows<'a, const K: usize>(size: &Pool2dSize, x: &'a [Pack], window: &Win
     std::array::from_fn(|u| x[window.first + u * size.width..].first_chunk().expect("the window lies in the input"))
 }
 
-/// For each of the `len` rows (or columns) of an input which of `windows` windows it lies in. They are counted on, since
-/// divisions took longer than the additions that they are for.
+/// For each of the `len` rows (or columns) of an input which of `windows` windows it lies in. They are counted on,
+/// since divisions took longer than the additions that they are for.
 #[inline(always)]
 fn around(size: &Pool2dSize, len: usize, windows: usize) -> impl Iterator<Item = Range<usize>> {
     let Pool2dSize { window, stride, padding, .. } = *size;
