@@ -8,7 +8,9 @@ use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::Memory;
 use lockstep_kernels::fold::Fold;
+use lockstep_kernels::group_norm::{GroupNorm, GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
 use lockstep_kernels::linear::{Linear, LinearSize};
+use lockstep_kernels::local_response_norm::{LocalResponseNorm, LocalResponseNormSize};
 use lockstep_kernels::optimizer::{Adam, Decay, Optimize, Rule, Scaling, Update, Vectors};
 
 /// The system's allocator, counted.
@@ -59,6 +61,25 @@ fn step(device: &mut Cpu, values: &mut [Vec<f32>; 6], choice: &mut [u8]) {
         let (inside, outside) = (device.activation_len(samples, 25), device.activation_len(samples, 7));
         device.linear_backward_weight(&size, &x[..inside], &y[..outside], &mut d_weight[..175], &mut bias[..7]);
     }
+    for channels in [8, 4] {
+        normalise(device, channels, [x, y, d_x, weight, d_weight, bias]);
+    }
+}
+
+/// The normalisations that use scratch memory.
+fn normalise(device: &mut Cpu, channels: usize, values: [&mut Vec<f32>; 6]) {
+    let [x, y, d_x, weight, d_weight, bias] = values;
+    let size = GroupNormSize { samples: 20, channels, groups: 2, plane: 9, epsilon: 1e-5 };
+    let len = device.activation_len(20, channels * 9);
+    let (weight, moments) = weight.split_at_mut(channels);
+    let moments = &mut moments[..device.activation_len(20, size.moments_features())];
+    let (x, weight, bias) = (&x[..len], &*weight, &mut bias[..channels]);
+    device.group_norm_forward(&size, x, weight, bias, GroupNormOutput { y: &mut y[..len], moments });
+    let (d_weight, d_bias) = (&mut d_weight[..channels], bias);
+    let gradients = GroupNormGradients { d_y: &y[..len], d_x: &mut d_x[..len], d_weight, d_bias };
+    device.group_norm_backward(&size, GroupNormSaved { x, weight, moments }, gradients);
+    let size = LocalResponseNormSize { samples: 20, channels, plane: 9, size: 5, alpha: 1.0, beta: 0.75, k: 2.0 };
+    device.local_response_norm_backward(&size, x, &y[..len], &mut d_x[..len]);
 }
 
 /// Norms and an update.
@@ -78,6 +99,7 @@ fn a_second_step_allocates_nothing() {
     let mut values = [(); 6].map(|()| vec![0.5; 40_000]);
     let mut choice = vec![0; 40_000];
     step(&mut device, &mut values, &mut choice);
+    update(&mut device, &mut values);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     step(&mut device, &mut values, &mut choice);
     update(&mut device, &mut values);

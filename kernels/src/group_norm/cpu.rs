@@ -3,6 +3,9 @@
 //! Order of operations, for any instruction set: a sample's group in order by `LaneSums`; `d_weight` and `d_bias` add
 //! groups of samples in order, each the 16 lanes by the tree of `LaneSums`.
 
+use std::mem::take;
+use std::ops::Range;
+
 use super::{GroupNorm, GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
 use crate::cpu::{Cpu, Scratch, assert_len, groups, packs, packs_mut, samples_in_group};
 use crate::simd::sums::{Deviations, LaneSums, Terms, Values, lanes_below, mean_and_variance};
@@ -15,6 +18,10 @@ impl GroupNormSize {
 
     fn channels_in_group(&self) -> usize {
         self.channels / self.groups
+    }
+
+    fn channels_of(&self, g: usize) -> Range<usize> {
+        g * self.channels_in_group()..(g + 1) * self.channels_in_group()
     }
 
     #[track_caller]
@@ -76,27 +83,34 @@ impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Forward { size, x, weight, bias, y, moments } = self;
-        let (channels, features) = (size.channels_in_group(), size.channels_in_group() * size.plane);
-        for (group, moments) in moments.chunks_exact_mut(size.moments_features()).enumerate() {
-            let mask = lanes_below(s, samples_in_group(size.samples, group));
-            let (means, inverses) = moments.split_at_mut(size.groups);
-            for g in 0..size.groups {
-                let start = group * size.features() + g * features;
-                let x = &x[start..][..features];
-                let moments = moments_of(s, size, x);
-                s.store(&mut means[g], s.keep(mask, s.load(&moments.mean)));
-                s.store(&mut inverses[g], s.keep(mask, s.load(&moments.inverse)));
-                let [mean, inverse, rest] = [moments.mean, moments.inverse, moments.rest].map(|pack| s.load(&pack));
-                for c in 0..channels {
-                    let (weight, bias) = (s.splat(weight[g * channels + c]), s.splat(bias[g * channels + c]));
-                    let y = &mut y[start + c * size.plane..][..size.plane];
-                    for (x, y) in x[c * size.plane..].iter().zip(y) {
-                        let normalised = s.fma(s.sub(s.load(x), mean), inverse, rest);
-                        s.store(y, s.keep(mask, s.fma(normalised, weight, bias)));
-                    }
-                }
+    fn run<S: Simd>(mut self, s: S) {
+        for group in 0..groups(self.size.samples) {
+            for g in 0..self.size.groups {
+                self.normalise(s, group, g);
+            }
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// Group of channels `g` of a group of samples.
+    #[inline(always)]
+    fn normalise<S: Simd>(&mut self, s: S, group: usize, g: usize) {
+        let size = self.size;
+        let mask = lanes_below(s, samples_in_group(size.samples, group));
+        let start = (group * size.channels + g * size.channels_in_group()) * size.plane;
+        let moments = moments_of(s, size, &self.x[start..][..size.channels_in_group() * size.plane]);
+        let [mean, inverse, rest] = [moments.mean, moments.inverse, moments.rest].map(|pack| s.load(&pack));
+        let saved = &mut self.moments[group * size.moments_features()..];
+        s.store(&mut saved[g], s.keep(mask, mean));
+        s.store(&mut saved[size.groups + g], s.keep(mask, inverse));
+        for channel in size.channels_of(g) {
+            let (weight, bias) = (s.splat(self.weight[channel]), s.splat(self.bias[channel]));
+            let start = (group * size.channels + channel) * size.plane;
+            let y = &mut self.y[start..][..size.plane];
+            for (x, y) in self.x[start..].iter().zip(y) {
+                let normalised = s.fma(s.sub(s.load(x), mean), inverse, rest);
+                s.store(y, s.keep(mask, s.fma(normalised, weight, bias)));
             }
         }
     }
@@ -148,43 +162,59 @@ impl Kernel for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Backward { size, x, weight, moments, d_y, d_x, d_weight, d_bias, scratch } = self;
+    fn run<S: Simd>(mut self, s: S) {
+        let size = self.size;
+        let mut scratch = take(&mut self.scratch.sums);
         // For each group of samples and channel: Σ d_y and Σ d_y · x̂ of each sample.
-        let sums = scratch.sums.packs(2 * groups(size.samples) * size.channels);
+        let sums = scratch.packs(2 * groups(size.samples) * size.channels);
         for channel in 0..size.channels {
-            let mut totals = [0.0; 2];
-            for group in 0..groups(size.samples) {
-                let start = (group * size.channels + channel) * size.plane;
-                let (mean, inverse) = load_moments(s, size, moments, group, channel / size.channels_in_group());
-                let (x, d_y) = (&x[start..][..size.plane], &d_y[start..][..size.plane]);
-                let mut of_run = LaneSums::<2>::new();
-                of_run.add(s, size.plane, &mut Products::<S> { x, d_y, mean, inverse });
-                for (i, total) in of_run.total().into_iter().enumerate() {
-                    totals[i] += total;
-                    sums[2 * (group * size.channels + channel) + i] = of_run.0[i].map(|sum| sum as f32);
-                }
-            }
-            [d_bias[channel], d_weight[channel]] = totals.map(|total| total as f32);
+            self.parameters_of(s, channel, sums);
         }
         for group in 0..groups(size.samples) {
-            let mask = lanes_below(s, samples_in_group(size.samples, group));
             for g in 0..size.groups {
-                let channels = g * size.channels_in_group()..(g + 1) * size.channels_in_group();
-                let sums = &sums[2 * group * size.channels..][..2 * size.channels];
-                let [mean_d, mean_product] = means_over_group(size, weight, sums, g).map(|mean| s.load(&mean));
-                let (mean, inverse) = load_moments(s, size, moments, group, g);
-                for channel in channels {
-                    let start = (group * size.channels + channel) * size.plane;
-                    let (x, d_y) = (&x[start..][..size.plane], &d_y[start..][..size.plane]);
-                    let weight = s.splat(weight[channel]);
-                    for ((d_x, d_y), x) in d_x[start..].iter_mut().zip(d_y).zip(x) {
-                        let normalised = s.mul(s.sub(s.load(x), mean), inverse);
-                        let d = s.sub(s.mul(weight, s.load(d_y)), mean_d);
-                        let d = s.sub(d, s.mul(normalised, mean_product));
-                        s.store(d_x, s.keep(mask, s.mul(d, inverse)));
-                    }
-                }
+                self.inputs_of(s, group, g, &sums[2 * group * size.channels..][..2 * size.channels]);
+            }
+        }
+        self.scratch.sums = scratch;
+    }
+}
+
+impl Backward<'_> {
+    /// The gradients of a channel's weight and bias, and its part of `sums`.
+    #[inline(always)]
+    fn parameters_of<S: Simd>(&mut self, s: S, channel: usize, sums: &mut [Pack]) {
+        let size = self.size;
+        let mut totals = [0.0; 2];
+        for group in 0..groups(size.samples) {
+            let start = (group * size.channels + channel) * size.plane;
+            let (mean, inverse) = load_moments(s, size, self.moments, group, channel / size.channels_in_group());
+            let (x, d_y) = (&self.x[start..][..size.plane], &self.d_y[start..][..size.plane]);
+            let mut of_run = LaneSums::<2>::new();
+            of_run.add(s, size.plane, &mut Products::<S> { x, d_y, mean, inverse });
+            for (i, total) in of_run.total().into_iter().enumerate() {
+                totals[i] += total;
+                sums[2 * (group * size.channels + channel) + i] = of_run.0[i].map(|sum| sum as f32);
+            }
+        }
+        [self.d_bias[channel], self.d_weight[channel]] = totals.map(|total| total as f32);
+    }
+
+    /// The gradients of the inputs in group of channels `g` of a group of samples, whose sums are `sums`.
+    #[inline(always)]
+    fn inputs_of<S: Simd>(&mut self, s: S, group: usize, g: usize, sums: &[Pack]) {
+        let size = self.size;
+        let mask = lanes_below(s, samples_in_group(size.samples, group));
+        let [mean_d, mean_product] = means_over_group(size, self.weight, sums, g).map(|mean| s.load(&mean));
+        let (mean, inverse) = load_moments(s, size, self.moments, group, g);
+        for channel in size.channels_of(g) {
+            let start = (group * size.channels + channel) * size.plane;
+            let (x, d_y) = (&self.x[start..][..size.plane], &self.d_y[start..][..size.plane]);
+            let weight = s.splat(self.weight[channel]);
+            for ((d_x, d_y), x) in self.d_x[start..].iter_mut().zip(d_y).zip(x) {
+                let normalised = s.mul(s.sub(s.load(x), mean), inverse);
+                let d = s.sub(s.mul(weight, s.load(d_y)), mean_d);
+                let d = s.sub(d, s.mul(normalised, mean_product));
+                s.store(d_x, s.keep(mask, s.mul(d, inverse)));
             }
         }
     }
@@ -207,7 +237,7 @@ fn load_moments<S: Simd>(
 #[inline(always)]
 fn means_over_group(size: &GroupNormSize, weight: &[f32], sums: &[Pack], g: usize) -> [Pack; 2] {
     let mut means = [[0.0f64; WIDTH]; 2];
-    for channel in g * size.channels_in_group()..(g + 1) * size.channels_in_group() {
+    for channel in size.channels_of(g) {
         for (i, means) in means.iter_mut().enumerate() {
             for lane in 0..WIDTH {
                 means[lane] += f64::from(weight[channel]) * f64::from(sums[2 * channel + i][lane]);

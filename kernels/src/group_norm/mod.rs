@@ -1,7 +1,9 @@
-//! Group normalisation (Wu & He 2018): `y = weight[c] · x̂ + bias[c]` with `x̂ = (x − mean[n,g]) / √(variance[n,g] + ε)`.
+//! Group normalisation (Wu & He 2018): `y = weight[c] · x̂ + bias[c]` with
+//! `x̂ = (x − mean[n,g]) / √(variance[n,g] + ε)`.
 //!
 //! Mean and biased variance are over the C/G · H·W values of a group of channels of one sample. One group is layer
-//! normalisation over (C, H, W) with one weight and bias a channel; as many groups as channels is instance normalisation.
+//! normalisation over (C, H, W) with one weight and bias a channel; as many groups as channels is instance
+//! normalisation.
 
 mod cpu;
 

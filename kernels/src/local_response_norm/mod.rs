@@ -40,8 +40,8 @@ pub trait LocalResponseNorm: Memory {
         y: Self::ViewMut<'_, f32>,
     );
 
-    /// `d_x[j] = d_y[j] · D[j]^−β − 2αβ/s · x[j] · Σ d_y[c] · x[c] · D[c]^(−β−1)` over the channels c that j counts for.
-    /// Overwrites `d_x`.
+    /// `d_x[j] = d_y[j] · D[j]^−β − 2αβ/s · x[j] · Σ d_y[c] · x[c] · D[c]^(−β−1)` over the channels c that j counts
+    /// for. Overwrites `d_x`.
     fn local_response_norm_backward(
         &mut self,
         size: &LocalResponseNormSize,

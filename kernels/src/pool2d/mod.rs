@@ -80,8 +80,8 @@ pub trait Pool2d: Memory {
     /// `y` = the sum of each window / K², padding included (PyTorch's `count_include_pad`).
     fn average_pool2d_forward(&mut self, size: &Pool2dSize, x: Self::View<'_, f32>, y: Self::ViewMut<'_, f32>);
 
-    /// Every place gets the sum of `d_y` over the windows that it lies in, row by row, divided by K²; places outside all
-    /// windows get zero. Overwrites `d_x`.
+    /// Every place gets the sum of `d_y` over the windows that it lies in, row by row, divided by K²; places outside
+    /// all windows get zero. Overwrites `d_x`.
     fn average_pool2d_backward(&mut self, size: &Pool2dSize, d_y: Self::View<'_, f32>, d_x: Self::ViewMut<'_, f32>);
 
     /// `y` = the mean of each cell.

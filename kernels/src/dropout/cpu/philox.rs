@@ -1,4 +1,5 @@
-//! Philox4x32-10 for 16 keys at once (Salmon, Moraes, Dror & Shaw, *Parallel random numbers: as easy as 1, 2, 3*, 2011).
+//! Philox4x32-10 for 16 keys at once (Salmon, Moraes, Dror & Shaw, *Parallel random numbers: as easy as 1, 2, 3*,
+//! 2011).
 //!
 //! Integers alone, so that every instruction set gives the same bits; the compiler turns the loops over the 16 lanes
 //! into vector instructions.
