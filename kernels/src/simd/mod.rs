@@ -8,6 +8,7 @@ mod avx2;
 mod avx512;
 mod instruction_set;
 pub(crate) mod math;
+pub mod peak;
 mod portable;
 #[cfg(test)]
 mod tests;

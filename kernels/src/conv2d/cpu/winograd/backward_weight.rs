@@ -2,8 +2,8 @@
 
 use super::super::channel_weight::channels_to_lanes;
 use super::super::outer::{Rows, add_outer};
-use super::tiles::{Planes, Tile, Tiles, load, load_inputs};
-use super::transforms::{Input, OutputGradient, WeightGradient, both_ways};
+use super::tiles::{Planes, Tile, Tiles, load};
+use super::transforms::{OutputGradient, WeightGradient, both_ways, transform_tile};
 use super::{ELEMENTS, INPUTS, apart};
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
@@ -77,24 +77,23 @@ fn transform_inputs<S: Simd>(
     s: S,
     x: &[Pack],
     (from, halo): (Planes, isize),
-    tiles: impl Iterator<Item = Tile>,
+    tiles: impl Iterator<Item = Tile> + Clone,
     staging: &mut [Pack],
     (to, between): (&mut [Pack], usize),
 ) {
     let lanes = from.channels.div_ceil(WIDTH);
-    for (t, tile) in tiles.enumerate() {
-        for block in 0..lanes {
-            let here = WIDTH.min(from.channels - block * WIDTH);
+    for block in 0..lanes {
+        let here = WIDTH.min(from.channels - block * WIDTH);
+        for (t, tile) in tiles.clone().enumerate() {
             for c in 0..here {
                 let x = &x[tile.group * from.group() + (block * WIDTH + c) * from.plane()..][..from.plane()];
-                let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &from, tile, halo));
-                for element in 0..ELEMENTS {
-                    s.store(&mut staging[element * WIDTH + c], inputs[element / INPUTS][element % INPUTS]);
-                }
+                transform_tile(s, x, &from, tile, halo, |s, element, value| {
+                    s.store(&mut staging[element * WIDTH + c], value);
+                });
             }
             for (element, staging) in staging.chunks_exact(WIDTH).enumerate() {
                 let to = &mut to[element * between + t * WIDTH * lanes + block..];
-                channels_to_lanes(s, staging, 1, here, to, lanes);
+                channels_to_lanes(s, &staging[..here], 1, to, lanes);
             }
         }
     }

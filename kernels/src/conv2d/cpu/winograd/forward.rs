@@ -2,17 +2,17 @@
 
 use super::super::panels::PanelSize;
 use super::super::product::{Matrix, Target, product};
-use super::tiles::{Planes, Tiles, load_inputs};
-use super::transforms::{Input, Output, Weight, both_ways};
+use super::tiles::{Planes, Tiles};
+use super::transforms::{Output, Weight, both_ways, transform_tile};
 use super::{ELEMENTS, INPUTS, RESULTS, apart};
 use crate::conv2d::{Accumulation, Conv2dSize};
 use crate::cpu::Scratch;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
-/// Packs of transformed inputs that go at once: they stay in the second-level cache (768 KiB) …
-const PACKS_AT_ONCE: usize = 12_288;
+/// Packs of transformed inputs that go at once: they stay in the second-level cache and the third-level one behind it (1.5 MiB) …
+const PACKS_AT_ONCE: usize = 24_576;
 /// … unless that were fewer tiles than these, which would read the weights from memory too often.
-const LEAST_TILES: usize = 6;
+const LEAST_TILES: usize = 3;
 /// Panels of results that go at once.
 const PANELS_AT_ONCE: usize = 4;
 
@@ -66,7 +66,7 @@ impl Kernel for Forward<'_> {
         // Where all tiles go at once, a block of transformed weights is used once and makes room for the next.
         let stored = if at_once == tiles.count() { PANELS_AT_ONCE.min(weights.panels()) } else { weights.panels() };
         let transformed = scratch.weights.packs(stored * panel);
-        let raw = scratch.gradient.packs(weights.panel() / WIDTH);
+        let raw = scratch.gradient.packs(9 * g.from.channels);
         let between = apart(g.from.channels * at_once);
         let inputs = scratch.input.packs(ELEMENTS * between);
         let between_products = apart(PANELS_AT_ONCE * WIDTH * at_once);
@@ -80,7 +80,7 @@ impl Kernel for Forward<'_> {
                 let transformed = &mut transformed[place * panel..][..panels * panel];
                 if first == 0 {
                     for index in 0..panels {
-                        weights.pack(weight, block + index, raw);
+                        weights.pack(s, weight, block + index, raw);
                         transform_weights(s, raw, transformed, (index, panels));
                     }
                 }
@@ -115,13 +115,8 @@ fn transform_inputs<S: Simd>(
     for channel in 0..g.from.channels {
         for (t, tile) in tiles.range(first, count).enumerate() {
             let x = &x[tile.group * g.from.group() + channel * g.from.plane()..][..g.from.plane()];
-            let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &g.from, tile, g.halo));
             let to = &mut to[channel * count + t..];
-            for i in 0..INPUTS {
-                for j in 0..INPUTS {
-                    s.store(&mut to[(i * INPUTS + j) * between], inputs[i][j]);
-                }
-            }
+            transform_tile(s, x, &g.from, tile, g.halo, |s, element, value| s.store(&mut to[element * between], value));
         }
     }
 }

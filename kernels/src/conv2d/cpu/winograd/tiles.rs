@@ -1,6 +1,6 @@
 //! The tiles of all groups of samples, and their way to and from planes.
 
-use super::{INPUTS, RESULTS};
+use super::RESULTS;
 use crate::simd::{Pack, Simd};
 
 /// Planes of packs.
@@ -49,7 +49,7 @@ impl Tiles {
     }
 
     /// `count` tiles from `first` on.
-    pub fn range(&self, first: usize, count: usize) -> impl Iterator<Item = Tile> + use<> {
+    pub fn range(&self, first: usize, count: usize) -> impl Iterator<Item = Tile> + Clone + use<> {
         let Tiles { rows, columns, .. } = *self;
         let of = move |index: usize| Tile {
             group: index / columns / rows,
@@ -69,18 +69,6 @@ impl Tiles {
             this
         })
     }
-}
-
-/// The inputs of a tile, whose results' windows begin `halo` before them; zeros outside the plane.
-#[inline(always)]
-pub(super) fn load_inputs<S: Simd>(
-    s: S,
-    x: &[Pack],
-    planes: &Planes,
-    tile: Tile,
-    halo: isize,
-) -> [[S::Vector; INPUTS]; INPUTS] {
-    load(s, x, planes, tile.row as isize - halo, tile.column as isize - halo)
 }
 
 /// The `N`×`N` packs of a plane from (`top`, `left`) on; zeros outside it.
