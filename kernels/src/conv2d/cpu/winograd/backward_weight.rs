@@ -2,8 +2,8 @@
 
 use super::super::channel_weight::channels_to_lanes;
 use super::super::outer::{Rows, add_outer};
-use super::tiles::{Planes, Tile, Tiles, load};
-use super::transforms::{OutputGradient, WeightGradient, both_ways, transform_tile};
+use super::tiles::{Planes, Tile, Tiles, load, load_inputs};
+use super::transforms::{Input, OutputGradient, WeightGradient, both_ways};
 use super::{ELEMENTS, INPUTS, apart};
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
@@ -87,9 +87,10 @@ fn transform_inputs<S: Simd>(
         for (t, tile) in tiles.clone().enumerate() {
             for c in 0..here {
                 let x = &x[tile.group * from.group() + (block * WIDTH + c) * from.plane()..][..from.plane()];
-                transform_tile(s, x, &from, tile, halo, |s, element, value| {
-                    s.store(&mut staging[element * WIDTH + c], value);
-                });
+                let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &from, tile, halo));
+                for element in 0..ELEMENTS {
+                    s.store(&mut staging[element * WIDTH + c], inputs[element / INPUTS][element % INPUTS]);
+                }
             }
             for (element, staging) in staging.chunks_exact(WIDTH).enumerate() {
                 let to = &mut to[element * between + t * WIDTH * lanes + block..];

@@ -2,12 +2,12 @@
 
 use super::super::panels::PanelSize;
 use super::super::product::{Matrix, Target, product};
-use super::tiles::{Planes, Tiles};
-use super::transforms::{Output, Weight, both_ways, transform_tile};
+use super::tiles::{Planes, Tiles, load_inputs};
+use super::transforms::{Input, Output, Weight, both_ways};
 use super::{ELEMENTS, INPUTS, RESULTS, apart};
 use crate::conv2d::{Accumulation, Conv2dSize};
 use crate::cpu::Scratch;
-use crate::simd::{Kernel, Pack, Simd, WIDTH};
+use crate::simd::{Kernel, Pack, Simd, WIDTH, prefetch};
 
 /// Packs of transformed inputs that go at once: they stay in the second-level cache and the third-level one behind it (1.5 MiB) …
 const PACKS_AT_ONCE: usize = 24_576;
@@ -115,8 +115,15 @@ fn transform_inputs<S: Simd>(
     for channel in 0..g.from.channels {
         for (t, tile) in tiles.range(first, count).enumerate() {
             let x = &x[tile.group * g.from.group() + channel * g.from.plane()..][..g.from.plane()];
+            let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &g.from, tile, g.halo));
             let to = &mut to[channel * count + t..];
-            transform_tile(s, x, &g.from, tile, g.halo, |s, element, value| s.store(&mut to[element * between], value));
+            for i in 0..INPUTS {
+                for j in 0..INPUTS {
+                    let to = &mut to[(i * INPUTS + j) * between..];
+                    s.store(&mut to[0], inputs[i][j]);
+                    to.get(1).inspect(|next| prefetch(next));
+                }
+            }
         }
     }
 }

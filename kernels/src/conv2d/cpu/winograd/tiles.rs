@@ -1,6 +1,6 @@
 //! The tiles of all groups of samples, and their way to and from planes.
 
-use super::RESULTS;
+use super::{INPUTS, RESULTS};
 use crate::simd::{Pack, Simd};
 
 /// Planes of packs.
@@ -69,6 +69,18 @@ impl Tiles {
             this
         })
     }
+}
+
+/// The inputs of a tile, whose results' windows begin `halo` before them; zeros outside the plane.
+#[inline(always)]
+pub(super) fn load_inputs<S: Simd>(
+    s: S,
+    x: &[Pack],
+    planes: &Planes,
+    tile: Tile,
+    halo: isize,
+) -> [[S::Vector; INPUTS]; INPUTS] {
+    load(s, x, planes, tile.row as isize - halo, tile.column as isize - halo)
 }
 
 /// The `N`×`N` packs of a plane from (`top`, `left`) on; zeros outside it.

@@ -3,8 +3,7 @@
 //! With the usual points 0, ±1, ±2, ∞ errors are four times as large: 1.2e-5 of the largest value for 256 channels where
 //! these give 2.8e-6. All products of these points are exact in f32.
 
-use super::tiles::{Planes, Tile};
-use crate::simd::{Pack, Simd, WIDTH};
+use crate::simd::Simd;
 
 const A: f32 = 0.625;
 const B: f32 = 1.5;
@@ -46,7 +45,7 @@ pub(super) fn both_ways<T: Transform<M, N>, S: Simd, const M: usize, const N: us
 }
 
 /// Bᵀ, of inputs: values at 0, ±A, ±B and ∞. Pairs share their even and odd parts.
-struct Input;
+pub(super) struct Input;
 
 impl Input {
     #[inline(always)]
@@ -68,69 +67,6 @@ impl Transform<6, 6> for Input {
         let [a, minus_a] = Self::at_pair(s, A, B_2, [x[1], x[2], x[3], x[4]]);
         let [b, minus_b] = Self::at_pair(s, B, A_2, [x[1], x[2], x[3], x[4]]);
         [Self::at_0(s, [x[0], x[2], x[4]]), a, minus_a, b, minus_b, Self::at_0(s, [x[1], x[3], x[5]])]
-    }
-}
-
-/// Bᵀ x B of a tile whose windows begin `halo` before its results, handed to `store` element by element.
-#[inline(always)]
-pub(super) fn transform_tile<S: Simd>(
-    s: S,
-    x: &[Pack],
-    planes: &Planes,
-    tile: Tile,
-    halo: isize,
-    store: impl FnMut(S, usize, S::Vector),
-) {
-    let (top, left) = (tile.row as isize - halo, tile.column as isize - halo);
-    let (height, width) = (planes.height as isize, planes.width as isize);
-    if top >= 0 && left >= 0 && top + 6 <= height && left + 6 <= width {
-        transform_inputs(s, &x[top as usize * planes.width + left as usize..], planes.width, store);
-        return;
-    }
-    // The border: zeros outside the plane.
-    let mut inputs = [[0.0; WIDTH]; 36];
-    for i in 0..6 {
-        let row = top + i as isize;
-        if row < 0 || row >= height {
-            continue;
-        }
-        let x = &x[row as usize * planes.width..][..planes.width];
-        let (first, end) = ((-left).clamp(0, 6), (width - left).clamp(0, 6));
-        for j in first..end {
-            inputs[i * 6 + j as usize] = x[(left + j) as usize];
-        }
-    }
-    transform_inputs(s, &inputs, 6, store);
-}
-
-/// Columns first, a row or two of results at a time: all 36 would not fit the registers.
-#[inline(always)]
-fn transform_inputs<S: Simd>(s: S, x: &[Pack], width: usize, mut store: impl FnMut(S, usize, S::Vector)) {
-    let zero = s.splat(0.0);
-    for (row, first) in [(0, 0), (5, 1)] {
-        let mut inputs = [zero; 6];
-        for j in 0..6 {
-            let at = |i: usize| &x[(first + i) * width + j];
-            inputs[j] = Input::at_0(s, [s.load(at(0)), s.load(at(2)), s.load(at(4))]);
-        }
-        let inputs = Input::apply(s, inputs);
-        for j in 0..6 {
-            store(s, row * 6 + j, inputs[j]);
-        }
-    }
-    for (row, point, other) in [(1, A, B_2), (3, B, A_2)] {
-        let mut inputs = [[zero; 6]; 2];
-        for j in 0..6 {
-            let at = |i: usize| &x[i * width + j];
-            let x = [s.load(at(1)), s.load(at(2)), s.load(at(3)), s.load(at(4))];
-            [inputs[0][j], inputs[1][j]] = Input::at_pair(s, point, other, x);
-        }
-        for sign in 0..2 {
-            let inputs = Input::apply(s, inputs[sign]);
-            for j in 0..6 {
-                store(s, (row + sign) * 6 + j, inputs[j]);
-            }
-        }
     }
 }
 
