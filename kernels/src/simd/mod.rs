@@ -93,15 +93,6 @@ pub(crate) fn horizontal_sums<S: Simd>(s: S, packs: &[Pack; WIDTH]) -> S::Vector
     columns[0]
 }
 
-/// Asks for the memory of a pack ahead of its use. Stores that miss the first-level cache wait for one another; those to
-/// memory that was asked for do not.
-#[inline(always)]
-pub(crate) fn prefetch(pack: &Pack) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: every x86-64 CPU has the instruction, and it changes no memory.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()) }
-}
-
 /// Code that runs with any instruction set. Implementations of `run`, and all that they call with a `Simd` value,
 /// are `#[inline(always)]`: a function left out of line would lack the instruction set's features.
 pub(crate) trait Kernel {

@@ -7,10 +7,10 @@ use super::transforms::{Input, Output, Weight, both_ways};
 use super::{ELEMENTS, INPUTS, RESULTS, apart};
 use crate::conv2d::{Accumulation, Conv2dSize};
 use crate::cpu::Scratch;
-use crate::simd::{Kernel, Pack, Simd, WIDTH, prefetch};
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
-/// Packs of transformed inputs that go at once: they stay in the second-level cache and the third-level one behind it (1.5 MiB) …
-const PACKS_AT_ONCE: usize = 24_576;
+/// Packs of transformed inputs that go at once: they stay in the second-level cache (768 KiB) …
+const PACKS_AT_ONCE: usize = 12_288;
 /// … unless that were fewer tiles than these, which would read the weights from memory too often.
 const LEAST_TILES: usize = 3;
 /// Panels of results that go at once.
@@ -119,9 +119,7 @@ fn transform_inputs<S: Simd>(
             let to = &mut to[channel * count + t..];
             for i in 0..INPUTS {
                 for j in 0..INPUTS {
-                    let to = &mut to[(i * INPUTS + j) * between..];
-                    s.store(&mut to[0], inputs[i][j]);
-                    to.get(1).inspect(|next| prefetch(next));
+                    s.store(&mut to[(i * INPUTS + j) * between], inputs[i][j]);
                 }
             }
         }
