@@ -61,7 +61,7 @@ impl Kernel for Pointwise<'_> {
         let panel_size = PanelSize { results, terms, taps: 1, transposed: backward };
         let panels = scratch.weights.packs(panel_size.panels() * terms);
         for (index, panel) in panels.chunks_exact_mut(terms).enumerate() {
-            panel_size.pack(s, weight, index, panel);
+            panel_size.pack(s, weight, index, 0..terms, panel);
         }
         let scattered = to.stride > 1;
         if scattered && accumulation == Accumulation::Overwrite {

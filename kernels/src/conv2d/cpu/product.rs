@@ -27,8 +27,8 @@ pub(super) struct Target<'a> {
     pub accumulation: Accumulation,
 }
 
-/// Terms that go at once: their packs of three columns stay in the first-level cache (24 KiB) while all results use them.
-const TERMS_AT_ONCE: usize = 128;
+/// Terms that are added one after the other. Shorter runs would read weights in pieces that are too short for the memory.
+const TERMS_AT_ONCE: usize = 256;
 
 /// `to[r][p] = start[r] + Σ_t w(r, t) · x[t][p]`, terms in order. Runs of [`TERMS_AT_ONCE`] terms have sums of their own.
 #[inline(always)]

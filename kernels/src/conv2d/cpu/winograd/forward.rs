@@ -62,11 +62,12 @@ impl Kernel for Forward<'_> {
         let tiles = Tiles::new(g.to, x.len() / g.from.group());
         let at_once = (PACKS_AT_ONCE / (ELEMENTS * g.from.channels) / 3 * 3).max(LEAST_TILES).min(tiles.count());
         let weights = PanelSize { results: g.to.channels, terms: g.from.channels, taps: 9, transposed: g.transposed };
-        let panel = ELEMENTS * g.from.channels;
+        // Blocks of panels: `[blocks][elements][panels][terms]`.
+        let blocks = weights.panels().div_ceil(PANELS_AT_ONCE);
+        let between_weights = apart(PANELS_AT_ONCE.min(weights.panels()) * g.from.channels);
         // Where all tiles go at once, a block of transformed weights is used once and makes room for the next.
-        let stored = if at_once == tiles.count() { PANELS_AT_ONCE.min(weights.panels()) } else { weights.panels() };
-        let transformed = scratch.weights.packs(stored * panel);
-        let raw = scratch.gradient.packs(9 * g.from.channels);
+        let stored = if at_once == tiles.count() { 1 } else { blocks };
+        let transformed = scratch.weights.packs(stored * ELEMENTS * between_weights);
         let between = apart(g.from.channels * at_once);
         let inputs = scratch.input.packs(ELEMENTS * between);
         let between_products = apart(PANELS_AT_ONCE * WIDTH * at_once);
@@ -74,27 +75,26 @@ impl Kernel for Forward<'_> {
         for first in (0..tiles.count()).step_by(at_once) {
             let count = at_once.min(tiles.count() - first);
             transform_inputs(s, &g, (x, tiles), (first, count), inputs, between);
-            for block in (0..weights.panels()).step_by(PANELS_AT_ONCE) {
-                let panels = PANELS_AT_ONCE.min(weights.panels() - block);
-                let place = if stored < weights.panels() { 0 } else { block };
-                let transformed = &mut transformed[place * panel..][..panels * panel];
+            for block in 0..blocks {
+                let panels = block * PANELS_AT_ONCE..weights.panels().min((block + 1) * PANELS_AT_ONCE);
+                let transformed = transformed.chunks_exact_mut(ELEMENTS * between_weights);
+                let transformed = transformed.skip(block % stored).next().expect("as many as are stored");
                 if first == 0 {
-                    for index in 0..panels {
-                        weights.pack(s, weight, block + index, raw);
-                        transform_weights(s, raw, transformed, (index, panels));
+                    for (index, panel) in panels.clone().enumerate() {
+                        let to = &mut transformed[index * g.from.channels..];
+                        transform_weights(s, &weights, weight, panel, (to, between_weights));
                     }
                 }
-                let channels = (g.to.channels - block * WIDTH).min(panels * WIDTH);
+                let channels = panels.start * WIDTH..g.to.channels.min(panels.end * WIDTH);
                 for element in 0..ELEMENTS {
                     let packs = &inputs[element * between..][..g.from.channels * count];
                     let x = Matrix { packs, stride: count, rows: g.from.channels, columns: count };
-                    let packs = &mut products[element * between_products..][..channels * count];
+                    let packs = &mut products[element * between_products..][..channels.len() * count];
                     let accumulation = Accumulation::Overwrite;
-                    let mut to = Target { packs, stride: count, rows: channels, start: None, accumulation };
-                    let panels = &transformed[element * panels * g.from.channels..][..panels * g.from.channels];
+                    let mut to = Target { packs, stride: count, rows: channels.len(), start: None, accumulation };
+                    let panels = &transformed[element * between_weights..][..panels.len() * g.from.channels];
                     product(s, panels, x, &mut to);
                 }
-                let channels = block * WIDTH..block * WIDTH + channels;
                 let write = Write { to: g.to, tiles, range: (first, count), channels, bias, accumulation };
                 write.run(s, products, between_products, y);
             }
@@ -126,19 +126,28 @@ fn transform_inputs<S: Simd>(
     }
 }
 
-/// Panel `index` of `panels`: `[terms][9]` packs of weights become a part of `[elements][panels][terms]`.
+/// A panel of weights: `[elements][terms]`, elements `between` packs apart.
 #[inline(always)]
-fn transform_weights<S: Simd>(s: S, raw: &[Pack], to: &mut [Pack], (index, panels): (usize, usize)) {
-    let terms = raw.len() / 9;
-    for (term, raw) in raw.as_chunks::<9>().0.iter().enumerate() {
-        let mut kernel = [[s.splat(0.0); 3]; 3];
-        for tap in 0..9 {
-            kernel[tap / 3][tap % 3] = s.load(&raw[tap]);
-        }
-        let kernel = both_ways::<Weight, S, 3, 6>(s, kernel);
-        for element in 0..ELEMENTS {
-            let to = &mut to[(element * panels + index) * terms + term];
-            s.store(to, kernel[element / INPUTS][element % INPUTS]);
+fn transform_weights<S: Simd>(
+    s: S,
+    size: &PanelSize,
+    weight: &[f32],
+    panel: usize,
+    (to, between): (&mut [Pack], usize),
+) {
+    let mut raw = [[0.0; WIDTH]; 9 * WIDTH];
+    for first in (0..size.terms).step_by(WIDTH) {
+        let terms = first..size.terms.min(first + WIDTH);
+        size.pack(s, weight, panel, terms.clone(), &mut raw);
+        for (raw, term) in raw.as_chunks::<9>().0.iter().zip(terms) {
+            let mut kernel = [[s.splat(0.0); 3]; 3];
+            for tap in 0..9 {
+                kernel[tap / 3][tap % 3] = s.load(&raw[tap]);
+            }
+            let kernel = both_ways::<Weight, S, 3, 6>(s, kernel);
+            for element in 0..ELEMENTS {
+                s.store(&mut to[element * between + term], kernel[element / INPUTS][element % INPUTS]);
+            }
         }
     }
 }
