@@ -12,7 +12,7 @@ use crate::simd::{Kernel, Pack, Simd, WIDTH};
 /// Packs of transformed inputs that go at once: they stay in the second-level cache (768 KiB) …
 const PACKS_AT_ONCE: usize = 12_288;
 /// … unless that were fewer tiles than these, which would read the weights from memory too often.
-const LEAST_TILES: usize = 3;
+const LEAST_TILES: usize = 6;
 /// Panels of results that go at once.
 const PANELS_AT_ONCE: usize = 4;
 
@@ -77,8 +77,8 @@ impl Kernel for Forward<'_> {
             transform_inputs(s, &g, (x, tiles), (first, count), inputs, between);
             for block in 0..blocks {
                 let panels = block * PANELS_AT_ONCE..weights.panels().min((block + 1) * PANELS_AT_ONCE);
-                let transformed = transformed.chunks_exact_mut(ELEMENTS * between_weights);
-                let transformed = transformed.skip(block % stored).next().expect("as many as are stored");
+                let place = block % stored * ELEMENTS * between_weights;
+                let transformed = &mut transformed[place..][..ELEMENTS * between_weights];
                 if first == 0 {
                     for (index, panel) in panels.clone().enumerate() {
                         let to = &mut transformed[index * g.from.channels..];
