@@ -166,6 +166,18 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
+    fn join(self, low: Halves, high: Halves) -> Halves {
+        [low[0], high[0]]
+    }
+    #[inline(always)]
+    fn lower(self, a: Halves) -> Halves {
+        [a[0], self.splat(0.0)[0]]
+    }
+    #[inline(always)]
+    fn upper(self, a: Halves) -> Halves {
+        [a[1], self.splat(0.0)[0]]
+    }
+    #[inline(always)]
     fn transpose(self, rows: [Halves; WIDTH]) -> [Halves; WIDTH] {
         let mut columns = rows;
         for half in 0..2 {

@@ -8,6 +8,7 @@ mod avx2;
 mod avx512;
 mod instruction_set;
 pub(crate) mod math;
+pub mod peak;
 mod portable;
 pub(crate) mod sums;
 #[cfg(test)]
@@ -75,6 +76,12 @@ pub(crate) trait Simd: Copy {
     fn store_bytes(self, to: &mut [u8; WIDTH], value: Self::Vector);
     /// Which bytes have a bit of `bits`.
     fn test_bytes(self, from: &[u8; WIDTH], bits: u8) -> Self::Mask;
+    /// The lower half of `low`, and the lower half of `high` as the upper half.
+    fn join(self, low: Self::Vector, high: Self::Vector) -> Self::Vector;
+    /// The lower half of `a`, and zeros.
+    fn lower(self, a: Self::Vector) -> Self::Vector;
+    /// The upper half of `a` as the lower half, and zeros.
+    fn upper(self, a: Self::Vector) -> Self::Vector;
     /// Rows become columns.
     fn transpose(self, rows: [Self::Vector; WIDTH]) -> [Self::Vector; WIDTH];
 }

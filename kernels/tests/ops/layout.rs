@@ -12,6 +12,17 @@ pub fn numbers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|i| number(i, seed)).collect()
 }
 
+/// Numbers in [−1, 1) without a pattern (splitmix64), so that products and sums round.
+pub fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let number = |i: u64| {
+        let mut z = (i + (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len as u64).map(number).collect()
+}
+
 /// Rows (N, F) as an activation `[⌈N/16⌉][F][16]`; padding gets `padding`.
 pub fn to_activation(rows: &[f32], features: usize, padding: f32) -> Vec<f32> {
     let samples = rows.len().checked_div(features).unwrap_or(0);

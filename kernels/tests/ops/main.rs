@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod bits;
+mod convolution_errors;
 mod convolutions;
 mod dropout;
 mod gradients;
@@ -14,6 +15,7 @@ mod losses;
 mod optimizers;
 mod pooling;
 mod pytorch;
+mod pytorch_convolutions;
 mod pytorch_layers;
 mod reference;
 mod updates;

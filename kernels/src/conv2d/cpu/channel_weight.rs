@@ -41,11 +41,12 @@ impl Kernel for ChannelWeight<'_> {
             let mut row = 0;
             while row < rows.results {
                 let results = layout.results.min(rows.results - row);
-                for (place, source) in layout.places(row, results) {
-                    let to = &mut strip[place * lanes * WIDTH..][..lanes * WIDTH];
-                    match source {
-                        Some(position) => channels_to_lanes(s, &x[position..], plane, in_channels, to, lanes),
-                        None => to.fill([0.0; WIDTH]),
+                // Sixteen planes at a time are read row by row: all at once would be too many streams for the cache.
+                for (block, x) in x.chunks(WIDTH * plane).enumerate() {
+                    for (place, source) in layout.places(row, results) {
+                        let to = &mut strip[place * lanes * WIDTH + block..];
+                        let x = source.map_or(&x[..0], |position| &x[position..]);
+                        channels_to_lanes(s, x, plane, to, lanes);
                     }
                 }
                 for i in 0..results {
@@ -88,30 +89,19 @@ fn row_of_results<S: Simd>(
     }
 }
 
-/// One pixel of 16 samples: a pack for each channel, `plane` packs apart, becomes packs of 16 channels, sample by sample,
-/// `between` packs apart. Channels that do not exist are zeros.
+/// One pixel of 16 samples: packs of up to 16 channels, `plane` apart, become packs of 16 channels, sample by sample,
+/// `between` apart. Channels that do not exist are zeros.
 #[inline(always)]
-pub(super) fn channels_to_lanes<S: Simd>(
-    s: S,
-    x: &[Pack],
-    plane: usize,
-    channels: usize,
-    to: &mut [Pack],
-    between: usize,
-) {
-    for block in 0..channels.div_ceil(WIDTH) {
-        let mut square = [s.splat(0.0); WIDTH];
-        let first = block * WIDTH;
-        let here = WIDTH.min(channels - first);
-        for c in 0..WIDTH {
-            if c < here {
-                square[c] = s.load(&x[(first + c) * plane]);
-            }
+pub(super) fn channels_to_lanes<S: Simd>(s: S, x: &[Pack], plane: usize, to: &mut [Pack], between: usize) {
+    let mut square = [s.splat(0.0); WIDTH];
+    for c in 0..WIDTH {
+        if let Some(x) = x.get(c * plane) {
+            square[c] = s.load(x);
         }
-        let square = s.transpose(square);
-        for n in 0..WIDTH {
-            s.store(&mut to[n * between + block], square[n]);
-        }
+    }
+    let square = s.transpose(square);
+    for n in 0..WIDTH {
+        s.store(&mut to[n * between], square[n]);
     }
 }
 

@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::strip::StripLayout;
 use crate::conv2d::{Accumulation, Conv2dSize};
 use crate::cpu::Scratch;
-use crate::simd::{Kernel, Pack, Simd};
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 /// A convolution of planes of packs: the forward pass, or a part of the input's gradient seen as one.
 #[derive(Clone, Copy)]
@@ -67,17 +67,19 @@ impl Geometry {
         self.channel_groups * self.to_channels.next_multiple_of(channels) * self.from_channels * self.taps()
     }
 
-    /// Weight of (to, from, tap) of a group of channels in the canonical array.
-    fn weight_index(&self, group: usize, to: usize, from: usize, tap: usize) -> usize {
+    /// Where the kernel of (to, from) of a group of channels begins in the canonical array.
+    fn filter(&self, group: usize, to: usize, from: usize) -> usize {
         let (all_from, all_to) = (self.from_channels, self.to_channels);
         let filter = match self.transposed {
             false => (group * all_to + to) * all_from + from,
             true => (group * all_from + from) * all_to + to,
         };
-        let (u, v) = (self.rows.kernel(tap / self.columns.taps), self.columns.kernel(tap % self.columns.taps));
-        (filter * self.kernel + u) * self.kernel + v
+        filter * self.kernel * self.kernel
     }
 }
+
+/// Terms that are added one after the other: longer sums are made of such runs, which halves the error of 1,000 terms.
+const TERMS_IN_A_RUN: usize = 256;
 
 pub(super) struct Direct<'a> {
     pub geometry: Geometry,
@@ -134,12 +136,12 @@ impl Direct<'_> {
                 let x = layout.fill(x, row, results, &mut scratch.input);
                 let strip = Strip { g: &g, layout: &layout, offsets, x, rows: row..row + results };
                 for (block, y) in y.chunks_mut(C * to).enumerate() {
+                    let weights = &weights[block * window..][..window];
                     let mut start = [0.0; C];
                     if let Some(bias) = bias {
                         start.iter_mut().zip(&bias[block * C..]).for_each(|(start, bias)| *start = *bias);
                     }
-                    let weights = &weights[block * window..][..window];
-                    strip.channels::<S, C, P>(s, (weights, start), y, accumulation);
+                    strip.channels::<S, C, P>(s, weights, start, y, accumulation);
                 }
                 row += results;
             }
@@ -150,15 +152,20 @@ impl Direct<'_> {
 /// Weights in reading order: (group, block of `C` channels, from, tap, channel); channels that do not exist get zeros.
 pub(crate) fn pack_weights<'a, const C: usize>(g: &Geometry, weight: &[f32], packed: &'a mut [f32]) -> &'a [[f32; C]] {
     let packed = packed.as_chunks_mut::<C>().0;
-    let mut places = packed.iter_mut();
-    for group in 0..g.channel_groups {
-        for block in 0..g.to_channels.div_ceil(C) {
-            for from in 0..g.from_channels {
-                for tap in 0..g.taps() {
-                    let place = places.next().expect("as many places as weights");
-                    for (c, place) in place.iter_mut().enumerate() {
-                        let to = block * C + c;
-                        *place = if to < g.to_channels { weight[g.weight_index(group, to, from, tap)] } else { 0.0 };
+    let (taps, blocks) = (g.taps(), g.to_channels.div_ceil(C));
+    if taps == 0 {
+        return packed;
+    }
+    for (part, packed) in packed.chunks_exact_mut(g.from_channels * taps).enumerate() {
+        let (group, block) = (part / blocks, part % blocks);
+        for (from, packed) in packed.chunks_exact_mut(taps).enumerate() {
+            for c in 0..C {
+                let to = block * C + c;
+                let filter = (to < g.to_channels).then(|| &weight[g.filter(group, to, from)..]);
+                for u in 0..g.rows.taps {
+                    let row = g.rows.kernel(u) * g.kernel;
+                    for v in 0..g.columns.taps {
+                        packed[u * g.columns.taps + v][c] = filter.map_or(0.0, |w| w[row + g.columns.kernel(v)]);
                     }
                 }
             }
@@ -178,26 +185,40 @@ struct Strip<'a> {
 }
 
 impl Strip<'_> {
-    /// All its pixels of a block of channels.
+    /// All its pixels of a block of channels, in runs of terms.
     #[inline(always)]
     fn channels<S: Simd, const C: usize, const P: usize>(
         &self,
         s: S,
-        weights: (&[[f32; C]], [f32; C]),
+        weights: &[[f32; C]],
+        start: [f32; C],
         y: &mut [Pack],
         accumulation: Accumulation,
     ) {
+        let taps = self.offsets.len();
+        if taps == 0 {
+            return self.run::<S, C, P>(s, Run { x: &[], weights: &[], start, accumulation }, y);
+        }
+        let (mut start, mut accumulation) = (start, accumulation);
+        let run = (TERMS_IN_A_RUN / taps).max(1);
+        for (x, weights) in self.x.chunks(run * self.layout.plane()).zip(weights.chunks(run * taps)) {
+            self.run::<S, C, P>(s, Run { x, weights, start, accumulation }, y);
+            (start, accumulation) = ([0.0; C], Accumulation::Add);
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, const C: usize, const P: usize>(&self, s: S, run: Run<C>, y: &mut [Pack]) {
         let width = self.g.columns.results;
         for row in self.rows.clone() {
             let mut j = 0;
             while j < width {
-                let place = Place { row, column: j, accumulation };
                 j += match width - j {
-                    rest if rest >= P => self.pixels::<S, C, P>(s, place, weights, y),
-                    4.. => self.pixels::<S, C, 4>(s, place, weights, y),
-                    3 => self.pixels::<S, C, 3>(s, place, weights, y),
-                    2 => self.pixels::<S, C, 2>(s, place, weights, y),
-                    _ => self.pixels::<S, C, 1>(s, place, weights, y),
+                    rest if rest >= P => self.pixels::<S, C, P>(s, (row, j), run, y),
+                    4.. => self.pixels::<S, C, 4>(s, (row, j), run, y),
+                    3 => self.pixels::<S, C, 3>(s, (row, j), run, y),
+                    2 => self.pixels::<S, C, 2>(s, (row, j), run, y),
+                    _ => self.pixels::<S, C, 1>(s, (row, j), run, y),
                 };
             }
         }
@@ -208,51 +229,50 @@ impl Strip<'_> {
     fn pixels<S: Simd, const C: usize, const P: usize>(
         &self,
         s: S,
-        place: Place,
-        (weights, start): (&[[f32; C]], [f32; C]),
+        (row, column): (usize, usize),
+        run: Run<C>,
         y: &mut [Pack],
     ) -> usize {
         let g = self.g;
         let mut sums = [[s.splat(0.0); P]; C];
         for c in 0..C {
-            sums[c] = [s.splat(start[c]); P];
+            sums[c] = [s.splat(run.start[c]); P];
         }
         // Kernel rows that meet only zeros are left out: for the gradient of LeNet-5's second input, 20 of 70.
-        let rows = g.rows.taps_inside(place.row);
+        let rows = g.rows.taps_inside(row);
         let taps = rows.start * g.columns.taps..rows.end * g.columns.taps;
         let offsets = &self.offsets[taps.clone()];
-        if !offsets.is_empty() {
-            let corner = (place.row - self.rows.start) * self.layout.result_row() + place.column;
-            let channels = self.x.chunks_exact(self.layout.plane()).zip(weights.chunks_exact(self.offsets.len()));
-            for (x, weights) in channels {
-                for (offset, weights) in offsets.iter().zip(&weights[taps.clone()]) {
-                    let x: &[Pack; P] = x[corner + offset..].first_chunk().expect("a window lies in its strip");
-                    let mut packs = [s.splat(0.0); P];
+        let corner = (row - self.rows.start) * self.layout.result_row() + column;
+        let channels = run.x.chunks_exact(self.layout.plane().max(1));
+        for (x, weights) in channels.zip(run.weights.chunks_exact(self.offsets.len().max(1))) {
+            let (x, weights) = (&x[corner..], &weights[taps.clone()]);
+            for (offset, weights) in offsets.iter().zip(weights) {
+                let x: &[Pack; P] = x[*offset..].first_chunk().expect("a window lies in its strip");
+                let mut packs = [s.splat(0.0); P];
+                for p in 0..P {
+                    packs[p] = s.load(&x[p]);
+                }
+                for c in 0..C {
+                    let weight = s.splat(weights[c]);
                     for p in 0..P {
-                        packs[p] = s.load(&x[p]);
-                    }
-                    for c in 0..C {
-                        let weight = s.splat(weights[c]);
-                        for p in 0..P {
-                            sums[c][p] = s.fma(weight, packs[p], sums[c][p]);
-                        }
+                        sums[c][p] = s.fma(weight, packs[p], sums[c][p]);
                     }
                 }
             }
         }
-        let to = (g.rows.to_first + place.row * g.rows.to_step) * g.to_width
-            + g.columns.to_first
-            + place.column * g.columns.to_step;
-        write(s, sums, &mut y[to..], (g.to_height * g.to_width, g.columns.to_step), place.accumulation);
+        let (row, column) = (g.rows.to_first + row * g.rows.to_step, g.columns.to_first + column * g.columns.to_step);
+        let y = &mut y[row * g.to_width + column..];
+        write(s, sums, y, (g.to_height * g.to_width, g.columns.to_step), run.accumulation);
         P
     }
 }
 
-/// Where a block's pixels are, and how they are written.
+/// Terms of a block of channels, and what happens with their sum.
 #[derive(Clone, Copy)]
-struct Place {
-    row: usize,
-    column: usize,
+struct Run<'a, const C: usize> {
+    x: &'a [Pack],
+    weights: &'a [[f32; C]],
+    start: [f32; C],
     accumulation: Accumulation,
 }
 
@@ -265,17 +285,33 @@ fn write<S: Simd, const C: usize, const P: usize>(
     (plane, step): (usize, usize),
     accumulation: Accumulation,
 ) {
-    for c in 0..C {
-        if c * plane >= y.len() {
-            return;
+    if step == 1 && accumulation == Accumulation::Overwrite {
+        for c in 0..C {
+            if let Some(y) = y.get_mut(c * plane..).and_then(|y| y.first_chunk_mut::<P>()) {
+                for p in 0..P {
+                    s.store(&mut y[p], sums[c][p]);
+                }
+            }
         }
+        return;
+    }
+    // By way of memory: sums with a variable index would not stay in registers where they are made.
+    let mut packs = [[[0.0; WIDTH]; P]; C];
+    for c in 0..C {
         for p in 0..P {
-            let y = &mut y[c * plane + p * step];
-            let sum = match accumulation {
-                Accumulation::Overwrite => sums[c][p],
-                Accumulation::Add => s.add(s.load(y), sums[c][p]),
-            };
-            s.store(y, sum);
+            s.store(&mut packs[c][p], sums[c][p]);
+        }
+    }
+    for (c, packs) in packs.iter().enumerate() {
+        let channel = y.get_mut(c * plane..).unwrap_or_default();
+        for (y, sum) in channel.iter_mut().step_by(step).zip(packs) {
+            match accumulation {
+                Accumulation::Overwrite => *y = *sum,
+                Accumulation::Add => {
+                    let sum = s.add(s.load(y), s.load(sum));
+                    s.store(y, sum);
+                }
+            }
         }
     }
 }

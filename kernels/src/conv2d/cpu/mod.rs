@@ -77,7 +77,7 @@ impl Conv2d for Cpu {
         match method(size) {
             Method::Direct => self.direct(Geometry::of_forward(size), operands),
             Method::Pointwise => self.pointwise(size, false, operands),
-            Method::Winograd => self.winograd(winograd::forward::Geometry::of_forward(size), operands),
+            Method::Winograd => self.winograd(size.samples, winograd::forward::Geometry::of_forward(size), operands),
         }
     }
 
@@ -102,7 +102,7 @@ impl Conv2d for Cpu {
                 }
             }
             Method::Pointwise => self.pointwise(size, true, operands),
-            Method::Winograd => self.winograd(winograd::forward::Geometry::of_backward(size), operands),
+            Method::Winograd => self.winograd(size.samples, winograd::forward::Geometry::of_backward(size), operands),
         }
     }
 
@@ -145,9 +145,9 @@ impl Cpu {
         self.isa.run(Pointwise { size, backward, x, weight, bias, y, accumulation, scratch: &mut self.scratch });
     }
 
-    fn winograd(&mut self, geometry: winograd::forward::Geometry, operands: Operands<'_>) {
+    fn winograd(&mut self, samples: usize, geometry: winograd::forward::Geometry, operands: Operands<'_>) {
         let Operands { x, weight, bias, y, accumulation } = operands;
         let scratch = &mut self.scratch;
-        self.isa.run(winograd::forward::Forward { geometry, x, weight, bias, y, accumulation, scratch });
+        self.isa.run(winograd::forward::Forward { geometry, samples, x, weight, bias, y, accumulation, scratch });
     }
 }

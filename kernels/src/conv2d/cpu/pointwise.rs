@@ -59,8 +59,10 @@ impl Kernel for Pointwise<'_> {
             true => (dense, strided, size.out_channels, size.in_channels),
         };
         let panel_size = PanelSize { results, terms, taps: 1, transposed: backward };
-        let panels = scratch.weights.numbers(panel_size.panels() * panel_size.panel()).as_chunks_mut::<WIDTH>().0;
-        panels.chunks_exact_mut(terms).enumerate().for_each(|(i, panel)| panel_size.pack(weight, i, panel));
+        let panels = scratch.weights.packs(panel_size.panels() * terms);
+        for (index, panel) in panels.chunks_exact_mut(terms).enumerate() {
+            panel_size.pack(s, weight, index, 0..terms, panel);
+        }
         let scattered = to.stride > 1;
         if scattered && accumulation == Accumulation::Overwrite {
             y.fill([0.0; WIDTH]);

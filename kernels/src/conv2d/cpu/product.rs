@@ -1,5 +1,7 @@
 //! Products of matrices whose right side has 16 samples in each element: a weight times a pack.
 
+use std::ops::Range;
+
 use crate::conv2d::Accumulation;
 use crate::simd::{Pack, Simd, WIDTH};
 
@@ -25,24 +27,36 @@ pub(super) struct Target<'a> {
     pub accumulation: Accumulation,
 }
 
-/// `to[r][p] = start[r] + Σ_t w(r, t) · x[t][p]`, terms in order.
+/// Terms that are added one after the other. Shorter runs would read weights in pieces that are too short for the memory.
+const TERMS_AT_ONCE: usize = 256;
+
+/// `to[r][p] = start[r] + Σ_t w(r, t) · x[t][p]`, terms in order. Runs of [`TERMS_AT_ONCE`] terms have sums of their own.
 #[inline(always)]
 pub(super) fn product<S: Simd>(s: S, panels: Panels, x: Matrix, to: &mut Target) {
-    let mut column = 0;
-    while column < x.columns {
-        let rest = x.columns - column;
-        // Up to 24 sums of 32 registers, 6 of 8 virtual ones. Results outnumber columns: packs of `x` come from farther
-        // away than weights.
-        column += match (S::MANY_REGISTERS, rest) {
-            (true, 4) => columns::<S, 4, 4>(s, panels, x, column, to),
-            (true, 3..) => columns::<S, 8, 3>(s, panels, x, column, to),
-            (true, 2) => columns::<S, 8, 2>(s, panels, x, column, to),
-            (true, _) => columns::<S, 16, 1>(s, panels, x, column, to),
-            (false, 3..) => columns::<S, 2, 3>(s, panels, x, column, to),
-            (false, 2) => columns::<S, 2, 2>(s, panels, x, column, to),
-            (false, _) => columns::<S, 4, 1>(s, panels, x, column, to),
-        };
+    for first in (0..x.rows).step_by(TERMS_AT_ONCE) {
+        let terms = first..x.rows.min(first + TERMS_AT_ONCE);
+        let mut column = 0;
+        while column < x.columns {
+            let place = Place { terms: terms.clone(), column };
+            // Up to 24 sums of 32 registers, 6 of 8 virtual ones. Results outnumber columns: packs of `x` come from
+            // farther away than weights.
+            column += match (S::MANY_REGISTERS, x.columns - column) {
+                (true, 4) => columns::<S, 4, 4>(s, panels, x, place, to),
+                (true, 3..) => columns::<S, 8, 3>(s, panels, x, place, to),
+                (true, 2) => columns::<S, 8, 2>(s, panels, x, place, to),
+                (true, _) => columns::<S, 16, 1>(s, panels, x, place, to),
+                (false, 3..) => columns::<S, 2, 3>(s, panels, x, place, to),
+                (false, 2) => columns::<S, 2, 2>(s, panels, x, place, to),
+                (false, _) => columns::<S, 4, 1>(s, panels, x, place, to),
+            };
+        }
     }
+}
+
+/// Some columns of a run of terms.
+struct Place {
+    terms: Range<usize>,
+    column: usize,
 }
 
 /// `P` columns of all results. Returns `P`.
@@ -51,24 +65,30 @@ fn columns<S: Simd, const R: usize, const P: usize>(
     s: S,
     panels: Panels,
     x: Matrix,
-    column: usize,
+    place: Place,
     to: &mut Target,
 ) -> usize {
-    let x = Matrix { packs: &x.packs[column..], ..x };
+    let Place { terms, column } = place;
+    let packs = &x.packs[terms.start * x.stride + column..];
+    let (start, accumulation) = match terms.start {
+        0 => (to.start, to.accumulation),
+        _ => (None, Accumulation::Add),
+    };
     for (index, panel) in panels.chunks_exact(x.rows).enumerate() {
+        let panel = &panel[terms.clone()];
         let results = (to.rows - index * WIDTH).min(WIDTH);
         for first in (0..results).step_by(R) {
             let row = index * WIDTH + first;
             let mut sums = [[s.splat(0.0); P]; R];
-            if let Some(start) = to.start {
+            if let Some(start) = start {
                 for r in 0..R.min(results - first) {
                     sums[r] = [s.splat(start[row + r]); P];
                 }
             }
-            multiply_add(s, panel, first, x, &mut sums);
+            multiply_add(s, panel, first, (packs, x.stride), &mut sums);
             for r in 0..R {
                 if first + r < results {
-                    write(s, sums[r], &mut to.packs[(row + r) * to.stride + column..], to.accumulation);
+                    write(s, sums[r], &mut to.packs[(row + r) * to.stride + column..], accumulation);
                 }
             }
         }
@@ -82,11 +102,11 @@ fn multiply_add<S: Simd, const R: usize, const P: usize>(
     s: S,
     panel: &[[f32; WIDTH]],
     first: usize,
-    x: Matrix,
+    (x, stride): (&[Pack], usize),
     sums: &mut [[S::Vector; P]; R],
 ) {
     let mut total = *sums;
-    for (x, weights) in x.packs.chunks(x.stride).zip(panel) {
+    for (x, weights) in x.chunks(stride).zip(panel) {
         let x: &[Pack; P] = x.first_chunk().expect("a row has its columns");
         let weights: &[f32; R] = weights[first..].first_chunk().expect("a panel has all its results");
         let mut packs = [s.splat(0.0); P];

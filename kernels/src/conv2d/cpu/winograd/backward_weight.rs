@@ -2,7 +2,7 @@
 
 use super::super::channel_weight::channels_to_lanes;
 use super::super::outer::{Rows, add_outer};
-use super::tiles::{Planes, Tile, Tiles, load, load_inputs};
+use super::tiles::{Planes, Seat, Tiles, load_seat};
 use super::transforms::{Input, OutputGradient, WeightGradient, both_ways};
 use super::{ELEMENTS, INPUTS, apart};
 use crate::conv2d::Conv2dSize;
@@ -30,12 +30,12 @@ impl Kernel for BackwardWeight<'_> {
         let BackwardWeight { size, x, d_y, d_weight, scratch } = self;
         let from = Planes { channels: size.in_channels, height: size.height, width: size.width };
         let to = Planes { channels: size.out_channels, height: size.out_height(), width: size.out_width() };
-        let tiles = Tiles::new(to, x.len() / from.group());
+        let tiles = Tiles::new(to, size.samples);
         let lanes = from.channels.div_ceil(WIDTH);
         let at_once = PACKS_AT_ONCE / (ELEMENTS * (lanes * WIDTH + to.channels));
-        let at_once = at_once.max(4).min(tiles.count());
+        let at_once = at_once.max(4).min(tiles.seats()).max(1);
         // Where all tiles go at once, the sums of a block of channels are finished before the next ones begin.
-        let block = if at_once == tiles.count() { CHANNELS_AT_ONCE.min(to.channels) } else { to.channels };
+        let block = if at_once == tiles.seats() { CHANNELS_AT_ONCE.min(to.channels) } else { to.channels };
         let between = apart(at_once * WIDTH * lanes);
         let inputs = scratch.input.packs(ELEMENTS * between);
         let between_gradients = apart(block * at_once);
@@ -45,17 +45,17 @@ impl Kernel for BackwardWeight<'_> {
         for first_channel in (0..to.channels).step_by(block) {
             let channels = first_channel..to.channels.min(first_channel + block);
             sums.fill([0.0; WIDTH]);
-            for first in (0..tiles.count()).step_by(at_once) {
-                let count = at_once.min(tiles.count() - first);
+            for first in (0..tiles.seats()).step_by(at_once) {
+                let count = at_once.min(tiles.seats() - first);
                 if first_channel == 0 {
                     let staging = scratch.products.packs(ELEMENTS * WIDTH);
-                    let tiles = tiles.range(first, count);
-                    transform_inputs(s, x, (from, size.padding as isize), tiles, staging, (inputs, between));
+                    let seats = tiles.range(first, count);
+                    transform_inputs(s, x, (from, size.padding as isize), seats, staging, (inputs, between));
                 }
                 for (k, channel) in channels.clone().enumerate() {
-                    let tiles = tiles.range(first, count);
+                    let seats = tiles.range(first, count);
                     let d_y = &d_y[channel * to.plane()..];
-                    transform_gradients(s, d_y, to, tiles, &mut gradients[k * count..], between_gradients);
+                    transform_gradients(s, d_y, to, seats, &mut gradients[k * count..], between_gradients);
                 }
                 for element in 0..ELEMENTS {
                     let numbers = gradients[element * between_gradients..].as_flattened();
@@ -77,24 +77,24 @@ fn transform_inputs<S: Simd>(
     s: S,
     x: &[Pack],
     (from, halo): (Planes, isize),
-    tiles: impl Iterator<Item = Tile>,
+    seats: impl Iterator<Item = Seat> + Clone,
     staging: &mut [Pack],
     (to, between): (&mut [Pack], usize),
 ) {
     let lanes = from.channels.div_ceil(WIDTH);
-    for (t, tile) in tiles.enumerate() {
-        for block in 0..lanes {
-            let here = WIDTH.min(from.channels - block * WIDTH);
+    for block in 0..lanes {
+        let here = WIDTH.min(from.channels - block * WIDTH);
+        for (t, seat) in seats.clone().enumerate() {
             for c in 0..here {
-                let x = &x[tile.group * from.group() + (block * WIDTH + c) * from.plane()..][..from.plane()];
-                let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &from, tile, halo));
+                let x = &x[(block * WIDTH + c) * from.plane()..];
+                let inputs = both_ways::<Input, S, 6, 6>(s, load_seat(s, x, &from, seat, halo));
                 for element in 0..ELEMENTS {
                     s.store(&mut staging[element * WIDTH + c], inputs[element / INPUTS][element % INPUTS]);
                 }
             }
             for (element, staging) in staging.chunks_exact(WIDTH).enumerate() {
                 let to = &mut to[element * between + t * WIDTH * lanes + block..];
-                channels_to_lanes(s, staging, 1, here, to, lanes);
+                channels_to_lanes(s, &staging[..here], 1, to, lanes);
             }
         }
     }
@@ -106,13 +106,12 @@ fn transform_gradients<S: Simd>(
     s: S,
     d_y: &[Pack],
     planes: Planes,
-    tiles: impl Iterator<Item = Tile>,
+    seats: impl Iterator<Item = Seat>,
     to: &mut [Pack],
     between: usize,
 ) {
-    for (t, tile) in tiles.enumerate() {
-        let d_y = &d_y[tile.group * planes.group()..][..planes.plane()];
-        let results = load(s, d_y, &planes, tile.row as isize, tile.column as isize);
+    for (t, seat) in seats.enumerate() {
+        let results = load_seat(s, d_y, &planes, seat, 0);
         let gradients = both_ways::<OutputGradient, S, 4, 6>(s, results);
         for element in 0..ELEMENTS {
             s.store(&mut to[element * between + t], gradients[element / INPUTS][element % INPUTS]);

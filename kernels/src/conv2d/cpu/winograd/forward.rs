@@ -2,7 +2,7 @@
 
 use super::super::panels::PanelSize;
 use super::super::product::{Matrix, Target, product};
-use super::tiles::{Planes, Tiles, load_inputs};
+use super::tiles::{Planes, Tile, Tiles, load_seat};
 use super::transforms::{Input, Output, Weight, both_ways};
 use super::{ELEMENTS, INPUTS, RESULTS, apart};
 use crate::conv2d::{Accumulation, Conv2dSize};
@@ -45,6 +45,7 @@ impl Geometry {
 
 pub(in super::super) struct Forward<'a> {
     pub geometry: Geometry,
+    pub samples: usize,
     pub x: &'a [Pack],
     pub weight: &'a [f32],
     pub bias: Option<&'a [f32]>,
@@ -58,43 +59,43 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Forward { geometry: g, x, weight, bias, y, accumulation, scratch } = self;
-        let tiles = Tiles::new(g.to, x.len() / g.from.group());
-        let at_once = (PACKS_AT_ONCE / (ELEMENTS * g.from.channels) / 3 * 3).max(LEAST_TILES).min(tiles.count());
+        let Forward { geometry: g, samples, x, weight, bias, y, accumulation, scratch } = self;
+        let tiles = Tiles::new(g.to, samples);
+        let at_once = (PACKS_AT_ONCE / (ELEMENTS * g.from.channels) / 3 * 3).max(LEAST_TILES).min(tiles.seats()).max(1);
         let weights = PanelSize { results: g.to.channels, terms: g.from.channels, taps: 9, transposed: g.transposed };
-        let panel = ELEMENTS * g.from.channels;
+        // Blocks of panels: `[blocks][elements][panels][terms]`.
+        let blocks = weights.panels().div_ceil(PANELS_AT_ONCE);
+        let between_weights = apart(PANELS_AT_ONCE.min(weights.panels()) * g.from.channels);
         // Where all tiles go at once, a block of transformed weights is used once and makes room for the next.
-        let stored = if at_once == tiles.count() { PANELS_AT_ONCE.min(weights.panels()) } else { weights.panels() };
-        let transformed = scratch.weights.packs(stored * panel);
-        let raw = scratch.gradient.packs(weights.panel() / WIDTH);
+        let stored = if at_once == tiles.seats() { 1 } else { blocks };
+        let transformed = scratch.weights.packs(stored * ELEMENTS * between_weights);
         let between = apart(g.from.channels * at_once);
         let inputs = scratch.input.packs(ELEMENTS * between);
         let between_products = apart(PANELS_AT_ONCE * WIDTH * at_once);
         let products = scratch.products.packs(ELEMENTS * between_products);
-        for first in (0..tiles.count()).step_by(at_once) {
-            let count = at_once.min(tiles.count() - first);
+        for first in (0..tiles.seats()).step_by(at_once) {
+            let count = at_once.min(tiles.seats() - first);
             transform_inputs(s, &g, (x, tiles), (first, count), inputs, between);
-            for block in (0..weights.panels()).step_by(PANELS_AT_ONCE) {
-                let panels = PANELS_AT_ONCE.min(weights.panels() - block);
-                let place = if stored < weights.panels() { 0 } else { block };
-                let transformed = &mut transformed[place * panel..][..panels * panel];
+            for block in 0..blocks {
+                let panels = block * PANELS_AT_ONCE..weights.panels().min((block + 1) * PANELS_AT_ONCE);
+                let place = block % stored * ELEMENTS * between_weights;
+                let transformed = &mut transformed[place..][..ELEMENTS * between_weights];
                 if first == 0 {
-                    for index in 0..panels {
-                        weights.pack(weight, block + index, raw);
-                        transform_weights(s, raw, transformed, (index, panels));
+                    for (index, panel) in panels.clone().enumerate() {
+                        let to = &mut transformed[index * g.from.channels..];
+                        transform_weights(s, &weights, weight, panel, (to, between_weights));
                     }
                 }
-                let channels = (g.to.channels - block * WIDTH).min(panels * WIDTH);
+                let channels = panels.start * WIDTH..g.to.channels.min(panels.end * WIDTH);
                 for element in 0..ELEMENTS {
                     let packs = &inputs[element * between..][..g.from.channels * count];
                     let x = Matrix { packs, stride: count, rows: g.from.channels, columns: count };
-                    let packs = &mut products[element * between_products..][..channels * count];
+                    let packs = &mut products[element * between_products..][..channels.len() * count];
                     let accumulation = Accumulation::Overwrite;
-                    let mut to = Target { packs, stride: count, rows: channels, start: None, accumulation };
-                    let panels = &transformed[element * panels * g.from.channels..][..panels * g.from.channels];
+                    let mut to = Target { packs, stride: count, rows: channels.len(), start: None, accumulation };
+                    let panels = &transformed[element * between_weights..][..panels.len() * g.from.channels];
                     product(s, panels, x, &mut to);
                 }
-                let channels = block * WIDTH..block * WIDTH + channels;
                 let write = Write { to: g.to, tiles, range: (first, count), channels, bias, accumulation };
                 write.run(s, products, between_products, y);
             }
@@ -113,9 +114,9 @@ fn transform_inputs<S: Simd>(
     between: usize,
 ) {
     for channel in 0..g.from.channels {
-        for (t, tile) in tiles.range(first, count).enumerate() {
-            let x = &x[tile.group * g.from.group() + channel * g.from.plane()..][..g.from.plane()];
-            let inputs = both_ways::<Input, S, 6, 6>(s, load_inputs(s, x, &g.from, tile, g.halo));
+        let x = &x[channel * g.from.plane()..];
+        for (t, seat) in tiles.range(first, count).enumerate() {
+            let inputs = both_ways::<Input, S, 6, 6>(s, load_seat(s, x, &g.from, seat, g.halo));
             let to = &mut to[channel * count + t..];
             for i in 0..INPUTS {
                 for j in 0..INPUTS {
@@ -126,19 +127,28 @@ fn transform_inputs<S: Simd>(
     }
 }
 
-/// Panel `index` of `panels`: `[terms][9]` packs of weights become a part of `[elements][panels][terms]`.
+/// A panel of weights: `[elements][terms]`, elements `between` packs apart.
 #[inline(always)]
-fn transform_weights<S: Simd>(s: S, raw: &[Pack], to: &mut [Pack], (index, panels): (usize, usize)) {
-    let terms = raw.len() / 9;
-    for (term, raw) in raw.as_chunks::<9>().0.iter().enumerate() {
-        let mut kernel = [[s.splat(0.0); 3]; 3];
-        for tap in 0..9 {
-            kernel[tap / 3][tap % 3] = s.load(&raw[tap]);
-        }
-        let kernel = both_ways::<Weight, S, 3, 6>(s, kernel);
-        for element in 0..ELEMENTS {
-            let to = &mut to[(element * panels + index) * terms + term];
-            s.store(to, kernel[element / INPUTS][element % INPUTS]);
+fn transform_weights<S: Simd>(
+    s: S,
+    size: &PanelSize,
+    weight: &[f32],
+    panel: usize,
+    (to, between): (&mut [Pack], usize),
+) {
+    let mut raw = [[0.0; WIDTH]; 9 * WIDTH];
+    for first in (0..size.terms).step_by(WIDTH) {
+        let terms = first..size.terms.min(first + WIDTH);
+        size.pack(s, weight, panel, terms.clone(), &mut raw);
+        for (raw, term) in raw.as_chunks::<9>().0.iter().zip(terms) {
+            let mut kernel = [[s.splat(0.0); 3]; 3];
+            for tap in 0..9 {
+                kernel[tap / 3][tap % 3] = s.load(&raw[tap]);
+            }
+            let kernel = both_ways::<Weight, S, 3, 6>(s, kernel);
+            for element in 0..ELEMENTS {
+                s.store(&mut to[element * between + term], kernel[element / INPUTS][element % INPUTS]);
+            }
         }
     }
 }
@@ -160,7 +170,7 @@ impl Write<'_> {
         let (first, count) = self.range;
         for (k, channel) in self.channels.clone().enumerate() {
             let bias = s.splat(self.bias.map_or(0.0, |bias| bias[channel]));
-            for (t, tile) in self.tiles.range(first, count).enumerate() {
+            for (t, seat) in self.tiles.range(first, count).enumerate() {
                 let products = &products[k * count + t..];
                 let mut sums = [[s.splat(0.0); INPUTS]; INPUTS];
                 for i in 0..INPUTS {
@@ -168,19 +178,39 @@ impl Write<'_> {
                         sums[i][j] = s.load(&products[(i * INPUTS + j) * between]);
                     }
                 }
-                let results = both_ways::<Output, S, 6, 4>(s, sums);
-                let plane = &mut y[tile.group * self.to.group() + channel * self.to.plane()..][..self.to.plane()];
-                for i in 0..RESULTS.min(self.to.height - tile.row) {
-                    let row = &mut plane[(tile.row + i) * self.to.width..][..self.to.width];
-                    for (j, y) in row[tile.column..].iter_mut().take(RESULTS).enumerate() {
-                        let sum = s.add(results[i][j], bias);
-                        let sum = match self.accumulation {
-                            Accumulation::Overwrite => sum,
-                            Accumulation::Add => s.add(s.load(y), sum),
-                        };
-                        s.store(y, sum);
+                let mut results = both_ways::<Output, S, 6, 4>(s, sums);
+                for row in &mut results {
+                    for result in row {
+                        *result = s.add(*result, bias);
                     }
                 }
+                if let Some(second) = seat.second {
+                    let mut upper = results;
+                    for i in 0..RESULTS {
+                        for j in 0..RESULTS {
+                            upper[i][j] = s.upper(results[i][j]);
+                            results[i][j] = s.lower(results[i][j]);
+                        }
+                    }
+                    self.tile(s, upper, second, &mut y[channel * self.to.plane()..]);
+                }
+                self.tile(s, results, seat.tile, &mut y[channel * self.to.plane()..]);
+            }
+        }
+    }
+
+    /// Writes the results of a tile that lie in its plane: of the channel that begins `y` in a group of samples.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, s: S, results: [[S::Vector; RESULTS]; RESULTS], tile: Tile, y: &mut [Pack]) {
+        let plane = &mut y[tile.group * self.to.group()..][..self.to.plane()];
+        for i in 0..RESULTS.min(self.to.height - tile.row) {
+            let row = &mut plane[(tile.row + i) * self.to.width..][..self.to.width];
+            for (j, y) in row[tile.column..].iter_mut().take(RESULTS).enumerate() {
+                let sum = match self.accumulation {
+                    Accumulation::Overwrite => results[i][j],
+                    Accumulation::Add => s.add(s.load(y), results[i][j]),
+                };
+                s.store(y, sum);
             }
         }
     }

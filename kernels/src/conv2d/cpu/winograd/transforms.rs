@@ -44,25 +44,29 @@ pub(super) fn both_ways<T: Transform<M, N>, S: Simd, const M: usize, const N: us
     y
 }
 
-/// Bᵀ, of inputs.
+/// Bᵀ, of inputs: values at 0, ±A, ±B and ∞. Pairs share their even and odd parts.
 pub(super) struct Input;
+
+impl Input {
+    #[inline(always)]
+    fn at_0<S: Simd>(s: S, x: [S::Vector; 3]) -> S::Vector {
+        s.fma(s.splat(A_2 * B_2), x[0], s.fma(s.splat(-(A_2 + B_2)), x[1], x[2]))
+    }
+
+    /// At ±`point`, of the four inputs in the middle; `other` is the other pair's square.
+    #[inline(always)]
+    fn at_pair<S: Simd>(s: S, point: f32, other: f32, x: [S::Vector; 4]) -> [S::Vector; 2] {
+        let (even, odd) = (s.fma(s.splat(-other), x[1], x[3]), s.fma(s.splat(-other), x[0], x[2]));
+        [s.fma(s.splat(point), odd, even), s.fma(s.splat(-point), odd, even)]
+    }
+}
 
 impl Transform<6, 6> for Input {
     #[inline(always)]
     fn apply<S: Simd>(s: S, x: [S::Vector; 6]) -> [S::Vector; 6] {
-        let (a, minus_a, b, minus_b) = (s.splat(A), s.splat(-A), s.splat(B), s.splat(-B));
-        let (minus_a_2, minus_b_2) = (s.splat(-A_2), s.splat(-B_2));
-        let (product, minus_sum) = (s.splat(A_2 * B_2), s.splat(-(A_2 + B_2)));
-        let (even_a, odd_a) = (s.fma(minus_b_2, x[2], x[4]), s.fma(minus_b_2, x[1], x[3]));
-        let (even_b, odd_b) = (s.fma(minus_a_2, x[2], x[4]), s.fma(minus_a_2, x[1], x[3]));
-        [
-            s.fma(product, x[0], s.fma(minus_sum, x[2], x[4])),
-            s.fma(a, odd_a, even_a),
-            s.fma(minus_a, odd_a, even_a),
-            s.fma(b, odd_b, even_b),
-            s.fma(minus_b, odd_b, even_b),
-            s.fma(product, x[1], s.fma(minus_sum, x[3], x[5])),
-        ]
+        let [a, minus_a] = Self::at_pair(s, A, B_2, [x[1], x[2], x[3], x[4]]);
+        let [b, minus_b] = Self::at_pair(s, B, A_2, [x[1], x[2], x[3], x[4]]);
+        [Self::at_0(s, [x[0], x[2], x[4]]), a, minus_a, b, minus_b, Self::at_0(s, [x[1], x[3], x[5]])]
     }
 }
 
