@@ -70,7 +70,7 @@ impl Proof {
             step = row.last_step();
             let rest = train_samples.saturating_sub(row.to);
             let keep = job.data.last_batch == LastBatch::Keep;
-            let whole = rest == 0 || (rest < u64::from(job.batch.size) && !keep);
+            let whole = rest == 0 || (rest < u64::from(job.batch.size_at(row.epoch)) && !keep);
             at = if whole { (row.epoch.saturating_add(1), 0) } else { (row.epoch, row.to) };
             proof.add(row, whole);
         }
@@ -202,6 +202,18 @@ mod tests {
     #[test]
     fn a_whole_ledger_is_proven() {
         assert_eq!(problems(&[row(0, 0, 4, 0, 1), row(0, 4, 8, 1, 3), row(1, 0, 8, 2, 3), row(2, 0, 4, 4, 4)]), "");
+    }
+
+    #[test]
+    fn short_last_batches_are_those_of_the_epochs_batch() {
+        let mut job = job();
+        job.batch.growth = vec![(1, 6)];
+        let mut ledger = Ledger::default();
+        // Epoch 0 drops three of eleven samples, epoch 1 five.
+        for row in [row(0, 0, 8, 0, 1), row(1, 0, 6, 2, 1), row(2, 0, 6, 4, 1)] {
+            ledger.add(LedgerRow { first_step: ledger.steps(), ..row }).unwrap();
+        }
+        assert_eq!(Proof::of(&job, SAMPLES, &ledger).problems, [""; 0]);
     }
 
     #[test]

@@ -153,6 +153,12 @@ impl Group {
         Ok(&self.deals[&lanes])
     }
 
+    /// The rank that holds `lane` of a batch of `lanes` lanes.
+    pub fn rank_of_lane(&self, lane: u32, lanes: u32) -> Option<u32> {
+        let ranks = 0..self.topology.membership.members.len();
+        ranks.into_iter().find(|&rank| self.topology.lanes_of(rank, lanes).contains(&lane)).map(|rank| rank as u32)
+    }
+
     fn deal(&mut self, lanes: u32) -> Result<Arc<Deal>, Error> {
         self.lanes(lanes)?;
         Ok(self.deals[&lanes].clone())

@@ -168,6 +168,27 @@ fn digests_of_states_and_lanes_agree() {
     assert_eq!(lanes.len(), 12);
 }
 
+/// Whoever holds a lane of a small batch, others replay it.
+#[test]
+fn lanes_of_growing_batches_are_replayed() {
+    let mut job = mlp(1, 8);
+    job.batch.growth = vec![(1, 24)];
+    job.cluster.replay_every = 1;
+    let seats = [("a", 1), ("a", 1), ("b", 1)];
+    let mut workers: Vec<_> = seats.into_iter().map(|seat| Worker::prepare(&job, "/nowhere".as_ref(), seat)).collect();
+    begin(1, &mut workers, job.batch.lanes(), &initial());
+    end_all(&mut workers);
+    let lanes = lane_digests(&workers);
+    // 33 samples: four batches of 8 and one of 1, then one of 24 and one of 9.
+    for step in [1, 2, 3, 4, 6] {
+        let of_step: Vec<_> = lanes.iter().filter(|(_, digest)| digest.step == step).collect();
+        assert_eq!(of_step.iter().filter(|(_, digest)| digest.owner).count(), 1, "step {step}: {of_step:?}");
+        assert_eq!(of_step.len(), 3, "step {step}: {of_step:?}");
+        assert!(of_step.iter().all(|(_, digest)| digest.digest == of_step[0].1.digest), "{of_step:?}");
+    }
+    assert_eq!(lanes.len(), 15);
+}
+
 /// All digests of lanes, with the rank that computed them.
 fn lane_digests(workers: &[Worker]) -> Vec<(usize, wire::LaneDigest)> {
     let of_rank = |(rank, worker): (usize, &Worker)| -> Vec<_> {

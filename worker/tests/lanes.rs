@@ -82,6 +82,23 @@ fn lamb_with_averaged_weights() {
     check_instruction_sets(&job);
 }
 
+/// The lanes of a batch that grows are dealt in the same shares.
+#[test]
+fn a_growing_batch() {
+    let mut job = mlp(2, 8);
+    job.batch.growth = vec![(1, 48), (2, 8)];
+    job.schedule.epochs = 3;
+    let train = |workers| {
+        let (outcome, ledger) = workers::train(&job, workers);
+        assert_eq!((outcome.steps, ledger.steps(), outcome.samples), (4 + 2 + 7, 13, 3 * 49));
+        outcome.weights_sha256
+    };
+    let serial = train(&[("a", 1)]);
+    for split in SPLITS {
+        assert_eq!(train(split), serial, "split {split:?}");
+    }
+}
+
 #[test]
 fn lenet5_with_six_lanes() {
     check(&lenet5(6, 9), &SPLITS);

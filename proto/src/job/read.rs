@@ -110,6 +110,7 @@ fn in_words(expected: &str) -> String {
         "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
+        "a tuple of size 2" => "a list of two".to_owned(),
         "path string" => "a string".to_owned(),
         "struct Seed" => "an integer from 0 or a table".to_owned(),
         table if table.starts_with("struct ") => "a table".to_owned(),
@@ -125,6 +126,7 @@ fn got_in_words(got: Unexpected<'_>) -> String {
         Unexpected::Float(number) => format!("the number {number:?}"),
         Unexpected::Bool(value) => value.to_string(),
         Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Other(text) => text.to_owned(),
         Unexpected::Map => "a table".to_owned(),
         other => other.to_string(),
     }
@@ -176,6 +178,18 @@ impl<'de> Deserializer<'de> for Node {
         }
     }
 
+    /// As many items as are wanted: serde would pass over more.
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refusal> {
+        match &self.0 {
+            Value::Array(items) if items.len() != len => {
+                let got = format!("a list of {}", items.len());
+                Err(de::Error::invalid_type(Unexpected::Other(&got), &visitor))
+            }
+            Value::Array(_) => self.deserialize_any(visitor),
+            _ => self.refuse(&visitor),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -190,7 +204,7 @@ impl<'de> Deserializer<'de> for Node {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map identifier ignored_any
+        newtype_struct seq tuple_struct map identifier ignored_any
     }
 }
 

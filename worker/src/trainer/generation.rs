@@ -145,7 +145,7 @@ impl Generation<'_> {
         progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let score = Score::of(reduced.tally);
-        let learning_rate = self.trainer.schedule.learning_rate(cursor.step);
+        let learning_rate = self.trainer.schedule.learning_rate(&cursor);
         let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
         let behind = self.trainer.schedule.advance(&cursor, &plan);
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);

@@ -32,31 +32,26 @@ enum Part {
 }
 
 impl Generation<'_> {
-    /// This worker's part in the replay of a lane of this step, if there is one.
+    /// This worker's part in the replay of a lane of this step, if there is one. Short batches have none.
     pub(super) fn replay(&self, plan: &StepPlan) -> Option<Replay> {
         let job = &self.trainer.job;
         // The step as it is counted when committed.
         let step = self.state.cursor.step + 1;
         let every = job.cluster.replay_every;
-        // Members' lanes are those of full batches.
-        let whole = plan.lanes == job.batch.lanes() && self.shares.iter().sum::<u32>() == plan.lanes;
+        let whole = plan.samples == u64::from(job.batch.size_at(plan.epoch));
         if every == 0 || !step.is_multiple_of(every) || !whole {
             return None;
         }
         let lane = (sample_hash(job.seed.order ^ sample_hash(step)) % u64::from(plan.lanes)) as u32;
-        let part = part(&self.shares, self.rank, lane, sample_hash(step))?;
+        let owner = self.group.rank_of_lane(lane, plan.lanes)?;
+        let part = part(&self.shares, owner, self.rank, sample_hash(step))?;
         Some(Replay { lane, step, part })
     }
 }
 
-/// What `rank` does in the replay of `lane`. `shares`: lanes by rank. With three or more workers that hold lanes two
-/// verify, so that the majority is right.
-fn part(shares: &[u32], rank: u32, lane: u32, turn: u64) -> Option<Part> {
-    let mut end = 0;
-    let owner = shares.iter().position(|share| {
-        end += share;
-        lane < end
-    })? as u32;
+/// What `rank` does in the replay of a lane of `owner`. `shares`: lanes of the largest batch by rank. With three or more
+/// workers that hold lanes two verify, so that the majority is right.
+fn part(shares: &[u32], owner: u32, rank: u32, turn: u64) -> Option<Part> {
     let others: Vec<u32> = (0..shares.len() as u32).filter(|&r| shares[r as usize] > 0 && r != owner).collect();
     if others.is_empty() {
         return None;
@@ -105,8 +100,8 @@ mod tests {
     use super::*;
 
     /// Parts by rank: owner, verifier, or none.
-    fn parts(shares: &[u32], lane: u32, turn: u64) -> String {
-        let letter = |rank| match part(shares, rank, lane, turn) {
+    fn parts(shares: &[u32], owner: u32, turn: u64) -> String {
+        let letter = |rank| match part(shares, owner, rank, turn) {
             Some(Part::Owner) => 'o',
             Some(Part::Verifier) => 'v',
             None => '-',
@@ -116,15 +111,15 @@ mod tests {
 
     #[test]
     fn others_that_hold_lanes_verify_in_turn() {
-        assert_eq!(parts(&[4, 4], 3, 0), "ov");
-        assert_eq!(parts(&[4, 4], 4, 7), "vo");
-        assert_eq!(parts(&[2, 2, 0, 2], 5, 0), "vv-o");
+        assert_eq!(parts(&[4, 4], 0, 0), "ov");
+        assert_eq!(parts(&[4, 4], 1, 7), "vo");
+        assert_eq!(parts(&[2, 2, 0, 2], 3, 0), "vv-o");
         assert_eq!([0, 1, 2, 3].map(|turn| parts(&[1, 1, 1, 1, 1], 2, turn)), ["vvo--", "-vov-", "--ovv", "v-o-v"]);
     }
 
     #[test]
     fn a_worker_alone_is_not_verified() {
-        assert_eq!(parts(&[4], 3, 0), "-");
-        assert_eq!(parts(&[4, 0], 3, 0), "--");
+        assert_eq!(parts(&[4], 0, 0), "-");
+        assert_eq!(parts(&[4, 0], 0, 0), "--");
     }
 }

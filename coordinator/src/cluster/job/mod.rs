@@ -259,7 +259,7 @@ impl Job {
     pub fn seconds_left(&self) -> Option<f64> {
         let step = &self.progress.step;
         let steps = self.progress.facts.total_steps.checked_sub(step.step)?;
-        let seconds = steps as f64 * f64::from(self.spec.batch.size) / step.samples_per_second;
+        let seconds = steps as f64 * f64::from(self.spec.batch.size_at(step.epoch)) / step.samples_per_second;
         (seconds.is_finite() && self.state.outcome().is_none()).then_some(seconds)
     }
 

@@ -12,11 +12,48 @@ pub struct Schedule {
     pub max_steps: u64,
     /// The learning rate's course.
     pub learning_rate: Course,
+    /// `step`: epochs between changes.
+    pub step_every: u32,
+    /// `multi_step`: epochs, counted from 0, that begin with a change.
+    pub step_at: Vec<u32>,
+    /// `step`, `multi_step`: what a change multiplies by.
+    pub step_factor: f64,
+    /// `polynomial`: the exponent.
+    pub power: f64,
+    /// `one_cycle`: where the peak is, as a fraction of all steps.
+    pub peak: f64,
+    /// `one_cycle`: at the start, as a fraction of the peak.
+    pub start_factor: f64,
+    /// `cosine`, `polynomial`, `one_cycle`: at the end, as a fraction of the highest.
+    pub end_factor: f64,
+    /// `table`: epochs and their learning rate.
+    pub table: Vec<(u32, f64)>,
+    /// Epochs over which the learning rate rises.
+    pub warmup_epochs: u32,
+    /// Steps over which it rises.
+    pub warmup_steps: u64,
+    /// At the start of the rise, as a fraction.
+    pub warmup_factor: f64,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { epochs: 1, max_steps: 0, learning_rate: Course::Constant }
+        Self {
+            epochs: 1,
+            max_steps: 0,
+            learning_rate: Course::Constant,
+            step_every: 30,
+            step_at: Vec::new(),
+            step_factor: 0.1,
+            power: 1.0,
+            peak: 0.3,
+            start_factor: 0.04,
+            end_factor: 0.0,
+            table: Vec::new(),
+            warmup_epochs: 0,
+            warmup_steps: 0,
+            warmup_factor: 0.1,
+        }
     }
 }
 
@@ -26,6 +63,31 @@ impl Default for Schedule {
 pub enum Course {
     /// Stays.
     Constant,
-    /// Half a cosine down to zero over all steps.
+    /// Changes every so many epochs.
+    Step,
+    /// Changes at certain epochs.
+    MultiStep,
+    /// Half a cosine down over all steps (Loshchilov & Hutter 2017).
     Cosine,
+    /// A power of what is left of all steps.
+    Polynomial,
+    /// Up and down again (Smith & Topin 2018).
+    OneCycle,
+    /// As a table says.
+    Table,
+}
+
+impl Course {
+    /// As job files have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Step => "step",
+            Self::MultiStep => "multi_step",
+            Self::Cosine => "cosine",
+            Self::Polynomial => "polynomial",
+            Self::OneCycle => "one_cycle",
+            Self::Table => "table",
+        }
+    }
 }

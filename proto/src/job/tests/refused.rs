@@ -323,6 +323,130 @@ fn optimizers_that_no_run_can_have() {
 }
 
 #[test]
+fn schedules_and_batches_that_no_run_can_have() {
+    check_set(
+        &["batch.growth=[[1, 100]]"],
+        expect![
+            "--set batch.growth=[[1, 100]]: `batch.growth` = 100 is not divisible by `batch.micro_batch` = 32: set batch.micro_batch to 25 or 50, or batch.growth to 96 or 128"
+        ],
+    );
+    check_set(
+        &["batch.growth=[[0, 128]]"],
+        expect![
+            "--set batch.growth=[[0, 128]]: `batch.growth` has epoch 0 where one above 0 is wanted: let them ascend, from 1"
+        ],
+    );
+    check_set(
+        &["batch.growth=[[5, 128], [5, 256]]"],
+        expect![
+            "--set batch.growth=[[5, 128], [5, 256]]: `batch.growth` has epoch 5 where one above 5 is wanted: let them ascend, from 1"
+        ],
+    );
+    check_set(
+        &["batch.growth=[[5, 0]]"],
+        expect!["--set batch.growth=[[5, 0]]: `batch.growth` has a batch of 0: each must be 1 to 1048576"],
+    );
+    check_set(
+        &["batch.growth=[[5]]"],
+        expect!["--set batch.growth=[[5]]: `batch.growth[0]` must be a list of two, but is a list of 1"],
+    );
+    check_set(
+        &["batch.growth=[5, 128]"],
+        expect!["--set batch.growth=[5, 128]: `batch.growth[0]` must be a list of two, but is the integer 5"],
+    );
+    check_set(
+        &["batch.growth=[[5, 128, 7]]"],
+        expect!["--set batch.growth=[[5, 128, 7]]: `batch.growth[0]` must be a list of two, but is a list of 3"],
+    );
+    check_set(
+        &["batch.growth=[[5, 1.5]]"],
+        expect![
+            "--set batch.growth=[[5, 1.5]]: `batch.growth[0][1]` must be an integer from 0 to 4294967295, but is the number 1.5"
+        ],
+    );
+    check_set(
+        &["schedule.learning_rate=exponential"],
+        expect![[
+            r#"--set schedule.learning_rate=exponential: `schedule.learning_rate` = "exponential" is unknown: choose constant, step, multi_step, cosine, polynomial, one_cycle, table"#
+        ]],
+    );
+    check_set(
+        &["schedule.step_at=[30]"],
+        expect![[
+            r#"--set schedule.step_at=[30]: `schedule.step_at` is set, but has no part in `schedule.learning_rate` = "constant": it is for multi_step"#
+        ]],
+    );
+    check_set(
+        &["schedule.learning_rate=multi_step"],
+        expect![[
+            r#"--set schedule.learning_rate=multi_step: `schedule.learning_rate` = "multi_step" needs `schedule.step_at`: set it"#
+        ]],
+    );
+    check_set(
+        &["schedule.learning_rate=multi_step", "schedule.step_at=[30, 20]"],
+        expect![
+            "--set schedule.step_at=[30, 20]: `schedule.step_at` has epoch 20 where one above 30 is wanted: let them ascend, from 1"
+        ],
+    );
+    check_set(
+        &["schedule.learning_rate=table"],
+        expect![[
+            r#"--set schedule.learning_rate=table: `schedule.learning_rate` = "table" needs `schedule.table`: set it"#
+        ]],
+    );
+    check_set(
+        &["schedule.learning_rate=table", "schedule.table=[[0, 0.1]]"],
+        expect![
+            "--set schedule.table=[[0, 0.1]]: `schedule.table` has an entry for 0 epochs: each must be for 1 to 1000000"
+        ],
+    );
+    check_set(
+        &["schedule.learning_rate=table", "schedule.table=[[2, -0.1]]"],
+        expect![
+            "--set schedule.table=[[2, -0.1]]: `schedule.table` has a rate of -0.1: each must be above 0 and finite as a 32-bit number"
+        ],
+    );
+    check_set(
+        &["schedule.learning_rate=cosine", "schedule.end_factor=2"],
+        expect!["--set schedule.end_factor=2: `schedule.end_factor` = 2.0: must be from 0 to 1"],
+    );
+    check_set(
+        &["schedule.learning_rate=one_cycle", "schedule.peak=1"],
+        expect!["--set schedule.peak=1: `schedule.peak` = 1.0: must be above 0 and below 1"],
+    );
+    check_set(
+        &["schedule.learning_rate=one_cycle", "schedule.warmup_epochs=1"],
+        expect![[
+            r#"--set schedule.warmup_epochs=1: `schedule.warmup_epochs` is set, but `schedule.learning_rate` = "one_cycle" rises by itself: set it to 0"#
+        ]],
+    );
+    check_set(
+        &["schedule.learning_rate=polynomial", "schedule.power=0"],
+        expect!["--set schedule.power=0: `schedule.power` = 0.0: must be above 0 and at most 100"],
+    );
+    check_set(
+        &["schedule.learning_rate=step", "schedule.step_every=0"],
+        expect!["--set schedule.step_every=0: `schedule.step_every` = 0: must be 1 to 1000000"],
+    );
+    check_set(
+        &["schedule.warmup_epochs=1", "schedule.warmup_steps=1"],
+        expect![
+            "--set schedule.warmup_steps=1: `schedule.warmup_epochs` and `schedule.warmup_steps` exclude each other: set one of them to 0"
+        ],
+    );
+    check_set(
+        &["schedule.warmup_factor=0.5"],
+        expect![
+            "--set schedule.warmup_factor=0.5: `schedule.warmup_factor` needs `schedule.warmup_epochs` or `schedule.warmup_steps` above 0"
+        ],
+    );
+    let table = "schedule.table=[[2, 5e-4], [3, 1]]";
+    let job = load(GOOD, &[], &["schedule.learning_rate=table", table, "batch.growth=[[3, 128]]"]).unwrap();
+    assert_eq!((&job.schedule.table, &job.batch.growth), (&vec![(2, 5e-4), (3, 1.0)], &vec![(3, 128)]));
+    assert_eq!(Job::from_toml(&job.to_toml()).unwrap(), job);
+}
+
+#[test]
 fn the_last_place_that_said_a_part_of_it_is_named() {
     let error = |text, overrides: &[&str]| load(text, &[("LOCKSTEP__BATCH__SIZE", "100")], overrides).unwrap_err();
     expect!["$LOCKSTEP__BATCH__SIZE: `batch.size` = 100 is not divisible by `batch.micro_batch` = 32: set batch.micro_batch to 25 or 50, or batch.size to 96 or 128"].assert_eq(&error(GOOD, &[]));

@@ -1,5 +1,6 @@
 //! Batches that no run can have.
 
+use super::schedule::ascending;
 use super::{Violation, integer};
 use crate::job::spec::Batch;
 
@@ -8,26 +9,41 @@ const MAX_MICRO_BATCH: u32 = 4096;
 const MAX_LANES: u32 = 1 << 16;
 
 pub(super) fn batch(batch: &Batch) -> Result<(), Violation> {
-    let &Batch { size, micro_batch } = batch;
-    integer("batch.size", size, 1, MAX_BATCH)?;
-    integer("batch.micro_batch", micro_batch, 1, MAX_MICRO_BATCH)?;
-    const KEYS: [&str; 2] = ["batch.size", "batch.micro_batch"];
-    if size % micro_batch != 0 {
+    integer("batch.size", batch.size, 1, MAX_BATCH)?;
+    integer("batch.micro_batch", batch.micro_batch, 1, MAX_MICRO_BATCH)?;
+    ascending("batch.growth", &batch.growth.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>())?;
+    for &(_, size) in &batch.growth {
+        if !(1..=MAX_BATCH).contains(&size) {
+            let problem = format!("`batch.growth` has a batch of {size}: each must be 1 to {MAX_BATCH}");
+            return Err(Violation::new(&["batch.growth"], problem));
+        }
+    }
+    let sizes = batch.growth.iter().map(|(_, size)| ("batch.growth", *size));
+    [("batch.size", batch.size)]
+        .into_iter()
+        .chain(sizes)
+        .try_for_each(|(key, size)| lanes(key, size, batch.micro_batch))
+}
+
+/// A batch is whole lanes, and not too many. `key`: where it is said.
+fn lanes(key: &'static str, size: u32, micro_batch: u32) -> Result<(), Violation> {
+    let keys = [key, "batch.micro_batch"];
+    if !size.is_multiple_of(micro_batch) {
         let problem = format!(
-            "`batch.size` = {size} is not divisible by `batch.micro_batch` = {micro_batch}: \
-             set batch.micro_batch to {}, or batch.size to {}",
+            "`{key}` = {size} is not divisible by `batch.micro_batch` = {micro_batch}: \
+             set batch.micro_batch to {}, or {key} to {}",
             either(divisors_beside(size, micro_batch)),
             either(multiples_beside(size, micro_batch)),
         );
-        return Err(Violation::new(&KEYS, problem));
+        return Err(Violation::new(&keys, problem));
     }
-    if batch.lanes() > MAX_LANES {
+    let lanes = size / micro_batch;
+    if lanes > MAX_LANES {
         let problem = format!(
-            "`batch.size` = {size} makes {} lanes of `batch.micro_batch` = {micro_batch}, but {MAX_LANES} are the \
+            "`{key}` = {size} makes {lanes} lanes of `batch.micro_batch` = {micro_batch}, but {MAX_LANES} are the \
              most: raise batch.micro_batch",
-            batch.lanes(),
         );
-        return Err(Violation::new(&KEYS, problem));
+        return Err(Violation::new(&keys, problem));
     }
     Ok(())
 }

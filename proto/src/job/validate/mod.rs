@@ -2,15 +2,16 @@
 
 mod batch;
 mod optimizer;
+mod schedule;
 
 use super::error::JobError;
 use super::spec::{Init, Job, LossName, ModelName, OutputActivation};
 use batch::batch;
 use optimizer::optimizer;
+use schedule::schedule;
 
 const MAX_HIDDEN_LAYERS: usize = 16;
 const MAX_HIDDEN_WIDTH: u32 = 1 << 16;
-const MAX_EPOCHS: u32 = 1_000_000;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -38,7 +39,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     data(job)?;
     model(job)?;
     batch(&job.batch)?;
-    integer("schedule.epochs", job.schedule.epochs, 1, MAX_EPOCHS)?;
+    schedule(&job.schedule)?;
     optimizer(&job.optimizer)?;
     if job.metrics.every == 0 {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
