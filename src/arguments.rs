@@ -52,6 +52,9 @@ pub enum Verb {
     Pull(Pull),
     /// Prove that each sample of each epoch of a run was in at most one committed step
     Ledger(LedgerOf),
+    /// Look at networks
+    #[command(subcommand)]
+    Model(ModelVerb),
     /// Train a job under a seeded schedule of faults, and compare the bits with an undisturbed run
     Chaos(Chaos),
     /// Say what this machine offers, and how long anything may take before it counts as lost
@@ -208,6 +211,36 @@ pub struct LedgerOf {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `model`.
+#[derive(Debug, Subcommand)]
+pub enum ModelVerb {
+    /// Layers, shapes, parameters, operations and memory of a network
+    Show(ModelShow),
+}
+
+/// `model show`.
+#[derive(Debug, Args)]
+pub struct ModelShow {
+    /// A network's name, as in `model.name`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Change a key of the model, e.g. --set model.hidden=[300,100]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Channels of a sample; as the network is known for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub channels: Option<u32>,
+    /// Height and width of a sample; as the network is known for
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub size: Option<u32>,
+    /// Classes; as the network is known for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub classes: Option<u32>,
+    /// Print JSON, with the names and shapes of all tensors
     #[arg(long)]
     pub json: bool,
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod chaos;
 mod doctor;
 mod ledger;
+mod model;
 mod run_folder;
 mod train;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use arguments::{Agent, Arguments, Client, OneJob, Scale, Serve, Submit, Verb, Worker};
+use arguments::{Agent, Arguments, Client, ModelVerb, OneJob, Scale, Serve, Submit, Verb, Worker};
 use clap::Parser;
 use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, exit};
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
@@ -114,6 +115,7 @@ fn run(verb: Verb) -> Result<u8> {
             let proven = ledger::prove_run(&ledger.run, ledger.json)?;
             Ok(if proven { exit::COMPLETED } else { exit::FAILED })
         }
+        Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
     }

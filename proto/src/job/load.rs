@@ -34,6 +34,15 @@ impl Job {
         }
         merge(&layers)
     }
+
+    /// The defaults with `overrides`, as in [`Job::load`].
+    pub fn from_overrides(overrides: &[String]) -> Result<Self, JobError> {
+        let mut layers = vec![Layer { origin: "the defaults".to_owned(), table: Table::new() }];
+        for text in overrides {
+            layers.push(Layer::of_override(text)?);
+        }
+        merge(&layers)
+    }
 }
 
 /// This process's variables that are meant for jobs.

@@ -1,14 +1,16 @@
 //! A lane's working memory: values between layers, gradients in flight, and what layers note for the way back.
 
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Memory};
 
 use super::Model;
 use super::plan::SlotId;
 use crate::layers::{MAX_INPUTS, Memo};
 
+/// Slots; one is empty only while a layer writes to it.
+pub(super) type Slots<D> = [Option<<D as Memory>::Buffer<f32>>];
+
 /// Memory for one micro-batch at a time, laid out by the model's plan.
 pub struct Activations<D: Device> {
-    /// Empty only while a layer writes to it.
     slots: Vec<Option<D::Buffer<f32>>>,
     pub(super) memos: Vec<Notes<D>>,
 }
@@ -66,15 +68,15 @@ impl<D: Device> Activations<D> {
     }
 
     /// The slots to read from and the notes to write, at once.
-    pub(super) fn parts(&mut self) -> (&[Option<D::Buffer<f32>>], &mut [Notes<D>]) {
+    pub(super) fn parts(&mut self) -> (&Slots<D>, &mut [Notes<D>]) {
         (&self.slots, &mut self.memos)
     }
 }
 
 /// A slot's first `len` elements.
-pub(super) fn view_of<D: Device>(slots: &[Option<D::Buffer<f32>>], slot: SlotId, len: usize) -> D::View<'_, f32> {
+pub(super) fn view_of<D: Device>(slots: &Slots<D>, slot: SlotId, len: usize) -> D::View<'_, f32> {
     D::view(slots[slot].as_ref().expect("a layer reads slots that it does not write to"), 0..len)
 }
 
 /// Buffers of up to [`MAX_INPUTS`] slots that were taken out.
-pub(super) type Taken<D> = [Option<(SlotId, <D as lockstep_kernels::device::Memory>::Buffer<f32>)>; MAX_INPUTS];
+pub(super) type Taken<D> = [Option<(SlotId, <D as Memory>::Buffer<f32>)>; MAX_INPUTS];

@@ -19,7 +19,7 @@ use lockstep_kernels::conv2d::Accumulation;
 use lockstep_kernels::device::Device;
 
 use crate::layers::{Backward, Forward, Gradient, Inputs, Layer, MAX_INPUTS, Memo, MicroBatch, Mode, Own, TensorShape};
-use activations::{Taken, view_of};
+use activations::{Slots, Taken, view_of};
 use graph::Placed;
 use plan::{Plan, Way};
 
@@ -53,6 +53,22 @@ impl<D: Device> Clone for Weights<'_, D> {
 }
 
 impl<D: Device> Copy for Weights<'_, D> {}
+
+/// A model on the CPU.
+pub type CpuModel = Model<lockstep_kernels::cpu::Cpu>;
+
+/// A layer, for people to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerView<'a> {
+    /// Name in the model.
+    pub name: &'a str,
+    /// Sizes of the value behind it.
+    pub shape: Shape,
+    /// Elements of its parameters.
+    pub parameters: usize,
+    /// Multiplications and additions of a sample's forward pass, those of linear maps alone.
+    pub operations: u64,
+}
 
 /// Layers in forward order.
 pub struct Model<D: Device> {
@@ -117,6 +133,21 @@ impl<D: Device> Model<D> {
     /// Values a sample behind the last layer.
     pub fn output_features(&self) -> usize {
         self.shapes[self.output()].features()
+    }
+
+    /// Layers in forward order, for people to read.
+    pub fn layers(&self) -> impl Iterator<Item = LayerView<'_>> {
+        self.layers.iter().zip(&self.placed).map(|(layer, placed)| LayerView {
+            name: &placed.name,
+            shape: self.shapes[placed.links.output],
+            parameters: placed.parameters.len(),
+            operations: layer.operations(),
+        })
+    }
+
+    /// Values a sample that a lane's working memory holds: between layers and gradients in flight, as they share memory.
+    pub fn memory_features(&self) -> usize {
+        self.plan.features()
     }
 
     fn output(&self) -> ValueId {
@@ -214,13 +245,7 @@ impl<D: Device> Model<D> {
         }
     }
 
-    fn inputs<'a>(
-        &self,
-        device: &D,
-        samples: usize,
-        placed: &Placed,
-        slots: &'a [Option<D::Buffer<f32>>],
-    ) -> Inputs<'a, D> {
+    fn inputs<'a>(&self, device: &D, samples: usize, placed: &Placed, slots: &'a Slots<D>) -> Inputs<'a, D> {
         let mut views = [None; MAX_INPUTS];
         for (view, value) in views.iter_mut().zip(placed.links.inputs()) {
             // A slot that was given to another value meanwhile holds something else; the layer does not look then.

@@ -154,18 +154,17 @@ fn vgg_has_torchvisions_logits() {
 #[test]
 fn gradients_and_batch_statistics_are_pytorchs() {
     // Of a million inputs of ReLUs some are within rounding of zero; whether one passes shows in the gradient.
-    let nets: [(ModelName, usize, f64, &[f64], &[f64]); 3] = [
-        (ModelName::Resnet18, 64, 1e-4, &expected::RESNET18_GRADIENTS, &expected::RESNET18_STATISTICS),
-        (ModelName::Resnet50, 64, 1e-2, &expected::RESNET50_GRADIENTS, &expected::RESNET50_STATISTICS),
-        (ModelName::Resnet20, 32, 1e-4, &expected::RESNET20_GRADIENTS, &expected::RESNET20_STATISTICS),
-    ];
-    for (name, side, bound, gradients, statistics) in nets {
-        for convolution in [job::Convolution::Direct, job::Convolution::Auto] {
-            let (ours, running) = Net::new(name, side, convolution).gradients();
-            let errors = (worst(&ours, gradients), worst(&running, statistics));
-            println!("{name:?} {convolution:?}: {errors:?}");
-            assert!((ours[0] - gradients[0]).abs() < 1e-5 * gradients[0], "{name:?}: loss {}", ours[0]);
-            assert!(errors.0 < bound && errors.1 < 1e-5, "{name:?} {convolution:?}: {errors:?}");
-        }
+    check_gradients((ModelName::Resnet18, 64, 1e-4), &expected::RESNET18_GRADIENTS, &expected::RESNET18_STATISTICS);
+    check_gradients((ModelName::Resnet50, 64, 1e-2), &expected::RESNET50_GRADIENTS, &expected::RESNET50_STATISTICS);
+    check_gradients((ModelName::Resnet20, 32, 1e-4), &expected::RESNET20_GRADIENTS, &expected::RESNET20_STATISTICS);
+}
+
+fn check_gradients((name, side, bound): (ModelName, usize, f64), gradients: &[f64], statistics: &[f64]) {
+    for convolution in [job::Convolution::Direct, job::Convolution::Auto] {
+        let (ours, running) = Net::new(name, side, convolution).gradients();
+        let errors = (worst(&ours, gradients), worst(&running, statistics));
+        println!("{name:?} {convolution:?}: {errors:?}");
+        assert!((ours[0] - gradients[0]).abs() < 1e-5 * gradients[0], "{name:?}: loss {}", ours[0]);
+        assert!(errors.0 < bound && errors.1 < 1e-5, "{name:?} {convolution:?}: {errors:?}");
     }
 }
