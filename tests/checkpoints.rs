@@ -111,7 +111,13 @@ fn a_run_goes_on_after_a_kill_at_every_point_of_a_removal() {
 fn a_job_survives_writers_that_are_killed_again_and_again() {
     for point in POINTS {
         let run = Run::new();
-        let more = ["cluster.workers=2", "cluster.max_restarts=1000", "checkpoint.every_steps=100"];
+        let more = [
+            "cluster.workers=2",
+            "cluster.max_restarts=1000",
+            "checkpoint.every_steps=40",
+            "checkpoint.every_epochs=0",
+            "checkpoint.keep_last=1",
+        ];
         let ended = run.train_with_fault(&format!("checkpoint:{point}:2"), &more);
         assert_eq!(ended.code, Some(0), "{point}: {ended:?}");
         // Alone, a killed one takes reports with it of steps that its checkpoint holds.
