@@ -111,7 +111,13 @@ fn a_run_goes_on_after_a_kill_at_every_point_of_a_removal() {
 fn a_job_survives_writers_that_are_killed_again_and_again() {
     for point in POINTS {
         let run = Run::new();
-        let more = ["cluster.workers=2", "cluster.max_restarts=1000", "checkpoint.every_steps=100"];
+        let more = [
+            "cluster.workers=2",
+            "cluster.max_restarts=1000",
+            "checkpoint.every_steps=40",
+            "checkpoint.every_epochs=0",
+            "checkpoint.keep_last=1",
+        ];
         let ended = run.train_with_fault(&format!("checkpoint:{point}:2"), &more);
         assert_eq!(ended.code, Some(0), "{point}: {ended:?}");
         // Alone, a killed one takes reports with it of steps that its checkpoint holds.
@@ -132,9 +138,9 @@ fn the_newest_those_at_multiples_and_the_best_are_kept() {
     is_clean(&run.folder());
 
     let run = Run::new();
-    // Without learning the first is the best: equal ones do not replace it.
+    // Without learning the first is the best: equal ones do not replace it. Slow, so that the disk keeps up.
     let more = ["optimizer.learning_rate=1e-30", "checkpoint.keep_last=1", "checkpoint.keep_best=loss"];
-    Ended::of(&mut run.train(&more)).success();
+    run.train_with_fault("slow:40", &more).success();
     assert_eq!(run.steps().len(), 2, "{:?}", run.steps());
     assert!(run.steps()[0] < 404 && run.steps()[1] == 404, "{:?}", run.steps());
 }
