@@ -22,7 +22,10 @@ pub(crate) fn for_worker(command: Command) -> Option<(WorkerId, control::Event)>
                 StopReason::Cancelled => control::StopReason::Cancelled,
                 StopReason::Interrupted => control::StopReason::Interrupted,
                 StopReason::Paused => control::StopReason::Paused,
-                StopReason::Completed | StopReason::Regrouped => control::StopReason::Regrouped,
+                StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => {
+                    control::StopReason::Regrouped
+                }
+                StopReason::Regrouped => control::StopReason::Regrouped,
             };
             (worker, control::Event::Stop { generation, why })
         }

@@ -183,6 +183,12 @@ pub struct EvaluationReport {
 pub enum StopReason {
     /// All steps are done.
     Completed,
+    /// An evaluation reached the job's target: it is done.
+    Target,
+    /// Evaluations got no better: it is done.
+    Plateau,
+    /// The job's time is over: it is done.
+    Time,
     /// A user cancelled the job.
     Cancelled,
     /// A signal ended the job.
@@ -198,6 +204,9 @@ impl StopReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",
+            Self::Target => "target",
+            Self::Plateau => "plateau",
+            Self::Time => "time",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
             Self::Paused => "paused",
@@ -207,9 +216,17 @@ impl StopReason {
 
     /// From a text of the wire.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Completed, Self::Cancelled, Self::Interrupted, Self::Paused, Self::Regrouped]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        let all = [
+            Self::Completed,
+            Self::Target,
+            Self::Plateau,
+            Self::Time,
+            Self::Cancelled,
+            Self::Interrupted,
+            Self::Paused,
+            Self::Regrouped,
+        ];
+        all.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 

@@ -258,8 +258,11 @@ pub struct Summary {
     pub threads: Option<u32>,
     /// Of `final/model.safetensors`.
     pub weights_sha256: Option<String>,
-    /// `completed`, `cancelled`, `interrupted` or `failed`.
+    /// `completed`, or what completed it before all steps were done: `target`, `plateau`, `time`; `cancelled`,
+    /// `interrupted` or `failed`.
     pub stop_reason: String,
+    /// Where the target was reached.
+    pub steps_to_target: Option<u64>,
     /// The same in words.
     pub reason: String,
 }

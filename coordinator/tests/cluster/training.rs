@@ -46,6 +46,35 @@ async fn a_job_runs_from_submission_to_summary() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_done_before_its_last_step_has_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(StateFolder::Memory).await;
+    for (why, reason, at) in [
+        ("target", "the target is reached after step 50", Some(50)),
+        ("plateau", "no lower loss in 0 evaluations: stopped after step 50", None),
+        ("time", "its time is over after step 50", None),
+    ] {
+        let run = folder.path().join(why);
+        let (job, agents, mut workers) = two_running(&server, &run).await;
+        workers[0].report(&[50]).await;
+        workers[1].report(&[50]).await;
+        let hash = workers[0].put("final/model.safetensors", b"weights").await.unwrap();
+        workers[0].finished(why, &hash);
+        workers[1].finished(why, "");
+        for worker in &mut workers {
+            worker.leaves().await;
+        }
+        let ended = follow(&mut server.client().await, &job.job, View::Quiet).await.unwrap();
+        assert_eq!((ended.state.as_str(), exit_code(&ended), ended.reason.as_str()), ("completed", 0, reason));
+        let summary = std::fs::read_to_string(run.join("summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+        assert_eq!((&summary["stop_reason"], &summary["steps_to_target"]), (&why.into(), &at.into()));
+        drop(agents);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_lost_worker_is_named_and_replaced_at_a_step_boundary() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(StateFolder::Memory).await;

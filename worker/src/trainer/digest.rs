@@ -3,7 +3,7 @@
 use lockstep_kernels::device::Device;
 use lockstep_kernels::shared_memory::bytes;
 
-use super::state::State;
+use super::state::{State, WORDS};
 use crate::model::Tensor;
 
 /// Digits of a digest: 128 bits.
@@ -18,7 +18,7 @@ pub struct Digests {
     pub names: Vec<String>,
     /// BLAKE3 of each tensor's elements, hex.
     pub tensors: Vec<String>,
-    /// BLAKE3 over names, tensors' digests, cursor and loss of the epoch, hex.
+    /// BLAKE3 over names, tensors' digests, cursor, loss of the epoch and evaluations, hex.
     pub state: String,
 }
 
@@ -34,7 +34,7 @@ impl<D: Device> State<D> {
             digests.names.push(named.name);
             digests.tensors.push(digest);
         }
-        for word in self.cursor.words().into_iter().chain(self.epoch_loss.words()) {
+        for word in &self.words()[..WORDS - 1] {
             whole.update(&word.to_le_bytes());
         }
         digests.state = hex(&whole);

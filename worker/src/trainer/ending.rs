@@ -10,6 +10,7 @@ use super::TrainerError;
 use super::checkpoints::Checkpoints;
 use super::generation::Generation;
 use super::progress::Phase;
+use super::stops::Completion;
 use crate::control::{StopReason, Weights};
 use crate::data::dataset::Split;
 
@@ -20,10 +21,10 @@ pub(super) struct End {
 }
 
 impl Generation<'_> {
-    /// All steps are done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless
-    /// the disk is full.
-    pub(super) fn complete(&mut self) -> Result<End, TrainerError> {
-        let mut outcome = self.outcome("completed");
+    /// The job is done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless the
+    /// disk is full.
+    pub(super) fn complete(&mut self, why: Completion) -> Result<End, TrainerError> {
+        let mut outcome = self.outcome(why.name());
         let test = match self.newest_test {
             Some((step, score)) if step == self.state.cursor.step => score,
             _ => self.evaluate(Split::Test)?,

@@ -54,6 +54,7 @@ impl Trainer {
         }
         let Kept { state, held } = self.checked(has, start)?;
         let rows = state.ledger.rows().to_vec();
+        let seconds_before = state.seconds;
         self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reports })));
         Ok(Generation {
             trainer: self,
@@ -66,6 +67,8 @@ impl Trainer {
             shares: begin.members.iter().map(|member| member.lanes).collect(),
             recorded_step: begin.recorded_step,
             newest_test: None,
+            evaluated: None,
+            seconds_before,
             outbox: Outbox::new(),
         })
     }

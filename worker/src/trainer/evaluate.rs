@@ -10,14 +10,24 @@ use super::generation::{FIRST_PASS, Generation};
 use super::lane::Evaluation;
 use super::measures::Score;
 use super::progress::Phase;
+use super::stops::{self, Completion};
 use crate::data::dataset::Split;
 
 impl Generation<'_> {
-    /// After an epoch: the validation split if the job holds one out, else the test split.
-    pub(super) fn evaluate_if_due(&mut self) -> Result<(), TrainerError> {
-        let every = u64::from(self.trainer.job.evaluate.every_epochs);
-        if every == 0 || !self.state.cursor.epoch.is_multiple_of(every) {
-            return Ok(());
+    /// Whether there is an evaluation behind the newest step: a function of the state.
+    pub(super) fn evaluates_here(&self) -> bool {
+        let (job, cursor) = (&self.trainer.job, self.state.cursor);
+        let every = |count: u64, every: u64| every > 0 && count.is_multiple_of(every);
+        let epoch_ends = cursor.position == 0 && every(cursor.epoch, job.evaluate.every_epochs.into());
+        let last = self.is_done() && stops::watches(&job.schedule);
+        cursor.step > 0 && (epoch_ends || every(cursor.step, job.evaluate.every_steps) || last)
+    }
+
+    /// The evaluation behind the newest step, if there is one: on the validation split if the job holds one out, else
+    /// on the test split. Gives whether the job is done with it.
+    pub(super) fn evaluate_if_due(&mut self) -> Result<Option<Completion>, TrainerError> {
+        if !self.evaluates_here() {
+            return Ok(None);
         }
         let split = if self.trainer.job.data.validation > 0 { Split::Validation } else { Split::Test };
         let score = self.evaluate(split)?;
@@ -25,7 +35,16 @@ impl Generation<'_> {
             self.newest_test = Some((self.state.cursor.step, score));
         }
         self.hand_over();
-        Ok(())
+        let keys = &self.trainer.job.schedule;
+        if !stops::watches(keys) {
+            // Nothing of it may enter the state: a generation that starts here does not evaluate anew.
+            return Ok(None);
+        }
+        let evaluations = self.state.evaluations.with(&score);
+        let verdict = stops::verdict(keys, &evaluations, &score);
+        self.evaluated = Some(evaluations);
+        // Behind the last step a plateau stops nothing.
+        Ok(verdict.filter(|why| *why == Completion::Target || !self.is_done()))
     }
 
     /// Loss and accuracy of the committed parameters, or of their average, over `split`; reported, and the same on all ranks.

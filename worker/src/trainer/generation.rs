@@ -17,6 +17,7 @@ use super::progress::Phase;
 use super::schedule::StepPlan;
 use super::signals::Signals;
 use super::state::{Advance, State};
+use super::stops::{self, Completion, Evaluations};
 use super::{Task, Trainer, TrainerError, optimizer};
 use crate::control::{StopReason, TrainerEvent};
 use crate::data::dataset::Split;
@@ -40,6 +41,10 @@ pub(super) struct Generation<'a> {
     pub(super) recorded_step: u64,
     /// The newest evaluation on the test split, and its step; of this generation, so that all members have it.
     pub(super) newest_test: Option<(u64, Score)>,
+    /// What evaluations came to with the one behind the newest step; enters the state with the next.
+    pub(super) evaluated: Option<Evaluations>,
+    /// Seconds of training before this generation.
+    pub(super) seconds_before: f64,
     pub(super) outbox: Outbox,
 }
 
@@ -67,10 +72,15 @@ impl Generation<'_> {
     }
 
     fn train(&mut self) -> Result<End, TrainerError> {
-        self.make_up_evaluation()?;
+        let mut done = self.make_up_evaluation()?;
         loop {
             self.obey_tasks();
-            let Some(plan) = self.trainer.schedule.step(&self.state.cursor) else { return self.complete() };
+            if let Some(why) = done {
+                return self.complete(why);
+            }
+            let Some(plan) = self.trainer.schedule.step(&self.state.cursor) else {
+                return self.complete(Completion::AllSteps);
+            };
             // Here, where all that belongs to the step before has been put in.
             if self.outbox.is_due() {
                 self.hand_over();
@@ -79,28 +89,34 @@ impl Generation<'_> {
             self.report_step(&committed);
             self.compare_digests_if_due();
             let epoch_ends = self.state.cursor.epoch > plan.epoch;
-            if epoch_ends {
-                self.evaluate_if_due()?;
-            }
+            let over = (committed.flags & measures::TIME_IS_OVER != 0).then_some(Completion::Time);
+            done = self.evaluate_if_due()?.or(over);
             self.write_checkpoint_if_due(epoch_ends);
             match measures::stop_reason(committed.flags) {
-                // Others would find no step left.
-                Some(StopReason::Regrouped) if self.is_done() => {}
+                // Others would find nothing left to do.
+                Some(StopReason::Regrouped) if done.is_some() || self.is_done() => {}
                 Some(why) => return Ok(self.stop(why)),
                 None => {}
             }
         }
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.trainer.schedule.step(&self.state.cursor).is_none()
     }
 
-    /// The evaluation of the epoch that ends where the generation starts, if its report was lost with a worker. All
-    /// members decide this alike.
-    fn make_up_evaluation(&mut self) -> Result<(), TrainerError> {
-        let cursor = self.state.cursor;
-        if cursor.position == 0 && cursor.step > self.recorded_step { self.evaluate_if_due() } else { Ok(()) }
+    /// The evaluation where the generation starts, if its report was lost with a worker, or if the job may be done with
+    /// it. All members decide this alike.
+    fn make_up_evaluation(&mut self) -> Result<Option<Completion>, TrainerError> {
+        let unrecorded = self.state.cursor.step > self.recorded_step;
+        if unrecorded || stops::watches(&self.trainer.job.schedule) { self.evaluate_if_due() } else { Ok(None) }
+    }
+
+    /// Bits for the reduction: what control wants, and whether time is over.
+    fn flags(&self) -> u64 {
+        let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
+        let over = stops::time_is_over(&self.trainer.job.schedule, seconds);
+        self.signals.stop_flags() | if over { measures::TIME_IS_OVER } else { 0 }
     }
 
     /// One step: data, forward and backward of this worker's lanes; the reduction; the update.
@@ -116,7 +132,7 @@ impl Generation<'_> {
             weights: self.state.weights(),
             plan,
             order: &order,
-            flags: self.signals.stop_flags(),
+            flags: self.flags(),
             abort: self.signals.abort_flag(),
             replayed: replay.as_ref().map(|replay| replay.lane),
             #[cfg(feature = "fault-points")]
@@ -150,7 +166,9 @@ impl Generation<'_> {
         let behind = self.trainer.schedule.advance(&cursor, &plan);
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
         let row = row(&plan, cursor.step, self.number, &reduced.tally.counts);
-        let advance = Advance { cursor: behind, epoch_loss, row };
+        let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
+        let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
+        let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row };
         let Trainer { crew, optimizer, .. } = &mut *self.trainer;
         self.state.commit(crew, optimizer, &constants, reduced.gradient, advance)?;
         self.outbox.committed(&self.state.ledger);

@@ -15,6 +15,9 @@ pub fn flag(why: StopReason) -> u64 {
     }
 }
 
+/// The flag of a job whose time is over; those of [`flag`] are below.
+pub const TIME_IS_OVER: u64 = 16;
+
 /// What reduced flags ask for. A signal goes before a cancellation, since it leaves the job to be gone on with; a mere
 /// change of members comes last.
 pub fn stop_reason(flags: u64) -> Option<StopReason> {

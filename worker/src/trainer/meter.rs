@@ -74,6 +74,11 @@ impl Meter {
         (samples_per_second, seconds)
     }
 
+    /// Seconds in the generation under way, evaluations included.
+    pub fn generation_seconds(&self) -> f64 {
+        self.generation.elapsed().as_secs_f64()
+    }
+
     /// Seconds in all generations of this process, evaluations included; the one under way too.
     pub fn total_seconds(&self) -> f64 {
         (self.trained + self.generation.elapsed()).as_secs_f64()

@@ -31,6 +31,7 @@ mod share;
 mod signals;
 mod snapshot;
 mod state;
+mod stops;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

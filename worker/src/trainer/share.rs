@@ -1,6 +1,6 @@
 //! A state as bytes: what a member that has it gives to those that don't.
 //!
-//! `length of the header, u64 │ header │ cursor and loss of the epoch, u64 each │ the named list's elements, f32`, all
+//! `length of the header, u64 │ header │ the state's words, u64 each │ the named list's elements, f32`, all
 //! little-endian. The header is a [`wire::Reports`]: the ledger, and reports that the coordinator may not have.
 
 use lockstep_kernels::device::Device;
@@ -9,13 +9,8 @@ use lockstep_proto::ledger::Ledger;
 use lockstep_proto::wire;
 use prost::Message;
 
-use super::epoch_loss::EpochLoss;
-use super::schedule::Cursor;
-use super::state::State;
+use super::state::{State, WORDS};
 use crate::model::Tensor;
-
-/// Cursor and loss of the epoch.
-const WORDS: usize = 7;
 
 /// Packs a state, with reports that go along.
 pub fn pack<D: Device>(state: &State<D>, device: &mut D, tensors: &[Tensor], reports: Vec<wire::Report>) -> Vec<u8> {
@@ -23,7 +18,7 @@ pub fn pack<D: Device>(state: &State<D>, device: &mut D, tensors: &[Tensor], rep
     let header = wire::Reports { step: state.cursor.step, rows, reports, ..Default::default() }.encode_to_vec();
     let mut payload = (header.len() as u64).to_le_bytes().to_vec();
     payload.extend(header);
-    for word in state.cursor.words().into_iter().chain(state.epoch_loss.words()) {
+    for word in state.words() {
         payload.extend(word.to_le_bytes());
     }
     let mut values = Vec::new();
@@ -69,9 +64,8 @@ pub fn unpack<D: Device>(
         values
     };
     state.fill(device, tensors, next).map_err(|error| error.to_string())?;
-    let [epoch, position, step, samples, loss @ ..] = words;
-    state.cursor = Cursor { epoch, position, step, samples };
-    state.epoch_loss = EpochLoss::from_words(loss);
+    state.set_words(words);
+    let step = state.cursor.step;
     let rows: Vec<_> = header.rows.into_iter().map(Into::into).collect();
     state.ledger = Ledger::default();
     state.ledger.replace_from(0, &rows).map_err(|error| error.to_string())?;

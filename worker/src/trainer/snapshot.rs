@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use lockstep_checkpoint::{About, Snapshot, Tensor};
 use lockstep_kernels::device::Device;
 
-use super::epoch_loss::EpochLoss;
-use super::schedule::Cursor;
-use super::state::State;
+use super::state::{State, WORDS};
 use crate::model;
 
-/// The loss of the epoch so far, as the bits of [`EpochLoss::words`] in two f32 each, low half first.
-const EPOCH_LOSS: &str = "epoch_loss";
+/// The bits of [`State::words`] in two f32 each, low half first.
+const WORDS_TENSOR: &str = "words";
 
 /// A copy of the state.
 pub(super) fn snapshot<D: Device>(
@@ -32,8 +30,8 @@ pub(super) fn snapshot<D: Device>(
         ..about.clone()
     };
     let halves = |word: u64| [word as u32, (word >> 32) as u32].map(f32::from_bits);
-    let loss: Vec<f32> = state.epoch_loss.words().into_iter().flat_map(halves).collect();
-    let mut copies = vec![Tensor { name: EPOCH_LOSS.into(), shape: vec![loss.len()], values: loss }];
+    let words: Vec<f32> = state.words().into_iter().flat_map(halves).collect();
+    let mut copies = vec![Tensor { name: WORDS_TENSOR.into(), shape: vec![words.len()], values: words }];
     copies.extend(state.named(tensors).map(|named| {
         let mut values = vec![0.0; named.len];
         device.read(named.values, &mut values);
@@ -56,17 +54,16 @@ pub(super) fn restore<D: Device>(
         snapshot.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.values.as_slice())).collect();
     let values_of = |name: &str| by_name.get(name).copied().unwrap_or_default();
     state.fill(device, tensors, values_of).map_err(|error| error.to_string())?;
-    let halves = values_of(EPOCH_LOSS);
-    let mut words = [0; 3];
+    let halves = values_of(WORDS_TENSOR);
+    let mut words = [0; WORDS];
     if halves.len() != 2 * words.len() {
-        return Err(format!("its tensor {EPOCH_LOSS} has {} elements", halves.len()));
+        return Err(format!("its tensor {WORDS_TENSOR} has {} elements, not {}", halves.len(), 2 * words.len()));
     }
     for (word, pair) in words.iter_mut().zip(halves.chunks_exact(2)) {
         *word = u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32;
     }
-    state.epoch_loss = EpochLoss::from_words(words);
-    let About { epoch, position, step, samples, .. } = snapshot.about;
-    state.cursor = Cursor { epoch, position, step, samples };
+    state.set_words(words);
+    let step = state.cursor.step;
     state.ledger = snapshot.about.ledger.clone();
     match state.ledger.steps() == step {
         true => Ok(()),

@@ -14,12 +14,16 @@ use super::crew::Devices;
 use super::epoch_loss::EpochLoss;
 use super::optimizer::{Kept, Optimizer, Role, Step, Whole, average_of};
 use super::schedule::Cursor;
+use super::stops::Evaluations;
 use crate::model::{Tensor, Weights};
 
 /// Name of the statistics in the named list.
 const STATISTICS: &str = "statistics";
 /// Weight of a step's statistics in the running ones: PyTorch's default.
 const STATISTICS_WEIGHT: f32 = 0.1;
+
+/// Cursor, loss of the epoch, evaluations, seconds.
+pub const WORDS: usize = 10;
 
 /// Parameters, optimiser state, cursor, ledger. It changes only in [`State::commit`].
 pub struct State<D: Device> {
@@ -29,6 +33,11 @@ pub struct State<D: Device> {
     pub cursor: Cursor,
     /// The loss of the epoch so far.
     pub epoch_loss: EpochLoss,
+    /// What evaluations came to.
+    pub evaluations: Evaluations,
+    /// Seconds of training until the newest step, as the worker that the state comes from counted them. Not in the
+    /// digest: it differs from worker to worker.
+    pub seconds: f64,
     /// Which positions are in which committed steps. Not in the digest: it tells who committed.
     pub ledger: Ledger,
 }
@@ -61,6 +70,10 @@ pub struct Advance {
     pub cursor: Cursor,
     /// The loss of the epoch with the step.
     pub epoch_loss: EpochLoss,
+    /// What evaluations before the step came to.
+    pub evaluations: Evaluations,
+    /// Seconds of training with the step.
+    pub seconds: f64,
     /// The step in the ledger.
     pub row: LedgerRow,
 }
@@ -121,6 +134,8 @@ impl<D: Device> State<D> {
             sizes,
             cursor: Cursor::default(),
             epoch_loss: EpochLoss::default(),
+            evaluations: Evaluations::default(),
+            seconds: 0.0,
             ledger: Ledger::default(),
         }
     }
@@ -149,6 +164,21 @@ impl<D: Device> State<D> {
     pub fn averaged(&self) -> D::View<'_, f32> {
         let average = self.vectors.iter().find(|vector| vector.kept.role == Role::Average);
         average.map_or_else(|| self.parameters(), |average| D::view(&average.buffer, 0..self.sizes.flat()))
+    }
+
+    /// What the state holds beside vectors and ledger, as words: all of them are digested but for the last.
+    pub fn words(&self) -> [u64; WORDS] {
+        let ([a, b, c, d], [e, f, g], [h, i]) =
+            (self.cursor.words(), self.epoch_loss.words(), self.evaluations.words());
+        [a, b, c, d, e, f, g, h, i, self.seconds.to_bits()]
+    }
+
+    /// Overwrites what [`State::words`] gives.
+    pub fn set_words(&mut self, [epoch, position, step, samples, e, f, g, h, i, seconds]: [u64; WORDS]) {
+        self.cursor = Cursor { epoch, position, step, samples };
+        self.epoch_loss = EpochLoss::from_words([e, f, g]);
+        self.evaluations = Evaluations::from_words([h, i]);
+        self.seconds = f64::from_bits(seconds);
     }
 
     /// Whether a tensor is trained.
@@ -237,6 +267,7 @@ impl<D: Device> State<D> {
         optimizer.update(crew, step, gradient, Whole { parameters, state: rule, average });
         self.follow_statistics(crew, step, gradient);
         (self.cursor, self.epoch_loss) = (advance.cursor, advance.epoch_loss);
+        (self.evaluations, self.seconds) = (advance.evaluations, advance.seconds);
         Ok(())
     }
 

@@ -4,11 +4,11 @@ use super::team::Team;
 use super::{Job, State, Turn};
 use crate::cluster::command::Command;
 use crate::cluster::event::Failure;
-use crate::cluster::facts::Outcome;
+use crate::cluster::facts::{Outcome, StopReason};
 use crate::cluster::record::Summary;
 
 impl Job {
-    /// All ranks have finished all steps: they must agree, and rank 0's weights must be those that it speaks of.
+    /// All ranks have finished the job: they must agree, and rank 0's weights must be those that it speaks of.
     pub(super) fn conclude(&mut self, team: &Team, turn: &mut Turn<'_>) -> State {
         let members = team.current.iter().flat_map(|current| &current.members);
         let mut seats = members.filter_map(|worker| team.seat(worker));
@@ -33,7 +33,19 @@ impl Job {
         if recorded != outcome.steps {
             self.log(vec![format!("the ledger has {recorded} of {} steps", outcome.steps)], turn);
         }
-        let reason = format!("all {} steps are done", outcome.steps);
+        let steps = outcome.steps;
+        let reason = match outcome.stop_reason {
+            StopReason::Target => format!("the target is reached after step {steps}"),
+            StopReason::Plateau => {
+                format!("no lower loss in {} evaluations: stopped after step {steps}", self.spec.schedule.patience)
+            }
+            StopReason::Time => format!("its time is over after step {steps}"),
+            StopReason::Completed
+            | StopReason::Cancelled
+            | StopReason::Interrupted
+            | StopReason::Paused
+            | StopReason::Regrouped => format!("all {steps} steps are done"),
+        };
         self.end(State::Completed(outcome), reason, turn)
     }
 
@@ -86,6 +98,11 @@ impl Job {
         let outcome = state.outcome();
         let rate = |o: &Outcome| (o.seconds > 0.0).then(|| o.samples as f64 / o.seconds);
         let weights = outcome.map(|o| o.weights_sha256.clone()).filter(|hash| !hash.is_empty());
+        let stop_reason = match state {
+            State::Completed(outcome) => outcome.stop_reason.as_str(),
+            state => state.name().as_str(),
+        };
+        let reached = outcome.filter(|o| o.stop_reason == StopReason::Target);
         let begun = self.progress.recorded_step > 0;
         let recorded = begun.then_some(self.progress.recorded_step);
         Summary {
@@ -100,7 +117,8 @@ impl Job {
             workers: self.workers,
             threads: self.placements.iter().map(|placement| placement.threads).max(),
             weights_sha256: weights,
-            stop_reason: state.name().as_str().into(),
+            stop_reason: stop_reason.into(),
+            steps_to_target: reached.map(|o| o.steps),
             reason: self.reason.clone(),
         }
     }

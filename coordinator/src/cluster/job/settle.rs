@@ -41,11 +41,14 @@ impl Job {
             let outcome = first.and_then(|seat| seat.outcome.clone());
             let resumed = team.wish.is_none() && team.staying() > 0;
             match reason {
-                // Its weights were stored in an earlier life of the coordinator: it tells and stores once more.
-                StopReason::Completed if current.start.is_none() && stores_unseen(team) => {}
-                // Somebody remembers wrongly, or reports were not recorded: it is done again, or said again.
-                StopReason::Completed if !self.is_whole(team) => {}
-                StopReason::Completed => return Some(self.conclude(team, turn)),
+                StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => {
+                    // Its weights were stored in an earlier life of the coordinator: it tells and stores once more.
+                    let unseen = current.start.is_none() && stores_unseen(team);
+                    // Somebody remembers wrongly, or reports were not recorded: it is done again, or said again.
+                    if !unseen && self.is_whole(team) {
+                        return Some(self.conclude(team, turn));
+                    }
+                }
                 StopReason::Cancelled => return Some(self.end_cancelled(outcome, turn)),
                 StopReason::Interrupted => {
                     let wish = team.wish.as_ref().map(|wish| wish.reason.clone()).unwrap_or_default();
@@ -167,7 +170,8 @@ impl Job {
                 StopReason::Paused if !unsaved => return self.paused(&team, None, turn),
                 // The state is in memory only: one more step, and a checkpoint of it.
                 StopReason::Interrupted | StopReason::Paused => {}
-                StopReason::Completed | StopReason::Regrouped => {}
+                StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => {}
+                StopReason::Regrouped => {}
             }
         }
         if team.seats.is_empty() {

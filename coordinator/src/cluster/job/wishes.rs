@@ -84,7 +84,8 @@ fn want(team: &mut Team, why: StopReason, reason: &str) {
         StopReason::Interrupted => 3,
         StopReason::Cancelled => 2,
         StopReason::Paused => 1,
-        StopReason::Completed | StopReason::Regrouped => 0,
+        StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => 0,
+        StopReason::Regrouped => 0,
     };
     if team.wish.as_ref().is_none_or(|wish| weight(wish.why) < weight(why)) {
         team.wish = Some(Wanted { why, reason: reason.to_owned() });

@@ -64,13 +64,15 @@ pub struct Seed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
-    /// Epochs between evaluations; 0 for only at the end.
+    /// Epochs between evaluations; 0 for none at the end of epochs.
     pub every_epochs: u32,
+    /// Steps between evaluations; 0 for none by steps.
+    pub every_steps: u64,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every_epochs: 1 }
+        Self { every_epochs: 1, every_steps: 0 }
     }
 }
 

@@ -34,6 +34,14 @@ pub struct Schedule {
     pub warmup_steps: u64,
     /// At the start of the rise, as a fraction.
     pub warmup_factor: f64,
+    /// Stop at this accuracy of an evaluation; 0 for none.
+    pub target_accuracy: f64,
+    /// Stop at this loss of an evaluation; 0 for none.
+    pub target_loss: f64,
+    /// Stop after so many evaluations without a lower loss; 0 for none.
+    pub patience: u32,
+    /// Stop after so many minutes of training; 0 for none.
+    pub max_minutes: f64,
 }
 
 impl Default for Schedule {
@@ -53,6 +61,10 @@ impl Default for Schedule {
             warmup_epochs: 0,
             warmup_steps: 0,
             warmup_factor: 0.1,
+            target_accuracy: 0.0,
+            target_loss: 0.0,
+            patience: 0,
+            max_minutes: 0.0,
         }
     }
 }

@@ -31,7 +31,18 @@ pub(super) fn schedule(schedule: &Schedule) -> Result<(), Violation> {
     ascending("schedule.step_at", &schedule.step_at)?;
     table(schedule)?;
     has_part(schedule)?;
-    warmup(schedule)
+    warmup(schedule)?;
+    stops(schedule)
+}
+
+fn stops(schedule: &Schedule) -> Result<(), Violation> {
+    let accuracy = schedule.target_accuracy;
+    number("schedule.target_accuracy", accuracy, "from 0 to 1", (0.0..=1.0).contains(&accuracy))?;
+    for (key, value) in [("schedule.target_loss", schedule.target_loss), ("schedule.max_minutes", schedule.max_minutes)]
+    {
+        number(key, value, "at least 0 and finite", value >= 0.0 && value.is_finite())?;
+    }
+    Ok(())
 }
 
 /// A list of epochs, each above the one before; the first above 0.

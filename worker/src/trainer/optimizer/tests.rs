@@ -15,6 +15,7 @@ use crate::trainer::schedule::Cursor;
 use crate::trainer::share;
 use crate::trainer::snapshot::{restore, snapshot};
 use crate::trainer::state::{Advance, Sizes, State};
+use crate::trainer::stops::Evaluations;
 
 /// Devices that take their turns.
 struct Turns(Vec<Cpu>);
@@ -117,9 +118,11 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
             hashes: done,
         };
         let epoch_loss = EpochLoss { sum: 0.5 * done as f64, samples: 3 * done, before: 0.0 };
+        let evaluations = Evaluations { lowest: 1.0 / (1.0 + done as f64), since: done };
+        let advance = Advance { cursor, epoch_loss, evaluations, seconds: done as f64, row };
         let gradient = numbers(flat, 2 + done as usize);
         let step = Step { learning_rate: keys.learning_rate, count: 3, steps: done };
-        state.commit(&mut crew, &mut optimizer, &step, &gradient, Advance { cursor, epoch_loss, row }).unwrap();
+        state.commit(&mut crew, &mut optimizer, &step, &gradient, advance).unwrap();
     }
 }
 
@@ -266,6 +269,7 @@ fn states_come_back_from_a_checkpoint_and_from_another_worker() {
             train(&mut other, &keys, &tensors[..2], 34, 2, 1);
             assert_eq!(bits(&other, &tensors), bits(&state, &tensors), "{keys:?}");
             assert_eq!(other.averaged(), state.averaged());
+            assert_eq!(other.words(), state.words());
         }
     }
 }
