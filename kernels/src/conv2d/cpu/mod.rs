@@ -15,9 +15,11 @@ mod channel_weight;
 mod choice;
 pub(crate) mod direct;
 pub(crate) mod direct_weight;
+mod grid;
 mod outer;
 mod panels;
 mod pointwise;
+mod pointwise_weight;
 mod product;
 pub(crate) mod strip;
 mod winograd;
@@ -31,6 +33,7 @@ use choice::{Method, WeightMethod, method, weight_method};
 use direct::{Direct, Geometry};
 use direct_weight::DirectWeight;
 use pointwise::Pointwise;
+use pointwise_weight::PointwiseWeight;
 
 impl Conv2dSize {
     pub(crate) fn in_features(&self) -> usize {
@@ -122,6 +125,7 @@ impl Conv2d for Cpu {
         match weight_method(size) {
             WeightMethod::Samples => self.isa.run(DirectWeight { size, x, d_y, d_weight, scratch }),
             WeightMethod::Channels => self.isa.run(ChannelWeight { size, x, d_y, d_weight, scratch }),
+            WeightMethod::Pointwise => self.isa.run(PointwiseWeight { size, x, d_y, d_weight, scratch }),
             WeightMethod::Winograd => {
                 self.isa.run(winograd::backward_weight::BackwardWeight { size, x, d_y, d_weight, scratch });
             }
