@@ -135,6 +135,9 @@ fn strides_paddings_and_dilations() {
         ([2, 2, 3, 5, 5, 1], 2, 1, 1),
         // A stride above the kernel: some pixels are never seen.
         ([2, 2, 3, 7, 8, 2], 3, 0, 1),
+        // A stride above the image: some remainders of rows and columns do not exist.
+        ([1, 2, 3, 2, 1, 1], 3, 0, 1),
+        ([1, 2, 3, 1, 2, 2], 3, 1, 1),
         ([1, 17, 18, 6, 5, 3], 2, 1, 1),
         ([18, 33, 5, 4, 4, 2], 1, 0, 1),
     ] {

@@ -51,8 +51,8 @@ fn is_pointwise(size: &Conv2dSize) -> bool {
     size.kernel == 1 && size.padding == 0 && size.groups == 1
 }
 
-/// Whether a 3×3 convolution has enough channels and fills its 4×4 tiles well enough: counted in multiply-adds of packs,
-/// with the transforms of a tile at 250 a channel.
+/// Whether a 3×3 convolution has enough channels and fills its 4×4 tiles well enough: counted in multiply-adds of
+/// packs, with the transforms of a tile at 250 a channel.
 fn winograd_pays(size: &Conv2dSize) -> bool {
     let Conv2dSize { in_channels, out_channels, kernel, stride, dilation, groups, convolution, .. } = *size;
     let fits = kernel == 3 && stride == 1 && dilation == 1 && groups == 1;

@@ -27,8 +27,8 @@ pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: &[Pack], columns: usize, sums
         let x = &x[first * columns..][..terms * columns];
         let mut column = 0;
         while column < columns {
-            // Rows × packs in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones. Not more than 8 rows: those of
-            // planes whose size is a power of two share a set of the first-level cache.
+            // Rows × packs in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones. Not more than 8 rows:
+            // where planes have a power of two for a size, all rows share a set of the first-level cache.
             column += match (S::MANY_REGISTERS, columns - column) {
                 (true, 4..) => all_rows::<S, 6, 4>(s, d, x, (column, columns), sums),
                 (true, 3) => all_rows::<S, 8, 3>(s, d, x, (column, columns), sums),
