@@ -135,6 +135,9 @@ fn strides_paddings_and_dilations() {
         ([2, 2, 3, 5, 5, 1], 2, 1, 1),
         // A stride above the kernel: some pixels are never seen.
         ([2, 2, 3, 7, 8, 2], 3, 0, 1),
+        // A stride above the image: some remainders of rows and columns do not exist.
+        ([1, 2, 3, 2, 1, 1], 3, 0, 1),
+        ([1, 2, 3, 1, 2, 2], 3, 1, 1),
         ([1, 17, 18, 6, 5, 3], 2, 1, 1),
         ([18, 33, 5, 4, 4, 2], 1, 0, 1),
     ] {
@@ -165,6 +168,9 @@ fn pointwise_convolutions() {
         ([1, 70, 35, 1, 1, 1], 1),
         ([2, 24, 20, 1, 2, 1], 1),
         ([1, 8, 8, 40, 41, 1], 1),
+        ([9, 20, 8, 6, 7, 1], 1),
+        ([8, 20, 8, 6, 7, 1], 2),
+        ([8, 20, 8, 5, 7, 1], 1),
     ] {
         check(&Conv2dSize { stride, ..plain(shape) }, 2e-6);
     }
@@ -257,6 +263,22 @@ fn a_samples_values_depend_on_that_sample_alone() {
         let alone = computed(&mut device, &one, &Operands { x, d_y, ..of });
         assert!(bits(&alone.y) == bits(&all.y[37 * outside..38 * outside]), "{size:?}");
         assert!(bits(&alone.d_x) == bits(&all.d_x[37 * inside..38 * inside]), "{size:?}");
+    }
+}
+
+/// A lane may be empty.
+#[test]
+fn no_samples_have_no_gradient() {
+    for size in [
+        Conv2dSize { padding: 1, ..plain([0, 16, 16, 8, 8, 3]) },
+        plain([0, 16, 16, 8, 8, 1]),
+        Conv2dSize { stride: 2, ..plain([0, 16, 16, 8, 8, 3]) },
+        plain([0, 3, 16, 8, 8, 3]),
+    ] {
+        for mut device in devices() {
+            let r = computed(&mut device, &size, &operands(&size));
+            assert!(r.d_w.iter().chain(&r.d_b).all(|d| *d == 0.0), "{size:?}");
+        }
     }
 }
 

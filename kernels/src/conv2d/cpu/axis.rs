@@ -77,9 +77,9 @@ impl Axis {
 
     /// Source positions that `results` neighbouring results see, from the first to the last.
     pub(crate) fn span(&self, results: usize) -> usize {
-        match self.taps {
-            0 => 0,
-            taps => (results - 1) * self.step + (taps - 1) * self.spacing + 1,
+        match (results, self.taps) {
+            (0, _) | (_, 0) => 0,
+            (results, taps) => (results - 1) * self.step + (taps - 1) * self.spacing + 1,
         }
     }
 

@@ -18,12 +18,14 @@ pub(super) enum WeightMethod {
     Samples,
     /// Channels in in the lanes.
     Channels,
+    /// The same, for a 1×1 kernel.
+    Pointwise,
     Winograd,
 }
 
 /// How to compute values, and the gradient of the input.
 pub(super) fn method(size: &Conv2dSize) -> Method {
-    if size.kernel == 1 && size.padding == 0 && size.groups == 1 && size.in_channels.min(size.out_channels) >= 8 {
+    if is_pointwise(size) && size.in_channels.min(size.out_channels) >= 8 {
         Method::Pointwise
     } else if winograd_pays(size) {
         Method::Winograd
@@ -36,6 +38,8 @@ pub(super) fn method(size: &Conv2dSize) -> Method {
 pub(super) fn weight_method(size: &Conv2dSize) -> WeightMethod {
     if winograd_pays(size) {
         WeightMethod::Winograd
+    } else if is_pointwise(size) && size.in_channels >= WIDTH {
+        WeightMethod::Pointwise
     } else if size.in_channels / size.groups >= WIDTH {
         WeightMethod::Channels
     } else {
@@ -43,8 +47,12 @@ pub(super) fn weight_method(size: &Conv2dSize) -> WeightMethod {
     }
 }
 
-/// Whether a 3×3 convolution has enough channels and fills its 4×4 tiles well enough: counted in multiply-adds of packs,
-/// with the transforms of a tile at 250 a channel.
+fn is_pointwise(size: &Conv2dSize) -> bool {
+    size.kernel == 1 && size.padding == 0 && size.groups == 1
+}
+
+/// Whether a 3×3 convolution has enough channels and fills its 4×4 tiles well enough: counted in multiply-adds of
+/// packs, with the transforms of a tile at 250 a channel.
 fn winograd_pays(size: &Conv2dSize) -> bool {
     let Conv2dSize { in_channels, out_channels, kernel, stride, dilation, groups, convolution, .. } = *size;
     let fits = kernel == 3 && stride == 1 && dilation == 1 && groups == 1;

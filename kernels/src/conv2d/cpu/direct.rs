@@ -1,5 +1,5 @@
-//! Direct convolution of planes: a block of channels × neighbouring pixels in registers, sums over (channel, row, column)
-//! of the kernel in that order.
+//! Direct convolution of planes: a block of channels × neighbouring pixels in registers, sums over (channel, row,
+//! column) of the kernel in that order.
 
 use std::ops::Range;
 
@@ -196,6 +196,9 @@ impl Strip<'_> {
         accumulation: Accumulation,
     ) {
         let taps = self.offsets.len();
+        if self.g.columns.results == 0 {
+            return;
+        }
         if taps == 0 {
             return self.run::<S, C, P>(s, Run { x: &[], weights: &[], start, accumulation }, y);
         }

@@ -1,5 +1,5 @@
-//! Gradient of the weight with the 16 samples in the lanes: each of its elements is a vector of 16 sums, over pixels and
-//! groups of samples. For few channels in; many are better in the lanes (`channel_weight`).
+//! Gradient of the weight with the 16 samples in the lanes: each of its elements is a vector of 16 sums, over pixels
+//! and groups of samples. For few channels in; many are better in the lanes (`channel_weight`).
 
 use std::array::from_fn;
 use std::ops::Range;

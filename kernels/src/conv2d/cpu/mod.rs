@@ -1,13 +1,14 @@
 //! Convolution on the CPU: one weight times the 16 samples of a pack, or one gradient times 16 channels.
 //!
 //! Order of operations, for any instruction set:
-//! - *Direct*: an output starts at its bias and adds products by fused multiply-adds in the order (channel, row, column)
-//!   of the kernel; `d_x` starts at 0 and goes by (output channel, row, column) of the turned kernel; kernel rows that
-//!   meet only padding are skipped. *Pointwise* is the same for a 1×1 kernel.
-//! - *Winograd*: transforms as written in `winograd/transforms.rs`, sums over channels in order.
-//! - A weight's gradient, samples in the lanes: 16 sums, one a lane, that add groups in order, then strips of rows, each
-//!   with sums of its own; added in the end by the tree of `horizontal_sums`. Channels in the lanes: runs of at most 128
-//!   terms (pixels, their samples) have sums of their own, which are added in order.
+//! - *Direct*: an output starts at its bias and adds products by fused multiply-adds in the order (channel, row,
+//!   column) of the kernel; `d_x` starts at 0 and goes by (output channel, row, column) of the turned kernel; kernel
+//!   rows that meet only padding are skipped. *Pointwise* is the same for a 1×1 kernel. From about 256 terms on, runs of
+//!   terms have sums of their own, which are added in order.
+//! - *Winograd*: transforms as written in `winograd/transforms.rs`, sums over channels like a pointwise convolution's.
+//! - A weight's gradient, samples in the lanes: 16 sums, one a lane, that add groups in order, and within them strips of
+//!   rows, each with sums of its own; added in the end by the tree of `horizontal_sums`. Channels in the lanes: runs of
+//!   at most 128 terms (pixels, and their samples) have sums of their own, which are added in order.
 
 mod axis;
 pub(crate) mod bias;
@@ -15,9 +16,11 @@ mod channel_weight;
 mod choice;
 pub(crate) mod direct;
 pub(crate) mod direct_weight;
+mod grid;
 mod outer;
 mod panels;
 mod pointwise;
+mod pointwise_weight;
 mod product;
 pub(crate) mod strip;
 mod winograd;
@@ -31,6 +34,7 @@ use choice::{Method, WeightMethod, method, weight_method};
 use direct::{Direct, Geometry};
 use direct_weight::DirectWeight;
 use pointwise::Pointwise;
+use pointwise_weight::PointwiseWeight;
 
 impl Conv2dSize {
     pub(crate) fn in_features(&self) -> usize {
@@ -122,6 +126,7 @@ impl Conv2d for Cpu {
         match weight_method(size) {
             WeightMethod::Samples => self.isa.run(DirectWeight { size, x, d_y, d_weight, scratch }),
             WeightMethod::Channels => self.isa.run(ChannelWeight { size, x, d_y, d_weight, scratch }),
+            WeightMethod::Pointwise => self.isa.run(PointwiseWeight { size, x, d_y, d_weight, scratch }),
             WeightMethod::Winograd => {
                 self.isa.run(winograd::backward_weight::BackwardWeight { size, x, d_y, d_weight, scratch });
             }

@@ -27,12 +27,13 @@ pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: &[Pack], columns: usize, sums
         let x = &x[first * columns..][..terms * columns];
         let mut column = 0;
         while column < columns {
-            // Rows × packs in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones.
+            // Rows × packs in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones. Not more than 8 rows:
+            // where planes have a power of two for a size, all rows share a set of the first-level cache.
             column += match (S::MANY_REGISTERS, columns - column) {
                 (true, 4..) => all_rows::<S, 6, 4>(s, d, x, (column, columns), sums),
                 (true, 3) => all_rows::<S, 8, 3>(s, d, x, (column, columns), sums),
-                (true, 2) => all_rows::<S, 12, 2>(s, d, x, (column, columns), sums),
-                (true, _) => all_rows::<S, 16, 1>(s, d, x, (column, columns), sums),
+                (true, 2) => all_rows::<S, 8, 2>(s, d, x, (column, columns), sums),
+                (true, _) => all_rows::<S, 8, 1>(s, d, x, (column, columns), sums),
                 (false, 3..) => all_rows::<S, 2, 3>(s, d, x, (column, columns), sums),
                 (false, 2) => all_rows::<S, 3, 2>(s, d, x, (column, columns), sums),
                 (false, _) => all_rows::<S, 6, 1>(s, d, x, (column, columns), sums),
@@ -76,6 +77,7 @@ fn block<S: Simd, const R: usize, const C: usize>(
     let terms = d.terms;
     let d: [&[f32]; R] = from_fn(|r| &d.numbers[(row + r) * d.stride..][..terms]);
     let mut total = [[s.splat(0.0); C]; R];
+    // With indices that it can't prove the compiler does not unroll the loop, which would take too many registers.
     for (l, x) in x.chunks_exact(columns).enumerate().take(terms) {
         let x: &[Pack; C] = x[column..].first_chunk().expect("a row has its columns");
         let mut packs = [s.splat(0.0); C];

@@ -27,10 +27,11 @@ pub(super) struct Target<'a> {
     pub accumulation: Accumulation,
 }
 
-/// Terms that are added one after the other. Shorter runs would read weights in pieces that are too short for the memory.
+/// Terms that are added one after the other. With shorter runs weights come from memory in pieces that are too short.
 const TERMS_AT_ONCE: usize = 256;
 
-/// `to[r][p] = start[r] + Σ_t w(r, t) · x[t][p]`, terms in order. Runs of [`TERMS_AT_ONCE`] terms have sums of their own.
+/// `to[r][p] = start[r] + Σ_t w(r, t) · x[t][p]`, terms in order. Runs of [`TERMS_AT_ONCE`] terms have sums of their
+/// own.
 #[inline(always)]
 pub(super) fn product<S: Simd>(s: S, panels: Panels, x: Matrix, to: &mut Target) {
     for first in (0..x.rows).step_by(TERMS_AT_ONCE) {

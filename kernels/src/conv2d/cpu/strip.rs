@@ -117,9 +117,7 @@ impl StripLayout {
         }
         strip
     }
-}
 
-impl StripLayout {
     /// Places of a strip for `results` rows of results from `from` on that some tap reads, and the source's position of
     /// each: none where it is a zero around the source.
     pub(crate) fn places(&self, from: usize, results: usize) -> impl Iterator<Item = (usize, Option<usize>)> {

@@ -1,7 +1,7 @@
 //! The transforms, one way (of rows or of columns): polynomials of degree 5 by their values at 0, ±5/8, ±3/2 and ∞.
 //!
-//! With the usual points 0, ±1, ±2, ∞ errors are four times as large: 1.2e-5 of the largest value for 256 channels where
-//! these give 2.8e-6. All products of these points are exact in f32.
+//! With the usual points 0, ±1, ±2, ∞ errors are four times as large: 1.2e-5 of the largest value for 256 channels
+//! where these give 2.8e-6. All products of these points are exact in f32.
 
 use crate::simd::Simd;
 
