@@ -108,3 +108,58 @@ fn lenet5_with_six_lanes() {
 fn all_instruction_sets_train_the_same_weights() {
     check_instruction_sets(&mlp(3, 8));
 }
+
+/// A dataset of few images for networks that take long.
+fn few_images() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, count) in [("train", 40u32), ("t10k", 16)] {
+        let sizes = [count, 28, 28].map(u32::to_be_bytes).concat();
+        let pixels: Vec<u8> = (0..count as usize * 28 * 28).map(|i| (i * i % 251) as u8).collect();
+        let labels: Vec<u8> = (0..count).map(|i| (i * 7 % 10) as u8).collect();
+        let write = |kind: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(format!("{name}-{kind}")), bytes);
+        write("images-idx3-ubyte", [&[0, 0, 8, 3], &sizes[..], &pixels].concat()).unwrap();
+        write("labels-idx1-ubyte", [&[0, 0, 8, 1], &sizes[..4], &labels].concat()).unwrap();
+    }
+    folder
+}
+
+/// Batch normalisation's statistics ride in the same tree; shortcuts sum gradients.
+#[test]
+fn residual_networks() {
+    let images = few_images();
+    for (name, shortcuts) in [(ModelName::Resnet20, true), (ModelName::Resnet20, false), (ModelName::Resnet18, true)] {
+        let mut job = job(3, 5);
+        job.data.path = images.path().into();
+        (job.data.validation, job.data.limit) = (0, 40);
+        (job.model.name, job.model.shortcuts) = (name, shortcuts);
+        job.schedule.epochs = 1;
+        let train = |workers| workers::train(&job, workers).0.weights_sha256;
+        let serial = train(&[("a", 1)]);
+        let splits: [&[(&str, u32)]; 2] = [&[("a", 2)], &[("a", 1), ("b", 1), ("b", 1)]];
+        for split in splits {
+            assert_eq!(train(split), serial, "{name:?}: split {split:?}");
+        }
+    }
+}
+
+/// Every optimiser, with all that it keeps.
+#[test]
+fn every_optimizer() {
+    for name in [
+        OptimizerName::Sgd,
+        OptimizerName::Adagrad,
+        OptimizerName::Rmsprop,
+        OptimizerName::Adam,
+        OptimizerName::Adamw,
+        OptimizerName::Lars,
+        OptimizerName::Lamb,
+    ] {
+        let mut job = mlp(3, 4);
+        (job.optimizer.name, job.optimizer.momentum, job.optimizer.learning_rate) = (name, 0.0, 0.01);
+        let train = |workers| workers::train(&job, workers).0.weights_sha256;
+        let serial = train(&[("a", 1)]);
+        for split in [SPLITS[1], SPLITS[4]] {
+            assert_eq!(train(split), serial, "{name:?}: split {split:?}");
+        }
+    }
+}

@@ -1,6 +1,8 @@
-//! 2-D pooling: the largest or the mean value of each window, and the mean over a grid of equal cells.
+//! 2-D pooling: the largest or the mean value of each window, and the mean over a grid of cells.
 
 pub(crate) mod cpu;
+
+use std::ops::Range;
 
 use crate::device::Memory;
 
@@ -34,8 +36,9 @@ impl Pool2dSize {
     }
 }
 
-/// Sizes of an average pooling over a grid of H′ × W′ equal cells of H/H′ × W/W′ places. A grid of 1 × 1 is the mean of
-/// the plane. PyTorch's `AdaptiveAvgPool2d` also takes grids that do not divide the plane; this op does not.
+/// Sizes of an average pooling over a grid of H′ × W′ cells, as PyTorch's `AdaptiveAvgPool2d`: cell i of H′ has the rows
+/// from ⌊i · H / H′⌋ to ⌈(i + 1) · H / H′⌉. A grid of 1 × 1 is the mean of the plane; cells overlap where the grid does
+/// not divide the plane, and repeat places where it is finer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptivePool2dSize {
     /// Samples in the micro-batch, N.
@@ -46,10 +49,19 @@ pub struct AdaptivePool2dSize {
     pub height: usize,
     /// Input width, W.
     pub width: usize,
-    /// Cells in a column, H′; divides H.
+    /// Cells in a column, H′ ≥ 1.
     pub out_height: usize,
-    /// Cells in a row, W′; divides W.
+    /// Cells in a row, W′ ≥ 1.
     pub out_width: usize,
+}
+
+impl AdaptivePool2dSize {
+    /// Rows and columns of a cell, counted row by row.
+    pub(crate) fn cell(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let part = |index: usize, all: usize, parts: usize| index * all / parts..((index + 1) * all).div_ceil(parts);
+        let (i, j) = (index / self.out_width, index % self.out_width);
+        (part(i, self.height, self.out_height), part(j, self.width, self.out_width))
+    }
 }
 
 /// Contract of the poolings.
@@ -92,7 +104,7 @@ pub trait Pool2d: Memory {
         y: Self::ViewMut<'_, f32>,
     );
 
-    /// Every place of a cell gets `d_y / (H/H′ · W/W′)`. Overwrites `d_x`.
+    /// `d_y` over the count of a cell's places is added to each of them, cell after cell. Overwrites `d_x`.
     fn adaptive_average_pool2d_backward(
         &mut self,
         size: &AdaptivePool2dSize,

@@ -134,12 +134,13 @@ pub fn adaptive(device: &mut Cpu, size: &AdaptivePool2dSize, x: &[f32], d_y: &[f
 }
 
 fn adaptive_formula(size: &AdaptivePool2dSize, x: &[f64]) -> Vec<f64> {
-    let (rows, columns) = (size.height / size.out_height, size.width / size.out_width);
+    let part = |i: usize, all: usize, parts: usize| i * all / parts..((i + 1) * all).div_ceil(parts);
     let mut y = Vec::new();
     for plane in x.chunks(size.height * size.width) {
         for cell in 0..size.out_height * size.out_width {
-            let (i, j) = (cell / size.out_width * rows, cell % size.out_width * columns);
-            let places = (0..rows * columns).map(|k| (i + k / columns) * size.width + j + k % columns);
+            let rows = part(cell / size.out_width, size.height, size.out_height);
+            let columns = part(cell % size.out_width, size.width, size.out_width);
+            let places = rows.flat_map(|i| columns.clone().map(move |j| i * size.width + j));
             y.push(reference::mean(&places.map(|place| plane[place]).collect::<Vec<_>>()));
         }
     }
@@ -147,7 +148,16 @@ fn adaptive_formula(size: &AdaptivePool2dSize, x: &[f64]) -> Vec<f64> {
 }
 
 fn grids() -> Vec<AdaptivePool2dSize> {
-    let shapes = [[3, 2, 7, 7, 1, 1], [17, 1, 6, 4, 3, 2], [1, 2, 5, 3, 5, 3], [2, 1, 6, 5, 2, 1], [1, 1, 8, 70, 4, 2]];
+    let shapes = [
+        [3, 2, 7, 7, 1, 1],
+        [17, 1, 6, 4, 3, 2],
+        [1, 2, 5, 3, 5, 3],
+        [2, 1, 6, 5, 2, 1],
+        [1, 1, 8, 70, 4, 2],
+        // Cells that overlap, and cells that repeat places.
+        [2, 2, 7, 5, 3, 2],
+        [3, 2, 1, 2, 7, 7],
+    ];
     let size = |[samples, channels, height, width, out_height, out_width]: [usize; 6]| AdaptivePool2dSize {
         samples,
         channels,
@@ -192,8 +202,8 @@ fn all_instruction_sets_give_the_same_bits() {
 }
 
 #[test]
-#[should_panic(expected = "3×1 cells do not divide 7×7 places")]
-fn a_grid_that_does_not_divide_is_refused() {
-    let size = AdaptivePool2dSize { samples: 1, channels: 1, height: 7, width: 7, out_height: 3, out_width: 1 };
-    adaptive(&mut devices()[0], &size, &[0.0; 49], &[0.0; 3]);
+#[should_panic(expected = "0×1 cells of 7×7 places")]
+fn a_grid_without_cells_is_refused() {
+    let size = AdaptivePool2dSize { samples: 1, channels: 1, height: 7, width: 7, out_height: 0, out_width: 1 };
+    adaptive(&mut devices()[0], &size, &[0.0; 49], &[]);
 }

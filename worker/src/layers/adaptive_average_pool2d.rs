@@ -1,4 +1,4 @@
-//! Average pooling over a grid of equal cells; a grid of one cell is the mean of the plane.
+//! Average pooling over a grid of cells; a grid of one cell is the mean of the plane.
 
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pool2d::AdaptivePool2dSize;

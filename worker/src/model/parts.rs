@@ -177,23 +177,15 @@ impl<D: Device> Builder<D> {
         Ok((size, behind))
     }
 
-    /// The mean over a grid of equal cells, `side` in each direction.
-    ///
-    /// # Errors
-    /// If `side` does not divide height and width.
-    pub fn adaptive_average_pool(&mut self, name: &str, value: ValueId, side: usize) -> Result<ValueId, BuildError> {
-        let shape = self.shape(value);
-        let Shape { channels, height, width } = shape;
-        if !height.is_multiple_of(side) || !width.is_multiple_of(side) || height.min(width) < side {
-            let wanted = format!("a plane whose height and width are multiples of {side}");
-            return Err(BuildError::misfit(name, wanted, shape));
-        }
+    /// The mean over a grid of cells, `side` in each direction.
+    pub fn adaptive_average_pool(&mut self, name: &str, value: ValueId, side: usize) -> ValueId {
+        let Shape { channels, height, width } = self.shape(value);
         if (height, width) == (side, side) {
-            return Ok(value);
+            return value;
         }
         let size = AdaptivePool2dSize { samples: 0, channels, height, width, out_height: side, out_width: side };
         let behind = Shape { channels, height: side, width: side };
-        Ok(self.layer(name, &[value], layers::AdaptiveAveragePool2d { size }, behind))
+        self.layer(name, &[value], layers::AdaptiveAveragePool2d { size }, behind)
     }
 
     /// Dropout of this probability.

@@ -29,7 +29,7 @@ pub(super) fn build<D: Device>(shape: SampleShape, convolution: Algorithm) -> Re
             value = net.max_pool(&format!("features.{}", index + 2), value, POOL)?;
         }
     }
-    value = net.adaptive_average_pool("avgpool", value, 6)?;
+    value = net.adaptive_average_pool("avgpool", value, 6);
     for (index, outputs) in [(1, 4096), (4, 4096)] {
         value = net.dropout(&format!("classifier.{}", index - 1), value, 0.5);
         value = net.linear(&format!("classifier.{index}"), value, outputs, Some(Activation::Relu));

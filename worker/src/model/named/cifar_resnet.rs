@@ -33,7 +33,7 @@ pub(super) fn build<D: Device>(
             value = net.batch_norm(&format!("{name}.bn2"), value, behind);
         }
     }
-    let value = net.adaptive_average_pool("avgpool", value, 1)?;
+    let value = net.adaptive_average_pool("avgpool", value, 1);
     net.linear("linear", value, shape.classes, None);
     Ok(net.finish())
 }

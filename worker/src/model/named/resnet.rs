@@ -45,7 +45,7 @@ pub(super) fn build<D: Device>(
             value = residual_block(&mut net, &name, value, stages, (inside, stride))?;
         }
     }
-    let value = net.adaptive_average_pool("avgpool", value, 1)?;
+    let value = net.adaptive_average_pool("avgpool", value, 1);
     net.linear("fc", value, shape.classes, None);
     Ok(net.finish())
 }

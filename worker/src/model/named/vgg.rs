@@ -39,7 +39,7 @@ pub(super) fn build<D: Device>(
         }
         value = net.max_pool(&next(), value, Pool { window: 2, stride: 2, padding: 0 })?;
     }
-    value = net.adaptive_average_pool("avgpool", value, 7)?;
+    value = net.adaptive_average_pool("avgpool", value, 7);
     for index in [0, 3] {
         value = net.linear(&format!("classifier.{index}"), value, 4096, Some(Activation::Relu));
         value = net.dropout(&format!("classifier.{}", index + 2), value, 0.5);
