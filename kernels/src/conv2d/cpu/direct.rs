@@ -99,7 +99,7 @@ impl Kernel for Direct<'_> {
         let g = &self.geometry;
         let (to, width) = (g.to_channels, g.columns.results);
         // Blocks of 6 channels cost the fewest loads; others where 6 would compute too many that do not exist.
-        let by_6 = to.next_multiple_of(6) * 8 <= to.next_multiple_of(4) * 9;
+        let by_6 = to.next_multiple_of(6) * 8 < to.next_multiple_of(4) * 9;
         // Channels × pixels in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones.
         match (S::MANY_REGISTERS, to) {
             (false, 1) => self.planes::<S, 1, 5>(s),

@@ -34,8 +34,6 @@ pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: &[Pack], columns: usize, sums
                 (true, 3) => all_rows::<S, 8, 3>(s, d, x, (column, columns), sums),
                 (true, 2) => all_rows::<S, 8, 2>(s, d, x, (column, columns), sums),
                 (true, _) => all_rows::<S, 8, 1>(s, d, x, (column, columns), sums),
-                (false, 3..) => all_rows::<S, 2, 3>(s, d, x, (column, columns), sums),
-                (false, 2) => all_rows::<S, 3, 2>(s, d, x, (column, columns), sums),
                 (false, _) => all_rows::<S, 6, 1>(s, d, x, (column, columns), sums),
             };
         }

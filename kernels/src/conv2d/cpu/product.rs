@@ -39,15 +39,13 @@ pub(super) fn product<S: Simd>(s: S, panels: Panels, x: Matrix, to: &mut Target)
         let mut column = 0;
         while column < x.columns {
             let place = Place { terms: terms.clone(), column };
-            // Up to 24 sums of 32 registers, 6 of 8 virtual ones. Results outnumber columns: packs of `x` come from
+            // Up to 24 sums of 32 registers, 4 of 8 virtual ones. Results outnumber columns: packs of `x` come from
             // farther away than weights.
             column += match (S::MANY_REGISTERS, x.columns - column) {
                 (true, 4) => columns::<S, 4, 4>(s, panels, x, place, to),
                 (true, 3..) => columns::<S, 8, 3>(s, panels, x, place, to),
                 (true, 2) => columns::<S, 8, 2>(s, panels, x, place, to),
                 (true, _) => columns::<S, 16, 1>(s, panels, x, place, to),
-                (false, 3..) => columns::<S, 2, 3>(s, panels, x, place, to),
-                (false, 2) => columns::<S, 2, 2>(s, panels, x, place, to),
                 (false, _) => columns::<S, 4, 1>(s, panels, x, place, to),
             };
         }

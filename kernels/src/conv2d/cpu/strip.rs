@@ -141,8 +141,18 @@ impl StripLayout {
 
 /// The input of one group with a plain convolution's padding around its planes; `x` itself where there is none.
 pub(crate) fn padded_group<'a>(size: &Conv2dSize, x: &'a [Pack], scratch: &'a mut Growing) -> &'a [Pack] {
-    let rows = Axis::of_forward(size, size.height, size.out_height());
-    let columns = Axis::of_forward(size, size.width, size.out_width());
-    let layout = StripLayout { results: rows.results, ..StripLayout::new(rows, columns, size.in_channels) };
-    layout.fill(x, 0, rows.results, scratch)
+    if size.padding == 0 {
+        return x;
+    }
+    let (width, padding) = (size.width, size.padding);
+    let row = width + 2 * padding;
+    let plane = (size.height + 2 * padding) * row;
+    let padded = scratch.packs(size.in_channels * plane);
+    padded.fill([0.0; WIDTH]);
+    for (x, to) in x.chunks_exact(size.height * width).zip(padded.chunks_exact_mut(plane)) {
+        for (x, to) in x.chunks_exact(width).zip(to.chunks_exact_mut(row).skip(padding)) {
+            to[padding..][..width].copy_from_slice(x);
+        }
+    }
+    padded
 }

@@ -1,7 +1,7 @@
 //! Gradient of the input: a window adds to the (K+1)² inputs that its four pixels see. Lane by lane, the weights are moved
 //! to the chosen column, and the gradient is split by the chosen row: half the multiply-adds of the plain convolution.
 
-use super::Gradient;
+use super::{Gradient, pooled_height, pooled_width};
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
@@ -31,7 +31,7 @@ impl BackwardInput<'_> {
     #[inline(always)]
     fn groups<S: Simd, const K: usize, const N: usize>(self, s: S) {
         let size = self.size;
-        let plane = (size.out_height() / 2) * (size.out_width() / 2);
+        let plane = pooled_height(size) * pooled_width(size);
         let features = (size.out_channels * plane).max(1);
         let (padded_height, padded_width) = (size.height + 2 * size.padding, size.width + 2 * size.padding);
         let padded = self.scratch.input.packs(padded_height * padded_width);
@@ -73,7 +73,7 @@ fn channel<S: Simd, const K: usize, const N: usize>(
     padded: &mut [Pack],
 ) {
     let padded_width = size.width + 2 * size.padding;
-    let (pooled_height, pooled_width) = (size.out_height() / 2, size.out_width() / 2);
+    let (pooled_height, pooled_width) = (pooled_height(size), pooled_width(size));
     let plane = pooled_height * pooled_width;
     for i in 0..pooled_height {
         for j in 0..pooled_width {

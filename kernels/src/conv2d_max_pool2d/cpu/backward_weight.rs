@@ -1,6 +1,6 @@
 //! Gradient of the weight: one multiply-add a window and weight, with the input that belongs to the chosen pixel.
 
-use super::Gradient;
+use super::{Gradient, pooled_height, pooled_width};
 use crate::conv2d::Conv2dSize;
 use crate::conv2d::cpu::bias::add_plane;
 use crate::conv2d::cpu::direct_weight::reduce;
@@ -28,7 +28,7 @@ impl Kernel for BackwardWeight<'_> {
         let sums = self.scratch.sums.packs(weights + out_channels);
         sums.fill([0.0; WIDTH]);
         let (weight_sums, bias_sums) = sums.split_at_mut(weights);
-        let plane = (size.out_height() / 2) * (size.out_width() / 2);
+        let plane = pooled_height(size) * pooled_width(size);
         let features = (out_channels * plane).max(1);
         let gradients = self.d_y.chunks_exact(features).zip(self.choice.chunks_exact(features));
         for (x, d_y) in self.x.chunks_exact(size.in_features().max(1)).zip(gradients) {
@@ -50,7 +50,7 @@ impl Kernel for BackwardWeight<'_> {
 #[inline(always)]
 fn group<S: Simd, const K: usize>(s: S, size: &Conv2dSize, x: &[Pack], (d_y, choice): Gradient, sums: &mut [Pack]) {
     let padded_plane = (size.height + 2 * size.padding) * (size.width + 2 * size.padding);
-    let plane = (size.out_height() / 2) * (size.out_width() / 2);
+    let plane = pooled_height(size) * pooled_width(size);
     for (c, x) in x.chunks_exact(padded_plane).enumerate() {
         let planes = d_y.chunks_exact(plane).zip(choice.chunks_exact(plane));
         for (o, d) in planes.enumerate() {
@@ -83,7 +83,7 @@ fn rows<S: Simd, const U: usize, const K: usize>(
         total[t / K][t % K] = s.load(&sums[t]);
     }
     let padded_width = size.width + 2 * size.padding;
-    let pooled_width = size.out_width() / 2;
+    let pooled_width = pooled_width(size);
     let windows = d_y.chunks_exact(pooled_width).zip(choice.chunks_exact(pooled_width));
     for (i, (d_y, choice)) in windows.enumerate() {
         for (j, (d, choice)) in d_y.iter().zip(choice).enumerate() {

@@ -1,5 +1,6 @@
 //! The four pixels of a window for a block of output channels in registers, then their maximum.
 
+use super::{pooled_height, pooled_width};
 use crate::conv2d::Conv2dSize;
 use crate::conv2d::cpu::direct::{Geometry, pack_weights};
 use crate::conv2d::cpu::strip::padded_group;
@@ -38,7 +39,7 @@ impl Forward<'_> {
         let window = size.in_channels * size.kernel * size.kernel;
         let weights = self.scratch.weights.numbers(g.packed_weights(C));
         let weights = pack_weights::<C>(&g, self.weight, weights);
-        let pooled_plane = (size.out_height() / 2) * (size.out_width() / 2);
+        let pooled_plane = pooled_height(size) * pooled_width(size);
         if pooled_plane * size.out_channels == 0 {
             return;
         }
@@ -68,7 +69,7 @@ fn channels<S: Simd, const C: usize>(
     weights: (&[[f32; C]], &[f32; C]),
     (y, choice): (&mut [Pack], &mut [[u8; WIDTH]]),
 ) {
-    let (pooled_height, pooled_width) = (size.out_height() / 2, size.out_width() / 2);
+    let (pooled_height, pooled_width) = (pooled_height(size), pooled_width(size));
     let plane = pooled_height * pooled_width;
     for i in 0..pooled_height {
         for j in 0..pooled_width {

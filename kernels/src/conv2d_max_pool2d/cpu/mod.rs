@@ -50,9 +50,19 @@ fn pool_size(size: &Conv2dSize) -> Pool2dSize {
     }
 }
 
+/// Rows of windows, of a convolution whose stride and dilation are known to be 1.
+fn pooled_height(size: &Conv2dSize) -> usize {
+    (size.height + 2 * size.padding + 1 - size.kernel) / 2
+}
+
+/// Columns of windows.
+fn pooled_width(size: &Conv2dSize) -> usize {
+    (size.width + 2 * size.padding + 1 - size.kernel) / 2
+}
+
 /// Values a sample after the pooling.
 fn pooled_features(size: &Conv2dSize) -> usize {
-    size.out_channels * (size.out_height() / 2) * (size.out_width() / 2)
+    size.out_channels * pooled_height(size) * pooled_width(size)
 }
 
 impl Conv2dMaxPool2d for Cpu {
