@@ -6,12 +6,14 @@
 
 How to install the peers: benches/peers/torch_train.py. Each round runs Lockstep and every PyTorch variant once,
 so that a slow spell of the machine meets all of them; a figure is the median over rounds of a run's median.
-PyTorch counts with its fastest variant.
+PyTorch counts with its fastest variant. Residual networks train on random images. Peaks of memory are those of the
+largest process, Lockstep's with the images that it holds.
 """
 import argparse
 import json
 import os
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"
 
 F32_MLP = ["", "--fused", "--fused --compile"]
 F32_LENET = ["", "--channels-last", "--channels-last --fused", "--channels-last --compile", "--fused --compile"]
+F32_RESNET = ["--channels-last", "--channels-last --fused"]
 BF16_LENET = ["--channels-last --bf16", "--channels-last --bf16 --fused --compile"]
 
 # row: (our job, our settings, PyTorch's model and settings, PyTorch's variants, must, aim)
@@ -34,27 +37,58 @@ ROWS = {
     "lenet5-1024-two-cores-bf16": ("lenet5", dict(size=1024, micro=64, workers=1, threads=2), "lenet5 --batch 1024 --threads 2", BF16_LENET, 1.0, 1.0),
     "mlp-ddp": ("mlp100", dict(size=128, micro=64, workers=2, threads=1), "mlp --batch 64 --world 2", ["", "--fused"], 7.0, 10.0),
     "lenet5-ddp": ("lenet5", dict(size=128, micro=64, workers=2, threads=1), "lenet5 --batch 64 --world 2", ["--channels-last", "--channels-last --fused"], 4.5, 5.0),
+    "resnet20-128": ("resnet20", dict(size=128, micro=128, workers=1, threads=1), "resnet20 --batch 128 --threads 1", F32_RESNET, 1.4, 1.8),
+    "resnet20-128-two-cores": ("resnet20", dict(size=128, micro=64, workers=1, threads=2), "resnet20 --batch 128 --threads 2", F32_RESNET, 1.4, 1.8),
+    "resnet18-16": ("resnet18", dict(size=16, micro=16, workers=1, threads=1), "resnet18 --batch 16 --threads 1", F32_RESNET, 1.3, 1.6),
+    "resnet18-16-two-cores": ("resnet18", dict(size=16, micro=8, workers=1, threads=2), "resnet18 --batch 16 --threads 2", F32_RESNET, 1.3, 1.6),
+    "resnet50-8": ("resnet50", dict(size=8, micro=8, workers=1, threads=1), "resnet50 --batch 8 --threads 1", F32_RESNET, 1.0, 1.3),
+    "resnet50-8-two-cores": ("resnet50", dict(size=8, micro=4, workers=1, threads=2), "resnet50 --batch 8 --threads 2", F32_RESNET, 1.0, 1.3),
+    "resnet20-ddp": ("resnet20", dict(size=128, micro=64, workers=2, threads=1), "resnet20 --batch 64 --world 2", ["--channels-last", "--channels-last --fused"], 1.4, 1.8),
     "lenet5-two-processes": ("lenet5", dict(size=1024, micro=64, workers=2, threads=1), dict(size=1024, micro=64, workers=1, threads=1), [], 1.9, 1.98),
 }
 
 
+# samples a second and core, about
+GUESS = {"mlp100": 150_000, "lenet5": 30_000, "resnet20": 900, "resnet18": 20, "resnet50": 8}
+# images, height and width, classes of random data
+RANDOM = {"resnet20": (2048, 32, 10), "resnet18": (64, 224, 1000), "resnet50": (64, 224, 1000)}
+
+
+def random_images(folder, count, side, classes):
+    """The four idx files of a colour data set."""
+    os.makedirs(folder)
+    for name, count in ("train", count), ("t10k", 16):
+        with open(os.path.join(folder, name + "-images-idx4-ubyte"), "wb") as file:
+            file.write(struct.pack(">5I", 0x0804, count, 3, side, side) + os.urandom(count * 3 * side * side))
+        with open(os.path.join(folder, name + "-labels-idx1-ubyte"), "wb") as file:
+            file.write(struct.pack(">2I", 0x0801, count) + bytes(i % min(classes, 256) for i in range(count)))
+
+
 def lockstep(job, settings, seconds):
-    """Median of a run's samples_per_second lines, the first fifth left out as warm-up."""
-    guess = 150_000 if job == "mlp100" else 30_000
+    """Median of a run's samples_per_second lines, the first fifth left out as warm-up, and the peak in MiB."""
     cores = settings["workers"] * settings["threads"]
-    steps = max(60, int(seconds * guess * cores / settings["size"]))
+    fewest = 8 if job in ("resnet18", "resnet50") else 60
+    steps = max(fewest, int(seconds * GUESS[job] * cores / settings["size"]))
+    file = "residual" if job in RANDOM else job
     with tempfile.TemporaryDirectory() as out:
-        command = [LOCKSTEP, "train", os.path.join(HERE, "jobs", job + ".toml"), "--quiet", "--out", os.path.join(out, "run")]
+        command = [LOCKSTEP, "train", os.path.join(HERE, "jobs", file + ".toml"), "--quiet", "--out", os.path.join(out, "run")]
+        if job in RANDOM:
+            random_images(os.path.join(out, "data"), *RANDOM[job])
+            command += ["--set", f"model.name={job}", "--set", f"data.path={out}/data", "--set", f"data.classes={RANDOM[job][2]}"]
         keys = {
             "batch.size": settings["size"], "batch.micro_batch": settings["micro"], "cluster.workers": settings["workers"],
             "cluster.threads": settings["threads"], "schedule.max_steps": steps, "metrics.every": max(1, steps // 30),
         }
         for key, value in keys.items():
             command += ["--set", f"{key}={value}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status != 0:
+            raise SystemExit(f"failed: {' '.join(command)}")
         with open(os.path.join(out, "run", "metrics.jsonl")) as lines:
             rates = [row["samples_per_second"] for row in map(json.loads, lines) if row["kind"] == "step"]
-    return statistics.median(rates[len(rates) // 5 :])
+    # Of the largest of the process and all below it.
+    return statistics.median(rates[len(rates) // 5 :]), usage.ru_maxrss >> 10
 
 
 def pytorch(python, setting, variant, seconds):
@@ -67,8 +101,9 @@ def pytorch(python, setting, variant, seconds):
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
     if not lines:  # some versions abort at their end, after the figure
         print(f"PyTorch failed: {setting} {variant}", file=sys.stderr)
-        return 0.0
-    return json.loads(lines[-1])["samples_per_second"]
+        return 0.0, 0
+    result = json.loads(lines[-1])
+    return result["samples_per_second"], result["peak_mib"]
 
 
 def measure(name, args):
@@ -80,12 +115,13 @@ def measure(name, args):
             theirs.setdefault("one process", []).append(lockstep(job, peer, args.seconds))
         for variant in variants:
             theirs.setdefault(variant or "eager", []).append(pytorch(args.python, peer, variant, args.seconds))
-    medians = {variant: statistics.median(rates) for variant, rates in theirs.items()}
-    best = max(medians, key=medians.get)
-    own = statistics.median(mine)
-    ratio = own / medians[best]
+    median = lambda runs, what: statistics.median(run[what] for run in runs)
+    best = max(theirs, key=lambda variant: median(theirs[variant], 0))
+    own, other = median(mine, 0), median(theirs[best], 0)
+    ratio = own / other
     verdict = "aim met" if ratio >= aim else "must met" if ratio >= must else "MISSED"
-    print(f"| {name} | {own:,.0f} | {medians[best]:,.0f} ({best}) | {ratio:.2f} × | {must} × / {aim} × | {verdict} |", flush=True)
+    peaks = f"{median(mine, 1):,.0f} / {median(theirs[best], 1):,.0f}"
+    print(f"| {name} | {own:,.1f} | {other:,.1f} ({best}) | {ratio:.2f} × | {must} × / {aim} × | {verdict} | {peaks} |", flush=True)
 
 
 def main():
@@ -95,7 +131,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     args = parser.parse_args()
-    print("| work | Lockstep, samples/s | best peer, samples/s | ratio | must / aim | |\n|---|---|---|---|---|---|", flush=True)
+    print("| work | Lockstep, samples/s | best peer, samples/s | ratio | must / aim | | peak MiB, ours / theirs |\n|---|---|---|---|---|---|---|", flush=True)
     for name in args.rows.split(","):
         measure(name, args)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The whole training loop of a small network in PyTorch: shuffled MNIST batches, forward, loss, backward, SGD.
+"""The whole training loop of a network in PyTorch: shuffled batches, forward, loss, backward, SGD. Small networks take
+MNIST, residual ones random images.
 
 One configuration a call; prints one line of JSON with the median samples per second over timed blocks of steps.
 The data is prepared as well as PyTorch can have it: all images as one normalised f32 tensor in memory, a new random
@@ -9,7 +10,7 @@ With --world N it runs N processes of one thread with DistributedDataParallel ov
 
 Install (CPU use of the build on PyPI, without its CUDA wheels):
     python3 -m venv venv && . venv/bin/activate
-    pip install --no-deps torch && pip install filelock typing-extensions sympy networkx jinja2 fsspec numpy
+    pip install --no-deps torch torchvision && pip install filelock typing-extensions sympy networkx jinja2 fsspec numpy pillow
     python benches/peers/cuda_stubs.py     # makes the CUDA build importable where there is no CUDA
     apt-get install libtcmalloc-minimal4   # LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
 """
@@ -17,6 +18,7 @@ import argparse
 import gzip
 import json
 import os
+import resource
 import statistics
 import time
 import warnings
@@ -55,6 +57,40 @@ class LeNet5(nn.Module):
         return self.fc3(torch.relu(self.fc2(x)))
 
 
+class Block(nn.Module):
+    """A residual block for small images (He et al. 2016) with a parameter-free shortcut."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.stride, self.pad = stride, (outputs - inputs) // 2
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        if self.stride > 1:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
+        return F.relu(y.add_(x), inplace=True)
+
+
+def resnet20():
+    def stage(inputs, outputs, stride):
+        return [Block(inputs, outputs, stride), Block(outputs, outputs, 1), Block(outputs, outputs, 1)]
+
+    stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)]
+    blocks = stage(16, 16, 1) + stage(16, 32, 2) + stage(32, 64, 2)
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def residual(name):
+    """A network, and as many random images as a few batches."""
+    if name == "resnet20":
+        return resnet20(), torch.randn(2048, 3, 32, 32), torch.randint(10, (2048,))
+    import torchvision
+
+    return getattr(torchvision.models, name)(), torch.randn(64, 3, 224, 224), torch.randint(1000, (64,))
+
+
 def mnist():
     def read(name, skip):
         with gzip.open(os.path.join(DATA, name)) as file:
@@ -81,10 +117,14 @@ def run(rank, args):
 
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(args.port), GLOO_SOCKET_IFNAME="lo")
         dist.init_process_group("gloo", rank=rank, world_size=args.world)
-    images, labels = mnist()
+    if args.model.startswith("resnet"):
+        model, images, targets = residual(args.model)
+        loss = nn.CrossEntropyLoss()
+    else:
+        images, labels = mnist()
     if args.model == "mlp":
         model, loss, targets = Mlp(), nn.MSELoss(), F.one_hot(labels, 10).float()
-    else:
+    elif args.model == "lenet5":
         model, loss, targets = LeNet5(), nn.CrossEntropyLoss(), labels
     if args.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -103,12 +143,13 @@ def run(rank, args):
         loss(out.float(), y).backward()
         optimizer.step()
 
-    for _ in range(20):
+    heavy = args.model in ("resnet18", "resnet50")
+    for _ in range(2 if heavy else 20):
         step()
-    start = time.perf_counter()
-    for _ in range(5):
+    start, some = time.perf_counter(), 1 if heavy else 5
+    for _ in range(some):
         step()
-    steps = torch.tensor([max(1, int(args.seconds / args.blocks / (time.perf_counter() - start) * 5))])
+    steps = torch.tensor([max(1, int(args.seconds / args.blocks / (time.perf_counter() - start) * some))])
     if args.world > 1:
         dist.broadcast(steps, 0)
     times = []
@@ -121,7 +162,8 @@ def run(rank, args):
         times.append((time.perf_counter() - start) / int(steps))
     if rank == 0:
         seconds = statistics.median(times)
-        result = dict(vars(args), samples_per_second=round(args.world * args.batch / seconds))
+        result = dict(vars(args), samples_per_second=round(args.world * args.batch / seconds, 2))
+        result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
         print(json.dumps(result), flush=True)
     if args.world > 1:
         dist.destroy_process_group()
@@ -129,7 +171,7 @@ def run(rank, args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", choices=["mlp", "lenet5"], required=True)
+    parser.add_argument("--model", choices=["mlp", "lenet5", "resnet20", "resnet18", "resnet50"], required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--world", type=int, default=1)
