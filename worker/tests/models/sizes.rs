@@ -67,3 +67,71 @@ fn shapes_that_do_not_fit_name_the_layer() {
     assert_eq!(refused(ModelName::Vgg11), "layer features.20: wants planes of at least 2×2, gets 512");
     assert!(refused(ModelName::Lenet5Of1998).starts_with("layer c1: wants grey images of 32×32"));
 }
+
+/// ResNet-20 by name and layer by layer have the same parameters.
+#[test]
+fn a_network_can_be_listed_layer_by_layer() {
+    let stage = |channels: u32, stride: u32| {
+        format!(
+            "[[model.layers]]\nkind = 'residual'\nlayers = [{}]\n[[model.layers]]\nkind = 'relu'\n\
+             [[model.layers]]\nkind = 'repeat'\ntimes = 2\n\
+             layers = [{{ kind = 'residual', layers = [{}] }}, {{ kind = 'relu' }}]\n",
+            block(channels, stride),
+            block(channels, 1),
+        )
+    };
+    let head = "[[model.layers]]\nkind = 'global_average_pool'\n[[model.layers]]\nkind = 'linear'\nchannels = 10\n";
+    let stem = "[[model.layers]]\nkind = 'conv'\nchannels = 16\nkernel = 3\npadding = 1\nbias = false\n\
+                [[model.layers]]\nkind = 'batch_norm'\n[[model.layers]]\nkind = 'relu'\n";
+    let text =
+        format!("data.path = '.'\nmodel.name = 'layers'\n{stem}{}{}{}{head}", stage(16, 1), stage(32, 2), stage(64, 2));
+    let job = job::Job::from_toml(&text).unwrap();
+    let shape = SampleShape { channels: 3, height: 32, width: 32, classes: 10 };
+    let listed: Model<Cpu> = build(&job.model, shape).unwrap();
+    // Two projections with their normalisation instead of parameter-free shortcuts.
+    assert_eq!(listed.parameters(), 269_722 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64));
+    let names: Vec<&str> = listed.layers().map(|layer| layer.name).collect();
+    assert!(names.contains(&"layers.9.shortcut.0") && names.contains(&"layers.5.4"), "{names:?}");
+    // Normalisation, shortcut and ReLU are one layer each.
+    assert_eq!(names.len(), 2 + 9 * 4 + 2 * 2 + 2, "{names:?}");
+}
+
+fn block(channels: u32, stride: u32) -> String {
+    let conv = |stride| {
+        format!("{{ kind = 'conv', channels = {channels}, kernel = 3, padding = 1, stride = {stride}, bias = false }}")
+    };
+    format!("{}, {{ kind = 'batch_norm' }}, {{ kind = 'relu' }}, {}, {{ kind = 'batch_norm' }}", conv(stride), conv(1))
+}
+
+#[test]
+fn layers_that_can_not_be_are_refused() {
+    let refused = |layers: &str| {
+        let text = format!("data.path = '.'\n[model]\nname = 'layers'\nlayers = [{layers}]");
+        match job::Job::from_toml(&text) {
+            Err(error) => error.to_string(),
+            Ok(job) => {
+                let shape = SampleShape { channels: 1, height: 8, width: 8, classes: 10 };
+                build::<Cpu>(&job.model, shape).err().unwrap_or_else(|| panic!("{layers} is built")).to_string()
+            }
+        }
+    };
+    for (layers, words) in [
+        ("", "needs `[[model.layers]]`"),
+        ("{ kind = 'relu', channels = 3 }", "`model.layers[0].channels` does not go with this kind"),
+        ("{ kind = 'conv', channels = 3 }", "`model.layers[0].kernel` = 0: must be 1 to 64"),
+        ("{ kind = 'dropout' }", "`model.layers[0].probability` = 0.0"),
+        ("{ kind = 'residual' }", "`model.layers[0].layers`"),
+        ("{ kind = 'repeat', times = 2, layers = [{ kind = 'linear' }] }", "`model.layers[0].layers[0].channels` = 0"),
+        ("{ kind = 'linear', channels = 3 }", "layer (output): wants 10 values for as many classes, gets 3"),
+        ("{ kind = 'max_pool', kernel = 9 }", "layer layers.0: wants planes of at least 9×9, gets 1×8×8"),
+        ("{ kind = 'convolution' }", "\"convolution\" is unknown: choose conv, linear"),
+    ] {
+        let error = refused(layers);
+        assert!(error.contains(words), "{words:?} is not in {error}");
+    }
+    let deep = "{ kind = 'residual', layers = [".repeat(9) + "{ kind = 'relu' }" + &"] }".repeat(9);
+    assert!(refused(&deep).contains("nested too deep"));
+    let many =
+        "{ kind = 'repeat', times = 1000, layers = [{ kind = 'repeat', times = 1000, layers = [{ kind = 'relu' }] }] }";
+    assert!(refused(many).contains("has 1000000 layers"));
+}

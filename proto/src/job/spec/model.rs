@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Layer;
+
 /// The network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +22,8 @@ pub struct Model {
     pub pooling: Pooling,
     /// `resnet20` to `resnet110`: whether there are shortcuts; without them it is the plain network of that depth.
     pub shortcuts: bool,
+    /// `layers`: the network, layer by layer.
+    pub layers: Vec<Layer>,
     /// Initial weights.
     pub init: Init,
     /// `init = "normal"`: standard deviation; `"constant"`: the value.
@@ -40,6 +44,7 @@ impl Default for Model {
             output_activation: OutputActivation::None,
             pooling: Pooling::Max,
             shortcuts: true,
+            layers: Vec::new(),
             init: Init::Default,
             init_value: 0.01,
             zero_gamma: false,
@@ -92,6 +97,8 @@ pub enum ModelName {
     Resnet56,
     /// The same of 110 layers.
     Resnet110,
+    /// As `model.layers` lists it.
+    Layers,
 }
 
 /// Activation functions.

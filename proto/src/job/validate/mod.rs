@@ -1,6 +1,7 @@
 //! Values that no run can have: the first is refused in a line that says what to do.
 
 mod batch;
+mod layers;
 mod optimizer;
 mod schedule;
 
@@ -72,6 +73,7 @@ fn model(job: &Job) -> Result<(), Violation> {
     let init = job.model.init_value;
     let init_allowed = init.is_finite() && (init >= 0.0 || job.model.init == Init::Constant);
     number("model.init_value", init, "finite, and at least 0 for a standard deviation", init_allowed)?;
+    layers::layers(job)?;
     output_activation(job)?;
     loss(job)
 }

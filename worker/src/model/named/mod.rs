@@ -4,6 +4,7 @@ mod alexnet;
 mod cifar_resnet;
 mod lenet5;
 mod lenet5_1998;
+mod list;
 mod mlp;
 mod resnet;
 mod vgg;
@@ -72,6 +73,7 @@ pub fn build<D: Device>(model: &job::Model, shape: SampleShape) -> Result<Model<
         ModelName::Resnet44 => small(7),
         ModelName::Resnet56 => small(9),
         ModelName::Resnet110 => small(18),
+        ModelName::Layers => list::build(model, shape, convolution),
     }
 }
 
@@ -88,6 +90,7 @@ pub(super) fn default_init(name: ModelName) -> Default {
         | ModelName::Resnet44
         | ModelName::Resnet56
         | ModelName::Resnet110 => Default::HeNormal,
+        ModelName::Layers => Default::UniformByFanIn,
     }
 }
 
