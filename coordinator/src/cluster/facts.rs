@@ -176,6 +176,9 @@ pub struct EvaluationReport {
     /// Samples of the split.
     pub samples: u64,
 }
+    /// Fraction whose class is among the five best answers; absent in files from before it was measured.
+    #[serde(default)]
+    pub top5_accuracy: Option<f64>,
 
 /// Why a worker's loop ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +259,9 @@ pub struct Outcome {
 impl Outcome {
     /// What of another rank's outcome doesn't agree with this one. Time, and what only one rank may know, are left out.
     pub fn difference(&self, other: &Self) -> Option<String> {
+    /// Fraction of the test split whose class is not among the five best answers.
+    #[serde(default)]
+    pub test_top5_error: Option<f64>,
         let parts = [
             ("stop reason", self.stop_reason.as_str().to_owned(), other.stop_reason.as_str().to_owned()),
             ("steps", self.steps.to_string(), other.steps.to_string()),

@@ -203,6 +203,7 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
                 split: evaluation.split,
                 loss: evaluation.loss,
                 accuracy: evaluation.accuracy,
+                top5_accuracy: Some(evaluation.top5_accuracy),
                 samples: evaluation.samples,
             })),
             _ => Err(Malformed("an evaluation's split is validation or test".into())),
@@ -369,5 +370,6 @@ pub fn outcome(message: Option<wire::Outcome>) -> Result<Outcome, Malformed> {
         test_loss: message.test_loss.and_then(finite),
         test_error: message.test_error.and_then(finite),
         weights_sha256: short("weights hash", message.weights_sha256)?,
+        test_top5_error: message.test_top5_error.and_then(finite),
     })
 }

@@ -31,6 +31,7 @@ impl Generation<'_> {
         };
         outcome.test_loss = Some(test.loss);
         outcome.test_error = Some(test.error());
+        outcome.test_top5_error = Some(test.top5_error());
         let device = &mut self.trainer.crew.first().device;
         let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
         let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;

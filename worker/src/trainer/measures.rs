@@ -32,6 +32,10 @@ pub const SAMPLES: usize = 0;
 /// Place of the sum of hashed sample ids.
 pub const SAMPLE_HASHES: usize = 2;
 
+/// Place of the correct answers.
+const CORRECT: usize = 1;
+/// Place of those that are right within five.
+const CORRECT_IN_5: usize = 4;
 /// Sums in a tally: the loss, and one squared gradient norm a layer that has parameters.
 pub fn sums(layers: usize) -> usize {
     1 + layers
@@ -51,14 +55,16 @@ pub struct LaneMeasures {
 pub fn training_tally(measures: &LaneMeasures, norms: Vec<f64>, flags: u64) -> Tally {
     let mut sums = norms;
     sums.insert(0, measures.sums.loss);
-    Tally { sums, counts: vec![measures.samples, measures.sums.correct, measures.sample_hashes, 0], flags }
+    let LossSums { correct, correct_in_5, .. } = measures.sums;
+    Tally { sums, counts: vec![measures.samples, correct, measures.sample_hashes, 0, correct_in_5], flags }
 }
 
 /// An evaluation lane's contribution: the same layout, without norms and sample ids.
 pub fn evaluation_tally(measured: &LossSums, samples: u64, layers: usize) -> Tally {
     let mut tally = Tally::new(sums(layers), COUNTS);
     tally.sums[0] = measured.loss;
-    tally.counts[..2].copy_from_slice(&[samples, measured.correct]);
+    (tally.counts[SAMPLES], tally.counts[CORRECT]) = (samples, measured.correct);
+    tally.counts[CORRECT_IN_5] = measured.correct_in_5;
     tally
 }
 
@@ -78,9 +84,9 @@ pub struct Score {
 impl Score {
     /// Reads a reduced tally, training or evaluation alike.
     pub fn of(tally: &Tally) -> Self {
-        let [samples, correct] = [tally.counts[0], tally.counts[1]];
+        let [samples, correct, correct_in_5] = [SAMPLES, CORRECT, CORRECT_IN_5].map(|place| tally.counts[place]);
         let accuracy = correct as f64 / samples as f64;
-        Self { loss: tally.sums[0] / samples as f64, accuracy, samples, correct }
+        Self { loss: tally.sums[0] / samples as f64, accuracy, samples, correct, correct_in_5 }
     }
 
     /// Fraction of wrong answers.
@@ -91,8 +97,20 @@ impl Score {
 
 /// Hash of a sample id (the finaliser of SplitMix64), so that a sum of hashes tells sets of samples apart.
 pub fn sample_hash(sample: u64) -> u64 {
+    /// Samples whose class is among the five best answers.
+    pub correct_in_5: u64,
     let mut z = sample.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
+
+    /// Fraction of samples whose class is among the five best answers.
+    pub fn top5_accuracy(&self) -> f64 {
+        self.correct_in_5 as f64 / self.samples as f64
+    }
+
+    /// Fraction of the others.
+    pub fn top5_error(&self) -> f64 {
+        (self.samples - self.correct_in_5) as f64 / self.samples as f64
+    }

@@ -115,6 +115,7 @@ impl Job {
             seconds: outcome.map(|o| o.seconds),
             samples_per_second: outcome.and_then(rate),
             workers: self.workers,
+            test_top5_error: outcome.and_then(|o| o.test_top5_error),
             threads: self.placements.iter().map(|placement| placement.threads).max(),
             weights_sha256: weights,
             stop_reason: stop_reason.into(),
