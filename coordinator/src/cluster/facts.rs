@@ -203,6 +203,8 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// A step's loss or gradients are not finite: the job has failed.
+    Nonfinite,
     /// As files and the wire have it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -217,6 +219,7 @@ impl StopReason {
         }
     }
 
+            Self::Nonfinite => "nonfinite",
     /// From a text of the wire.
     pub fn parse(text: &str) -> Option<Self> {
         let all = [
@@ -231,6 +234,7 @@ impl StopReason {
         ];
         all.into_iter().find(|reason| reason.as_str() == text)
     }
+            Self::Nonfinite,
 }
 
 /// What came out.
@@ -260,6 +264,9 @@ impl Outcome {
     /// What of another rank's outcome doesn't agree with this one. Time, and what only one rank may know, are left out.
     pub fn difference(&self, other: &Self) -> Option<String> {
     /// Fraction of the test split whose class is not among the five best answers.
+    /// Why, where the stop reason alone does not say all; of rank 0.
+    #[serde(default)]
+    pub reason: String,
     #[serde(default)]
     pub test_top5_error: Option<f64>,
         let parts = [

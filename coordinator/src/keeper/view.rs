@@ -86,6 +86,7 @@ fn outcome(outcome: Outcome) -> wire::Outcome {
         test_error: outcome.test_error,
         test_top5_error: outcome.test_top5_error,
         weights_sha256: outcome.weights_sha256,
+        reason: outcome.reason,
     }
 }
 

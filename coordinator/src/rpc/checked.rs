@@ -371,5 +371,7 @@ pub fn outcome(message: Option<wire::Outcome>) -> Result<Outcome, Malformed> {
         test_error: message.test_error.and_then(finite),
         weights_sha256: short("weights hash", message.weights_sha256)?,
         test_top5_error: message.test_top5_error.and_then(finite),
+        weights_sha256: short("weights hash", message.weights_sha256)?,
+        reason: words(message.reason),
     })
 }

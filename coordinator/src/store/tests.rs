@@ -47,6 +47,8 @@ fn record(id: &str) -> Record {
             train_loss: None,
             test_loss: Some(0.1 + 0.2),
             test_error: Some(0.03),
+            test_top5_error: None,
+            reason: String::new(),
             weights_sha256: "ab".into(),
         }),
         placements: vec![placement()],

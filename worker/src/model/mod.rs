@@ -122,6 +122,11 @@ impl<D: Device> Model<D> {
 
     /// Streams of random numbers that its layers need in training, see [`MicroBatch::keys`].
     pub fn streams(&self) -> usize {
+    /// Names of those layers, in the same order.
+    pub fn layer_names(&self) -> impl Iterator<Item = &str> {
+        self.placed.iter().rev().filter(|placed| !placed.parameters.is_empty()).map(|placed| placed.name.as_str())
+    }
+
         self.streams
     }
 
@@ -192,6 +197,29 @@ impl<D: Device> Model<D> {
 
     /// Runs all layers with running statistics and without dropout.
     pub fn evaluate(
+    /// Runs layers as [`Model::forward`] does until one's output holds a number that is not finite; gives its name.
+    pub fn first_nonfinite(
+        &self,
+        device: &mut D,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
+        activations: &mut Activations<D>,
+        mut statistics: D::ViewMut<'_, f32>,
+    ) -> Option<&str> {
+        let mut values = Vec::new();
+        for (index, placed) in self.placed.iter().enumerate() {
+            let own = D::slice_mut(&mut statistics, placed.statistics.clone());
+            self.forward_layer(index, device, batch, weights, activations, Some(own));
+            let output = placed.links.output;
+            values.resize(self.value_len(device, batch.samples, output), 0.0);
+            device.read(activations.view(self.plan.values[output], values.len()), &mut values);
+            if !values.iter().all(|value: &f32| value.is_finite()) {
+                return Some(&placed.name);
+            }
+        }
+        None
+    }
+
         &self,
         device: &mut D,
         batch: MicroBatch<'_>,

@@ -69,7 +69,7 @@ impl Generation<'_> {
     }
 
     /// Waits until all checkpoints are on disk, the generation is aborted, or `give_up` says so.
-    fn await_checkpoints(&mut self, give_up: impl Fn(&Checkpoints) -> bool) {
+    pub(super) fn await_checkpoints(&mut self, give_up: impl Fn(&Checkpoints) -> bool) {
         const LOOK: Duration = Duration::from_millis(50);
         self.trainer.seat.progress.enter(Phase::Checkpoint, self.state.cursor.step);
         while !self.trainer.checkpoints.wait(LOOK) && !self.is_aborted() && !give_up(&self.trainer.checkpoints) {

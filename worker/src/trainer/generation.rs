@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use lockstep_collective::{Group, Tag};
 use lockstep_kernels::cpu::Cpu;
+use lockstep_proto::job::OnNonfinite;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
 use super::ending::End;
 use super::lane::TrainStep;
-use super::measures::{self, Score};
+use super::measures::{self, Nonfinite, Score};
 use super::outbox::Outbox;
 use super::progress::Phase;
 use super::schedule::StepPlan;
@@ -85,7 +86,7 @@ impl Generation<'_> {
             if self.outbox.is_due() {
                 self.hand_over();
             }
-            let committed = self.step(plan)?;
+            let Some(committed) = self.step(plan)? else { return self.fail_nonfinite(plan) };
             self.report_step(&committed);
             self.compare_digests_if_due();
             let epoch_ends = self.state.cursor.epoch > plan.epoch;
@@ -135,6 +136,7 @@ impl Generation<'_> {
             flags: self.flags(),
             abort: self.signals.abort_flag(),
             replayed: replay.as_ref().map(|replay| replay.lane),
+            ..TrainStep::new(&self.trainer.work, self.state.weights(), plan, &order, self.signals.abort_flag())
             #[cfg(feature = "fault-points")]
             spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, cursor.step)),
             #[cfg(feature = "fault-points")]
@@ -154,6 +156,10 @@ impl Generation<'_> {
         self.check_aborted()?;
 
         progress.enter(Phase::Reduce, cursor.step);
+        if self.trainer.job.schedule.on_nonfinite == OnNonfinite::Stop && Nonfinite::of(reduced.tally).is_some() {
+            return Ok(None);
+        }
+
         let reducing = Instant::now();
         let tag = Tag { step: cursor.step, pass: FIRST_PASS };
         let reduced = self.group.reduce(plan.lanes, tag, self.trainer.crew.pool())?;

@@ -69,6 +69,23 @@ pub fn evaluation_tally(measured: &LossSums, samples: u64, layers: usize) -> Tal
 }
 
 /// Mean loss and accuracy of what a reduced tally counts.
+/// What of a tally is not finite, if anything is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nonfinite {
+    /// The loss.
+    Loss,
+    /// The gradient of a layer; its place among those that have parameters, last layer first.
+    Gradient(usize),
+}
+
+impl Nonfinite {
+    /// Looks at a lane's tally, or at a reduced one. Squares of f32 and their sums are finite in f64.
+    pub fn of(tally: &Tally) -> Option<Self> {
+        let place = tally.sums.iter().position(|sum| !sum.is_finite())?;
+        Some(place.checked_sub(1).map_or(Self::Loss, Self::Gradient))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Mean over samples.

@@ -21,6 +21,7 @@ mod loss;
 mod measures;
 mod meter;
 mod optimizer;
+mod nonfinite;
 mod outbox;
 mod prepare;
 mod progress;

@@ -44,9 +44,17 @@ impl Job {
             | StopReason::Cancelled
             | StopReason::Interrupted
             | StopReason::Paused
+            | StopReason::Nonfinite
             | StopReason::Regrouped => format!("all {steps} steps are done"),
         };
         self.end(State::Completed(outcome), reason, turn)
+    }
+
+    /// A step came to numbers that are not finite: it was not committed, and would come to the same again.
+    pub(super) fn end_nonfinite(&mut self, team: &Team, outcome: Option<Outcome>, turn: &mut Turn<'_>) -> State {
+        let (steps, told) = outcome.map_or((0, String::new()), |outcome| (outcome.steps, outcome.reason));
+        let reason = if told.is_empty() { format!("step {} is not finite", steps + 1) } else { told };
+        self.end_failed(team, failure(reason), turn)
     }
 
     /// A user ended it.

@@ -289,6 +289,8 @@ fn finishes(stage: &mut Stage, name: &str, why: &str, words: &Words<'_>) {
         test_loss: None,
         test_error: None,
         weights_sha256: words.value("weights").unwrap_or_default().into(),
+        test_top5_error: None,
+        reason: String::new(),
     };
     let word = News::Finished { generation: stage.generation(name), held: held(step), outcome };
     stage.ends_generation(name, Some(held(step)), word);
