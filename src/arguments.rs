@@ -90,6 +90,12 @@ pub struct Train {
     /// Threads a worker
     #[arg(long, value_name = "T")]
     pub threads: Option<u32>,
+    /// Begin with the weights of a safetensors file: another run's, or a PyTorch state_dict (model.init_from)
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub init_from: Option<PathBuf>,
+    /// Begin with a new last layer, whatever the file has of it (model.new_head)
+    #[arg(long)]
+    pub new_head: bool,
     /// Run folder; without it runs/ and the recipe's name with the time
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -131,7 +131,14 @@ fn on_runtime(verb: impl Future<Output = Result<u8, ClientError>>) -> Result<u8>
 }
 
 fn load_job(path: &Path, overrides: &[String]) -> Result<Job> {
-    Ok(Job::load(path, job::environment(), overrides)?)
+    let mut job = Job::load(path, job::environment(), overrides)?;
+    trainer::seal_initial_weights(&mut job).map_err(BadInput::from_display)?;
+    Ok(job)
+}
+
+/// A model that can't be used, as the user's mistake or the machine's.
+fn used(error: UseError) -> anyhow::Error {
+    if error.is_bad_input() { BadInput::from_display(error).into() } else { error.into() }
 }
 
 /// Writes to the standard output; a reader that has gone is no failure of the program.

@@ -10,6 +10,7 @@ mod builder;
 mod graph;
 mod initial;
 mod named;
+mod named_weights;
 mod parts;
 mod plan;
 
@@ -28,6 +29,7 @@ pub use builder::{BuildError, Builder};
 pub use graph::{Shape, ValueId};
 pub use initial::initial_values;
 pub use named::{SampleShape, build};
+pub use named_weights::{NamedWeights, ParameterSet, WeightsError, read_bounded};
 
 /// A tensor and its place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]

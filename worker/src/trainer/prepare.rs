@@ -11,6 +11,7 @@ use lockstep_proto::wire;
 use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
 use super::fingerprint::fingerprint;
+use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
 use super::meter::Meter;
@@ -110,6 +111,9 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     let (mut found, mut remarks) = (from.is_empty(), Vec::new());
     for place in from {
         let place = Place::open(place)?.newest(&wanted)?;
+    if from.is_empty() {
+        initial_weights(job, &work.model)?;
+    }
         found |= place.newest.is_some();
         remarks.extend(place.remarks);
     }
