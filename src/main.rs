@@ -3,8 +3,13 @@
 mod arguments;
 mod chaos;
 mod doctor;
+mod eval;
+mod export;
 mod ledger;
 mod model;
+mod picture;
+mod predict;
+mod run;
 mod run_folder;
 mod train;
 
@@ -21,6 +26,8 @@ use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
 use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown};
 use lockstep_worker::process::WorkerOptions;
+use lockstep_worker::trained::UseError;
+use lockstep_worker::trainer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +122,9 @@ fn run(verb: Verb) -> Result<u8> {
             let proven = ledger::prove_run(&ledger.run, ledger.json)?;
             Ok(if proven { exit::COMPLETED } else { exit::FAILED })
         }
+        Verb::Eval(arguments) => eval::eval(&arguments).map(|()| exit::COMPLETED),
+        Verb::Predict(arguments) => predict::predict(&arguments).map(|()| exit::COMPLETED),
+        Verb::Export(arguments) => export::export(&arguments).map(|()| exit::COMPLETED),
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),

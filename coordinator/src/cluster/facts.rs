@@ -52,6 +52,9 @@ pub struct RunFacts {
     pub parameters: u64,
     /// Samples of an epoch.
     pub train_samples: u64,
+    /// Channels, height and width of a sample; zeros in runs from before it was recorded.
+    #[serde(default)]
+    pub sample: [u32; 3],
 }
 
 /// What a worker tells once data set and model stand.
@@ -173,12 +176,12 @@ pub struct EvaluationReport {
     /// Fraction of the split that was right.
     #[serde(deserialize_with = "number_or_null")]
     pub accuracy: f64,
-    /// Samples of the split.
-    pub samples: u64,
-}
     /// Fraction whose class is among the five best answers; absent in files from before it was measured.
     #[serde(default)]
     pub top5_accuracy: Option<f64>,
+    /// Samples of the split.
+    pub samples: u64,
+}
 
 /// Why a worker's loop ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,11 +203,11 @@ pub enum StopReason {
     Paused,
     /// The membership changes.
     Regrouped,
+    /// A step's loss or gradients are not finite: the job has failed.
+    Nonfinite,
 }
 
 impl StopReason {
-    /// A step's loss or gradients are not finite: the job has failed.
-    Nonfinite,
     /// As files and the wire have it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -216,10 +219,10 @@ impl StopReason {
             Self::Interrupted => "interrupted",
             Self::Paused => "paused",
             Self::Regrouped => "regrouped",
+            Self::Nonfinite => "nonfinite",
         }
     }
 
-            Self::Nonfinite => "nonfinite",
     /// From a text of the wire.
     pub fn parse(text: &str) -> Option<Self> {
         let all = [
@@ -231,10 +234,10 @@ impl StopReason {
             Self::Interrupted,
             Self::Paused,
             Self::Regrouped,
+            Self::Nonfinite,
         ];
         all.into_iter().find(|reason| reason.as_str() == text)
     }
-            Self::Nonfinite,
 }
 
 /// What came out.
@@ -256,19 +259,19 @@ pub struct Outcome {
     pub test_loss: Option<f64>,
     /// Fraction of the test split that was wrong.
     pub test_error: Option<f64>,
+    /// Fraction of the test split whose class is not among the five best answers.
+    #[serde(default)]
+    pub test_top5_error: Option<f64>,
     /// Of `final/model.safetensors`; empty where no weights were written.
     pub weights_sha256: String,
+    /// Why, where the stop reason alone does not say all; of rank 0.
+    #[serde(default)]
+    pub reason: String,
 }
 
 impl Outcome {
     /// What of another rank's outcome doesn't agree with this one. Time, and what only one rank may know, are left out.
     pub fn difference(&self, other: &Self) -> Option<String> {
-    /// Fraction of the test split whose class is not among the five best answers.
-    /// Why, where the stop reason alone does not say all; of rank 0.
-    #[serde(default)]
-    pub reason: String,
-    #[serde(default)]
-    pub test_top5_error: Option<f64>,
         let parts = [
             ("stop reason", self.stop_reason.as_str().to_owned(), other.stop_reason.as_str().to_owned()),
             ("steps", self.steps.to_string(), other.steps.to_string()),

@@ -132,8 +132,8 @@ pub fn evaluation(report: &EvaluationReport) -> wire::EvaluationReport {
         loss: report.loss,
         accuracy: report.accuracy,
         samples: report.samples,
-    }
         top5_accuracy: report.top5_accuracy.unwrap_or(f64::NAN),
+    }
 }
 
 /// A log line as the wire has it.

@@ -64,7 +64,14 @@ fn record(id: &str) -> Record {
             lanes: 2,
         }],
         generation_id: Some([7; 16]),
-        facts: RunFacts { dataset: "d".into(), total_steps: 10, total_epochs: 1, parameters: 5, train_samples: 640 },
+        facts: RunFacts {
+            dataset: "d".into(),
+            total_steps: 10,
+            total_epochs: 1,
+            parameters: 5,
+            train_samples: 640,
+            sample: [1, 28, 28],
+        },
         fingerprint: Fingerprint {
             build: "b".into(),
             device: "cpu".into(),

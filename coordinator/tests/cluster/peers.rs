@@ -387,6 +387,7 @@ fn prepared() -> wire::Prepared {
         total_epochs: 2,
         parameters: 10,
         train_samples: 3200,
+        sample: vec![1, 28, 28],
         sees_run_folder: true,
         ..Default::default()
     }

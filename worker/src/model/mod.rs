@@ -122,13 +122,13 @@ impl<D: Device> Model<D> {
         ranges.filter(|range| !range.is_empty()).collect()
     }
 
-    /// Streams of random numbers that its layers need in training, see [`MicroBatch::keys`].
-    pub fn streams(&self) -> usize {
     /// Names of those layers, in the same order.
     pub fn layer_names(&self) -> impl Iterator<Item = &str> {
         self.placed.iter().rev().filter(|placed| !placed.parameters.is_empty()).map(|placed| placed.name.as_str())
     }
 
+    /// Streams of random numbers that its layers need in training, see [`MicroBatch::keys`].
+    pub fn streams(&self) -> usize {
         self.streams
     }
 
@@ -197,8 +197,6 @@ impl<D: Device> Model<D> {
         }
     }
 
-    /// Runs all layers with running statistics and without dropout.
-    pub fn evaluate(
     /// Runs layers as [`Model::forward`] does until one's output holds a number that is not finite; gives its name.
     pub fn first_nonfinite(
         &self,
@@ -222,6 +220,8 @@ impl<D: Device> Model<D> {
         None
     }
 
+    /// Runs all layers with running statistics and without dropout.
+    pub fn evaluate(
         &self,
         device: &mut D,
         batch: MicroBatch<'_>,

@@ -55,7 +55,7 @@ impl Generation<'_> {
         End { outcome: self.outcome(why.name()), weights: None }
     }
 
-    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
+    pub(super) fn outcome(&self, stop_reason: &str) -> wire::Outcome {
         let cursor = self.state.cursor;
         wire::Outcome {
             stop_reason: stop_reason.into(),

@@ -17,7 +17,6 @@ use super::snapshot::restore;
 use super::state::{Sizes, State};
 use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
-use crate::model::initial_values;
 
 /// Members are prepared before they are told to meet. Longer than a worker may be silent: one that has gone is given up
 /// by the coordinator first, so that who is missing after this time lives and can't be reached.
@@ -159,9 +158,8 @@ impl Trainer {
     /// The state before the first step.
     fn state_of(&mut self, flat: &[f32]) -> State<Cpu> {
         let model = &self.work.model;
-        let initial = initial_values(model.tensors(), self.job.seed.init, &self.job.model);
         let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
-        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, &initial)
+        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, flat)
     }
 }
 

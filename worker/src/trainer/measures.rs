@@ -25,17 +25,18 @@ pub fn stop_reason(flags: u64) -> Option<StopReason> {
     order.into_iter().find(|&why| flags & flag(why) != 0)
 }
 
-/// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that could not be read.
-pub const COUNTS: usize = 4;
+/// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that could not be read, samples whose
+/// class is among the five best answers.
+pub const COUNTS: usize = 5;
 /// Place of the samples among the counts.
 pub const SAMPLES: usize = 0;
 /// Place of the sum of hashed sample ids.
 pub const SAMPLE_HASHES: usize = 2;
-
 /// Place of the correct answers.
 const CORRECT: usize = 1;
 /// Place of those that are right within five.
 const CORRECT_IN_5: usize = 4;
+
 /// Sums in a tally: the loss, and one squared gradient norm a layer that has parameters.
 pub fn sums(layers: usize) -> usize {
     1 + layers
@@ -68,7 +69,6 @@ pub fn evaluation_tally(measured: &LossSums, samples: u64, layers: usize) -> Tal
     tally
 }
 
-/// Mean loss and accuracy of what a reduced tally counts.
 /// What of a tally is not finite, if anything is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nonfinite {
@@ -86,6 +86,7 @@ impl Nonfinite {
     }
 }
 
+/// Mean loss and accuracy of what a reduced tally counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Mean over samples.
@@ -96,6 +97,8 @@ pub struct Score {
     pub samples: u64,
     /// Correct answers.
     pub correct: u64,
+    /// Samples whose class is among the five best answers.
+    pub correct_in_5: u64,
 }
 
 impl Score {
@@ -110,17 +113,6 @@ impl Score {
     pub fn error(&self) -> f64 {
         (self.samples - self.correct) as f64 / self.samples as f64
     }
-}
-
-/// Hash of a sample id (the finaliser of SplitMix64), so that a sum of hashes tells sets of samples apart.
-pub fn sample_hash(sample: u64) -> u64 {
-    /// Samples whose class is among the five best answers.
-    pub correct_in_5: u64,
-    let mut z = sample.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
 
     /// Fraction of samples whose class is among the five best answers.
     pub fn top5_accuracy(&self) -> f64 {
@@ -131,3 +123,12 @@ pub fn sample_hash(sample: u64) -> u64 {
     pub fn top5_error(&self) -> f64 {
         (self.samples - self.correct_in_5) as f64 / self.samples as f64
     }
+}
+
+/// Hash of a sample id (the finaliser of SplitMix64), so that a sum of hashes tells sets of samples apart.
+pub fn sample_hash(sample: u64) -> u64 {
+    let mut z = sample.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

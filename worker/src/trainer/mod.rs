@@ -5,7 +5,7 @@
 //! `generation` is the path in reading order.
 
 mod checkpoints;
-mod crew;
+pub(crate) mod crew;
 mod digest;
 mod ending;
 mod entry;
@@ -21,10 +21,10 @@ pub(crate) mod lane;
 pub(crate) mod loss;
 pub(crate) mod measures;
 mod meter;
-mod optimizer;
 mod nonfinite;
+mod optimizer;
 mod outbox;
-mod prepare;
+pub(crate) mod prepare;
 mod progress;
 mod recorder;
 mod replay;

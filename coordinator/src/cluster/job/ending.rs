@@ -115,6 +115,7 @@ impl Job {
         let recorded = begun.then_some(self.progress.recorded_step);
         Summary {
             test_error: outcome.and_then(|o| o.test_error),
+            test_top5_error: outcome.and_then(|o| o.test_top5_error),
             test_loss: outcome.and_then(|o| o.test_loss),
             train_loss: outcome.and_then(|o| o.train_loss),
             steps: outcome.map(|o| o.steps).or(recorded),
@@ -123,7 +124,6 @@ impl Job {
             seconds: outcome.map(|o| o.seconds),
             samples_per_second: outcome.and_then(rate),
             workers: self.workers,
-            test_top5_error: outcome.and_then(|o| o.test_top5_error),
             threads: self.placements.iter().map(|placement| placement.threads).max(),
             weights_sha256: weights,
             stop_reason: stop_reason.into(),
