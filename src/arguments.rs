@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
 #[derive(Debug, Parser)]
@@ -52,6 +52,12 @@ pub enum Verb {
     Pull(Pull),
     /// Prove that each sample of each epoch of a run was in at most one committed step
     Ledger(LedgerOf),
+    /// Evaluate a run's weights on a data set: loss, error, and which classes are taken for which
+    Eval(Eval),
+    /// Ask a run's network about pictures
+    Predict(Predict),
+    /// Write a run's weights to a file for other programs
+    Export(Export),
     /// Look at networks
     #[command(subcommand)]
     Model(ModelVerb),
@@ -84,6 +90,12 @@ pub struct Train {
     /// Go on from a run's newest checkpoint: in its folder, or with a JOB.toml in a new one
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
+    /// Begin with the weights of a safetensors file: another run's, or a PyTorch state_dict (model.init_from)
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub init_from: Option<PathBuf>,
+    /// Begin with a new last layer, whatever the file has of it (model.new_head)
+    #[arg(long)]
+    pub new_head: bool,
     /// Worker processes
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
@@ -213,6 +225,123 @@ pub struct LedgerOf {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `eval`.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// A run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Folder of data, as data.path in a job file; the run's own without it
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// Which samples
+    #[arg(long, value_enum, default_value_t = SplitName::Test)]
+    pub split: SplitName,
+    /// Take the weights of the newest checkpoint, not of the run's end
+    #[arg(long)]
+    pub checkpoint: bool,
+    /// Threads; all cores without it. The result does not depend on it
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Parts of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SplitName {
+    /// The test files
+    Test,
+    /// What is trained on
+    Train,
+    /// What data.validation holds out
+    Validation,
+}
+
+/// `predict`.
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// A run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// PNG or JPEG files, grey or in colour. A picture of another size than the network's is scaled to it by a triangle
+    /// filter, each side by itself; what is transparent becomes white
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// Take the weights of the newest checkpoint, not of the run's end
+    #[arg(long)]
+    pub checkpoint: bool,
+    /// Names of the classes, one a line; numbers without it
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// Make light dark and dark light: for dark ink on white paper where the training data is white on black. Without
+    /// --invert and --no-invert it is done to grey pictures whose border is light
+    #[arg(long, conflicts_with = "no_invert")]
+    pub invert: bool,
+    /// Take pictures as they are
+    #[arg(long)]
+    pub no_invert: bool,
+    /// Print a line of JSON for each picture
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whether light becomes dark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polarity {
+    /// By the picture's border.
+    Detect,
+    /// It does.
+    Inverted,
+    /// It does not.
+    AsItIs,
+}
+
+impl Predict {
+    /// What the two flags say.
+    pub fn polarity(&self) -> Polarity {
+        match (self.invert, self.no_invert) {
+            (true, _) => Polarity::Inverted,
+            (false, true) => Polarity::AsItIs,
+            (false, false) => Polarity::Detect,
+        }
+    }
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Kind of file. safetensors: parameters and running statistics, named and shaped as in torchvision
+    #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
+    pub format: ExportFormat,
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Of a job with optimizer.ema: the averaged weights, which were evaluated; so without --trained
+    #[arg(long, conflicts_with = "trained")]
+    pub averaged: bool,
+    /// Of a job with optimizer.ema: the weights that were trained
+    #[arg(long)]
+    pub trained: bool,
+    /// Take the weights of the newest checkpoint, not of the run's end
+    #[arg(long)]
+    pub checkpoint: bool,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Tensors by name
+    Safetensors,
 }
 
 /// `model`.

@@ -3,8 +3,13 @@
 mod arguments;
 mod chaos;
 mod doctor;
+mod eval;
+mod export;
 mod ledger;
 mod model;
+mod picture;
+mod predict;
+mod run;
 mod run_folder;
 mod train;
 
@@ -21,6 +26,8 @@ use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
 use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown};
 use lockstep_worker::process::WorkerOptions;
+use lockstep_worker::trained::UseError;
+use lockstep_worker::trainer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +122,9 @@ fn run(verb: Verb) -> Result<u8> {
             let proven = ledger::prove_run(&ledger.run, ledger.json)?;
             Ok(if proven { exit::COMPLETED } else { exit::FAILED })
         }
+        Verb::Eval(arguments) => eval::eval(&arguments).map(|()| exit::COMPLETED),
+        Verb::Predict(arguments) => predict::predict(&arguments).map(|()| exit::COMPLETED),
+        Verb::Export(arguments) => export::export(&arguments).map(|()| exit::COMPLETED),
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
@@ -131,7 +141,14 @@ fn on_runtime(verb: impl Future<Output = Result<u8, ClientError>>) -> Result<u8>
 }
 
 fn load_job(path: &Path, overrides: &[String]) -> Result<Job> {
-    Ok(Job::load(path, job::environment(), overrides)?)
+    let mut job = Job::load(path, job::environment(), overrides)?;
+    trainer::seal_initial_weights(&mut job).map_err(BadInput::from_display)?;
+    Ok(job)
+}
+
+/// A model that can't be used, as the user's mistake or the machine's.
+fn used(error: UseError) -> anyhow::Error {
+    if error.is_bad_input() { BadInput::from_display(error).into() } else { error.into() }
 }
 
 /// Writes to the standard output; a reader that has gone is no failure of the program.

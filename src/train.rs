@@ -77,6 +77,10 @@ impl Run {
 
     fn job(file: &Path, arguments: &Train) -> Result<Job> {
         let mut overrides = arguments.set.clone();
+        // A JSON string is one of TOML.
+        let text = |path: &PathBuf| serde_json::Value::from(path.to_string_lossy());
+        overrides.extend(arguments.init_from.as_ref().map(|path| format!("model.init_from={}", text(path))));
+        overrides.extend(arguments.new_head.then(|| "model.new_head=true".to_owned()));
         overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
         overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
         let mut job = load_job(file, &overrides)?;

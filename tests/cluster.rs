@@ -254,19 +254,23 @@ fn is_a_run(run: &Path, workers: u64) {
         assert_eq!(line["epoch"], 0);
     }
     let [evaluation] = &metrics(run, "evaluation")[..] else { panic!("one evaluation") };
-    assert_eq!(keys(evaluation), ["accuracy", "epoch", "kind", "loss", "samples", "split", "step"]);
+    assert_eq!(keys(evaluation), ["accuracy", "epoch", "kind", "loss", "samples", "split", "step", "top5_accuracy"]);
 
     let summary = json(&run.join("summary.json"));
     let fields = [("steps", 10), ("epochs", 1), ("samples", 640), ("workers", workers), ("threads", 1)];
     for (key, value) in fields {
         assert_eq!(summary[key], value, "{key}");
     }
-    for key in ["test_error", "test_loss", "train_loss", "seconds", "samples_per_second"] {
+    for key in ["test_error", "test_top5_error", "test_loss", "train_loss", "seconds", "samples_per_second"] {
         assert!(summary[key].is_number(), "{key}: {summary}");
     }
     assert_eq!(summary["stop_reason"], "completed");
     assert_eq!(summary["weights_sha256"], weights_sha256(run));
-    assert_eq!(summary["test_error"].as_f64().unwrap(), 1.0 - evaluation["accuracy"].as_f64().unwrap());
+    for (error, accuracy) in [("test_error", "accuracy"), ("test_top5_error", "top5_accuracy")] {
+        let sum = summary[error].as_f64().unwrap() + evaluation[accuracy].as_f64().unwrap();
+        assert!((sum - 1.0).abs() < 1e-12, "{error}: {summary} {evaluation}");
+    }
+    assert!(summary["test_top5_error"].as_f64() <= summary["test_error"].as_f64(), "{summary}");
 
     let curves = std::fs::read_to_string(run.join("curves.svg")).unwrap();
     assert!(curves.starts_with("<svg") && curves.trim_end().ends_with("</svg>"), "{curves}");

@@ -68,6 +68,11 @@ pub trait Memory: Sized {
     fn write<T: Element>(&mut self, from: &[T], to: Self::ViewMut<'_, T>);
     /// Copies `from` to the host (equal lengths).
     fn read<T: Element>(&mut self, from: Self::View<'_, T>, to: &mut [T]);
+    /// Copies an activation of `features` values for each of `samples` samples to the host: `to` (samples, features).
+    ///
+    /// # Panics
+    /// If a length is not that of the shape.
+    fn read_activation(&mut self, samples: usize, features: usize, from: Self::View<'_, f32>, to: &mut [f32]);
     /// Copies `from` to `to` (equal lengths).
     fn copy<T: Element>(&mut self, from: Self::View<'_, T>, to: Self::ViewMut<'_, T>);
     /// Overwrites all elements with one value.

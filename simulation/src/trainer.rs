@@ -264,6 +264,7 @@ impl World {
             checkpoint_name: name.unwrap_or_default(),
             remarks: Vec::new(),
             sees_run_folder: true,
+            sample: vec![1, 28, 28],
         };
         self.says(worker, TrainerEvent::Prepared(Box::new(prepared)));
     }

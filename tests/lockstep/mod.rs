@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod events;
 pub mod job;
 pub mod network;
+pub mod noise;
 pub mod outcome;
 pub mod process;
 pub mod proxy;

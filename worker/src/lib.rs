@@ -10,4 +10,5 @@ pub mod layers;
 mod link;
 pub mod model;
 pub mod process;
+pub mod trained;
 pub mod trainer;

@@ -66,6 +66,7 @@ fn outcome(outcome: &wire::Outcome) -> Value {
         "train_loss": outcome.train_loss,
         "test_loss": outcome.test_loss,
         "test_error": outcome.test_error,
+        "test_top5_error": outcome.test_top5_error,
         "weights_sha256": outcome.weights_sha256,
     })
 }
@@ -109,6 +110,7 @@ pub fn event(event: &wire::watch_event::Event) -> Value {
                 "split": report.split,
                 "loss": report.loss,
                 "accuracy": report.accuracy,
+                "top5_accuracy": report.top5_accuracy,
                 "samples": report.samples,
             }),
         ),

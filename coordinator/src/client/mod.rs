@@ -19,7 +19,7 @@ pub use error::ClientError;
 pub use follow::{View, follow};
 pub use pull::{PullArgs, pull};
 pub use summary::print_summary;
-pub use table::{columns, grouped, print};
+pub use table::{columns, grouped, percent, print};
 pub use verbs::{
     LogsArgs, SubmitArgs, cancel, checkpoint, list, logs, pause, resume, scale, show, submit, submit_job, wait, watch,
 };

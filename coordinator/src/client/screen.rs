@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lockstep_proto::wire;
 
+use super::summary::shows_top5;
 use super::table::{duration, grouped, percent};
 
 /// What a person sees of a running job, on the standard error.
@@ -14,6 +15,7 @@ pub struct Screen {
     state: String,
     newest: Option<wire::Progress>,
     shown_step: u64,
+    shows_top5: bool,
 }
 
 impl Screen {
@@ -23,11 +25,12 @@ impl Screen {
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         set_style(&bar, "{msg}");
-        Self { bar, terminal, state: String::new(), newest: None, shown_step: 0 }
+        Self { bar, terminal, state: String::new(), newest: None, shown_step: 0, shows_top5: false }
     }
 
     /// The job's state or progress changed.
     pub fn job(&mut self, job: &wire::JobView) {
+        self.shows_top5 = shows_top5(job);
         let state = format!("{}: {}", job.state, job.reason);
         match &job.progress {
             Some(progress) if job.state == "running" || job.state == "stopping" => {
@@ -64,13 +67,15 @@ impl Screen {
 
     /// An evaluation was done: a line that stays.
     pub fn evaluation(&self, report: &wire::EvaluationReport) {
+        let top5 = format!("  top-5 error {}", percent(1.0 - report.top5_accuracy));
         self.line(&format!(
-            "epoch {:>3}  step {:>7}  {} loss {:.4}  error {}",
+            "epoch {:>3}  step {:>7}  {} loss {:.4}  error {}{}",
             report.epoch,
             report.step,
             report.split,
             report.loss,
             percent(1.0 - report.accuracy),
+            if self.shows_top5 { top5.as_str() } else { "" },
         ));
     }
 

@@ -5,6 +5,14 @@ use lockstep_proto::wire;
 use super::ClientError;
 use super::table::{columns, counted, duration, grouped, percent, print};
 
+/// Classes from which on it says something that the right class is among the five best answers.
+const CLASSES_FOR_TOP5: u32 = 11;
+
+/// Whether people are shown the top-5 error of a job.
+pub fn shows_top5(job: &wire::JobView) -> bool {
+    job.classes >= CLASSES_FOR_TOP5
+}
+
 /// Prints a short table of a job that has ended.
 pub fn print_summary(job: &wire::JobView) -> Result<(), ClientError> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
@@ -18,6 +26,9 @@ pub fn print_summary(job: &wire::JobView) -> Result<(), ClientError> {
                 format!("  (published: {}, {})", percent(published.test_error), published.source)
             });
             rows.push(row("test error", format!("{}{beside}", percent(error))));
+        }
+        if let Some(error) = outcome.test_top5_error.filter(|_| shows_top5(job)) {
+            rows.push(row("top-5 error", percent(error)));
         }
         let steps = format!("{} in {}", grouped(outcome.steps as f64), counted(outcome.epochs, "whole epoch"));
         rows.push(row("steps", steps));

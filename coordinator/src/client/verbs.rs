@@ -2,6 +2,7 @@
 
 use lockstep_proto::wire;
 
+use super::summary::shows_top5;
 use super::table::{columns, duration, percent, print};
 use super::{Client, ClientError, Remote, View, connect, exit, exit_code, follow, json, print_summary};
 
@@ -204,6 +205,9 @@ fn print_job(remote: &Remote, job: &wire::JobView) -> Result<(), ClientError> {
         rows.push(row("time", duration(outcome.seconds)));
         if let Some(error) = outcome.test_error {
             rows.push(row("test error", percent(error)));
+        }
+        if let Some(error) = outcome.test_top5_error.filter(|_| shows_top5(job)) {
+            rows.push(row("top-5 error", percent(error)));
         }
         rows.push(row("weights", outcome.weights_sha256.clone()));
     }

@@ -52,6 +52,9 @@ pub struct RunFacts {
     pub parameters: u64,
     /// Samples of an epoch.
     pub train_samples: u64,
+    /// Channels, height and width of a sample; zeros in runs from before it was recorded.
+    #[serde(default)]
+    pub sample: [u32; 3],
 }
 
 /// What a worker tells once data set and model stand.
@@ -173,6 +176,9 @@ pub struct EvaluationReport {
     /// Fraction of the split that was right.
     #[serde(deserialize_with = "number_or_null")]
     pub accuracy: f64,
+    /// Fraction whose class is among the five best answers; absent in files from before it was measured.
+    #[serde(default)]
+    pub top5_accuracy: Option<f64>,
     /// Samples of the split.
     pub samples: u64,
 }
@@ -197,6 +203,8 @@ pub enum StopReason {
     Paused,
     /// The membership changes.
     Regrouped,
+    /// A step's loss or gradients are not finite: the job has failed.
+    Nonfinite,
 }
 
 impl StopReason {
@@ -211,6 +219,7 @@ impl StopReason {
             Self::Interrupted => "interrupted",
             Self::Paused => "paused",
             Self::Regrouped => "regrouped",
+            Self::Nonfinite => "nonfinite",
         }
     }
 
@@ -225,6 +234,7 @@ impl StopReason {
             Self::Interrupted,
             Self::Paused,
             Self::Regrouped,
+            Self::Nonfinite,
         ];
         all.into_iter().find(|reason| reason.as_str() == text)
     }
@@ -249,8 +259,14 @@ pub struct Outcome {
     pub test_loss: Option<f64>,
     /// Fraction of the test split that was wrong.
     pub test_error: Option<f64>,
+    /// Fraction of the test split whose class is not among the five best answers.
+    #[serde(default)]
+    pub test_top5_error: Option<f64>,
     /// Of `final/model.safetensors`; empty where no weights were written.
     pub weights_sha256: String,
+    /// Why, where the stop reason alone does not say all; of rank 0.
+    #[serde(default)]
+    pub reason: String,
 }
 
 impl Outcome {

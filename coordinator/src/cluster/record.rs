@@ -238,6 +238,8 @@ pub struct GenerationRecord {
 pub struct Summary {
     /// Fraction of the test split that was wrong.
     pub test_error: Option<f64>,
+    /// Fraction of the test split whose class is not among the five best answers.
+    pub test_top5_error: Option<f64>,
     /// Mean over the test split.
     pub test_loss: Option<f64>,
     /// Mean over the last epoch's steps.

@@ -47,6 +47,7 @@ pub fn view(job: &Job) -> wire::JobView {
         published: published(&job.spec.published),
         generation: job.generation(),
         checkpoints: job.checkpoints.iter().map(|known| checkpoint(&job.id, known)).collect(),
+        classes: job.spec.data.classes,
     }
 }
 
@@ -83,7 +84,9 @@ fn outcome(outcome: Outcome) -> wire::Outcome {
         train_loss: outcome.train_loss.unwrap_or(f64::NAN),
         test_loss: outcome.test_loss,
         test_error: outcome.test_error,
+        test_top5_error: outcome.test_top5_error,
         weights_sha256: outcome.weights_sha256,
+        reason: outcome.reason,
     }
 }
 
@@ -129,6 +132,7 @@ pub fn evaluation(report: &EvaluationReport) -> wire::EvaluationReport {
         loss: report.loss,
         accuracy: report.accuracy,
         samples: report.samples,
+        top5_accuracy: report.top5_accuracy.unwrap_or(f64::NAN),
     }
 }
 

@@ -203,6 +203,7 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
                 split: evaluation.split,
                 loss: evaluation.loss,
                 accuracy: evaluation.accuracy,
+                top5_accuracy: Some(evaluation.top5_accuracy),
                 samples: evaluation.samples,
             })),
             _ => Err(Malformed("an evaluation's split is validation or test".into())),
@@ -284,6 +285,7 @@ pub fn prepared(message: wire::Prepared) -> Result<Prepared, Malformed> {
             total_epochs: number("epochs", message.total_epochs)?,
             parameters: number("parameters", message.parameters)?,
             train_samples: number("samples", message.train_samples)?,
+            sample: message.sample.try_into().map_err(|_| Malformed("a sample has three sizes".into()))?,
         },
         checkpoint,
         remarks: few_lines(message.remarks),
@@ -368,6 +370,8 @@ pub fn outcome(message: Option<wire::Outcome>) -> Result<Outcome, Malformed> {
         train_loss: finite(message.train_loss),
         test_loss: message.test_loss.and_then(finite),
         test_error: message.test_error.and_then(finite),
+        test_top5_error: message.test_top5_error.and_then(finite),
         weights_sha256: short("weights hash", message.weights_sha256)?,
+        reason: words(message.reason),
     })
 }

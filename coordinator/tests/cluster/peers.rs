@@ -329,6 +329,8 @@ impl Worker {
             train_loss: 0.25,
             test_loss: Some(0.5),
             test_error: Some(0.047),
+            test_top5_error: None,
+            reason: String::new(),
             weights_sha256: weights_sha256.into(),
         };
         let (generation, held) = (self.generation(), Some(held(self.step)));
@@ -385,6 +387,7 @@ fn prepared() -> wire::Prepared {
         total_epochs: 2,
         parameters: 10,
         train_samples: 3200,
+        sample: vec![1, 28, 28],
         sees_run_folder: true,
         ..Default::default()
     }

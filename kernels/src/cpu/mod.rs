@@ -74,6 +74,15 @@ impl Memory for Cpu {
     fn read<T: Element>(&mut self, from: &[T], to: &mut [T]) {
         to.copy_from_slice(from);
     }
+    fn read_activation(&mut self, samples: usize, features: usize, from: &[f32], to: &mut [f32]) {
+        assert_len("the host's copy", to.len(), samples * features);
+        let groups = packs("the activation", from, samples, features).chunks_exact(features.max(1));
+        for (packs, rows) in groups.zip(to.chunks_mut((WIDTH * features).max(1))) {
+            for (sample, row) in rows.chunks_exact_mut(features).enumerate() {
+                row.iter_mut().zip(packs).for_each(|(value, pack)| *value = pack[sample]);
+            }
+        }
+    }
     fn copy<T: Element>(&mut self, from: &[T], to: &mut [T]) {
         to.copy_from_slice(from);
     }

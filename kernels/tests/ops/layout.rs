@@ -74,6 +74,18 @@ pub fn assert_close(name: &str, actual: &[f32], expected: &[f64], tolerance: f64
     }
 }
 
+#[test]
+fn activations_are_read_sample_by_sample() {
+    for (samples, features) in [(1, 1), (3, 5), (16, 2), (17, 3), (40, 7)] {
+        let rows = numbers(samples * features, 3);
+        for mut device in devices() {
+            let mut read = vec![0.0; rows.len()];
+            device.read_activation(samples, features, &to_activation(&rows, features, 7.0), &mut read);
+            assert_eq!(read, rows, "{samples} samples of {features}");
+        }
+    }
+}
+
 pub fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|x| f64::from(*x)).collect()
 }

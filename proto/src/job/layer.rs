@@ -14,7 +14,8 @@ use super::text::{MAX_JOB_BYTES, known_keys};
 const PREFIX: &str = "LOCKSTEP__";
 
 /// Keys that hold paths: table, name, both. An address with a scheme is no path.
-const PATHS: [(&str, &str, &str); 2] = [("data", "path", "data.path"), ("checkpoint", "dir", "checkpoint.dir")];
+const PATHS: [(&str, &str, &str); 3] =
+    [("data", "path", "data.path"), ("checkpoint", "dir", "checkpoint.dir"), ("model", "init_from", "model.init_from")];
 
 /// Keys that one place says, checked but not yet merged.
 #[derive(Clone, Debug)]

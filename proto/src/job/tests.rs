@@ -95,12 +95,14 @@ fn the_hash_covers_what_results_depend_on() {
     assert_eq!(default, hash(|job| job.cluster.workers = 7));
     assert_eq!(default, hash(|job| job.metrics.every = 7));
     assert_eq!(default, hash(|job| job.data.path = "/elsewhere".into()));
+    assert_eq!(default, hash(|job| job.model.init_from = "/elsewhere".into()));
     let changed = [
         hash(|job| job.seed.augment = 7),
         hash(|job| job.data.validation = 7),
         hash(|job| job.batch.micro_batch = 16),
         hash(|job| job.model.hidden = vec![30, 0]),
         hash(|job| job.optimizer.learning_rate = 0.010000000000000002),
+        hash(|job| job.model.init_blake3 = "ab".into()),
         default,
     ];
     for (i, hash) in changed.iter().enumerate() {

@@ -11,8 +11,9 @@ use super::validate::validate;
 /// Most bytes of a job's text.
 pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
-/// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id.
-const NOT_HASHED: [&str; 5] = ["checkpoint.", "cluster.", "metrics.", "published.", "data.path"];
+/// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial weights
+/// by their own hash.
+const NOT_HASHED: [&str; 6] = ["checkpoint.", "cluster.", "metrics.", "published.", "data.path", "model.init_from"];
 
 impl Job {
     /// Reads text that [`Job::to_toml`] wrote, maybe on another machine: nothing about it is trusted. Absent keys
@@ -39,7 +40,7 @@ impl Job {
     }
 
     /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[checkpoint]`,
-    /// `[cluster]`, `[metrics]` and `[published]`, and `data.path`.
+    /// `[cluster]`, `[metrics]` and `[published]`, and the paths `data.path` and `model.init_from`.
     ///
     /// # Panics
     /// As [`Job::to_toml`].

@@ -10,6 +10,7 @@ mod builder;
 mod graph;
 mod initial;
 mod named;
+mod named_weights;
 mod parts;
 mod plan;
 
@@ -28,6 +29,7 @@ pub use builder::{BuildError, Builder};
 pub use graph::{Shape, ValueId};
 pub use initial::initial_values;
 pub use named::{SampleShape, build};
+pub use named_weights::{NamedWeights, ParameterSet, WeightsError, read_bounded};
 
 /// A tensor and its place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +122,11 @@ impl<D: Device> Model<D> {
         ranges.filter(|range| !range.is_empty()).collect()
     }
 
+    /// Names of those layers, in the same order.
+    pub fn layer_names(&self) -> impl Iterator<Item = &str> {
+        self.placed.iter().rev().filter(|placed| !placed.parameters.is_empty()).map(|placed| placed.name.as_str())
+    }
+
     /// Streams of random numbers that its layers need in training, see [`MicroBatch::keys`].
     pub fn streams(&self) -> usize {
         self.streams
@@ -188,6 +195,29 @@ impl<D: Device> Model<D> {
             let own = D::slice_mut(&mut statistics, self.placed[index].statistics.clone());
             self.forward_layer(index, device, batch, weights, activations, Some(own));
         }
+    }
+
+    /// Runs layers as [`Model::forward`] does until one's output holds a number that is not finite; gives its name.
+    pub fn first_nonfinite(
+        &self,
+        device: &mut D,
+        batch: MicroBatch<'_>,
+        weights: Weights<'_, D>,
+        activations: &mut Activations<D>,
+        mut statistics: D::ViewMut<'_, f32>,
+    ) -> Option<&str> {
+        let mut values = Vec::new();
+        for (index, placed) in self.placed.iter().enumerate() {
+            let own = D::slice_mut(&mut statistics, placed.statistics.clone());
+            self.forward_layer(index, device, batch, weights, activations, Some(own));
+            let output = placed.links.output;
+            values.resize(self.value_len(device, batch.samples, output), 0.0);
+            device.read(activations.view(self.plan.values[output], values.len()), &mut values);
+            if !values.iter().all(|value: &f32| value.is_finite()) {
+                return Some(&placed.name);
+            }
+        }
+        None
     }
 
     /// Runs all layers with running statistics and without dropout.

@@ -31,6 +31,7 @@ impl Generation<'_> {
         };
         outcome.test_loss = Some(test.loss);
         outcome.test_error = Some(test.error());
+        outcome.test_top5_error = Some(test.top5_error());
         let device = &mut self.trainer.crew.first().device;
         let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
         let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
@@ -54,7 +55,7 @@ impl Generation<'_> {
         End { outcome: self.outcome(why.name()), weights: None }
     }
 
-    fn outcome(&self, stop_reason: &str) -> wire::Outcome {
+    pub(super) fn outcome(&self, stop_reason: &str) -> wire::Outcome {
         let cursor = self.state.cursor;
         wire::Outcome {
             stop_reason: stop_reason.into(),
@@ -68,7 +69,7 @@ impl Generation<'_> {
     }
 
     /// Waits until all checkpoints are on disk, the generation is aborted, or `give_up` says so.
-    fn await_checkpoints(&mut self, give_up: impl Fn(&Checkpoints) -> bool) {
+    pub(super) fn await_checkpoints(&mut self, give_up: impl Fn(&Checkpoints) -> bool) {
         const LOOK: Duration = Duration::from_millis(50);
         self.trainer.seat.progress.enter(Phase::Checkpoint, self.state.cursor.step);
         while !self.trainer.checkpoints.wait(LOOK) && !self.is_aborted() && !give_up(&self.trainer.checkpoints) {

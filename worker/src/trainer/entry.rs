@@ -9,6 +9,7 @@ use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
 use super::generation::{FIRST_PASS, Generation};
+use super::initial_weights::initial_weights;
 use super::optimizer::kept;
 use super::outbox::Outbox;
 use super::signals::Signals;
@@ -16,7 +17,6 @@ use super::snapshot::restore;
 use super::state::{Sizes, State};
 use super::{Kept, Trainer, TrainerError, measures, share};
 use crate::control::{Entry, Ready, TrainerEvent};
-use crate::model::initial_values;
 
 /// Members are prepared before they are told to meet. Longer than a worker may be silent: one that has gone is given up
 /// by the coordinator first, so that who is missing after this time lives and can't be reached.
@@ -77,7 +77,10 @@ impl Trainer {
     fn start_state(&mut self, start: &wire::Start, rank: u32) -> Result<Has, TrainerError> {
         let needed = start.source == rank || !start.share;
         match start.from() {
-            From::Initial => Ok(Has::Made(Box::new(self.initial()))),
+            From::Initial => {
+                let flat = initial_weights(&self.job, &self.work.model)?;
+                Ok(Has::Made(Box::new(self.state_of(&flat))))
+            }
             From::Memory => {
                 let held = self.kept.as_ref().map(|kept| &kept.held);
                 let holds = held.is_some_and(|held| (held.step, &held.digest) == (start.step, &start.digest));
@@ -95,7 +98,7 @@ impl Trainer {
             From::Checkpoint => {
                 let failed = |reason| TrainerError::Entry(format!("cannot start from a checkpoint: {reason}"));
                 let snapshot = self.checkpoints.read(&start.checkpoint).map_err(failed)?;
-                let mut state = self.initial();
+                let mut state = self.blank();
                 let device = &mut self.crew.first().device;
                 restore(&snapshot, &mut state, device, self.work.model.tensors()).map_err(failed)?;
                 Ok(Has::Made(Box::new(state)))
@@ -125,7 +128,7 @@ impl Trainer {
         if !matches!(has, Has::Nothing) {
             return Ok((has, Vec::new()));
         }
-        let mut state = self.initial();
+        let mut state = self.blank();
         let device = &mut self.crew.first().device;
         let reports = share::unpack(&payload, &mut state, device, self.work.model.tensors())
             .map_err(|reason| TrainerError::Entry(format!("rank {} gave no state: {reason}", start.source)))?;
@@ -147,11 +150,16 @@ impl Trainer {
         Err(TrainerError::Entry(format!("the state to start from is {found}, not {wanted}")))
     }
 
-    fn initial(&mut self) -> State<Cpu> {
+    /// A state to be overwritten.
+    fn blank(&mut self) -> State<Cpu> {
+        self.state_of(&vec![0.0; self.work.model.len()])
+    }
+
+    /// The state before the first step.
+    fn state_of(&mut self, flat: &[f32]) -> State<Cpu> {
         let model = &self.work.model;
-        let initial = initial_values(model.tensors(), self.job.seed.init, &self.job.model);
         let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
-        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, &initial)
+        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, flat)
     }
 }
 

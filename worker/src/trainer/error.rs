@@ -3,7 +3,7 @@
 use lockstep_proto::ledger::Gap;
 
 use crate::data::DataError;
-use crate::model::BuildError;
+use crate::model::{BuildError, WeightsError};
 
 /// An error of the compute thread, with the party at fault.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum TrainerError {
     /// The model doesn't fit the data.
     #[error(transparent)]
     Model(#[from] BuildError),
+    /// The initial weights can't be used.
+    #[error("model.init_from: {0}")]
+    Weights(#[from] WeightsError),
     /// The checkpoint folder can't be used, or holds another job's checkpoints.
     #[error(transparent)]
     Checkpoint(#[from] lockstep_checkpoint::Error),
@@ -38,7 +41,7 @@ impl TrainerError {
     /// Whether another machine would fail the same way: the user has to change job or data.
     pub fn bad_input(&self) -> bool {
         match self {
-            Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Checkpoint(_) => true,
+            Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Weights(_) | Self::Checkpoint(_) => true,
             Self::Reduction(_) | Self::Entry(_) | Self::State(_) | Self::Machine(_) => false,
         }
     }
@@ -49,7 +52,7 @@ impl TrainerError {
         match self {
             Self::Reduction(Reduction::SharedMemory(_) | Reduction::System { .. }) => false,
             Self::Reduction(_) | Self::Entry(_) => true,
-            Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Checkpoint(_) => false,
+            Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Weights(_) | Self::Checkpoint(_) => false,
             Self::State(_) | Self::Machine(_) => false,
         }
     }

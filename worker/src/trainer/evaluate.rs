@@ -72,6 +72,7 @@ impl Generation<'_> {
             loss: score.loss,
             accuracy: score.accuracy,
             samples: score.samples,
+            top5_accuracy: score.top5_accuracy(),
         }));
         Ok(score)
     }

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use lockstep_collective::{Group, Tag};
 use lockstep_kernels::cpu::Cpu;
+use lockstep_proto::job::OnNonfinite;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
 use super::ending::End;
 use super::lane::TrainStep;
-use super::measures::{self, Score};
+use super::measures::{self, Nonfinite, Score};
 use super::outbox::Outbox;
 use super::progress::Phase;
 use super::schedule::StepPlan;
@@ -85,7 +86,7 @@ impl Generation<'_> {
             if self.outbox.is_due() {
                 self.hand_over();
             }
-            let committed = self.step(plan)?;
+            let Some(committed) = self.step(plan)? else { return self.fail_nonfinite(plan) };
             self.report_step(&committed);
             self.compare_digests_if_due();
             let epoch_ends = self.state.cursor.epoch > plan.epoch;
@@ -119,8 +120,9 @@ impl Generation<'_> {
         self.signals.stop_flags() | if over { measures::TIME_IS_OVER } else { 0 }
     }
 
-    /// One step: data, forward and backward of this worker's lanes; the reduction; the update.
-    fn step(&mut self, plan: StepPlan) -> Result<Committed, TrainerError> {
+    /// One step: data, forward and backward of this worker's lanes; the reduction; the update. None if its loss or
+    /// gradients are not finite and the job does not go on with such: nothing is committed then.
+    fn step(&mut self, plan: StepPlan) -> Result<Option<Committed>, TrainerError> {
         let cursor = self.state.cursor;
         let progress = self.trainer.seat.progress.clone();
         progress.enter(Phase::Lanes, cursor.step);
@@ -128,17 +130,13 @@ impl Generation<'_> {
         let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
         let replay = self.replay(&plan);
         let step = TrainStep {
-            work: &self.trainer.work,
-            weights: self.state.weights(),
-            plan,
-            order: &order,
             flags: self.flags(),
-            abort: self.signals.abort_flag(),
             replayed: replay.as_ref().map(|replay| replay.lane),
             #[cfg(feature = "fault-points")]
             spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, cursor.step)),
             #[cfg(feature = "fault-points")]
             times: self.trainer.seat.fault.as_ref().map_or(1, super::Fault::times),
+            ..TrainStep::new(&self.trainer.work, self.state.weights(), plan, &order, self.signals.abort_flag())
         };
         let hands = self.group.hands(plan.lanes)?;
         let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
@@ -158,6 +156,10 @@ impl Generation<'_> {
         let tag = Tag { step: cursor.step, pass: FIRST_PASS };
         let reduced = self.group.reduce(plan.lanes, tag, self.trainer.crew.pool())?;
 
+        if self.trainer.job.schedule.on_nonfinite == OnNonfinite::Stop && Nonfinite::of(reduced.tally).is_some() {
+            return Ok(None);
+        }
+
         progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let score = Score::of(reduced.tally);
@@ -173,7 +175,7 @@ impl Generation<'_> {
         self.state.commit(crew, optimizer, &constants, reduced.gradient, advance)?;
         self.outbox.committed(&self.state.ledger);
         self.trainer.meter.step(&score, committing - reducing, committing.elapsed());
-        Ok(Committed { epoch: plan.epoch, flags: reduced.tally.flags, score, learning_rate })
+        Ok(Some(Committed { epoch: plan.epoch, flags: reduced.tally.flags, score, learning_rate }))
     }
 
     /// Every `metrics.every` steps, and at the last.

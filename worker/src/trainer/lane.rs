@@ -12,7 +12,7 @@ use lockstep_kernels::pixels::PixelsSize;
 
 use super::digest::digest_of;
 use super::loss::Loss;
-use super::measures::{self, LaneMeasures};
+use super::measures::{self, LaneMeasures, Nonfinite};
 use super::schedule::StepPlan;
 use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
@@ -125,10 +125,8 @@ impl<D: Device> LaneRunner<D> {
         if step.abort.load(Ordering::Relaxed) {
             return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
         }
-        let positions = lane_positions(step.plan.first..step.plan.first + step.plan.samples, lane, work.micro_batch);
         let start = Instant::now();
-        let samples = positions.map(|position| step.order.sample_at(position));
-        let sample_hashes = self.load(work, Split::Train, Some(step.plan.epoch), samples);
+        let sample_hashes = self.load_train_lane(step, lane);
         let loaded = Instant::now();
         let (sums, forwarded) = self.pass(step, D::slice_mut(gradient, 0..work.model.len()));
         let len = work.model.len();
@@ -150,6 +148,13 @@ impl<D: Device> LaneRunner<D> {
         self.seconds.forward += forwarded - loaded;
         self.seconds.backward += forwarded.elapsed();
         tally
+    }
+
+    /// Gathers a training lane's samples; returns the sum of their hashed ids.
+    fn load_train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32) -> u64 {
+        let StepPlan { first, samples, epoch, .. } = step.plan;
+        let positions = lane_positions(first..first + samples, lane, step.work.micro_batch);
+        self.load(step.work, Split::Train, Some(epoch), positions.map(|position| step.order.sample_at(position)))
     }
 
     /// Forward, loss and backward of the loaded samples; tells when the loss was there.
@@ -178,6 +183,34 @@ impl<D: Device> LaneRunner<D> {
         self.take_lane_digest()
     }
 
+    /// Computes a lane once more, into `gradient`, memory that nobody else reads, to say what of it is not finite: the
+    /// first layer whose output is not, or else whose gradient is not on the way back. None if all of it is finite.
+    pub fn find_nonfinite(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lane: u32,
+        gradient: &mut D::ViewMut<'_, f32>,
+    ) -> Option<String> {
+        let work = step.work;
+        let gradient_of = |place| work.model.layer_names().nth(place).unwrap_or_default().to_owned();
+        match Nonfinite::of(&self.train_lane(step, lane, gradient))? {
+            Nonfinite::Gradient(place) => Some(format!("the gradient of layer {} is not finite", gradient_of(place))),
+            Nonfinite::Loss => {
+                // The way back has overwritten the samples.
+                self.load_train_lane(step, lane);
+                let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+                let (_, statistics) =
+                    D::split_mut(D::slice_mut(gradient, 0..work.model.len()), work.model.parameters());
+                let (device, activations) = (&mut self.device, &mut self.activations);
+                let first = work.model.first_nonfinite(device, batch, step.weights, activations, statistics);
+                Some(match first {
+                    Some(layer) => format!("the output of layer {layer} is not finite"),
+                    None => "the loss is not finite, though the outputs of all layers are".to_owned(),
+                })
+            }
+        }
+    }
+
     /// Sums the tallies of evaluation `lanes`, a node of the tree, in tree order: no gradient.
     pub fn evaluate_subtree(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) -> Tally {
         let Evaluation { work, split, .. } = *evaluation;
@@ -194,6 +227,16 @@ impl<D: Device> LaneRunner<D> {
         let mut tally = self.evaluate_subtree(evaluation, lanes.start..middle);
         tally.add(&self.evaluate_subtree(evaluation, middle..lanes.end));
         tally
+    }
+
+    /// Class and outputs of each sample of the evaluation lane that was computed last. `outputs` (samples, classes) is
+    /// overwritten; gives the classes.
+    pub fn answers(&mut self, work: &Work<D>, outputs: &mut Vec<f32>) -> &[u8] {
+        let (samples, classes) = (self.labels.len(), work.classes);
+        outputs.resize(samples * classes, 0.0);
+        let (output, _) = self.activations.output(&self.device, &work.model, samples);
+        self.device.read_activation(samples, classes, output, outputs);
+        &self.labels
     }
 
     /// Gathers the samples and writes them to the model's input; returns the sum of hashed sample ids. `epoch`: of
@@ -290,6 +333,31 @@ pub struct TrainStep<'a, D: Device> {
     /// How often the forward pass is made.
     #[cfg(feature = "fault-points")]
     pub times: u32,
+}
+
+impl<'a, D: Device> TrainStep<'a, D> {
+    /// A step that nobody wishes or checks anything in.
+    pub fn new(
+        work: &'a Work<D>,
+        weights: Weights<'a, D>,
+        plan: StepPlan,
+        order: &'a Order,
+        abort: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            work,
+            weights,
+            plan,
+            order,
+            flags: 0,
+            abort,
+            replayed: None,
+            #[cfg(feature = "fault-points")]
+            spoilt: false,
+            #[cfg(feature = "fault-points")]
+            times: 1,
+        }
+    }
 }
 
 /// What all lanes of one evaluation have in common.

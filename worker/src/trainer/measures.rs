@@ -25,12 +25,17 @@ pub fn stop_reason(flags: u64) -> Option<StopReason> {
     order.into_iter().find(|&why| flags & flag(why) != 0)
 }
 
-/// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that could not be read.
-pub const COUNTS: usize = 4;
+/// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that could not be read, samples whose
+/// class is among the five best answers.
+pub const COUNTS: usize = 5;
 /// Place of the samples among the counts.
 pub const SAMPLES: usize = 0;
 /// Place of the sum of hashed sample ids.
 pub const SAMPLE_HASHES: usize = 2;
+/// Place of the correct answers.
+const CORRECT: usize = 1;
+/// Place of those that are right within five.
+const CORRECT_IN_5: usize = 4;
 
 /// Sums in a tally: the loss, and one squared gradient norm a layer that has parameters.
 pub fn sums(layers: usize) -> usize {
@@ -51,15 +56,34 @@ pub struct LaneMeasures {
 pub fn training_tally(measures: &LaneMeasures, norms: Vec<f64>, flags: u64) -> Tally {
     let mut sums = norms;
     sums.insert(0, measures.sums.loss);
-    Tally { sums, counts: vec![measures.samples, measures.sums.correct, measures.sample_hashes, 0], flags }
+    let LossSums { correct, correct_in_5, .. } = measures.sums;
+    Tally { sums, counts: vec![measures.samples, correct, measures.sample_hashes, 0, correct_in_5], flags }
 }
 
 /// An evaluation lane's contribution: the same layout, without norms and sample ids.
 pub fn evaluation_tally(measured: &LossSums, samples: u64, layers: usize) -> Tally {
     let mut tally = Tally::new(sums(layers), COUNTS);
     tally.sums[0] = measured.loss;
-    tally.counts[..2].copy_from_slice(&[samples, measured.correct]);
+    (tally.counts[SAMPLES], tally.counts[CORRECT]) = (samples, measured.correct);
+    tally.counts[CORRECT_IN_5] = measured.correct_in_5;
     tally
+}
+
+/// What of a tally is not finite, if anything is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nonfinite {
+    /// The loss.
+    Loss,
+    /// The gradient of a layer; its place among those that have parameters, last layer first.
+    Gradient(usize),
+}
+
+impl Nonfinite {
+    /// Looks at a lane's tally, or at a reduced one. Squares of f32 and their sums are finite in f64.
+    pub fn of(tally: &Tally) -> Option<Self> {
+        let place = tally.sums.iter().position(|sum| !sum.is_finite())?;
+        Some(place.checked_sub(1).map_or(Self::Loss, Self::Gradient))
+    }
 }
 
 /// Mean loss and accuracy of what a reduced tally counts.
@@ -73,19 +97,31 @@ pub struct Score {
     pub samples: u64,
     /// Correct answers.
     pub correct: u64,
+    /// Samples whose class is among the five best answers.
+    pub correct_in_5: u64,
 }
 
 impl Score {
     /// Reads a reduced tally, training or evaluation alike.
     pub fn of(tally: &Tally) -> Self {
-        let [samples, correct] = [tally.counts[0], tally.counts[1]];
+        let [samples, correct, correct_in_5] = [SAMPLES, CORRECT, CORRECT_IN_5].map(|place| tally.counts[place]);
         let accuracy = correct as f64 / samples as f64;
-        Self { loss: tally.sums[0] / samples as f64, accuracy, samples, correct }
+        Self { loss: tally.sums[0] / samples as f64, accuracy, samples, correct, correct_in_5 }
     }
 
     /// Fraction of wrong answers.
     pub fn error(&self) -> f64 {
         (self.samples - self.correct) as f64 / self.samples as f64
+    }
+
+    /// Fraction of samples whose class is among the five best answers.
+    pub fn top5_accuracy(&self) -> f64 {
+        self.correct_in_5 as f64 / self.samples as f64
+    }
+
+    /// Fraction of the others.
+    pub fn top5_error(&self) -> f64 {
+        (self.samples - self.correct_in_5) as f64 / self.samples as f64
     }
 }
 

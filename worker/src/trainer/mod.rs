@@ -5,7 +5,7 @@
 //! `generation` is the path in reading order.
 
 mod checkpoints;
-mod crew;
+pub(crate) mod crew;
 mod digest;
 mod ending;
 mod entry;
@@ -16,13 +16,15 @@ mod evaluate;
 mod fault;
 mod fingerprint;
 mod generation;
-mod lane;
-mod loss;
-mod measures;
+mod initial_weights;
+pub(crate) mod lane;
+pub(crate) mod loss;
+pub(crate) mod measures;
 mod meter;
+mod nonfinite;
 mod optimizer;
 mod outbox;
-mod prepare;
+pub(crate) mod prepare;
 mod progress;
 mod recorder;
 mod replay;
@@ -57,6 +59,7 @@ pub use error::TrainerError;
 #[cfg(feature = "fault-points")]
 pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
+pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
 pub use prepare::check;
 pub use progress::{Phase, Progress};

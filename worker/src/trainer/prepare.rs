@@ -11,6 +11,7 @@ use lockstep_proto::wire;
 use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
 use super::fingerprint::fingerprint;
+use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
 use super::meter::Meter;
@@ -54,6 +55,9 @@ impl Trainer {
             checkpoint_name: newest.name,
             remarks: newest.remarks,
             sees_run_folder: sees_run_folder(&assignment),
+            sample: [work.dataset.channels(), work.dataset.height(), work.dataset.width()]
+                .map(|size| size as u32)
+                .into(),
         };
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
@@ -107,6 +111,9 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     }
     let About { dataset, model, .. } = about(job, "", &work);
     let wanted = Wanted { dataset, model };
+    if from.is_empty() {
+        initial_weights(job, &work.model)?;
+    }
     let (mut found, mut remarks) = (from.is_empty(), Vec::new());
     for place in from {
         let place = Place::open(place)?.newest(&wanted)?;
@@ -119,7 +126,11 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     Err(TrainerError::Job(format!("{}: no checkpoint to go on from", from.join(", "))))
 }
 
-fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
+/// What all lanes of a job have in common.
+///
+/// # Errors
+/// If the model does not fit the data.
+pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
     let shape = SampleShape {
         channels: dataset.channels(),
         height: dataset.height(),
@@ -127,23 +138,27 @@ fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
         classes: dataset.classes(),
     };
     let model = build(&job.model, shape)?;
-    let pixels = PixelsSize {
-        samples: 0,
-        features: shape.features(),
-        scale: (1.0 / (255.0 * job.data.std)) as f32,
-        shift: (-job.data.mean / job.data.std) as f32,
-    };
     let layers = model.layer_ranges();
     Ok(Work {
         model,
         dataset,
         loss: Loss::of(&job.loss),
         micro_batch: job.batch.micro_batch.into(),
-        pixels,
+        pixels: pixels(job, shape),
         layers,
         classes: shape.classes,
         mask_seed: job.seed.augment,
     })
+}
+
+/// How a job's pixels become inputs; the count of samples is each micro-batch's.
+pub(crate) fn pixels(job: &Job, shape: SampleShape) -> PixelsSize {
+    PixelsSize {
+        samples: 0,
+        features: shape.features(),
+        scale: (1.0 / (255.0 * job.data.std)) as f32,
+        shift: (-job.data.mean / job.data.std) as f32,
+    }
 }
 
 fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, TrainerError> {

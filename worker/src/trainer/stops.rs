@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn score(loss: f64, correct: u64) -> Score {
-        Score { loss, accuracy: correct as f64 / 100.0, samples: 100, correct }
+        Score { loss, accuracy: correct as f64 / 100.0, samples: 100, correct, correct_in_5: correct }
     }
 
     #[test]

@@ -44,9 +44,17 @@ impl Job {
             | StopReason::Cancelled
             | StopReason::Interrupted
             | StopReason::Paused
+            | StopReason::Nonfinite
             | StopReason::Regrouped => format!("all {steps} steps are done"),
         };
         self.end(State::Completed(outcome), reason, turn)
+    }
+
+    /// A step came to numbers that are not finite: it was not committed, and would come to the same again.
+    pub(super) fn end_nonfinite(&mut self, team: &Team, outcome: Option<Outcome>, turn: &mut Turn<'_>) -> State {
+        let (steps, told) = outcome.map_or((0, String::new()), |outcome| (outcome.steps, outcome.reason));
+        let reason = if told.is_empty() { format!("step {} is not finite", steps + 1) } else { told };
+        self.end_failed(team, failure(reason), turn)
     }
 
     /// A user ended it.
@@ -107,6 +115,7 @@ impl Job {
         let recorded = begun.then_some(self.progress.recorded_step);
         Summary {
             test_error: outcome.and_then(|o| o.test_error),
+            test_top5_error: outcome.and_then(|o| o.test_top5_error),
             test_loss: outcome.and_then(|o| o.test_loss),
             train_loss: outcome.and_then(|o| o.train_loss),
             steps: outcome.map(|o| o.steps).or(recorded),

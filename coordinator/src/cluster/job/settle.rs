@@ -49,6 +49,7 @@ impl Job {
                         return Some(self.conclude(team, turn));
                     }
                 }
+                StopReason::Nonfinite => return Some(self.end_nonfinite(team, outcome, turn)),
                 StopReason::Cancelled => return Some(self.end_cancelled(outcome, turn)),
                 StopReason::Interrupted => {
                     let wish = team.wish.as_ref().map(|wish| wish.reason.clone()).unwrap_or_default();
@@ -171,7 +172,7 @@ impl Job {
                 // The state is in memory only: one more step, and a checkpoint of it.
                 StopReason::Interrupted | StopReason::Paused => {}
                 StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => {}
-                StopReason::Regrouped => {}
+                StopReason::Regrouped | StopReason::Nonfinite => {}
             }
         }
         if team.seats.is_empty() {

@@ -85,7 +85,7 @@ fn want(team: &mut Team, why: StopReason, reason: &str) {
         StopReason::Cancelled => 2,
         StopReason::Paused => 1,
         StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => 0,
-        StopReason::Regrouped => 0,
+        StopReason::Regrouped | StopReason::Nonfinite => 0,
     };
     if team.wish.as_ref().is_none_or(|wish| weight(wish.why) < weight(why)) {
         team.wish = Some(Wanted { why, reason: reason.to_owned() });

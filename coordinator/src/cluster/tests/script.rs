@@ -224,6 +224,7 @@ fn prepared(stage: &mut Stage, name: &str, checkpoint: Option<u64>, dataset: &st
             total_epochs: 1,
             parameters: 10,
             train_samples: 6400,
+            sample: [1, 28, 28],
         },
         checkpoint: checkpoint.map(|step| (held(step), format!("step-{step}"))),
         remarks: Vec::new(),
@@ -288,6 +289,8 @@ fn finishes(stage: &mut Stage, name: &str, why: &str, words: &Words<'_>) {
         train_loss: Some(0.25),
         test_loss: None,
         test_error: None,
+        test_top5_error: None,
+        reason: String::new(),
         weights_sha256: words.value("weights").unwrap_or_default().into(),
     };
     let word = News::Finished { generation: stage.generation(name), held: held(step), outcome };

@@ -32,6 +32,12 @@ pub struct Model {
     pub zero_gamma: bool,
     /// Algorithm of convolutions.
     pub convolution: Convolution,
+    /// A safetensors file of initial weights, seen by all workers; empty for none.
+    pub init_from: String,
+    /// Its BLAKE3 in hexadecimal: what results depend on.
+    pub init_blake3: String,
+    /// Whether the last layer begins anew, whatever the file has of it.
+    pub new_head: bool,
 }
 
 impl Default for Model {
@@ -49,6 +55,9 @@ impl Default for Model {
             init_value: 0.01,
             zero_gamma: false,
             convolution: Convolution::Auto,
+            init_from: String::new(),
+            init_blake3: String::new(),
+            new_head: false,
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Schedule {
     pub patience: u32,
     /// Stop after so many minutes of training; 0 for none.
     pub max_minutes: f64,
+    /// What becomes of a step whose loss or gradients are not finite.
+    pub on_nonfinite: OnNonfinite,
 }
 
 impl Default for Schedule {
@@ -65,8 +67,19 @@ impl Default for Schedule {
             target_loss: 0.0,
             patience: 0,
             max_minutes: 0.0,
+            on_nonfinite: OnNonfinite::Stop,
         }
     }
+}
+
+/// What becomes of a step whose loss or gradients are not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNonfinite {
+    /// It is not committed, and the job fails.
+    Stop,
+    /// It is committed as any other.
+    Continue,
 }
 
 /// A learning rate's course from `optimizer.learning_rate`.

@@ -47,6 +47,20 @@ fn unknown_keys_name_the_nearest() {
 }
 
 #[test]
+fn keys_of_initial_weights_go_together() {
+    check_set(
+        &["model.new_head=true"],
+        expect!["--set model.new_head=true: `model.new_head` needs `model.init_from`: name the file of weights"],
+    );
+    check_set(
+        &["model.init_from=/w", "model.init_blake3=ABC"],
+        expect![
+            "--set model.init_blake3=ABC: `model.init_blake3` must be 64 hexadecimal digits in lower case, or be left out"
+        ],
+    );
+}
+
+#[test]
 fn wrong_types_name_what_is_wanted() {
     check_file(
         "[batch]\nsize = \"64\"",

@@ -74,8 +74,27 @@ fn model(job: &Job) -> Result<(), Violation> {
     let init_allowed = init.is_finite() && (init >= 0.0 || job.model.init == Init::Constant);
     number("model.init_value", init, "finite, and at least 0 for a standard deviation", init_allowed)?;
     layers::layers(job)?;
+    initial_weights(job)?;
     output_activation(job)?;
     loss(job)
+}
+
+/// Keys of a file of weights go together.
+fn initial_weights(job: &Job) -> Result<(), Violation> {
+    let model = &job.model;
+    let hash = &model.init_blake3;
+    for (key, set) in [("model.init_blake3", !hash.is_empty()), ("model.new_head", model.new_head)] {
+        if set && model.init_from.is_empty() {
+            let problem = format!("`{key}` needs `model.init_from`: name the file of weights");
+            return Err(Violation::new(&[key, "model.init_from"], problem));
+        }
+    }
+    let digits = hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if !hash.is_empty() && (hash.len() != 64 || !digits) {
+        let problem = "`model.init_blake3` must be 64 hexadecimal digits in lower case, or be left out".to_owned();
+        return Err(Violation::new(&["model.init_blake3"], problem));
+    }
+    Ok(())
 }
 
 fn output_activation(job: &Job) -> Result<(), Violation> {
