@@ -18,7 +18,7 @@ use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
 use crate::data::random::{Purpose, Random};
 use crate::layers::MicroBatch;
-use crate::model::{Activations, Model, Weights};
+use crate::model::{Activations, CurvatureMemory, Model, Weights};
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.
 pub struct Work<D: Device> {
@@ -56,8 +56,10 @@ pub struct LaneRunner<D: Device> {
     /// Where the lanes run.
     pub device: D,
     activations: Activations<D>,
+    /// For second derivatives; none before the first.
+    curvature: Option<CurvatureMemory<D>>,
     bytes: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     ids: Vec<u64>,
     keys: Vec<u64>,
     /// Right halves of inner nodes of the tree, one a level.
@@ -73,6 +75,7 @@ impl<D: Device> LaneRunner<D> {
         Self {
             device,
             activations,
+            curvature: None,
             bytes: Vec::new(),
             labels: Vec::new(),
             ids: Vec::new(),
@@ -95,9 +98,11 @@ impl<D: Device> LaneRunner<D> {
         lanes: Range<u32>,
         gradient: &mut D::ViewMut<'_, f32>,
     ) -> Tally {
-        let count = lanes.len() as u32;
-        if count == 1 {
-            return self.train_lane(step, lanes.start, gradient);
+        if lanes.len() == 1 {
+            return match step.pass {
+                Pass::Gradient => self.train_lane(step, lanes.start, gradient),
+                Pass::Curvature => self.measure_lane(step, lanes.start, gradient),
+            };
         }
         let middle = tree::middle(&lanes);
         let mut tally = self.train_subtree(step, lanes.start..middle, gradient);
@@ -149,6 +154,29 @@ impl<D: Device> LaneRunner<D> {
         self.seconds.data += loaded - start;
         self.seconds.forward += forwarded - loaded;
         self.seconds.backward += forwarded.elapsed();
+        tally
+    }
+
+    /// Writes the diagonal of the lane's second derivatives where its gradient would be.
+    fn measure_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, second: &mut D::ViewMut<'_, f32>) -> Tally {
+        let work = step.work;
+        let mut tally = Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
+        if step.abort.load(Ordering::Relaxed) {
+            return tally;
+        }
+        let positions = lane_positions(step.plan.first..step.plan.first + step.plan.samples, lane, work.micro_batch);
+        let samples = positions.map(|position| step.order.sample_at(position));
+        self.load(work, Split::Train, Some(step.plan.epoch), samples);
+        let len = work.model.len();
+        let (parameters, statistics) = D::split_mut(D::slice_mut(second, 0..len), work.model.parameters());
+        self.forward(work, step.weights, statistics);
+        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        let memory = self
+            .curvature
+            .get_or_insert_with(|| CurvatureMemory::new(&self.device, &work.model, work.micro_batch as usize));
+        let (device, criterion) = (&mut self.device, work.loss.criterion(work.classes));
+        work.model.curvature(device, batch, step.weights, criterion, (&mut self.activations, memory), parameters);
+        tally.counts[measures::SAMPLES] = batch.samples as u64;
         tally
     }
 
@@ -268,6 +296,15 @@ impl<D: Device> LaneRunner<D> {
     }
 }
 
+/// What lanes compute of their samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Gradients, the loss and its measures.
+    Gradient,
+    /// Second derivatives alone.
+    Curvature,
+}
+
 /// What all lanes of one training step have in common.
 pub struct TrainStep<'a, D: Device> {
     /// Network and data.
@@ -278,6 +315,8 @@ pub struct TrainStep<'a, D: Device> {
     pub plan: StepPlan,
     /// The epoch's order.
     pub order: &'a Order,
+    /// What is computed.
+    pub pass: Pass,
     /// Bits that this worker adds to the reduction, see [`measures`].
     pub flags: u64,
     /// Once set, no further lane is computed, and what was computed is of no use.

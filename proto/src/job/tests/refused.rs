@@ -192,7 +192,7 @@ fn values_that_no_run_can_have() {
         expect!["--set data.std=0: `data.std` = 0.0: must be above 0 and finite as a 32-bit number"],
     );
     check_set(&["data.mean=nan"], expect!["--set data.mean=nan: `data.mean` = NaN: must be from 0 to 1"]);
-    check_set(&["data.classes=1"], expect!["--set data.classes=1: `data.classes` = 1: must be 2 to 256"]);
+    check_set(&["data.classes=1"], expect!["--set data.classes=1: `data.classes` = 1: must be 2 to 65536"]);
     check_set(&["schedule.epochs=0"], expect!["--set schedule.epochs=0: `schedule.epochs` = 0: must be 1 to 1000000"]);
     check_set(
         &["optimizer.learning_rate=0"],
