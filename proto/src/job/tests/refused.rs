@@ -193,6 +193,7 @@ fn values_that_no_run_can_have() {
     );
     check_set(&["data.mean=nan"], expect!["--set data.mean=nan: `data.mean` = NaN: must be from 0 to 1"]);
     check_set(&["data.classes=1"], expect!["--set data.classes=1: `data.classes` = 1: must be 2 to 65536"]);
+    check_set(&["data.pad=65"], expect!["--set data.pad=65: `data.pad` = 65: must be 0 to 64"]);
     check_set(&["schedule.epochs=0"], expect!["--set schedule.epochs=0: `schedule.epochs` = 0: must be 1 to 1000000"]);
     check_set(
         &["optimizer.learning_rate=0"],
@@ -274,6 +275,24 @@ fn optimizers_that_no_run_can_have() {
     check_set(
         &["optimizer.trust=0"],
         expect!["--set optimizer.trust=0: `optimizer.trust` = 0.0: must be above 0 and finite as a 32-bit number"],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "optimizer.mu=0"],
+        expect!["--set optimizer.mu=0: `optimizer.mu` = 0.0: must be above 0 and finite as a 32-bit number"],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "optimizer.curvature_samples=0"],
+        expect!["--set optimizer.curvature_samples=0: `optimizer.curvature_samples` = 0: must be 1 to 65536"],
+    );
+    check_set(
+        &["optimizer.mu=0.1"],
+        expect![[
+            r#"--set optimizer.mu=0.1: `optimizer.mu` = 0.1 has no part in `optimizer.name` = "sgd": it is for diagonal_lm"#
+        ]],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "loss.smoothing=0.1"],
+        expect![[r#"--set loss.smoothing=0.1: `loss.smoothing` must be 0 for `optimizer.name` = "diagonal_lm""#]],
     );
     check_set(
         &["optimizer.base_batch=0"],

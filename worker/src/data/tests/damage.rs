@@ -145,6 +145,15 @@ fn claims_are_checked_before_memory_is_taken() {
             "train-images-idx3-ubyte: is truncated: its header promises 4294967312 bytes, which 31 compressed bytes cannot hold: get the file again"
         ],
     );
+    let mut bytes = claim([1, 257, 28]);
+    bytes[3] = 4;
+    bytes.extend(28u32.to_be_bytes());
+    check(
+        &bytes,
+        expect![
+            "train-images-idx3-ubyte: claims 257 channels, above the limit of 256: get the file again, or make the dataset smaller"
+        ],
+    );
     // A bomb: a promise of 72 bytes, 16 MiB of zeros in 16 KiB.
     let bomb = gzip(&[idx_file(&[12, 2, 3], 0), vec![0; 16 << 20]].concat());
     check(
