@@ -96,7 +96,7 @@ fn diagonal_levenberg_marquardt() {
 
 #[test]
 fn lenet5_as_it_was_one_sample_a_lane() {
-    let mut job = lenet5(2, 1);
+    let mut job = lenet5(3, 1);
     job.model = Model { name: ModelName::Lenet5Of1998, ..Model::default() };
     (job.loss.name, job.data.pad) = (LossName::Map, 2);
     (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 5);

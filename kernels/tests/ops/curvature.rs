@@ -65,7 +65,7 @@ fn radial_basis(device: &mut Cpu, size: &RadialBasisSize) -> [Vec<f32>; 5] {
     let d_y: Vec<f32> = d_y.into_iter().map(|d| d + 0.25).collect();
     let h_y: Vec<f32> = h_y.into_iter().map(f32::abs).collect();
     let (first, second) = (to_activation(&d_y, outputs, 0.0), to_activation(&h_y, outputs, 0.0));
-    let derivatives = OutputDerivatives { first: &*first, second: &*second };
+    let derivatives = OutputDerivatives::<Cpu> { first: &first, second: &second };
     let mut h_x = unwritten(device, samples, inputs);
     device.radial_basis_curvature_input(size, &to_activation(&x, inputs, 3.0), &centres, derivatives, &mut h_x);
     assert_padding_is_zero("h_x", &h_x, samples, inputs);
@@ -121,7 +121,7 @@ fn the_criterion_of_distances_is_exact_for_one_class() {
         let size = RadialBasisSize { samples: 1, inputs: 7, outputs: 1 };
         let first = to_activation(&[(distance / 4.0) as f32], 1, 0.0);
         let second = to_activation(&[0.25], 1, 0.0);
-        let derivatives = OutputDerivatives { first: &*first, second: &*second };
+        let derivatives = OutputDerivatives::<Cpu> { first: &first, second: &second };
         let mut h_x = unwritten(&device, 1, 7);
         device.radial_basis_curvature_input(&size, &to_activation(&x, 7, 0.0), &centre, derivatives, &mut h_x);
         assert_close("h_x", &to_rows(&h_x, 1, 7), &expected, 1e-5);
@@ -155,7 +155,7 @@ fn steps_are_divided_by_the_second_derivatives() {
         for mut device in devices() {
             let (mut h, mut w) = (curvature.clone(), before.clone());
             let state = [Some(h.as_mut_slice()), None, None];
-            device.update(&update, Vectors { gradient: &gradient, parameters: &mut w, state });
+            device.update(&update, Vectors::<Cpu> { gradient: &gradient, parameters: &mut w, state });
             assert_eq!(bits(&w), bits(&expected));
             assert_eq!(bits(&h), bits(&curvature), "they stay");
         }

@@ -55,11 +55,11 @@ impl<'a> Alone<'a> {
             moments: vec![0.0; memo.moments_len(&device, samples)],
             device,
         };
-        let pass = Forward {
+        let pass = Forward::<Cpu> {
             batch: MicroBatch { samples, keys: &[] },
-            own: Own { parameters: &alone.parameters, statistics: &[] },
+            own: Own::<Cpu> { parameters: &alone.parameters, statistics: &[] },
             mode: Mode::Evaluate,
-            inputs: Inputs::new([Some(&alone.x), None, None, None]),
+            inputs: Inputs::<Cpu>::new([Some(&alone.x), None, None, None]),
             y: &mut alone.y,
             choices: &mut alone.choices,
             moments: &mut alone.moments,
@@ -75,11 +75,11 @@ impl<'a> Alone<'a> {
         let mut moments = self.moments.clone();
         let passes_on = self.layer.passes_on().is_some();
         let gradient = (!passes_on).then_some(Gradient { d_x: &mut d_x[..], accumulation: Accumulation::Overwrite });
-        let back = Backward {
+        let back = Backward::<Cpu> {
             batch: MicroBatch { samples: self.samples, keys: &[] },
-            own: Own { parameters: &self.parameters, statistics: &[] },
+            own: Own::<Cpu> { parameters: &self.parameters, statistics: &[] },
             d_parameters: &mut d_parameters,
-            inputs: Inputs::new([Some(&self.x), None, None, None]),
+            inputs: Inputs::<Cpu>::new([Some(&self.x), None, None, None]),
             y: Some(&self.y),
             choices: &self.choices,
             moments: &mut moments,
@@ -90,7 +90,7 @@ impl<'a> Alone<'a> {
             let squares = self.layer.squares().unwrap();
             let mut parameters = vec![7.0; squares.parameters];
             let mut values = vec![7.0; self.device.activation_len(self.samples, squares.features)];
-            let squares = SquaresMut { parameters: &mut parameters, values: &mut values };
+            let squares = SquaresMut::<Cpu> { parameters: &mut parameters, values: &mut values };
             self.layer.curvature(&mut self.device, Curvature { back, slope: None, squares });
         } else {
             self.layer.backward(&mut self.device, back);
