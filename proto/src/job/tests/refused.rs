@@ -249,7 +249,7 @@ fn optimizers_that_no_run_can_have() {
     check_set(
         &["optimizer.name=adan"],
         expect![[
-            r#"--set optimizer.name=adan: `optimizer.name` = "adan" is unknown: choose sgd, adagrad, rmsprop, adam, adamw, lars, lamb (did you mean adam?)"#
+            r#"--set optimizer.name=adan: `optimizer.name` = "adan" is unknown: choose sgd, adagrad, rmsprop, adam, adamw, lars, lamb, diagonal_lm (did you mean adam?)"#
         ]],
     );
     check_set(

@@ -129,7 +129,7 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
             evaluations,
             seconds,
             row,
-            curvature: done.is_multiple_of(2).then_some(&curvature),
+            curvature: done.is_multiple_of(2).then_some(&curvature[..]),
         };
         let gradient = numbers(flat, 2 + done as usize);
         let step = Step { learning_rate: keys.learning_rate, count: 3, steps: done };
