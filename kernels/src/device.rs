@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::{
     activation, addition, batch_norm, binary_cross_entropy, concatenate, conv2d, conv2d_max_pool2d, cross_entropy,
-    dropout, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer, perturb, pixels,
-    pool2d, radial_basis, squared_error, subsample2d,
+    curvature, dropout, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer, perturb,
+    pixels, pool2d, radial_basis, squared_error, subsample2d,
 };
 
 /// A number type that buffers hold.
@@ -101,6 +101,7 @@ pub trait Device:
     + binary_cross_entropy::BinaryCrossEntropy
     + squared_error::SquaredError
     + map_loss::MapLoss
+    + curvature::Curvature
     + optimizer::Optimize
     + moving_average::MovingAverage
     + perturb::Perturb

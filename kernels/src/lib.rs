@@ -16,6 +16,7 @@ pub mod conv2d;
 pub mod conv2d_max_pool2d;
 pub mod cpu;
 pub mod cross_entropy;
+pub mod curvature;
 pub mod device;
 pub mod dropout;
 pub mod fold;

@@ -22,10 +22,13 @@ pub(crate) fn for_worker(command: Command) -> Option<(WorkerId, control::Event)>
                 StopReason::Cancelled => control::StopReason::Cancelled,
                 StopReason::Interrupted => control::StopReason::Interrupted,
                 StopReason::Paused => control::StopReason::Paused,
-                StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => {
-                    control::StopReason::Regrouped
-                }
-                StopReason::Regrouped => control::StopReason::Regrouped,
+                // No order ends with these.
+                StopReason::Completed
+                | StopReason::Target
+                | StopReason::Plateau
+                | StopReason::Time
+                | StopReason::Nonfinite
+                | StopReason::Regrouped => control::StopReason::Regrouped,
             };
             (worker, control::Event::Stop { generation, why })
         }

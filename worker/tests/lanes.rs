@@ -2,7 +2,9 @@
 
 mod workers;
 
-use lockstep_proto::job::{Activation, InstructionSet, Job, ModelName, OptimizerName, Pooling, Transport};
+use lockstep_proto::job::{
+    Activation, InstructionSet, Job, LossName, Model, ModelName, OptimizerName, Pooling, Transport,
+};
 use workers::{job, mlp};
 
 fn lenet5(lanes: u32, micro_batch: u32) -> Job {
@@ -78,6 +80,27 @@ fn lamb_with_averaged_weights() {
     (job.optimizer.momentum, job.optimizer.learning_rate) = (0.0, 0.01);
     (job.optimizer.weight_decay, job.optimizer.decay_biases) = (0.01, false);
     (job.optimizer.clip_norm, job.optimizer.ema) = (0.5, 0.9);
+    check(&job, &SPLITS);
+    check_instruction_sets(&job);
+}
+
+/// Second derivatives over more lanes than a batch has, anew in each epoch.
+#[test]
+fn diagonal_levenberg_marquardt() {
+    let mut job = mlp(4, 8);
+    (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 45);
+    job.optimizer.momentum = 0.0;
+    check(&job, &SPLITS);
+    check_instruction_sets(&job);
+}
+
+#[test]
+fn lenet5_as_it_was_one_sample_a_lane() {
+    let mut job = lenet5(3, 1);
+    job.model = Model { name: ModelName::Lenet5Of1998, ..Model::default() };
+    (job.loss.name, job.data.pad) = (LossName::Map, 2);
+    (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 5);
+    (job.optimizer.momentum, job.optimizer.learning_rate) = (0.0, 1e-3);
     check(&job, &SPLITS);
     check_instruction_sets(&job);
 }

@@ -7,6 +7,7 @@
 mod adagrad;
 mod adam;
 mod cpu;
+mod diagonal;
 mod lamb;
 mod lars;
 mod rmsprop;
@@ -14,6 +15,7 @@ mod sgd;
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use diagonal::Diagonal;
 pub use lamb::Lamb;
 pub use lars::Lars;
 pub use rmsprop::Rmsprop;
@@ -84,6 +86,8 @@ pub enum Rule {
     /// [`Lamb`]; state: first and second moment, then a vector that the direction is written to. Parameters stay: they
     /// follow in [`Optimize::descend`], once the direction's norm is known.
     Lamb(Lamb),
+    /// [`Diagonal`]; state: the second derivatives, which stay.
+    Diagonal(Diagonal),
 }
 
 impl Rule {
@@ -96,6 +100,7 @@ impl Rule {
             Self::Adam(rule) => rule.learning_rate,
             Self::Lars(rule) => rule.learning_rate,
             Self::Lamb(rule) => rule.learning_rate,
+            Self::Diagonal(rule) => rule.learning_rate,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Radial basis functions on the CPU: 16 samples at a time, by `LaneSums` over the inputs in order.
 
-use super::{RadialBasis, RadialBasisSize};
+use super::{OutputDerivatives, RadialBasis, RadialBasisSize};
 use crate::cpu::{Cpu, assert_len, packs, packs_mut};
 use crate::simd::sums::{LaneSums, Terms};
 use crate::simd::{Kernel, Pack, Simd};
@@ -26,6 +26,22 @@ impl RadialBasis for Cpu {
         let d_y = packs("d_y", d_y, size.samples, size.outputs);
         let d_x = packs_mut("d_x", d_x, size.samples, size.inputs);
         self.isa.run(BackwardInput { size, x, centres, d_y, d_x });
+    }
+
+    fn radial_basis_curvature_input(
+        &mut self,
+        size: &RadialBasisSize,
+        x: &[f32],
+        centres: &[f32],
+        derivatives: OutputDerivatives<'_, Cpu>,
+        h_x: &mut [f32],
+    ) {
+        assert_len("centres", centres.len(), size.outputs * size.inputs);
+        let x = packs("x", x, size.samples, size.inputs);
+        let d_y = packs("d_y", derivatives.first, size.samples, size.outputs);
+        let h_y = packs("h_y", derivatives.second, size.samples, size.outputs);
+        let h_x = packs_mut("h_x", h_x, size.samples, size.inputs);
+        self.isa.run(CurvatureInput { size, x, centres, d_y, h_y, h_x });
     }
 }
 
@@ -92,6 +108,42 @@ impl Kernel for BackwardInput<'_> {
                     sum = s.fma(difference, s.load(d_y), sum);
                 }
                 s.store(d_x, s.add(sum, sum));
+            }
+        }
+    }
+}
+
+struct CurvatureInput<'a> {
+    size: &'a RadialBasisSize,
+    x: &'a [Pack],
+    centres: &'a [f32],
+    d_y: &'a [Pack],
+    h_y: &'a [Pack],
+    h_x: &'a mut [Pack],
+}
+
+impl Kernel for CurvatureInput<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let RadialBasisSize { inputs, outputs, .. } = *self.size;
+        for (group, h_x) in self.h_x.chunks_exact_mut(inputs.max(1)).enumerate() {
+            let x = &self.x[group * inputs..][..inputs];
+            let h_y = &self.h_y[group * outputs..][..outputs];
+            let mut slope = s.splat(0.0);
+            for d_y in &self.d_y[group * outputs..][..outputs] {
+                slope = s.add(slope, s.load(d_y));
+            }
+            for (i, h_x) in h_x.iter_mut().enumerate() {
+                let x = s.load(&x[i]);
+                let mut sum = s.splat(0.0);
+                for (o, h_y) in h_y.iter().enumerate() {
+                    let difference = s.sub(x, s.splat(self.centres[o * inputs + i]));
+                    let twice = s.add(difference, difference);
+                    sum = s.fma(s.mul(twice, twice), s.load(h_y), sum);
+                }
+                s.store(h_x, s.max(s.splat(0.0), s.add(sum, s.add(slope, slope))));
             }
         }
     }

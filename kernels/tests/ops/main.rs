@@ -4,6 +4,7 @@ mod batch_norm;
 mod bits;
 mod convolution_errors;
 mod convolutions;
+mod curvature;
 mod dropout;
 mod gradients;
 mod group_norm;

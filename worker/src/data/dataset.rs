@@ -5,7 +5,7 @@ use std::path::Path;
 use lockstep_proto::job::Data;
 
 use super::error::DataError;
-use super::idx::{IdxFile, Images};
+use super::idx::{IdxFile, Images, Labels};
 
 /// A part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,8 +47,8 @@ impl Dataset {
             return Err(DataError::NoFolder(data.path.clone()));
         }
         // The small files first: a folder of another dataset is refused without reading all of it.
-        let test = LabelledImages::open(&data.path, "t10k", data.classes)?;
-        let train = LabelledImages::open(&data.path, "train", data.classes)?;
+        let mut test = LabelledImages::open(&data.path, "t10k", data.classes)?;
+        let mut train = LabelledImages::open(&data.path, "train", data.classes)?;
         if test.size() != train.size() {
             return Err(DataError::Shape {
                 test: test.size(),
@@ -66,12 +66,16 @@ impl Dataset {
                 path: train.images_file.path,
             });
         }
+        // Of the files as they are.
+        let id = id(&train, &test);
+        train.pad(data.pad);
+        test.pad(data.pad);
         let limit = usize::try_from(data.limit).unwrap_or(usize::MAX);
         Ok(Self {
             train_len: if limit == 0 { left } else { left.min(limit) },
             validation_len,
             classes: data.classes as usize,
-            id: id(&train, &test),
+            id,
             train,
             test,
         })
@@ -99,7 +103,7 @@ impl Dataset {
     /// If `sample` is not below the split's `len`.
     pub fn pixels(&self, split: Split, sample: u64) -> &[u8] {
         let (source, index) = self.locate(split, sample);
-        let size = source.images.height * source.images.width;
+        let size = self.channels() * source.images.height * source.images.width;
         &source.images.pixels[index * size..][..size]
     }
 
@@ -107,22 +111,22 @@ impl Dataset {
     ///
     /// # Panics
     /// If `sample` is not below the split's `len`.
-    pub fn label(&self, split: Split, sample: u64) -> u8 {
+    pub fn label(&self, split: Split, sample: u64) -> u16 {
         let (source, index) = self.locate(split, sample);
-        source.labels[index]
+        source.labels.values[index]
     }
 
-    /// Channels of an image: 1, grey.
+    /// Channels of an image: 1 where it is grey.
     pub fn channels(&self) -> usize {
-        1
+        self.train.images.channels.unwrap_or(1)
     }
 
-    /// Rows of an image.
+    /// Rows of an image, padding included.
     pub fn height(&self) -> usize {
         self.train.images.height
     }
 
-    /// Columns of an image.
+    /// Columns of an image, padding included.
     pub fn width(&self) -> usize {
         self.train.images.width
     }
@@ -149,37 +153,45 @@ impl Dataset {
 struct LabelledImages {
     images_file: IdxFile,
     images: Images,
-    labels: Vec<u8>,
+    labels: Labels,
 }
 
 impl LabelledImages {
     fn open(folder: &Path, name: &str, classes: u32) -> Result<Self, DataError> {
-        let images_file = IdxFile::open(&folder.join(format!("{name}-images-idx3-ubyte")))?;
-        let labels_file = IdxFile::open(&folder.join(format!("{name}-labels-idx1-ubyte")))?;
+        let file = |kind: &str| folder.join(format!("{name}-{kind}"));
+        let images_file = IdxFile::open(&[file("images-idx3-ubyte"), file("images-idx4-ubyte")])?;
+        let labels_file = IdxFile::open(&[file("labels-idx1-ubyte"), file("labels-idx1-short")])?;
         let labels = labels_file.labels()?;
-        let out_of_range = |&(_, &label): &(usize, &u8)| u32::from(label) >= classes;
-        if let Some((sample, &label)) = labels.iter().enumerate().find(out_of_range) {
+        let out_of_range = |&(_, &label): &(usize, &u16)| u32::from(label) >= classes;
+        if let Some((sample, &label)) = labels.values.iter().enumerate().find(out_of_range) {
             return Err(DataError::Label { path: labels_file.path, sample, label, classes });
         }
         let images = images_file.images()?;
-        if images.count != labels.len() {
+        if images.count != labels.values.len() {
             return Err(DataError::Count {
                 images_path: images_file.path,
                 images: images.count,
                 labels_path: labels_file.path,
-                labels: labels.len(),
+                labels: labels.values.len(),
             });
         }
         Ok(Self { images_file, images, labels })
     }
 
     fn len(&self) -> usize {
-        self.labels.len()
+        self.labels.values.len()
     }
 
-    /// Height and width.
-    fn size(&self) -> [usize; 2] {
-        [self.images.height, self.images.width]
+    /// Sizes of an image, in words.
+    fn size(&self) -> String {
+        let Images { channels, height, width, .. } = self.images;
+        let channels = channels.map_or(String::new(), |channels| format!("{channels}×"));
+        format!("{channels}{height}×{width}")
+    }
+
+    fn pad(&mut self, pad: u32) {
+        let images = Images { count: 0, channels: None, height: 0, width: 0, pixels: Vec::new() };
+        self.images = std::mem::replace(&mut self.images, images).padded(pad as usize);
     }
 }
 
@@ -189,8 +201,7 @@ fn id(train: &LabelledImages, test: &LabelledImages) -> String {
     for source in [train, test] {
         hasher.update(&source.images.header());
         hasher.update(&source.images.pixels);
-        hasher.update(&super::idx::labels_header(source.len()));
-        hasher.update(&source.labels);
+        hasher.update(&source.labels.file());
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -52,22 +52,22 @@ pub enum DataError {
         /// Sample in the file.
         sample: usize,
         /// Its label.
-        label: u8,
+        label: u16,
         /// Number of classes.
         classes: u32,
     },
     /// Test images differ in size from training images.
-    #[error("{}: images of {}×{} pixels, but {} has {}×{}: take both files from one dataset",
-            test_path.display(), test[0], test[1], train_path.display(), train[0], train[1])]
+    #[error("{}: images of {test} pixels, but {} has {train}: take both files from one dataset",
+            test_path.display(), train_path.display())]
     Shape {
         /// The file of test images.
         test_path: PathBuf,
-        /// Height and width of a test image.
-        test: [usize; 2],
+        /// Sizes of a test image.
+        test: String,
         /// The file of training images.
         train_path: PathBuf,
-        /// Height and width of a training image.
-        train: [usize; 2],
+        /// Sizes of a training image.
+        train: String,
     },
     /// Nothing would be left to train on.
     #[error("data.validation = {validation} leaves no training sample: {} holds {samples}: hold out fewer",
@@ -92,16 +92,29 @@ pub enum Problem {
     /// Bytes that no idx file starts with.
     #[error("is not an idx file, plain or gzip (starts with {0:02x?}): check data.path")]
     Magic([u8; 4]),
-    /// Elements that are not bytes.
-    #[error("holds idx elements of type 0x{0:02x}, but only unsigned bytes (0x08) can be read: convert the file")]
-    ElementType(u8),
+    /// Elements that are not read.
+    #[error("holds idx elements of type 0x{element:02x}, but only {wanted} can be read: convert the file")]
+    ElementType {
+        /// The header's type.
+        element: u8,
+        /// What can be read, in words.
+        wanted: &'static str,
+    },
+    /// A label of 16 bits below 0.
+    #[error("label {label} of sample {sample} is negative: mend the file")]
+    Negative {
+        /// Sample in the file.
+        sample: usize,
+        /// Its label.
+        label: i16,
+    },
     /// Another number of dimensions: images for labels, say.
-    #[error("is {got}-dimensional, but {what} are {wanted}-dimensional: check that the files are not swapped")]
+    #[error("is {got}-dimensional, but {what} are {wanted}: check that the files are not swapped")]
     Dimensions {
         /// What was wanted.
         what: &'static str,
-        /// Dimensions that it has.
-        wanted: u8,
+        /// Dimensions that it has, in words.
+        wanted: &'static str,
         /// Dimensions of the file.
         got: u8,
     },

@@ -1,4 +1,5 @@
-//! Reader of idx files, plain or gzip: images `(N, H, W)` and labels `(N)`, of unsigned bytes.
+//! Reader of idx files, plain or gzip: images `(N, H, W)` or `(N, C, H, W)` of unsigned bytes, labels `(N)` of unsigned
+//! bytes or of 16-bit integers from 0.
 //!
 //! An idx file is `00 00 type dimensions`, a big-endian u32 a dimension, then the elements. Everything read is
 //! distrusted: the header's promise is held against fixed limits and against the file's size before anything is
@@ -7,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -17,6 +18,8 @@ use super::error::{DataError, Found, Problem};
 pub const MAX_SAMPLES: u64 = 1 << 28;
 /// Greatest height and width of an image, in pixels.
 pub const MAX_SIDE: u64 = 4096;
+/// Most channels of an image.
+pub const MAX_CHANNELS: u64 = 256;
 /// Most bytes of a file, uncompressed.
 pub const MAX_BYTES: u64 = 16 << 30;
 
@@ -24,34 +27,72 @@ pub const MAX_BYTES: u64 = 16 << 30;
 const MAX_GZIP_RATIO: u64 = 1040;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
+/// Big-endian, with a sign.
+const SHORT: u8 = 0x0b;
 
-/// Grey images, `(count, height, width)`.
+/// Images, `(count, height, width)` or `(count, channels, height, width)`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Images {
     /// Number of images, at least 1.
     pub count: usize,
+    /// Planes of an image, at least 1; none in a file of grey images, which has no such dimension.
+    pub channels: Option<usize>,
     /// Rows of an image, at least 1.
     pub height: usize,
     /// Columns of an image, at least 1.
     pub width: usize,
-    /// Row by row, image by image.
+    /// Row by row, plane by plane, image by image.
     pub pixels: Vec<u8>,
 }
 
 impl Images {
     /// The idx header of these images.
     pub fn header(&self) -> Vec<u8> {
-        header(&[self.count, self.height, self.width])
+        let sizes = [Some(self.count), self.channels, Some(self.height), Some(self.width)];
+        header(UNSIGNED_BYTE, &sizes.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// The same images with `pad` rows and columns of black around each.
+    pub fn padded(self, pad: usize) -> Self {
+        if pad == 0 {
+            return self;
+        }
+        let (height, width) = (self.height + 2 * pad, self.width + 2 * pad);
+        let planes = self.count * self.channels.unwrap_or(1);
+        let mut pixels = vec![0; planes * height * width];
+        let rows = self.pixels.chunks_exact(self.width);
+        for (index, row) in rows.enumerate() {
+            let (plane, row_of_plane) = (index / self.height, index % self.height);
+            let start = (plane * height + row_of_plane + pad) * width + pad;
+            pixels[start..start + self.width].copy_from_slice(row);
+        }
+        Self { height, width, pixels, ..self }
     }
 }
 
-/// The idx header of this many labels.
-pub fn labels_header(count: usize) -> Vec<u8> {
-    header(&[count])
+/// Labels, and how wide their file has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// At least one.
+    pub values: Vec<u16>,
+    /// Whether they are 16-bit integers.
+    wide: bool,
 }
 
-fn header(sizes: &[usize]) -> Vec<u8> {
-    let mut bytes = vec![0, 0, UNSIGNED_BYTE, sizes.len() as u8];
+impl Labels {
+    /// The idx file of these labels.
+    pub fn file(&self) -> Vec<u8> {
+        let mut bytes = header(if self.wide { SHORT } else { UNSIGNED_BYTE }, &[self.values.len()]);
+        match self.wide {
+            true => bytes.extend(self.values.iter().flat_map(|label| label.to_be_bytes())),
+            false => bytes.extend(self.values.iter().map(|&label| label as u8)),
+        }
+        bytes
+    }
+}
+
+fn header(element: u8, sizes: &[usize]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, element, sizes.len() as u8];
     for &size in sizes {
         bytes.extend((size as u32).to_be_bytes());
     }
@@ -68,15 +109,19 @@ pub struct IdxFile {
 }
 
 impl IdxFile {
-    /// Opens `path`, or `path` with `.gz` added where `path` doesn't exist.
-    pub fn open(path: &Path) -> Result<Self, DataError> {
-        let mut compressed = path.as_os_str().to_owned();
-        compressed.push(".gz");
-        let found = [path.to_owned(), PathBuf::from(compressed)]
-            .into_iter()
+    /// Opens the first of `paths` that there is, plain or with `.gz` added.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, DataError> {
+        let compressed = |path: &PathBuf| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".gz");
+            PathBuf::from(name)
+        };
+        let found = paths
+            .iter()
+            .flat_map(|path| [path.to_owned(), compressed(path)])
             // A pipe or device would block or never end, and has no size to check against.
             .find(|path| path.is_file())
-            .ok_or_else(|| DataError::NoFile(path.to_owned()))?;
+            .ok_or_else(|| DataError::NoFile(paths.first().cloned().unwrap_or_default()))?;
         let opened = File::open(&found).and_then(|file| Ok((file.metadata()?.len(), file)));
         match opened {
             Ok((bytes, file)) => Ok(Self { path: found, bytes, file }),
@@ -90,7 +135,7 @@ impl IdxFile {
     }
 
     /// Reads it as labels.
-    pub fn labels(&self) -> Result<Vec<u8>, DataError> {
+    pub fn labels(&self) -> Result<Labels, DataError> {
         read_labels(BufReader::new(&self.file), self.bytes).map_err(|failure| self.error(failure))
     }
 
@@ -117,31 +162,87 @@ impl From<Problem> for Failure {
 
 /// Images of a stream whose stored size is `stored` bytes.
 pub(super) fn read_images(stream: impl BufRead, stored: u64) -> Result<Images, Failure> {
-    let ([count, height, width], pixels) = read("images", stream, stored)?;
-    Ok(Images { count: count as usize, height: height as usize, width: width as usize, pixels })
+    let (Header { sizes, .. }, pixels) = read(&IMAGES, stream, stored)?;
+    let sizes: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
+    let (channels, [height, width]) = match sizes[1..] {
+        [channels, height, width] => (Some(channels), [height, width]),
+        [height, width] => (None, [height, width]),
+        _ => unreachable!("images have three or four dimensions"),
+    };
+    Ok(Images { count: sizes[0], channels, height, width, pixels })
 }
 
 /// Labels of a stream whose stored size is `stored` bytes.
-pub(super) fn read_labels(stream: impl BufRead, stored: u64) -> Result<Vec<u8>, Failure> {
-    let ([_], labels) = read("labels", stream, stored)?;
-    Ok(labels)
+pub(super) fn read_labels(stream: impl BufRead, stored: u64) -> Result<Labels, Failure> {
+    let (Header { element, .. }, bytes) = read(&LABELS, stream, stored)?;
+    if element == UNSIGNED_BYTE {
+        return Ok(Labels { values: bytes.into_iter().map(u16::from).collect(), wide: false });
+    }
+    let values: Vec<u16> = bytes.as_chunks().0.iter().map(|&pair| u16::from_be_bytes(pair)).collect();
+    match values.iter().position(|&label| label > i16::MAX as u16) {
+        Some(sample) => Err(Problem::Negative { sample, label: values[sample] as i16 }.into()),
+        None => Ok(Labels { values, wide: true }),
+    }
 }
 
-fn read<const D: usize>(
+/// What a kind of file may hold.
+struct Kind {
     what: &'static str,
-    mut stream: impl BufRead,
-    stored: u64,
-) -> Result<([u64; D], Vec<u8>), Failure> {
+    /// In words.
+    dimensions: &'static str,
+    least_dimensions: u8,
+    most_dimensions: u8,
+    elements: &'static [u8],
+    /// In words.
+    element_names: &'static str,
+}
+
+const IMAGES: Kind = Kind {
+    what: "images",
+    dimensions: "3- or 4-dimensional",
+    least_dimensions: 3,
+    most_dimensions: 4,
+    elements: &[UNSIGNED_BYTE],
+    element_names: "unsigned bytes (0x08)",
+};
+
+const LABELS: Kind = Kind {
+    what: "labels",
+    dimensions: "1-dimensional",
+    least_dimensions: 1,
+    most_dimensions: 1,
+    elements: &[UNSIGNED_BYTE, SHORT],
+    element_names: "unsigned bytes (0x08) and 16-bit integers (0x0b)",
+};
+
+/// A header that is within this reader's limits.
+struct Header {
+    element: u8,
+    /// At most four.
+    sizes: Vec<u64>,
+}
+
+impl Header {
+    /// Bytes of the header itself.
+    fn bytes(&self) -> u64 {
+        4 + 4 * self.sizes.len() as u64
+    }
+
+    /// Bytes of the elements.
+    fn body_bytes(&self) -> u64 {
+        self.sizes.iter().product::<u64>() * if self.element == SHORT { 2 } else { 1 }
+    }
+}
+
+fn read(kind: &Kind, mut stream: impl BufRead, stored: u64) -> Result<(Header, Vec<u8>), Failure> {
     let start = stream.fill_buf().map_err(Failure::Read)?;
     let compressed = start.starts_with(&GZIP_MAGIC);
-    let body = |stream: &mut dyn Read, sizes: [u64; D]| {
-        let promised = header_bytes::<D>() + sizes.iter().product::<u64>();
-        check_size(promised, stored, compressed)?;
-        read_body(stream, promised, header_bytes::<D>())
-    };
     let read_all = |stream: &mut dyn Read| {
-        let sizes = read_header(what, stream)?;
-        Ok((sizes, body(stream, sizes)?))
+        let header = read_header(kind, stream)?;
+        let promised = header.bytes() + header.body_bytes();
+        check_size(promised, stored, compressed)?;
+        let body = read_body(stream, promised, header.bytes())?;
+        Ok((header, body))
     };
     if compressed {
         read_all(&mut MultiGzDecoder::new(stream)).map_err(|failure| match failure {
@@ -153,12 +254,8 @@ fn read<const D: usize>(
     }
 }
 
-fn header_bytes<const D: usize>() -> u64 {
-    4 + 4 * D as u64
-}
-
-/// The sizes of the `D` dimensions, within this reader's limits.
-fn read_header<const D: usize>(what: &'static str, stream: &mut dyn Read) -> Result<[u64; D], Failure> {
+/// The sizes of all dimensions, within this reader's limits.
+fn read_header(kind: &Kind, stream: &mut dyn Read) -> Result<Header, Failure> {
     let mut word = || {
         let mut bytes = [0; 4];
         match stream.read_exact(&mut bytes) {
@@ -167,27 +264,32 @@ fn read_header<const D: usize>(what: &'static str, stream: &mut dyn Read) -> Res
             Err(error) => Err(Failure::Read(error)),
         }
     };
-    match word()? {
-        [0, 0, UNSIGNED_BYTE, dimensions] if usize::from(dimensions) == D => {}
-        [0, 0, UNSIGNED_BYTE, got @ 1..=4] => {
-            let wanted = D as u8;
-            return Err(Problem::Dimensions { what, wanted, got }.into());
-        }
-        [0, 0, element @ (0x09 | 0x0b..=0x0e), 1..=4] => return Err(Problem::ElementType(element).into()),
+    let (element, dimensions) = match word()? {
+        [0, 0, element @ (UNSIGNED_BYTE | 0x09 | 0x0b..=0x0e), dimensions @ 1..=4] => (element, dimensions),
         magic => return Err(Problem::Magic(magic).into()),
+    };
+    if !kind.elements.contains(&element) {
+        return Err(Problem::ElementType { element, wanted: kind.element_names }.into());
     }
-    let mut sizes = [0; D];
-    for (dimension, size) in sizes.iter_mut().enumerate() {
-        *size = u64::from(u32::from_be_bytes(word()?));
-        let (what, limit) = match dimension {
-            0 => ("samples", MAX_SAMPLES),
+    if !(kind.least_dimensions..=kind.most_dimensions).contains(&dimensions) {
+        let (what, wanted) = (kind.what, kind.dimensions);
+        return Err(Problem::Dimensions { what, wanted, got: dimensions }.into());
+    }
+    let mut sizes = Vec::new();
+    for dimension in 0..dimensions {
+        let size = u64::from(u32::from_be_bytes(word()?));
+        let (what, limit) = match (dimension, dimensions) {
+            (0, _) => ("samples", MAX_SAMPLES),
+            (1, 4) => ("channels", MAX_CHANNELS),
             _ => ("pixels a side", MAX_SIDE),
         };
-        within(what, *size, limit)?;
+        within(what, size, limit)?;
+        sizes.push(size);
     }
-    // Below 2^28 · 2^12 · 2^12: no overflow.
-    within("bytes", sizes.iter().product(), MAX_BYTES)?;
-    Ok(sizes)
+    let header = Header { element, sizes };
+    // Below 2^28 · 2^8 · 2^12 · 2^12: no overflow.
+    within("bytes", header.body_bytes(), MAX_BYTES)?;
+    Ok(header)
 }
 
 fn within(what: &'static str, got: u64, limit: u64) -> Result<(), Problem> {
@@ -240,6 +342,6 @@ fn read_body(stream: &mut dyn Read, promised: u64, header: u64) -> Result<Vec<u8
 
 impl std::fmt::Debug for Images {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Images({}, {}, {})", self.count, self.height, self.width)
+        write!(f, "Images({}, {}, {}, {})", self.count, self.channels.unwrap_or(1), self.height, self.width)
     }
 }

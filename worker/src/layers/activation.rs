@@ -3,7 +3,7 @@
 use lockstep_kernels::activation::{self, ActivationSize};
 use lockstep_kernels::device::Device;
 
-use super::{Backward, Forward, Keeps, Layer};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Squares};
 
 /// `y = f(x)`, element by element.
 pub struct Activation {
@@ -35,4 +35,29 @@ impl<D: Device> Layer<D> for Activation {
             device.activation_backward(&size, self.function, y, pass.d_y);
         }
     }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(Squares::default())
+    }
+
+    fn curvature(&self, device: &mut D, Curvature { back, .. }: Curvature<'_, D>) {
+        let size = ActivationSize { samples: back.batch.samples, features: self.features };
+        if let Some(y) = back.y {
+            curve(device, &size, self.function, y, back.d_y);
+        }
+    }
+}
+
+/// `h_y` becomes `f′²·h_y`. The exact second derivative has another term, of f″, which may be negative (LeCun et al. 1998,
+/// appendix C).
+pub(super) fn curve<D: Device>(
+    device: &mut D,
+    size: &ActivationSize,
+    function: activation::Activation,
+    y: D::View<'_, f32>,
+    mut h: D::ViewMut<'_, f32>,
+) {
+    let len = device.activation_len(size.samples, size.features);
+    device.activation_backward(size, function, y, D::slice_mut(&mut h, 0..len));
+    device.activation_backward(size, function, y, h);
 }

@@ -4,7 +4,8 @@ use lockstep_kernels::activation::{Activation, ActivationSize};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pool2d::Pool2dSize;
 
-use super::{Backward, Forward, Keeps, Layer};
+use super::activation::curve;
+use super::{Backward, Curvature, Forward, Keeps, Layer, Squares};
 
 /// `y = f(average_pool(x))`; no parameters.
 pub struct AveragePool2d {
@@ -48,6 +49,26 @@ impl<D: Device> Layer<D> for AveragePool2d {
         }
         if let [Some(gradient), ..] = pass.d_x {
             device.average_pool2d_backward(&self.size(samples), D::shared(pass.d_y), gradient.d_x);
+        }
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(Squares::default())
+    }
+
+    /// The weights 1/K² of a window, squared.
+    fn curvature(&self, device: &mut D, Curvature { mut back, .. }: Curvature<'_, D>) {
+        let samples = back.batch.samples;
+        let len = device.activation_len(samples, self.features());
+        if let (Some(function), Some(y)) = (self.activation, back.y) {
+            let size = ActivationSize { samples, features: self.features() };
+            curve(device, &size, function, y, D::slice_mut(&mut back.d_y, 0..len));
+        }
+        if let [Some(mut gradient), ..] = back.d_x {
+            let size = self.size(samples);
+            let len = device.activation_len(samples, size.channels * size.height * size.width);
+            device.average_pool2d_backward(&size, D::shared(back.d_y), D::slice_mut(&mut gradient.d_x, 0..len));
+            device.scale(1.0 / (size.window * size.window) as f32, gradient.d_x);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! 2-D convolution with a square kernel: `y = x ⋆ w + b`.
 
-use lockstep_kernels::conv2d::Conv2dSize;
+use lockstep_kernels::conv2d::{Algorithm, Conv2dSize};
 use lockstep_kernels::device::Device;
 
-use super::{Backward, Forward, Keeps, Layer, Role, TensorShape};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
 
 /// Parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
 pub struct Conv2d {
@@ -18,6 +18,17 @@ pub struct Conv2d {
 impl Conv2d {
     pub(super) fn size(&self, samples: usize) -> Conv2dSize {
         Conv2dSize { samples, ..self.size }
+    }
+
+    /// For second derivatives: sums of what is nowhere negative, which Winograd's algorithm does not keep so.
+    pub(super) fn curvature_size(&self, samples: usize) -> Conv2dSize {
+        Conv2dSize { convolution: Algorithm::Direct, ..self.size(samples) }
+    }
+
+    /// Memory for squared weights and inputs.
+    pub(super) fn all_squares(&self) -> Squares {
+        let Conv2dSize { in_channels, height, width, .. } = self.size;
+        Squares { parameters: self.weights(), features: in_channels * height * width }
     }
 
     /// Elements of the weight.
@@ -89,5 +100,26 @@ impl<D: Device> Layer<D> for Conv2d {
         let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.weights());
         let d_bias = self.bias.then_some(d_bias);
         device.conv2d_backward_weight(&size, pass.inputs.x(), d_y, d_weight, d_bias);
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(self.all_squares())
+    }
+
+    /// The sums of the backward pass over w² and x²: a shared weight's second derivative is the sum over its uses.
+    fn curvature(&self, device: &mut D, Curvature { back, squares, .. }: Curvature<'_, D>) {
+        let size = self.curvature_size(back.batch.samples);
+        let h_y = D::shared(back.d_y);
+        let SquaresMut { mut parameters, mut values } = squares;
+        if let [Some(gradient), ..] = back.d_x {
+            let all = 0..self.weights();
+            device.square(self.weight::<D>(back.own.parameters), D::slice_mut(&mut parameters, all));
+            device.conv2d_backward_input(&size, D::shared(parameters), h_y, gradient.d_x, gradient.accumulation);
+        }
+        let len = device.activation_len(size.samples, self.all_squares().features);
+        device.square(back.inputs.x(), D::slice_mut(&mut values, 0..len));
+        let (h_weight, h_bias) = D::split_mut(back.d_parameters, self.weights());
+        let h_bias = self.bias.then_some(h_bias);
+        device.conv2d_backward_weight(&size, D::shared(values), h_y, h_weight, h_bias);
     }
 }

@@ -8,8 +8,9 @@ use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::conv2d_max_pool2d::{Pooled, PooledMut};
 use lockstep_kernels::device::Device;
 
+use super::activation::curve;
 use super::conv2d::Conv2d;
-use super::{Backward, Forward, Keeps, Layer, Memo, TensorShape};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Memo, Squares, SquaresMut, TensorShape};
 
 /// `y = f(max_pool(x ⋆ w + b))`; parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it
 /// (N, O, ⌊H′/2⌋, ⌊W′/2⌋).
@@ -77,5 +78,33 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
         let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.conv.weights());
         let d_y = Pooled { values: d_y, choice: pass.choices };
         device.conv2d_max_pool2d_backward_weight(&size, pass.inputs.x(), d_y, d_weight, d_bias);
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(self.conv.all_squares())
+    }
+
+    /// As a convolution's, where each window's largest value alone has a second derivative.
+    fn curvature(&self, device: &mut D, Curvature { mut back, squares, .. }: Curvature<'_, D>) {
+        let samples = back.batch.samples;
+        let size = self.conv.curvature_size(samples);
+        if let (Some(function), Some(y)) = (self.activation, back.y) {
+            let len = device.activation_len(samples, self.features());
+            let size = ActivationSize { samples, features: self.features() };
+            curve(device, &size, function, y, D::slice_mut(&mut back.d_y, 0..len));
+        }
+        let h_y = D::shared(back.d_y);
+        let SquaresMut { mut parameters, mut values } = squares;
+        if let [Some(gradient), ..] = back.d_x {
+            let all = 0..self.conv.weights();
+            device.square(self.conv.weight::<D>(back.own.parameters), D::slice_mut(&mut parameters, all));
+            let h_y = Pooled { values: h_y, choice: back.choices };
+            device.conv2d_max_pool2d_backward_input(&size, D::shared(parameters), h_y, gradient.d_x);
+        }
+        let len = device.activation_len(samples, self.conv.all_squares().features);
+        device.square(back.inputs.x(), D::slice_mut(&mut values, 0..len));
+        let (h_weight, h_bias) = D::split_mut(back.d_parameters, self.conv.weights());
+        let h_y = Pooled { values: h_y, choice: back.choices };
+        device.conv2d_max_pool2d_backward_weight(&size, D::shared(values), h_y, h_weight, h_bias);
     }
 }

@@ -4,7 +4,8 @@ use lockstep_kernels::activation::{Activation, ActivationSize};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::linear::LinearSize;
 
-use super::{Backward, Forward, Keeps, Layer, Role, TensorShape};
+use super::activation::curve;
+use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
 
 /// `y[n,o] = f(Σ_i x[n,i] · w[o,i] + b[o])`; parameters: weight (O, I), bias (O).
 pub struct Linear {
@@ -75,5 +76,31 @@ impl<D: Device> Layer<D> for Linear {
         }
         let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.weights());
         device.linear_backward_weight(&size, pass.inputs.x(), d_y, d_weight, d_bias);
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(Squares { parameters: self.weights(), features: self.inputs })
+    }
+
+    /// `h_x[n,i] = Σ_o w[o,i]²·h[n,o]`, `h_w[o,i] = Σ_n x[n,i]²·h[n,o]`, `h_b[o] = Σ_n h[n,o]` with `h = f′²·h_y`.
+    fn curvature(&self, device: &mut D, Curvature { mut back, squares, .. }: Curvature<'_, D>) {
+        let samples = back.batch.samples;
+        if let (Some(function), Some(y)) = (self.activation, back.y) {
+            let len = device.activation_len(samples, self.outputs);
+            let size = ActivationSize { samples, features: self.outputs };
+            curve(device, &size, function, y, D::slice_mut(&mut back.d_y, 0..len));
+        }
+        let (size, h_y) = (self.size(samples), D::shared(back.d_y));
+        let SquaresMut { mut parameters, mut values } = squares;
+        if let [Some(gradient), ..] = back.d_x {
+            let weights = self.weights();
+            let weight = D::slice(back.own.parameters, 0..weights);
+            device.square(weight, D::slice_mut(&mut parameters, 0..weights));
+            device.linear_backward_input(&size, D::shared(parameters), h_y, gradient.d_x);
+        }
+        let len = device.activation_len(samples, self.inputs);
+        device.square(back.inputs.x(), D::slice_mut(&mut values, 0..len));
+        let (h_weight, h_bias) = D::split_mut(back.d_parameters, self.weights());
+        device.linear_backward_weight(&size, D::shared(values), h_y, h_weight, h_bias);
     }
 }

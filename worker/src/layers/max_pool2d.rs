@@ -3,7 +3,7 @@
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pool2d::Pool2dSize;
 
-use super::{Backward, Forward, Keeps, Layer, Memo};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Memo, Squares};
 
 /// `y` = the largest value of each window; no parameters.
 pub struct MaxPool2d {
@@ -39,5 +39,14 @@ impl<D: Device> Layer<D> for MaxPool2d {
             let size = self.size(pass.batch.samples);
             device.max_pool2d_backward(&size, D::shared(pass.d_y), pass.choices, gradient.d_x);
         }
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(Squares::default())
+    }
+
+    /// As the gradient: each window's largest value alone has a second derivative.
+    fn curvature(&self, device: &mut D, Curvature { back, .. }: Curvature<'_, D>) {
+        Layer::<D>::backward(self, device, back);
     }
 }

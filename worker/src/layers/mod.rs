@@ -156,6 +156,35 @@ pub struct Backward<'a, D: Device> {
     pub d_x: [Option<Gradient<'a, D>>; MAX_INPUTS],
 }
 
+/// What a layer reads and writes on the way back of second derivatives: the diagonal of the Gauss–Newton matrix, by one
+/// recursion from layer to layer that leaves out all that is off the diagonal (LeCun et al. 1998, appendix C). Linear
+/// maps pass squares on, `h_x = Σ w²·h_y` and `h_w = Σ x²·h_y`; activations `h_x = f′²·h_y`.
+pub struct Curvature<'a, D: Device> {
+    /// As on the way back of gradients, with second derivatives in their places.
+    pub back: Backward<'a, D>,
+    /// The gradient behind the model's last layer; others have none.
+    pub slope: Option<D::View<'a, f32>>,
+    /// Memory for squares, as [`Layer::squares`] asks for it.
+    pub squares: SquaresMut<'a, D>,
+}
+
+/// Memory that a layer needs on the way back of second derivatives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Squares {
+    /// Elements for parameters.
+    pub parameters: usize,
+    /// Values a sample.
+    pub features: usize,
+}
+
+/// The memory itself, of any content.
+pub struct SquaresMut<'a, D: Device> {
+    /// For parameters.
+    pub parameters: D::ViewMut<'a, f32>,
+    /// For values, as an activation.
+    pub values: D::ViewMut<'a, f32>,
+}
+
 /// Sizes of what a layer notes on the way forward for the way back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memo {
@@ -224,4 +253,15 @@ pub trait Layer<D: Device>: Send + Sync {
 
     /// Overwrites `d_parameters`, and writes `d_x`.
     fn backward(&self, device: &mut D, pass: Backward<'_, D>);
+
+    /// What [`Layer::curvature`] needs; none for a layer that has no such pass. Models with such a layer are refused
+    /// where second derivatives are wanted.
+    fn squares(&self) -> Option<Squares> {
+        None
+    }
+
+    /// As [`Layer::backward`], with second derivatives.
+    fn curvature(&self, _device: &mut D, _pass: Curvature<'_, D>) {
+        unreachable!("a model is asked for its second derivatives only if all of its layers have them");
+    }
 }

@@ -1,9 +1,9 @@
 //! A convolution in which each channel behind it sees only some of those before it, as LeNet-5's C3.
 
-use lockstep_kernels::conv2d::Conv2dSize;
+use lockstep_kernels::conv2d::{Algorithm, Conv2dSize};
 use lockstep_kernels::device::Device;
 
-use super::{Backward, Forward, Keeps, Layer, Memo, Role, TensorShape};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Memo, Role, Squares, SquaresMut, TensorShape};
 
 /// Parameters: weight (connections, K, K) in the order of the table, bias (O). It computes with the dense weight
 /// (O, C, K, K), whose other elements are zero.
@@ -35,12 +35,20 @@ impl PartialConv2d {
     }
 
     /// First element of each connection in the dense weight.
-    fn places(&self) -> impl Iterator<Item = usize> {
-        let of_row = move |(to, row): (usize, &'_ Vec<usize>)| {
-            let first = to * self.size.in_channels;
-            row.iter().map(move |from| (first + from) * self.window()).collect::<Vec<_>>()
-        };
+    fn places<'a>(&'a self) -> impl Iterator<Item = usize> + 'a {
+        let (window, channels) = (self.window(), self.size.in_channels);
+        let of_row =
+            move |(to, row): (usize, &'a Vec<usize>)| row.iter().map(move |from| (to * channels + from) * window);
         self.table.iter().enumerate().flat_map(of_row)
+    }
+
+    /// Connections out of a dense weight's place.
+    fn gather<D: Device>(&self, device: &mut D, dense: D::View<'_, f32>, mut weight: D::ViewMut<'_, f32>) {
+        let window = self.window();
+        for (connection, place) in self.places().enumerate() {
+            let to = D::slice_mut(&mut weight, connection * window..(connection + 1) * window);
+            device.copy(D::slice(dense, place..place + window), to);
+        }
     }
 }
 
@@ -93,13 +101,32 @@ impl<D: Device> Layer<D> for PartialConv2d {
         if let [Some(gradient), ..] = pass.d_x {
             device.conv2d_backward_input(&size, D::shared(dense), d_y, gradient.d_x, gradient.accumulation);
         }
-        let (mut d_weight, d_bias) = D::split_mut(pass.d_parameters, self.connections() * window);
+        let (d_weight, d_bias) = D::split_mut(pass.d_parameters, self.connections() * window);
         let all = D::slice_mut(&mut d_dense, 0..self.dense());
         device.conv2d_backward_weight(&size, pass.inputs.x(), d_y, all, Some(d_bias));
-        let d_dense = D::shared(d_dense);
-        for (connection, place) in self.places().enumerate() {
-            let to = D::slice_mut(&mut d_weight, connection * window..(connection + 1) * window);
-            device.copy(D::slice(d_dense, place..place + window), to);
+        self.gather(device, D::shared(d_dense), d_weight);
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        let Conv2dSize { in_channels, height, width, .. } = self.size;
+        Some(Squares { parameters: self.dense(), features: in_channels * height * width })
+    }
+
+    /// As a convolution's over the squared dense weight, whose other elements stay zero.
+    fn curvature(&self, device: &mut D, Curvature { back, squares, .. }: Curvature<'_, D>) {
+        let size = Conv2dSize { convolution: Algorithm::Direct, ..self.size(back.batch.samples) };
+        let (dense, mut h_dense) = D::split_mut(back.moments, self.dense());
+        let h_y = D::shared(back.d_y);
+        let SquaresMut { mut parameters, mut values } = squares;
+        if let [Some(gradient), ..] = back.d_x {
+            device.square(D::shared(dense), D::slice_mut(&mut parameters, 0..self.dense()));
+            device.conv2d_backward_input(&size, D::shared(parameters), h_y, gradient.d_x, gradient.accumulation);
         }
+        let len = device.activation_len(size.samples, size.in_channels * size.height * size.width);
+        device.square(back.inputs.x(), D::slice_mut(&mut values, 0..len));
+        let (h_weight, h_bias) = D::split_mut(back.d_parameters, self.connections() * self.window());
+        let all = D::slice_mut(&mut h_dense, 0..self.dense());
+        device.conv2d_backward_weight(&size, D::shared(values), h_y, all, Some(h_bias));
+        self.gather(device, D::shared(h_dense), h_weight);
     }
 }

@@ -1,9 +1,9 @@
 //! LeNet-5's output layer: squared distances to fixed bitmaps of the digits.
 
 use lockstep_kernels::device::Device;
-use lockstep_kernels::radial_basis::RadialBasisSize;
+use lockstep_kernels::radial_basis::{OutputDerivatives, RadialBasisSize};
 
-use super::{Backward, Forward, Keeps, Layer, Memo};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Memo, Squares};
 
 /// `y[n,o] = Σ_i (x[n,i] − centre[o,i])²`; the centres are fixed, so there are no parameters.
 pub struct RadialBasis {
@@ -40,6 +40,21 @@ impl<D: Device> Layer<D> for RadialBasis {
         if let [Some(gradient), ..] = pass.d_x {
             let (size, centres) = (self.size(pass.batch.samples), D::shared(pass.moments));
             device.radial_basis_backward_input(&size, pass.inputs.x(), centres, D::shared(pass.d_y), gradient.d_x);
+        }
+    }
+
+    fn squares(&self) -> Option<Squares> {
+        Some(Squares::default())
+    }
+
+    /// Of the criterion as a function of the layer's inputs: distances are part of it, as the square is of the squared
+    /// error. Without their own second derivative the label's output, in which the loss is linear, would have none.
+    fn curvature(&self, device: &mut D, Curvature { back, slope, .. }: Curvature<'_, D>) {
+        let first = slope.expect("radial basis functions are the last layer of a model");
+        if let [Some(gradient), ..] = back.d_x {
+            let (size, centres) = (self.size(back.batch.samples), D::shared(back.moments));
+            let derivatives = OutputDerivatives { first, second: D::shared(back.d_y) };
+            device.radial_basis_curvature_input(&size, back.inputs.x(), centres, derivatives, gradient.d_x);
         }
     }
 }

@@ -25,6 +25,15 @@ pub enum BuildError {
         /// Of the data.
         width: usize,
     },
+    /// A layer without second derivatives, under an optimiser that needs them.
+    #[error(
+        "optimizer.name = \"diagonal_lm\" needs second derivatives, which layer {layer} has not: take another optimizer, \
+         or `mlp`, `lenet5` or `lenet5-1998`"
+    )]
+    NoCurvature {
+        /// Name of the layer.
+        layer: String,
+    },
     /// A layer that does not fit what is before it.
     #[error("layer {layer}: wants {wanted}, gets {got}")]
     Misfit {

@@ -7,6 +7,7 @@
 
 mod activations;
 mod builder;
+mod curvature;
 mod graph;
 mod initial;
 mod named;
@@ -26,6 +27,7 @@ use plan::{Plan, Way};
 
 pub use activations::Activations;
 pub use builder::{BuildError, Builder};
+pub use curvature::CurvatureMemory;
 pub use graph::{Shape, ValueId};
 pub use initial::initial_values;
 pub use named::{SampleShape, build};
@@ -297,10 +299,11 @@ impl<D: Device> Model<D> {
     ) {
         for index in (0..self.layers.len()).rev() {
             let own = D::slice_mut(&mut gradient, self.placed[index].parameters.clone());
-            self.backward_layer(index, device, batch, weights, activations, own);
+            self.backward_layer(index, device, batch, weights, activations, (own, None));
         }
     }
 
+    /// A layer's way back: of gradients, or with `memory` of second derivatives.
     fn backward_layer(
         &self,
         index: usize,
@@ -308,7 +311,7 @@ impl<D: Device> Model<D> {
         batch: MicroBatch<'_>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
-        mut d_parameters: D::ViewMut<'_, f32>,
+        (mut d_parameters, memory): (D::ViewMut<'_, f32>, Option<&mut CurvatureMemory<D>>),
     ) {
         let placed = &self.placed[index];
         let (output, ways) = (placed.links.output, &self.plan.ways[index]);
@@ -337,20 +340,22 @@ impl<D: Device> Model<D> {
                 };
                 Some(Gradient { d_x: D::view_mut(buffer, 0..lens[place]), accumulation })
             });
-            self.layers[index].backward(
-                device,
-                Backward {
-                    batch,
-                    own: Self::own(placed, weights),
-                    d_parameters: D::slice_mut(&mut d_parameters, 0..placed.parameters.len()),
-                    inputs: self.inputs(device, batch.samples, placed, slots),
-                    y: slots[y].is_some().then(|| view_of::<D>(slots, y, len)),
-                    choices: D::view(&notes.choices, 0..choices),
-                    moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
-                    d_y: D::view_mut(&mut d_y, 0..len),
-                    d_x,
-                },
-            );
+            let back = Backward {
+                batch,
+                own: Self::own(placed, weights),
+                d_parameters: D::slice_mut(&mut d_parameters, 0..placed.parameters.len()),
+                inputs: self.inputs(device, batch.samples, placed, slots),
+                y: slots[y].is_some().then(|| view_of::<D>(slots, y, len)),
+                choices: D::view(&notes.choices, 0..choices),
+                moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
+                d_y: D::view_mut(&mut d_y, 0..len),
+                d_x,
+            };
+            let layer = &*self.layers[index];
+            match memory {
+                None => layer.backward(device, back),
+                Some(memory) => memory.pass(layer, output == self.output(), device, len, back),
+            }
         }
         for (slot, buffer) in taken.into_iter().flatten() {
             activations.put(slot, buffer);

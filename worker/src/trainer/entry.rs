@@ -42,7 +42,7 @@ impl Trainer {
             parameters: self.work.model.len(),
             sums: measures::sums(self.work.layers.len()),
             counts: measures::COUNTS,
-            max_lanes: self.job.batch.lanes(),
+            max_lanes: self.job.batch.lanes().max(self.curvature_lanes()),
         };
         let membership = membership(entry, &self.job)?;
         let abort = signals.abort_flag().clone();

@@ -24,7 +24,8 @@ use crate::control::{StopReason, TrainerEvent};
 use crate::data::dataset::Split;
 use crate::data::order::Order;
 
-/// Passes of a step that reduce: gradients are the first; evaluations have a count of their own.
+/// Passes of a step that reduce: gradients are the first; evaluations have a count of their own. Second derivatives
+/// have [`super::curvature::CURVATURE_PASS`].
 pub(super) const FIRST_PASS: u32 = 0;
 
 /// A generation that the trainer is in, with the state.
@@ -124,6 +125,7 @@ impl Generation<'_> {
     /// gradients are not finite and the job does not go on with such: nothing is committed then.
     fn step(&mut self, plan: StepPlan) -> Result<Option<Committed>, TrainerError> {
         let cursor = self.state.cursor;
+        let measured = self.measure_curvature_if_due(&plan)?;
         let progress = self.trainer.seat.progress.clone();
         progress.enter(Phase::Lanes, cursor.step);
         let began = Instant::now();
@@ -170,8 +172,9 @@ impl Generation<'_> {
         let row = row(&plan, cursor.step, self.number, &reduced.tally.counts);
         let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row };
-        let Trainer { crew, optimizer, .. } = &mut *self.trainer;
+        let Trainer { crew, optimizer, curvature, .. } = &mut *self.trainer;
+        let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| curvature.as_slice());
+        let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row, curvature };
         self.state.commit(crew, optimizer, &constants, reduced.gradient, advance)?;
         self.outbox.committed(&self.state.ledger);
         self.trainer.meter.step(&score, committing - reducing, committing.elapsed());

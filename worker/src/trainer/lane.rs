@@ -18,7 +18,7 @@ use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
 use crate::data::random::{Purpose, Random};
 use crate::layers::MicroBatch;
-use crate::model::{Activations, Model, Weights};
+use crate::model::{Activations, CurvatureMemory, Model, Weights};
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.
 pub struct Work<D: Device> {
@@ -56,8 +56,10 @@ pub struct LaneRunner<D: Device> {
     /// Where the lanes run.
     pub device: D,
     activations: Activations<D>,
+    /// For second derivatives; none before the first.
+    curvature: Option<CurvatureMemory<D>>,
     bytes: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     ids: Vec<u64>,
     keys: Vec<u64>,
     /// Right halves of inner nodes of the tree, one a level.
@@ -73,6 +75,7 @@ impl<D: Device> LaneRunner<D> {
         Self {
             device,
             activations,
+            curvature: None,
             bytes: Vec::new(),
             labels: Vec::new(),
             ids: Vec::new(),
@@ -95,9 +98,11 @@ impl<D: Device> LaneRunner<D> {
         lanes: Range<u32>,
         gradient: &mut D::ViewMut<'_, f32>,
     ) -> Tally {
-        let count = lanes.len() as u32;
-        if count == 1 {
-            return self.train_lane(step, lanes.start, gradient);
+        if lanes.len() == 1 {
+            return match step.pass {
+                Pass::Gradient => self.train_lane(step, lanes.start, gradient),
+                Pass::Curvature => self.measure_lane(step, lanes.start, gradient),
+            };
         }
         let middle = tree::middle(&lanes);
         let mut tally = self.train_subtree(step, lanes.start..middle, gradient);
@@ -155,6 +160,27 @@ impl<D: Device> LaneRunner<D> {
         let StepPlan { first, samples, epoch, .. } = step.plan;
         let positions = lane_positions(first..first + samples, lane, step.work.micro_batch);
         self.load(step.work, Split::Train, Some(epoch), positions.map(|position| step.order.sample_at(position)))
+    }
+
+    /// Writes the diagonal of the lane's second derivatives where its gradient would be.
+    fn measure_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, second: &mut D::ViewMut<'_, f32>) -> Tally {
+        let work = step.work;
+        let mut tally = Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
+        if step.abort.load(Ordering::Relaxed) {
+            return tally;
+        }
+        self.load_train_lane(step, lane);
+        let len = work.model.len();
+        let (parameters, statistics) = D::split_mut(D::slice_mut(second, 0..len), work.model.parameters());
+        self.forward(work, step.weights, statistics);
+        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        let memory = self
+            .curvature
+            .get_or_insert_with(|| CurvatureMemory::new(&self.device, &work.model, work.micro_batch as usize));
+        let (device, criterion) = (&mut self.device, work.loss.criterion(work.classes));
+        work.model.curvature(device, batch, step.weights, criterion, (&mut self.activations, memory), parameters);
+        tally.counts[measures::SAMPLES] = batch.samples as u64;
+        tally
     }
 
     /// Forward, loss and backward of the loaded samples; tells when the loss was there.
@@ -231,7 +257,7 @@ impl<D: Device> LaneRunner<D> {
 
     /// Class and outputs of each sample of the evaluation lane that was computed last. `outputs` (samples, classes) is
     /// overwritten; gives the classes.
-    pub fn answers(&mut self, work: &Work<D>, outputs: &mut Vec<f32>) -> &[u8] {
+    pub fn answers(&mut self, work: &Work<D>, outputs: &mut Vec<f32>) -> &[u16] {
         let (samples, classes) = (self.labels.len(), work.classes);
         outputs.resize(samples * classes, 0.0);
         let (output, _) = self.activations.output(&self.device, &work.model, samples);
@@ -311,6 +337,15 @@ impl<D: Device> LaneRunner<D> {
     }
 }
 
+/// What lanes compute of their samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Gradients, the loss and its measures.
+    Gradient,
+    /// Second derivatives alone.
+    Curvature,
+}
+
 /// What all lanes of one training step have in common.
 pub struct TrainStep<'a, D: Device> {
     /// Network and data.
@@ -321,6 +356,8 @@ pub struct TrainStep<'a, D: Device> {
     pub plan: StepPlan,
     /// The epoch's order.
     pub order: &'a Order,
+    /// What is computed.
+    pub pass: Pass,
     /// Bits that this worker adds to the reduction, see [`measures`].
     pub flags: u64,
     /// Once set, no further lane is computed, and what was computed is of no use.
@@ -349,6 +386,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             weights,
             plan,
             order,
+            pass: Pass::Gradient,
             flags: 0,
             abort,
             replayed: None,

@@ -1,5 +1,6 @@
 //! What is minimised, with its constants as the device takes them, and what outputs that minimise it say.
 
+use lockstep_kernels::curvature::Criterion;
 use lockstep_kernels::scalar::exp;
 use lockstep_proto::job::{self, LossName};
 
@@ -35,6 +36,20 @@ impl Loss {
             LossName::SquaredError => Self::SquaredError,
             LossName::BinaryCrossEntropy => Self::BinaryCrossEntropy,
             LossName::Map => Self::Map { rubbish: loss.rubbish as f32 },
+        }
+    }
+
+    /// The second derivatives that it has with respect to `classes` outputs, for the diagonal of the Gauss–Newton matrix:
+    /// those of the loss itself, without what is off the diagonal.
+    pub fn criterion(&self, classes: usize) -> Criterion {
+        let share = 1.0 / classes as f32;
+        match self {
+            Self::SquaredError => Criterion::Quadratic { curvature: 2.0 * share },
+            Self::BinaryCrossEntropy => Criterion::Logistic { scale: share },
+            // Job files are refused that smooth labels and want second derivatives.
+            Self::CrossEntropy | Self::SmoothedCrossEntropy { .. } | Self::Map { .. } => {
+                Criterion::Logistic { scale: 1.0 }
+            }
         }
     }
 

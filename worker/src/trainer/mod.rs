@@ -6,6 +6,7 @@
 
 mod checkpoints;
 pub(crate) mod crew;
+mod curvature;
 mod digest;
 mod ending;
 mod entry;
@@ -40,6 +41,7 @@ use std::sync::mpsc::Receiver;
 
 use lockstep_collective::Endpoint;
 use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::device::Memory;
 use lockstep_proto::job::Job;
 use lockstep_proto::wire;
 use tokio::sync::mpsc::UnboundedSender;
@@ -123,6 +125,8 @@ struct Trainer {
     work: Work<Cpu>,
     schedule: Schedule,
     optimizer: Optimizer<Cpu>,
+    /// Second derivatives of the epoch under way, until they are committed; memory that is kept.
+    curvature: Option<<Cpu as Memory>::Buffer<f32>>,
     crew: Crew<Cpu>,
     checkpoints: Checkpoints,
     meter: Meter,

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::pixels::PixelsSize;
-use lockstep_proto::job::{self, Job};
+use lockstep_proto::job::{self, Job, OptimizerName};
 use lockstep_proto::wire;
 
 use super::checkpoints::{Checkpoints, sees_run_folder};
@@ -62,8 +62,8 @@ impl Trainer {
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
         let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
-        let (meter, kept) = (Meter::new(), None);
-        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, crew, checkpoints, meter, kept }))
+        let (meter, kept, curvature) = (Meter::new(), None, None);
+        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, curvature, crew, checkpoints, meter, kept }))
     }
 }
 
@@ -83,7 +83,11 @@ fn about(job: &Job, id: &str, work: &Work<Cpu>) -> About {
 /// Whose samples come in which order: a cursor means nothing to a job that differs in it.
 fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
     let (id, samples, seed) = (dataset.id(), dataset.len(Split::Train), job.seed.order);
-    format!("{samples} samples in the order of seed {seed} of {id}")
+    let pad = match job.data.pad {
+        0 => String::new(),
+        pad => format!(", padded by {pad}"),
+    };
+    format!("{samples} samples in the order of seed {seed} of {id}{pad}")
 }
 
 /// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.
@@ -138,6 +142,9 @@ pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerErro
         classes: dataset.classes(),
     };
     let model = build(&job.model, shape)?;
+    if job.optimizer.name == OptimizerName::DiagonalLm {
+        model.check_curvature()?;
+    }
     let layers = model.layer_ranges();
     Ok(Work {
         model,

@@ -32,10 +32,23 @@ pub enum Phase {
     Evaluate,
     /// Waits for a checkpoint that has to be on disk.
     Checkpoint,
+    /// Second derivatives, before an epoch's first step.
+    Curvature,
 }
 
-const NAMES: [&str; 10] =
-    ["idle", "prepare", "start", "lanes", "replay", "reduce", "commit", "digest", "evaluate", "checkpoint"];
+const NAMES: [&str; 11] = [
+    "idle",
+    "prepare",
+    "start",
+    "lanes",
+    "replay",
+    "reduce",
+    "commit",
+    "digest",
+    "evaluate",
+    "checkpoint",
+    "curvature",
+];
 
 impl Phase {
     /// Its name on screens and in logs.

@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::crew::Devices;
 use super::epoch_loss::EpochLoss;
-use super::optimizer::{Kept, Optimizer, Role, Step, Whole, average_of};
+use super::optimizer::{CURVATURE, Kept, Optimizer, Role, Step, Whole, average_of};
 use super::schedule::Cursor;
 use super::stops::Evaluations;
 use crate::model::{Tensor, Weights};
@@ -65,7 +65,7 @@ struct Vector<D: Device> {
 }
 
 /// What a step changes beside the vectors.
-pub struct Advance {
+pub struct Advance<'a, D: Device> {
     /// The cursor behind the step.
     pub cursor: Cursor,
     /// The loss of the epoch with the step.
@@ -76,6 +76,8 @@ pub struct Advance {
     pub seconds: f64,
     /// The step in the ledger.
     pub row: LedgerRow,
+    /// Second derivatives that take the place of those before, from this step on.
+    pub curvature: Option<D::View<'a, f32>>,
 }
 
 /// A tensor of the named list.
@@ -250,13 +252,16 @@ impl<D: Device> State<D> {
         optimizer: &mut Optimizer<D>,
         step: &Step,
         gradient: D::View<'_, f32>,
-        advance: Advance,
+        advance: Advance<'_, D>,
     ) -> Result<(), Gap> {
         self.ledger.add(advance.row)?;
         let len = self.sizes.parameters;
         let (mut parameters, mut average, mut rule) = (None, None, [const { None }; MOST_VECTORS]);
         for vector in &mut self.vectors {
-            let view = D::view_mut(&mut vector.buffer, 0..len);
+            let mut view = D::view_mut(&mut vector.buffer, 0..len);
+            if let (CURVATURE, Some(measured)) = (vector.kept.name, advance.curvature) {
+                crew.first_device().copy(measured, D::slice_mut(&mut view, 0..len));
+            }
             match vector.kept.role {
                 Role::Parameters => parameters = Some(view),
                 Role::Rule { place, .. } => rule[place] = Some(view),

@@ -1,5 +1,6 @@
 //! Networks by name: sizes of the literature, and torchvision's logits and gradients.
 
+mod curvature;
 mod fixtures;
 mod pytorch;
 mod sizes;

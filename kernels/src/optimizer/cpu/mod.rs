@@ -2,6 +2,7 @@
 
 mod adagrad;
 mod adam;
+mod diagonal;
 mod lamb;
 mod lars;
 mod rmsprop;
@@ -29,6 +30,7 @@ impl Optimize for Cpu {
             }
             Rule::Adam(rule) => sweep.run(adam::Constants::of(rule), [true, true, false], vectors),
             Rule::Lars(rule) => sweep.run(lars::Constants::of(rule), [rule.momentum > 0.0, false, false], vectors),
+            Rule::Diagonal(rule) => sweep.run(diagonal::Constants::of(rule), [true, false, false], vectors),
             Rule::Lamb(rule) => {
                 let sweep = Sweep { decay: Shrink::None, ..sweep };
                 sweep.run(lamb::Constants::of(rule), [true; MOST_VECTORS], vectors);

@@ -16,6 +16,8 @@ pub struct Data {
     pub limit: u64,
     /// Number of classes; labels are below it.
     pub classes: u32,
+    /// Rows and columns of black that are put around each image.
+    pub pad: u32,
     /// Mean of a pixel in [0, 1], subtracted.
     pub mean: f64,
     /// Standard deviation of a pixel in [0, 1], divided by.
@@ -31,6 +33,7 @@ impl Default for Data {
             validation: 0,
             limit: 0,
             classes: 10,
+            pad: 0,
             mean: 0.0,
             std: 1.0,
             last_batch: LastBatch::Drop,

@@ -36,6 +36,10 @@ pub struct Optimizer {
     pub initial_accumulator: f64,
     /// LARS: the trust coefficient.
     pub trust: f64,
+    /// `diagonal_lm`: μ, which bounds the steps where the loss is flat.
+    pub mu: f64,
+    /// `diagonal_lm`: training samples over which second derivatives are measured before each epoch.
+    pub curvature_samples: u32,
     /// Weight decay λ.
     pub weight_decay: f64,
     /// Whether weight decay shrinks the weights, not added to the gradient.
@@ -72,6 +76,8 @@ impl Default for Optimizer {
             learning_rate_decay: 0.0,
             initial_accumulator: 0.0,
             trust: 0.001,
+            mu: 0.02,
+            curvature_samples: 500,
             weight_decay: 0.0,
             decoupled: false,
             decay_biases: true,
@@ -95,7 +101,8 @@ impl Optimizer {
             | OptimizerName::Rmsprop
             | OptimizerName::Adam
             | OptimizerName::Adamw
-            | OptimizerName::Lars => 1e-8,
+            | OptimizerName::Lars
+            | OptimizerName::DiagonalLm => 1e-8,
         }
     }
 }
@@ -118,6 +125,8 @@ pub enum OptimizerName {
     Lars,
     /// You et al. 2020.
     Lamb,
+    /// Stochastic diagonal Levenberg–Marquardt: LeCun et al. 1998, appendix C.
+    DiagonalLm,
 }
 
 impl OptimizerName {
@@ -131,6 +140,7 @@ impl OptimizerName {
             Self::Adamw => "adamw",
             Self::Lars => "lars",
             Self::Lamb => "lamb",
+            Self::DiagonalLm => "diagonal_lm",
         }
     }
 }

@@ -120,11 +120,15 @@ fn wrong_types_name_what_is_wanted() {
 fn unknown_words_name_the_known_ones() {
     check_file(
         "[model]\nname = 'lenet'",
-        expect![[r#"job.toml: `model.name` = "lenet" is unknown: choose mlp, lenet5, lenet5-1998, alexnet, alexnet-2012, vgg11, vgg11_bn, vgg16, vgg16_bn, resnet18, resnet34, resnet50, resnet101, resnet20, resnet32, resnet44, resnet56, resnet110, layers (did you mean lenet5?)"#]],
+        expect![[
+            r#"job.toml: `model.name` = "lenet" is unknown: choose mlp, lenet5, lenet5-1998, alexnet, alexnet-2012, vgg11, vgg11_bn, vgg16, vgg16_bn, resnet18, resnet34, resnet50, resnet101, resnet20, resnet32, resnet44, resnet56, resnet110, layers (did you mean lenet5?)"#
+        ]],
     );
     check_file(
         "[model]\nname = 'vision_transformer'",
-        expect![[r#"job.toml: `model.name` = "vision_transformer" is unknown: choose mlp, lenet5, lenet5-1998, alexnet, alexnet-2012, vgg11, vgg11_bn, vgg16, vgg16_bn, resnet18, resnet34, resnet50, resnet101, resnet20, resnet32, resnet44, resnet56, resnet110, layers"#]],
+        expect![[
+            r#"job.toml: `model.name` = "vision_transformer" is unknown: choose mlp, lenet5, lenet5-1998, alexnet, alexnet-2012, vgg11, vgg11_bn, vgg16, vgg16_bn, resnet18, resnet34, resnet50, resnet101, resnet20, resnet32, resnet44, resnet56, resnet110, layers"#
+        ]],
     );
     check_set(
         &["loss.name=mse"],
@@ -202,7 +206,8 @@ fn values_that_no_run_can_have() {
         expect!["--set data.std=0: `data.std` = 0.0: must be above 0 and finite as a 32-bit number"],
     );
     check_set(&["data.mean=nan"], expect!["--set data.mean=nan: `data.mean` = NaN: must be from 0 to 1"]);
-    check_set(&["data.classes=1"], expect!["--set data.classes=1: `data.classes` = 1: must be 2 to 256"]);
+    check_set(&["data.classes=1"], expect!["--set data.classes=1: `data.classes` = 1: must be 2 to 65536"]);
+    check_set(&["data.pad=65"], expect!["--set data.pad=65: `data.pad` = 65: must be 0 to 64"]);
     check_set(&["schedule.epochs=0"], expect!["--set schedule.epochs=0: `schedule.epochs` = 0: must be 1 to 1000000"]);
     check_set(
         &["optimizer.learning_rate=0"],
@@ -258,7 +263,7 @@ fn optimizers_that_no_run_can_have() {
     check_set(
         &["optimizer.name=adan"],
         expect![[
-            r#"--set optimizer.name=adan: `optimizer.name` = "adan" is unknown: choose sgd, adagrad, rmsprop, adam, adamw, lars, lamb (did you mean adam?)"#
+            r#"--set optimizer.name=adan: `optimizer.name` = "adan" is unknown: choose sgd, adagrad, rmsprop, adam, adamw, lars, lamb, diagonal_lm (did you mean adam?)"#
         ]],
     );
     check_set(
@@ -284,6 +289,24 @@ fn optimizers_that_no_run_can_have() {
     check_set(
         &["optimizer.trust=0"],
         expect!["--set optimizer.trust=0: `optimizer.trust` = 0.0: must be above 0 and finite as a 32-bit number"],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "optimizer.mu=0"],
+        expect!["--set optimizer.mu=0: `optimizer.mu` = 0.0: must be above 0 and finite as a 32-bit number"],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "optimizer.curvature_samples=0"],
+        expect!["--set optimizer.curvature_samples=0: `optimizer.curvature_samples` = 0: must be 1 to 65536"],
+    );
+    check_set(
+        &["optimizer.mu=0.1"],
+        expect![[
+            r#"--set optimizer.mu=0.1: `optimizer.mu` = 0.1 has no part in `optimizer.name` = "sgd": it is for diagonal_lm"#
+        ]],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "loss.smoothing=0.1"],
+        expect![[r#"--set loss.smoothing=0.1: `loss.smoothing` must be 0 for `optimizer.name` = "diagonal_lm""#]],
     );
     check_set(
         &["optimizer.base_batch=0"],

@@ -6,13 +6,16 @@ mod optimizer;
 mod schedule;
 
 use super::error::JobError;
-use super::spec::{Init, Job, LossName, ModelName, OutputActivation};
+use super::spec::{Init, Job, LossName, ModelName, OptimizerName, OutputActivation};
 use batch::batch;
 use optimizer::optimizer;
 use schedule::schedule;
 
 const MAX_HIDDEN_LAYERS: usize = 16;
 const MAX_HIDDEN_WIDTH: u32 = 1 << 16;
+/// Labels are 16 bits wide.
+const MAX_CLASSES: u32 = 1 << 16;
+const MAX_PAD: u32 = 64;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -54,7 +57,8 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
 }
 
 fn data(job: &Job) -> Result<(), Violation> {
-    integer("data.classes", job.data.classes, 2, 256)?;
+    integer("data.classes", job.data.classes, 2, MAX_CLASSES)?;
+    integer("data.pad", job.data.pad, 0, MAX_PAD)?;
     number("data.mean", job.data.mean, "from 0 to 1", (0.0..=1.0).contains(&job.data.mean))?;
     positive("data.std", job.data.std)
 }
@@ -125,6 +129,10 @@ fn loss(job: &Job) -> Result<(), Violation> {
     if smoothing > 0.0 && job.loss.name != LossName::CrossEntropy {
         let problem = "`loss.smoothing` needs `loss.name` = \"cross_entropy\"".to_owned();
         return Err(Violation::new(&["loss.smoothing", "loss.name"], problem));
+    }
+    if smoothing > 0.0 && job.optimizer.name == OptimizerName::DiagonalLm {
+        let problem = "`loss.smoothing` must be 0 for `optimizer.name` = \"diagonal_lm\"".to_owned();
+        return Err(Violation::new(&["loss.smoothing", "optimizer.name"], problem));
     }
     positive("loss.rubbish", job.loss.rubbish)?;
     let (distances, map) = (job.model.name == ModelName::Lenet5Of1998, job.loss.name == LossName::Map);

@@ -1,8 +1,11 @@
 //! Optimisers that no run can have.
 
 use super::{Violation, integer, number, positive};
-use crate::job::spec::OptimizerName::{self, Adagrad, Adam, Adamw, Lamb, Lars, Rmsprop, Sgd};
+use crate::job::spec::OptimizerName::{self, Adagrad, Adam, Adamw, DiagonalLm, Lamb, Lars, Rmsprop, Sgd};
 use crate::job::spec::{Optimizer, RateScaling};
+
+/// One a lane at least: as many lanes as a batch may have.
+const MAX_CURVATURE_SAMPLES: u32 = 1 << 16;
 
 pub(super) fn optimizer(optimizer: &Optimizer) -> Result<(), Violation> {
     positive("optimizer.learning_rate", optimizer.learning_rate)?;
@@ -30,6 +33,8 @@ pub(super) fn optimizer(optimizer: &Optimizer) -> Result<(), Violation> {
         number(key, value, "at least 0 and finite as a 32-bit number", single >= 0.0 && single.is_finite())?;
     }
     positive("optimizer.trust", optimizer.trust)?;
+    positive("optimizer.mu", optimizer.mu)?;
+    integer("optimizer.curvature_samples", optimizer.curvature_samples, 1, MAX_CURVATURE_SAMPLES)?;
     has_part(optimizer)?;
     goes_together(optimizer)
 }
@@ -43,7 +48,7 @@ fn has_part(optimizer: &Optimizer) -> Result<(), Violation> {
     let number = |key, value: f64, default: f64| (key, (value != default).then(|| format!("{value:?}")));
     let switch = |key, value: bool| (key, value.then(|| "true".to_owned()));
     let moments = &[Adam, Adamw, Lamb];
-    let keys: [(Setting, &[OptimizerName]); 13] = [
+    let keys: [(Setting, &[OptimizerName]); 15] = [
         (number("optimizer.momentum", optimizer.momentum, default.momentum), &[Sgd, Rmsprop, Lars]),
         (number("optimizer.dampening", optimizer.dampening, default.dampening), &[Sgd]),
         (switch("optimizer.nesterov", optimizer.nesterov), &[Sgd]),
@@ -61,10 +66,15 @@ fn has_part(optimizer: &Optimizer) -> Result<(), Violation> {
             &[Adagrad],
         ),
         (number("optimizer.trust", optimizer.trust, default.trust), &[Lars]),
-        (switch("optimizer.decoupled", optimizer.decoupled), &[Sgd, Adagrad, Rmsprop, Adam, Adamw]),
+        (number("optimizer.mu", optimizer.mu, default.mu), &[DiagonalLm]),
+        (
+            number("optimizer.curvature_samples", optimizer.curvature_samples.into(), default.curvature_samples.into()),
+            &[DiagonalLm],
+        ),
+        (switch("optimizer.decoupled", optimizer.decoupled), &[Sgd, Adagrad, Rmsprop, Adam, Adamw, DiagonalLm]),
         (
             number("optimizer.clip_value", optimizer.clip_value, default.clip_value),
-            &[Sgd, Adagrad, Rmsprop, Adam, Adamw, Lamb],
+            &[Sgd, Adagrad, Rmsprop, Adam, Adamw, Lamb, DiagonalLm],
         ),
     ];
     for ((key, set), those) in keys {

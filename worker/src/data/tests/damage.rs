@@ -27,7 +27,7 @@ fn files_that_do_not_belong_together() {
         FILES[0],
         &[12],
         expect![
-            "train-images-idx3-ubyte: is 1-dimensional, but images are 3-dimensional: check that the files are not swapped"
+            "train-images-idx3-ubyte: is 1-dimensional, but images are 3- or 4-dimensional: check that the files are not swapped"
         ],
     );
     check(
@@ -145,6 +145,15 @@ fn claims_are_checked_before_memory_is_taken() {
             "train-images-idx3-ubyte: is truncated: its header promises 4294967312 bytes, which 31 compressed bytes cannot hold: get the file again"
         ],
     );
+    let mut bytes = claim([1, 257, 28]);
+    bytes[3] = 4;
+    bytes.extend(28u32.to_be_bytes());
+    check(
+        &bytes,
+        expect![
+            "train-images-idx3-ubyte: claims 257 channels, above the limit of 256: get the file again, or make the dataset smaller"
+        ],
+    );
     // A bomb: a promise of 72 bytes, 16 MiB of zeros in 16 KiB.
     let bomb = gzip(&[idx_file(&[12, 2, 3], 0), vec![0; 16 << 20]].concat());
     check(
@@ -157,11 +166,12 @@ fn claims_are_checked_before_memory_is_taken() {
 fn check_any(bytes: &[u8]) -> Result<(), TestCaseError> {
     let stored = bytes.len() as u64;
     if let Ok(images) = idx::read_images(bytes, stored) {
-        prop_assert_eq!(images.pixels.len(), images.count * images.height * images.width);
+        let channels = images.channels.unwrap_or(1);
+        prop_assert_eq!(images.pixels.len(), images.count * channels * images.height * images.width);
         prop_assert!(images.pixels.capacity() <= bytes.len() * 1040);
     }
     if let Ok(labels) = idx::read_labels(bytes, stored) {
-        prop_assert!(!labels.is_empty() && labels.capacity() <= bytes.len() * 1040);
+        prop_assert!(!labels.values.is_empty() && labels.values.len() <= bytes.len() * 1040);
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ fn mnist_is_the_original() {
     ];
     let readme = fs::read_to_string(mnist().join("README.md")).unwrap();
     for (name, hash) in FILES.iter().zip(hashes) {
-        let file = idx::IdxFile::open(&mnist().join(name)).unwrap();
+        let file = idx::IdxFile::open(&[mnist().join(name)]).unwrap();
         let mut hasher = Sha256::new();
         if name.contains("images") {
             let images = file.images().unwrap();
@@ -80,8 +80,7 @@ fn mnist_is_the_original() {
             hasher.update(images.pixels);
         } else {
             let labels = file.labels().unwrap();
-            hasher.update(idx::labels_header(labels.len()));
-            hasher.update(labels);
+            hasher.update(labels.file());
         }
         let got: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(got, hash, "{name}");
@@ -153,4 +152,76 @@ fn folders_and_keys_that_cannot_be_used() {
         .assert_eq(&refusal(&data));
     data.path = PathBuf::new();
     assert!(Dataset::open(&data).is_err());
+}
+
+#[test]
+fn images_are_padded_and_keep_their_id() {
+    let (_folder, data) = small_dataset();
+    let plain = Dataset::open(&data).unwrap();
+    let padded = Dataset::open(&Data { pad: 1, ..data }).unwrap();
+    assert_eq!([padded.channels(), padded.height(), padded.width()], [1, 4, 5]);
+    assert_eq!(plain.pixels(Split::Train, 1), [6, 7, 8, 9, 0, 1]);
+    assert_eq!(padded.pixels(Split::Train, 1), [0, 0, 0, 0, 0, 0, 6, 7, 8, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(padded.pixels(Split::Test, 4)[6..9], plain.pixels(Split::Test, 4)[..3]);
+    assert_eq!(padded.id(), plain.id());
+}
+
+#[test]
+fn colour_images_have_four_dimensions() {
+    let (folder, data) = small_dataset();
+    let grey = Dataset::open(&data).unwrap().id().to_owned();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(folder.path().join(name), bytes).unwrap();
+    write(FILES[0], idx_file(&[12, 1, 2, 3], 0));
+    assert_eq!(
+        refusal(&data),
+        "t10k-images-idx3-ubyte: images of 2×3 pixels, but train-images-idx3-ubyte has 1×2×3: take both files from one \
+         dataset"
+    );
+    write(FILES[2], idx_file(&[5, 1, 2, 3], 4));
+    assert_ne!(Dataset::open(&data).unwrap().id(), grey, "of the files as they are");
+    write(FILES[0], idx_file(&[12, 3, 1, 2], 0));
+    fs::remove_file(folder.path().join(FILES[2])).unwrap();
+    write("t10k-images-idx4-ubyte", idx_file(&[5, 3, 1, 2], 4));
+    let dataset = Dataset::open(&Data { pad: 1, ..data }).unwrap();
+    assert_eq!([dataset.channels(), dataset.height(), dataset.width()], [3, 3, 4]);
+    let planes: Vec<&[u8]> = dataset.pixels(Split::Train, 1).chunks(12).map(|plane| &plane[5..7]).collect();
+    assert_eq!(planes, [[6, 7], [8, 9], [0, 1]]);
+}
+
+/// An idx file of 16-bit labels.
+fn wide_labels(labels: &[i16]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 0x0b, 1];
+    bytes.extend((labels.len() as u32).to_be_bytes());
+    labels.iter().for_each(|label| bytes.extend(label.to_be_bytes()));
+    bytes
+}
+
+#[test]
+fn labels_may_have_sixteen_bits() {
+    let (folder, mut data) = small_dataset();
+    let narrow = Dataset::open(&data).unwrap().id().to_owned();
+    let labels: Vec<i16> = (0..12).map(|label| label * 2_700).collect();
+    fs::remove_file(folder.path().join(FILES[1])).unwrap();
+    let path = folder.path().join("train-labels-idx1-short");
+    fs::write(&path, wide_labels(&labels)).unwrap();
+    data.classes = 20_000;
+    assert_eq!(
+        refusal(&data),
+        "train-labels-idx1-short: label 21600 of sample 8 is out of range: data.classes = 20000 allows 0 to 19999: mend the \
+         file or set data.classes"
+    );
+    data.classes = 1 << 16;
+    let dataset = Dataset::open(&data).unwrap();
+    assert_eq!((dataset.classes(), dataset.label(Split::Train, 11)), (1 << 16, 29_700));
+    assert_ne!(dataset.id(), narrow);
+    fs::write(&path, wide_labels(&[0, 1, -2, 3])).unwrap();
+    assert_eq!(refusal(&data), "train-labels-idx1-short: label -2 of sample 2 is negative: mend the file");
+    fs::write(&path, &wide_labels(&labels)[..31]).unwrap();
+    assert!(refusal(&data).contains("is truncated: its header promises 32 bytes, but there are 31"));
+    fs::write(&path, [&[0, 0, 0x0d, 1], &wide_labels(&labels)[4..]].concat()).unwrap();
+    assert_eq!(
+        refusal(&data),
+        "train-labels-idx1-short: holds idx elements of type 0x0d, but only unsigned bytes (0x08) and 16-bit integers \
+         (0x0b) can be read: convert the file"
+    );
 }

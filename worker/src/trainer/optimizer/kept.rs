@@ -2,6 +2,9 @@
 
 use lockstep_proto::job::{self, OptimizerName};
 
+/// Name of the second derivatives of `diagonal_lm`, which are measured anew with the first step of each epoch.
+pub const CURVATURE: &str = "curvature";
+
 /// A vector over all parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kept {
@@ -43,6 +46,7 @@ pub fn kept(keys: &job::Optimizer) -> Vec<Kept> {
         OptimizerName::Rmsprop => {
             [rule(true, 0, "square_average"), rule(keys.centered, 1, "gradient_average"), velocity(2)]
         }
+        OptimizerName::DiagonalLm => [rule(true, 0, CURVATURE), None, None],
         OptimizerName::Adam | OptimizerName::Adamw | OptimizerName::Lamb => {
             [rule(true, 0, "first_moment"), rule(true, 1, "second_moment"), None]
         }

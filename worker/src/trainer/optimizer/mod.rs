@@ -15,13 +15,13 @@ use std::ops::Range;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::moving_average::AverageStep;
 use lockstep_kernels::optimizer::{
-    Adagrad, Adam, Decay, Lamb, Lars, MOST_VECTORS, Rmsprop, Rule, Scaling, Sgd, Update, Vectors,
+    Adagrad, Adam, Decay, Diagonal, Lamb, Lars, MOST_VECTORS, Rmsprop, Rule, Scaling, Sgd, Update, Vectors,
 };
 use lockstep_proto::job::{self, OptimizerName};
 
 use super::crew::Devices;
 use crate::model::Tensor;
-pub(super) use kept::{Kept, Role, kept};
+pub(super) use kept::{CURVATURE, Kept, Role, kept};
 use norms::Blocks;
 use strips::Strip;
 
@@ -192,6 +192,7 @@ impl<D: Device> Optimizer<D> {
                 let trust_ratio = segment.tensor.filter(|_| segment.decays).map_or(1.0, ratio);
                 Rule::Lars(Lars { learning_rate, momentum, trust_ratio })
             }
+            OptimizerName::DiagonalLm => Rule::Diagonal(Diagonal { learning_rate, mu: keys.mu }),
             OptimizerName::Lamb => Rule::Lamb(Lamb { learning_rate, beta1, beta2, epsilon, weight_decay, steps }),
         };
         Update { scaling, decay, rule }

@@ -91,6 +91,7 @@ fn optimizers() -> Vec<job::Optimizer> {
         job::Optimizer { momentum: 0.9, decay_norms: false, clip_norm: 0.5, ..of(Lars) },
         of(Lars),
         job::Optimizer { decay_biases: false, decay_norms: false, ..of(Lamb) },
+        of(DiagonalLm),
     ]
 }
 
@@ -119,7 +120,17 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
         };
         let epoch_loss = EpochLoss { sum: 0.5 * done as f64, samples: 3 * done, before: 0.0 };
         let evaluations = Evaluations { lowest: 1.0 / (1.0 + done as f64), since: done };
-        let advance = Advance { cursor, epoch_loss, evaluations, seconds: done as f64, row };
+        let seconds = done as f64;
+        let curvature: Vec<f32> =
+            numbers(trained.last().unwrap().range.end, 9 + done as usize).into_iter().map(f32::abs).collect();
+        let advance = Advance {
+            cursor,
+            epoch_loss,
+            evaluations,
+            seconds,
+            row,
+            curvature: done.is_multiple_of(2).then_some(&curvature[..]),
+        };
         let gradient = numbers(flat, 2 + done as usize);
         let step = Step { learning_rate: keys.learning_rate, count: 3, steps: done };
         state.commit(&mut crew, &mut optimizer, &step, &gradient, advance).unwrap();
@@ -167,6 +178,7 @@ fn the_named_list_is_what_the_optimizer_keeps() {
         "parameters velocity average",
         "parameters average",
         adam,
+        "parameters curvature average",
     ];
     assert_eq!(all, expected);
 }

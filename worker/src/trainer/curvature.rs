@@ -1,0 +1,83 @@
+//! Second derivatives of the loss, measured before each epoch for `diagonal_lm`: the mean over the epoch's first
+//! samples of the diagonal of the Gauss–Newton matrix (LeCun et al. 1998, appendix C).
+//!
+//! They ride in the same tree over lanes as gradients. They enter the state with the epoch's first step, not before:
+//! the state after a step is the same whether or not a worker has begun the next.
+
+use lockstep_collective::Tag;
+use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::curvature::Curvature;
+use lockstep_kernels::device::Memory;
+use lockstep_proto::job::OptimizerName;
+
+use super::generation::Generation;
+use super::lane::{Pass, TrainStep};
+use super::measures;
+use super::progress::Phase;
+use super::schedule::StepPlan;
+use super::{Trainer, TrainerError};
+use crate::data::dataset::Split;
+use crate::data::order::Order;
+
+/// The pass of a step that reduces second derivatives.
+pub(super) const CURVATURE_PASS: u32 = 1;
+
+impl Trainer {
+    /// Samples that second derivatives are measured over; none without a use for them.
+    fn curvature_samples(&self) -> u64 {
+        let keys = &self.job.optimizer;
+        match keys.name {
+            OptimizerName::DiagonalLm => u64::from(keys.curvature_samples).min(self.work.dataset.len(Split::Train)),
+            _ => 0,
+        }
+    }
+
+    /// Their lanes.
+    pub(super) fn curvature_lanes(&self) -> u32 {
+        self.curvature_samples().div_ceil(self.work.micro_batch) as u32
+    }
+}
+
+impl Generation<'_> {
+    /// Measures second derivatives if `plan` is the first step of an epoch; tells whether it did.
+    pub(super) fn measure_curvature_if_due(&mut self, plan: &StepPlan) -> Result<bool, TrainerError> {
+        let (samples, lanes) = (self.trainer.curvature_samples(), self.trainer.curvature_lanes());
+        if samples == 0 || plan.first > 0 {
+            return Ok(false);
+        }
+        let step = self.state.cursor.step;
+        self.trainer.seat.progress.enter(Phase::Curvature, step);
+        let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
+        let pass = TrainStep {
+            work: &self.trainer.work,
+            weights: self.state.weights(),
+            plan: StepPlan { samples, lanes, ..*plan },
+            order: &order,
+            pass: Pass::Curvature,
+            flags: 0,
+            abort: self.signals.abort_flag(),
+            replayed: None,
+            #[cfg(feature = "fault-points")]
+            spoilt: false,
+            #[cfg(feature = "fault-points")]
+            times: 1,
+        };
+        let hands = self.group.hands(lanes)?;
+        self.trainer.crew.run(hands, |runner, hand| {
+            for mut subtree in hand.subtrees {
+                *subtree.tally = runner.train_subtree(&pass, subtree.lanes, &mut subtree.gradient);
+            }
+        });
+        self.check_aborted()?;
+        let tag = Tag { step, pass: CURVATURE_PASS };
+        let reduced = self.group.reduce(lanes, tag, self.trainer.crew.pool())?;
+
+        let Trainer { curvature, crew, work, .. } = &mut *self.trainer;
+        let (device, len) = (&mut crew.first().device, work.model.parameters());
+        let mean = curvature.get_or_insert_with(|| device.zeros(len));
+        device.copy(&reduced.gradient[..len], Cpu::view_mut(mean, 0..len));
+        let count = reduced.tally.counts[measures::SAMPLES];
+        device.scale((1.0 / count as f64) as f32, Cpu::view_mut(mean, 0..len));
+        Ok(true)
+    }
+}
