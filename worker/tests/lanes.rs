@@ -95,14 +95,13 @@ fn diagonal_levenberg_marquardt() {
 }
 
 #[test]
-fn lenet5_as_it_was_one_sample_a_lane() {
-    let mut job = lenet5(3, 1);
+fn lenet5_as_it_was_in_1998() {
+    let mut job = lenet5(3, 9);
     job.model = Model { name: ModelName::Lenet5Of1998, ..Model::default() };
     (job.loss.name, job.data.pad) = (LossName::Map, 2);
-    (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 5);
+    (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 40);
     (job.optimizer.momentum, job.optimizer.learning_rate) = (0.0, 1e-3);
-    check(&job, &SPLITS);
-    check_instruction_sets(&job);
+    check(&job, &SPLITS[1..3]);
 }
 
 /// The lanes of a batch that grows are dealt in the same shares.
