@@ -64,7 +64,7 @@ fn a_target_is_reached_at_the_same_step_by_any_number_of_workers() {
 #[test]
 fn time_is_over() {
     let scratch = tempfile::tempdir().unwrap();
-    let summary = run(&scratch.path().join("run"), &["schedule.max_minutes=0.000001"], "2");
+    let summary = run(&scratch.path().join("run"), &["schedule.max_minutes=1e-12"], "2");
     assert_eq!(summary["stop_reason"], "time", "{summary}");
     assert_eq!(
         (&summary["reason"], &summary["steps_to_target"]),

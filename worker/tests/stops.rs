@@ -125,7 +125,7 @@ fn stop(workers: &mut [Worker], step: u64, why: StopReason) -> Vec<End> {
 #[test]
 fn time_is_over_for_all_after_the_same_step() {
     let mut job = job();
-    job.schedule.max_minutes = 1e-9;
+    job.schedule.max_minutes = 1e-12;
     assert_eq!(stop_of(&job), (1, "time".to_owned()));
     job.schedule.max_minutes = 1000.0;
     job.schedule.max_steps = 5;

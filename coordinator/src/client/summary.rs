@@ -17,7 +17,8 @@ pub fn shows_top5(job: &wire::JobView) -> bool {
 pub fn print_summary(job: &wire::JobView) -> Result<(), ClientError> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = Vec::new();
-    if job.state != "completed" {
+    let early = job.outcome.as_ref().is_some_and(|outcome| outcome.stop_reason != "completed");
+    if job.state != "completed" || early {
         rows.push(row(&job.state, job.reason.clone()));
     }
     if let Some(outcome) = &job.outcome {

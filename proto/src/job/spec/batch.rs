@@ -22,18 +22,18 @@ impl Default for Batch {
 
 impl Batch {
     /// The first epoch of each batch size, and that size.
-    pub fn phases(&self) -> impl Iterator<Item = (u32, u32)> {
+    pub fn sizes(&self) -> impl Iterator<Item = (u32, u32)> {
         std::iter::once((0, self.size)).chain(self.growth.iter().copied())
     }
 
     /// The batch size of an epoch.
     pub fn size_at(&self, epoch: u64) -> u32 {
-        let begun = self.phases().take_while(|(first, _)| u64::from(*first) <= epoch);
+        let begun = self.sizes().take_while(|(first, _)| u64::from(*first) <= epoch);
         begun.last().map_or(self.size, |(_, size)| size)
     }
 
     /// Lanes of the largest batch, L.
     pub fn lanes(&self) -> u32 {
-        self.phases().map(|(_, size)| size).max().unwrap_or(self.size) / self.micro_batch
+        self.sizes().map(|(_, size)| size).max().unwrap_or(self.size) / self.micro_batch
     }
 }

@@ -43,10 +43,10 @@ impl LearningRate {
                 let changes = self.keys.step_at.iter().filter(|&&at| u64::from(at) <= moment.epoch).count();
                 self.base * power(self.keys.step_factor, changes as u64)
             }
-            Course::Cosine => self.between(self.base * self.keys.end_factor, self.base, half_cosine(self.done(moment))),
+            Course::Cosine => between(self.base * self.keys.end_factor, self.base, half_cosine(self.done(moment))),
             Course::Polynomial => {
                 let left = power_of_real(1.0 - self.done(moment), self.keys.power);
-                self.between(self.base * self.keys.end_factor, self.base, left)
+                between(self.base * self.keys.end_factor, self.base, left)
             }
             Course::OneCycle => self.one_cycle(moment.step),
             Course::Table => self.table(moment.epoch) * self.scale,
@@ -75,10 +75,10 @@ impl LearningRate {
         let (peak, end) = (self.keys.peak * total - 1.0, total - 1.0);
         let (start_rate, end_rate) = (self.base * self.keys.start_factor, self.base * self.keys.end_factor);
         if step <= peak && peak > 0.0 {
-            return self.between(self.base, start_rate, half_cosine(step / peak));
+            return between(self.base, start_rate, half_cosine(step / peak));
         }
         let fallen = ((step - peak) / (end - peak)).clamp(0.0, 1.0);
-        self.between(end_rate, self.base, half_cosine(fallen))
+        between(end_rate, self.base, half_cosine(fallen))
     }
 
     fn table(&self, epoch: u64) -> f64 {
@@ -89,11 +89,11 @@ impl LearningRate {
         });
         current.or(self.keys.table.last()).map_or(self.base, |(_, rate)| *rate)
     }
+}
 
-    /// `low + (high − low) · part`.
-    fn between(&self, low: f64, high: f64, part: f64) -> f64 {
-        low + (high - low) * part
-    }
+/// `low + (high − low) · part`.
+fn between(low: f64, high: f64, part: f64) -> f64 {
+    low + (high - low) * part
 }
 
 /// ½(1 + cos πt): from 1 to 0.

@@ -1,12 +1,12 @@
 //! Which samples a step takes and with which learning rate: pure functions of the job and the cursor.
 
+mod epochs;
 mod learning_rate;
-mod phases;
 
 use lockstep_proto::job::Job;
 
+use epochs::Epochs;
 use learning_rate::{LearningRate, Moment};
-use phases::Phases;
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct StepPlan {
 /// A job's course over its training samples.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    phases: Phases,
+    epochs: Epochs,
     micro_batch: u64,
     total_steps: u64,
     learning_rate: LearningRate,
@@ -56,12 +56,12 @@ impl Schedule {
     /// # Errors
     /// If an epoch has no step: the line says which keys to change.
     pub fn new(job: &Job, train_samples: u64) -> Result<Self, String> {
-        let phases = Phases::new(job, train_samples)?;
+        let epochs = Epochs::new(job, train_samples)?;
         let max_steps = if job.schedule.max_steps == 0 { u64::MAX } else { job.schedule.max_steps };
-        let total_steps = phases.steps_before(job.schedule.epochs.into()).min(max_steps);
-        let warmup = job.schedule.warmup_steps.max(phases.steps_before(job.schedule.warmup_epochs.into()));
+        let total_steps = epochs.steps_before(job.schedule.epochs.into()).min(max_steps);
+        let warmup = job.schedule.warmup_steps.max(epochs.steps_before(job.schedule.warmup_epochs.into()));
         let learning_rate = LearningRate::new(job, warmup, total_steps);
-        Ok(Self { phases, micro_batch: job.batch.micro_batch.into(), total_steps, learning_rate })
+        Ok(Self { epochs, micro_batch: job.batch.micro_batch.into(), total_steps, learning_rate })
     }
 
     /// Steps of the whole job.
@@ -71,7 +71,7 @@ impl Schedule {
 
     /// Epochs of the whole job, the last maybe cut short.
     pub fn total_epochs(&self) -> u64 {
-        self.phases.epochs_with(self.total_steps)
+        self.epochs.epochs_with(self.total_steps)
     }
 
     /// The step at the cursor; none once the job is done.
@@ -79,7 +79,7 @@ impl Schedule {
         if cursor.step >= self.total_steps {
             return None;
         }
-        let samples = self.phases.batch(cursor.epoch, cursor.position);
+        let samples = self.epochs.batch(cursor.epoch, cursor.position);
         let lanes = samples.div_ceil(self.micro_batch) as u32;
         Some(StepPlan { epoch: cursor.epoch, first: cursor.position, samples, lanes })
     }
@@ -87,7 +87,7 @@ impl Schedule {
     /// The cursor behind a committed step.
     pub fn advance(&self, cursor: &Cursor, plan: &StepPlan) -> Cursor {
         let position = plan.first + plan.samples;
-        let epoch_ends = self.phases.ends_at(plan.epoch, position);
+        let epoch_ends = self.epochs.ends_at(plan.epoch, position);
         Cursor {
             epoch: cursor.epoch + u64::from(epoch_ends),
             position: if epoch_ends { 0 } else { position },

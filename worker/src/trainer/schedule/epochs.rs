@@ -1,19 +1,19 @@
-//! Epochs of one batch size: how many steps they have, and where they end.
+//! A job's epochs: how many steps they have, and where they end. The batch is a function of the epoch.
 
 use lockstep_proto::job::{Job, LastBatch};
 
 /// A job's epochs over its training samples.
 #[derive(Clone, Debug)]
-pub struct Phases {
+pub struct Epochs {
     train_samples: u64,
     keep_last: bool,
     /// In order; the first begins with epoch 0.
-    phases: Vec<Phase>,
+    stretches: Vec<Stretch>,
 }
 
 /// Epochs of one batch size.
 #[derive(Clone, Copy, Debug)]
-struct Phase {
+struct Stretch {
     first_epoch: u64,
     batch: u64,
     steps_per_epoch: u64,
@@ -21,15 +21,15 @@ struct Phase {
     steps_before: u64,
 }
 
-impl Phases {
+impl Epochs {
     /// The epochs of `job` over `train_samples` samples.
     ///
     /// # Errors
     /// If an epoch has no step: the line says which keys to change.
     pub fn new(job: &Job, train_samples: u64) -> Result<Self, String> {
         let keep_last = job.data.last_batch == LastBatch::Keep;
-        let mut phases: Vec<Phase> = Vec::new();
-        let begun = job.batch.phases().filter(|(epoch, _)| *epoch < job.schedule.epochs);
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let begun = job.batch.sizes().filter(|(epoch, _)| *epoch < job.schedule.epochs);
         for (epoch, size) in begun {
             let (first_epoch, batch) = (u64::from(epoch), u64::from(size));
             let steps_per_epoch = if keep_last { train_samples.div_ceil(batch) } else { train_samples / batch };
@@ -40,16 +40,16 @@ impl Phases {
                      data.last_batch = \"keep\"",
                 ));
             }
-            let steps_before = phases.last().map_or(0, |before| before.steps_to(first_epoch));
-            phases.push(Phase { first_epoch, batch, steps_per_epoch, steps_before });
+            let steps_before = stretches.last().map_or(0, |before| before.steps_to(first_epoch));
+            stretches.push(Stretch { first_epoch, batch, steps_per_epoch, steps_before });
         }
-        Ok(Self { train_samples, keep_last, phases })
+        Ok(Self { train_samples, keep_last, stretches })
     }
 
-    /// The phase that an epoch is in.
-    fn of_epoch(&self, epoch: u64) -> &Phase {
-        let behind = self.phases.partition_point(|phase| phase.first_epoch <= epoch);
-        &self.phases[behind - 1]
+    /// The stretch that an epoch is in.
+    fn of_epoch(&self, epoch: u64) -> &Stretch {
+        let behind = self.stretches.partition_point(|stretch| stretch.first_epoch <= epoch);
+        &self.stretches[behind - 1]
     }
 
     /// Steps of all epochs before this one.
@@ -59,9 +59,9 @@ impl Phases {
 
     /// Epochs that the first `steps` steps are in.
     pub fn epochs_with(&self, steps: u64) -> u64 {
-        let behind = self.phases.partition_point(|phase| phase.steps_before < steps);
-        let Some(phase) = behind.checked_sub(1).map(|index| &self.phases[index]) else { return 0 };
-        phase.first_epoch + (steps - phase.steps_before).div_ceil(phase.steps_per_epoch)
+        let behind = self.stretches.partition_point(|stretch| stretch.steps_before < steps);
+        let Some(stretch) = behind.checked_sub(1).map(|index| &self.stretches[index]) else { return 0 };
+        stretch.first_epoch + (steps - stretch.steps_before).div_ceil(stretch.steps_per_epoch)
     }
 
     /// Samples of the step at a position of an epoch.
@@ -76,8 +76,8 @@ impl Phases {
     }
 }
 
-impl Phase {
-    /// Steps of all epochs before this one, which is in this phase or at its end.
+impl Stretch {
+    /// Steps of all epochs before this one, which is in this stretch or at its end.
     fn steps_to(&self, epoch: u64) -> u64 {
         self.steps_before.saturating_add(self.steps_per_epoch.saturating_mul(epoch - self.first_epoch))
     }
