@@ -25,7 +25,7 @@ pub(crate) fn for_worker(command: Command) -> Option<(WorkerId, control::Event)>
                 StopReason::Completed | StopReason::Target | StopReason::Plateau | StopReason::Time => {
                     control::StopReason::Regrouped
                 }
-                StopReason::Regrouped => control::StopReason::Regrouped,
+                StopReason::Regrouped | StopReason::Nonfinite => control::StopReason::Regrouped,
             };
             (worker, control::Event::Stop { generation, why })
         }

@@ -58,7 +58,7 @@ pub fn evaluate(job: &Job, weights: &NamedWeights, split: Split, threads: usize)
     let never = AtomicBool::new(false);
     let evaluation = Evaluation { work: &work, weights: Weights { parameters, statistics }, split, abort: &never };
     let lanes = samples.div_ceil(work.micro_batch) as u32;
-    Ok(measure(&evaluation, lanes, threads.min(lanes as usize))?)
+    measure(&evaluation, lanes, threads.min(lanes as usize))
 }
 
 fn measure(evaluation: &Evaluation<'_, Cpu>, lanes: u32, threads: usize) -> Result<Evaluated, UseError> {
