@@ -11,8 +11,8 @@ use super::validate::validate;
 /// Most bytes of a job's text.
 pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
-/// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial weights
-/// by their own hash.
+/// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
+/// weights by their own hash.
 const NOT_HASHED: [&str; 6] = ["checkpoint.", "cluster.", "metrics.", "published.", "data.path", "model.init_from"];
 
 impl Job {

@@ -166,8 +166,8 @@ impl NamedWeights {
         (self.tensors.len(), self.tensors.values().map(|(_, values)| values.len()).sum())
     }
 
-    /// Overwrites `flat`, laid out as the model's `tensors` say, with these weights. The elements in `anew` stay as they
-    /// are; tensors of their names are not looked at.
+    /// Overwrites `flat`, laid out as the model's `tensors` say, with these weights. The elements in `anew` stay as
+    /// they are; tensors of their names are not looked at.
     ///
     /// # Errors
     /// If a tensor is missing, of another shape, or there is one that the model has not: `flat` is of no use then.

@@ -42,8 +42,8 @@ fn read(job: &Job) -> Result<NamedWeights, TrainerError> {
     let found = blake3::hash(&bytes).to_hex();
     if found.as_str() != wanted {
         return Err(TrainerError::Job(format!(
-            "model.init_from: {path}: its BLAKE3 is {found}, not model.init_blake3 = {wanted:?}: take the file that the \
-             job was made with"
+            "model.init_from: {path}: its BLAKE3 is {found}, not model.init_blake3 = {wanted:?}: take the file that \
+             the job was made with"
         )));
     }
     let weights = NamedWeights::parse(path.clone(), &bytes)?;

@@ -17,7 +17,8 @@ use crate::data::{Order, Split};
 const STOP_REASON: &str = "nonfinite";
 
 impl Generation<'_> {
-    /// The job fails with the state of the last good step. Rank 0's checkpoints are on disk then, unless the disk is full.
+    /// The job fails with the state of the last good step. Rank 0's checkpoints are on disk then, unless the disk is
+    /// full.
     pub(super) fn fail_nonfinite(&mut self, plan: StepPlan) -> Result<End, TrainerError> {
         let mut reason = String::new();
         if self.speaks() {
