@@ -357,7 +357,7 @@ pub struct ModelShow {
     /// A network's name, as in `model.name`
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Change a key of the model, e.g. --set model.hidden=[300,100]
+    /// Change a key of the model, e.g. --set model.shortcuts=false
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Channels of a sample; as the network is known for

@@ -306,7 +306,7 @@ mod tests {
         let head = [("fc.weight", Dtype::F16, &[2, 3][..], 12), ("fc.bias", Dtype::BF16, &[2][..], 4)];
         let counter = ("bn.num_batches_tracked", Dtype::I64, &[][..], 8);
         let flat = fill(&[head[0], head[1], conv, counter], 0..0).unwrap();
-        let (half, brain, single) = (1.058_593_8, 0.011_489_868, f32::from_bits(0x3c3c_3c3c));
+        let (half, brain, single) = (1.058_593_8, f32::from_bits(0x3c3c_0000), f32::from_bits(0x3c3c_3c3c));
         assert_eq!(flat, [half, half, half, half, half, half, brain, brain, single, single]);
 
         let error = fill(&[head[0], conv], 0..0).unwrap_err();

@@ -26,7 +26,7 @@ pub struct Predictor {
 pub struct Answer {
     /// The network's outputs, one a class.
     pub outputs: Vec<f32>,
-    /// Probabilities of the classes, see [`Loss::probabilities`].
+    /// Probabilities of the classes, as the loss has them.
     pub probabilities: Vec<f64>,
     /// Classes, the most probable first.
     pub ranking: Vec<usize>,

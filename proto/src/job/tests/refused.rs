@@ -321,13 +321,13 @@ fn optimizers_that_no_run_can_have() {
     check_set(
         &["optimizer.name=lamb", "optimizer.decoupled=true"],
         expect![[
-            r#"--set optimizer.decoupled=true: `optimizer.decoupled` = true has no part in `optimizer.name` = "lamb": it is for sgd, adagrad, rmsprop, adam, adamw"#
+            r#"--set optimizer.decoupled=true: `optimizer.decoupled` = true has no part in `optimizer.name` = "lamb": it is for sgd, adagrad, rmsprop, adam, adamw, diagonal_lm"#
         ]],
     );
     check_set(
         &["optimizer.name=lars", "optimizer.clip_value=1"],
         expect![[
-            r#"--set optimizer.clip_value=1: `optimizer.clip_value` = 1.0 has no part in `optimizer.name` = "lars": it is for sgd, adagrad, rmsprop, adam, adamw, lamb"#
+            r#"--set optimizer.clip_value=1: `optimizer.clip_value` = 1.0 has no part in `optimizer.name` = "lars": it is for sgd, adagrad, rmsprop, adam, adamw, lamb, diagonal_lm"#
         ]],
     );
     check_set(
