@@ -7,6 +7,30 @@ use super::{Maximum, planes};
 use crate::pool2d::Pool2dSize;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
+/// A pass over windows, as a kernel: see the top of the file.
+pub(super) struct Apart<P>(pub P);
+
+/// A pass over windows.
+pub(super) trait OverWindows {
+    /// Height and width of a window.
+    fn window(&self) -> usize;
+
+    /// The pass; `window` is [`Self::window`], maybe as a constant.
+    fn windows_of<S: Simd>(self, s: S, window: usize);
+}
+
+impl<P: OverWindows> Kernel for Apart<P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.0.window() {
+            2 => self.0.windows_of(s, 2),
+            window => self.0.windows_of(s, window),
+        }
+    }
+}
+
 /// For each window: the index of its output and of its first input.
 #[inline(always)]
 fn windows(size: &Pool2dSize, window: usize, planes: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
@@ -25,19 +49,11 @@ pub(super) struct MaxForward<'a> {
     pub choice: &'a mut [[u8; WIDTH]],
 }
 
-impl Kernel for MaxForward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        match self.size.window {
-            2 => self.windows_of(s, 2),
-            window => self.windows_of(s, window),
-        }
+impl OverWindows for MaxForward<'_> {
+    fn window(&self) -> usize {
+        self.size.window
     }
-}
 
-impl MaxForward<'_> {
     #[inline(always)]
     fn windows_of<S: Simd>(self, s: S, window: usize) {
         let MaxForward { size, x, y, choice } = self;
@@ -62,19 +78,11 @@ pub(super) struct MaxBackward<'a> {
     pub d_x: &'a mut [Pack],
 }
 
-impl Kernel for MaxBackward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        match self.size.window {
-            2 => self.windows_of(s, 2),
-            window => self.windows_of(s, window),
-        }
+impl OverWindows for MaxBackward<'_> {
+    fn window(&self) -> usize {
+        self.size.window
     }
-}
 
-impl MaxBackward<'_> {
     #[inline(always)]
     fn windows_of<S: Simd>(self, s: S, window: usize) {
         let MaxBackward { size, d_y, choice, d_x } = self;
@@ -98,19 +106,11 @@ pub(super) struct AverageForward<'a> {
     pub y: &'a mut [Pack],
 }
 
-impl Kernel for AverageForward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        match self.size.window {
-            2 => self.windows_of(s, 2),
-            window => self.windows_of(s, window),
-        }
+impl OverWindows for AverageForward<'_> {
+    fn window(&self) -> usize {
+        self.size.window
     }
-}
 
-impl AverageForward<'_> {
     /// The window's values are added row by row, then divided by K².
     #[inline(always)]
     fn windows_of<S: Simd>(self, s: S, window: usize) {
@@ -134,19 +134,11 @@ pub(super) struct AverageBackward<'a> {
     pub d_x: &'a mut [Pack],
 }
 
-impl Kernel for AverageBackward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        match self.size.window {
-            2 => self.windows_of(s, 2),
-            window => self.windows_of(s, window),
-        }
+impl OverWindows for AverageBackward<'_> {
+    fn window(&self) -> usize {
+        self.size.window
     }
-}
 
-impl AverageBackward<'_> {
     #[inline(always)]
     fn windows_of<S: Simd>(self, s: S, window: usize) {
         let AverageBackward { size, d_y, d_x } = self;

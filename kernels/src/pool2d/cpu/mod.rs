@@ -8,6 +8,7 @@ mod overlapping;
 use super::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
 use crate::simd::Pack;
+use apart::Apart;
 pub(crate) use maximum::Maximum;
 
 impl Pool2dSize {
@@ -58,7 +59,7 @@ impl Pool2d for Cpu {
         let y = packs_mut("y", y, size.samples, size.out_features());
         let choice = choice.as_chunks_mut().0;
         if size.is_apart() {
-            self.isa.run(apart::MaxForward { size, x, y, choice });
+            self.isa.run(Apart(apart::MaxForward { size, x, y, choice }));
         } else {
             self.isa.run(overlapping::MaxForward { size, x, y, choice });
         }
@@ -71,7 +72,7 @@ impl Pool2d for Cpu {
         let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
         let choice = choice.as_chunks().0;
         if size.is_apart() {
-            self.isa.run(apart::MaxBackward { size, d_y, choice, d_x });
+            self.isa.run(Apart(apart::MaxBackward { size, d_y, choice, d_x }));
         } else {
             self.isa.run(overlapping::MaxBackward { size, d_y, choice, d_x });
         }
@@ -82,7 +83,7 @@ impl Pool2d for Cpu {
         let x = packs("x", x, size.samples, size.in_features());
         let y = packs_mut("y", y, size.samples, size.out_features());
         if size.is_apart() {
-            self.isa.run(apart::AverageForward { size, x, y });
+            self.isa.run(Apart(apart::AverageForward { size, x, y }));
         } else {
             self.isa.run(overlapping::AverageForward { size, x, y });
         }
@@ -93,7 +94,7 @@ impl Pool2d for Cpu {
         let d_y = packs("d_y", d_y, size.samples, size.out_features());
         let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
         if size.is_apart() {
-            self.isa.run(apart::AverageBackward { size, d_y, d_x });
+            self.isa.run(Apart(apart::AverageBackward { size, d_y, d_x }));
         } else {
             self.isa.run(overlapping::AverageBackward { size, d_y, d_x });
         }
