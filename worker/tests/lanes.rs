@@ -3,7 +3,7 @@
 mod workers;
 
 use lockstep_proto::job::{
-    Activation, InstructionSet, Job, LossName, Model, ModelName, OptimizerName, Pooling, Transport,
+    Activation, Augment, InstructionSet, Job, LossName, Model, ModelName, OptimizerName, Pooling, Transport,
 };
 use workers::{job, mlp};
 
@@ -102,6 +102,37 @@ fn lenet5_as_it_was_in_1998() {
     (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 40);
     (job.optimizer.momentum, job.optimizer.learning_rate) = (0.0, 1e-3);
     check(&job, &SPLITS[1..3]);
+}
+
+/// Every augmentation, for gradients and second derivatives; evaluations see the images as they are.
+#[test]
+fn augmented_samples() {
+    let mut job = mlp(4, 8);
+    (job.optimizer.name, job.optimizer.curvature_samples) = (OptimizerName::DiagonalLm, 45);
+    (job.optimizer.momentum, job.data.pad) = (0.0, 2);
+    let plain = train(&job, &[("a", 1)]);
+    job.augment = Augment {
+        pad_crop: 2,
+        flip: true,
+        scale: 0.1,
+        squeeze: 0.1,
+        shear: 0.2,
+        rotate: 10.0,
+        translate: 2.0,
+        elastic_alpha: 34.0,
+        elastic_sigma: 4.0,
+    };
+    check(&job, &SPLITS);
+    check_instruction_sets(&job);
+    assert_ne!(train(&job, &[("a", 1)]), plain);
+
+    // Weights that stay: what differs is what was seen.
+    (job.optimizer.name, job.optimizer.learning_rate) = (OptimizerName::Sgd, 1e-30);
+    let augmented = workers::train(&job, &[("a", 1)]).0;
+    job.augment = Augment::default();
+    let plain = workers::train(&job, &[("a", 1)]).0;
+    assert_eq!((augmented.test_loss, &augmented.weights_sha256), (plain.test_loss, &plain.weights_sha256));
+    assert_ne!(augmented.train_loss, plain.train_loss);
 }
 
 /// The lanes of a batch that grows are dealt in the same shares.

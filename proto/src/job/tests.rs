@@ -99,6 +99,7 @@ fn the_hash_covers_what_results_depend_on() {
     let changed = [
         hash(|job| job.seed.augment = 7),
         hash(|job| job.data.validation = 7),
+        hash(|job| job.augment.flip = true),
         hash(|job| job.batch.micro_batch = 16),
         hash(|job| job.model.hidden = vec![30, 0]),
         hash(|job| job.optimizer.learning_rate = 0.010000000000000002),

@@ -29,6 +29,29 @@ impl Split {
     }
 }
 
+/// Sizes of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageShape {
+    /// 1 where it is grey.
+    pub channels: usize,
+    /// Rows, padding included.
+    pub height: usize,
+    /// Columns, padding included.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// Bytes of an image.
+    pub fn len(self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether there are no pixels: of no image that was read.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// All samples of a job. Samples of a split are numbered from 0; those of [`Split::Train`] as in the file.
 #[derive(Debug)]
 pub struct Dataset {
@@ -114,6 +137,11 @@ impl Dataset {
     pub fn label(&self, split: Split, sample: u64) -> u16 {
         let (source, index) = self.locate(split, sample);
         source.labels.values[index]
+    }
+
+    /// Sizes of each image.
+    pub fn shape(&self) -> ImageShape {
+        ImageShape { channels: self.channels(), height: self.height(), width: self.width() }
     }
 
     /// Channels of an image: 1 where it is grey.

@@ -1,15 +1,19 @@
 //! Data: which samples a step takes, in which order, and their pixels. First on a sample's path.
 //!
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
-//! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files.
+//! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
+//! changes the pixels of training samples, by [`distortion`] among others.
 
+pub mod augment;
 pub mod dataset;
+pub mod distortion;
 pub mod error;
 pub mod idx;
 pub mod order;
 pub mod random;
 
-pub use dataset::{Dataset, Split};
+pub use augment::Augmentation;
+pub use dataset::{Dataset, ImageShape, Split};
 pub use error::DataError;
 pub use order::Order;
 pub use random::{Purpose, Random};

@@ -33,10 +33,16 @@ pub enum Purpose {
     Init = 0,
     /// The order of an epoch's samples.
     Order = 1,
-    /// Augmentation of a sample.
-    Augment = 2,
+    /// Affine map of a sample's image.
+    Affine = 2,
     /// Dropout masks of a sample.
     Dropout = 3,
+    /// Elastic displacements of a sample's pixels.
+    Elastic = 4,
+    /// Window that is cut out of a sample's image.
+    Crop = 5,
+    /// Whether a sample's image is mirrored.
+    Flip = 6,
 }
 
 /// A stream of random numbers. Cheap to make: make one where it is used instead of passing one along.
@@ -157,8 +163,11 @@ mod tests {
             first(1, Purpose::Init, 0, 0),
             first(1 << 32, Purpose::Init, 0, 0),
             first(0, Purpose::Order, 0, 0),
-            first(0, Purpose::Augment, 0, 0),
+            first(0, Purpose::Affine, 0, 0),
             first(0, Purpose::Dropout, 0, 0),
+            first(0, Purpose::Elastic, 0, 0),
+            first(0, Purpose::Crop, 0, 0),
+            first(0, Purpose::Flip, 0, 0),
             first(0, Purpose::Init, 1, 0),
             first(0, Purpose::Init, 0, 1),
             first(0, Purpose::Init, 0, 1 << 32),
@@ -187,7 +196,7 @@ mod tests {
 
     #[test]
     fn uniform_values_fill_the_unit_interval_evenly() {
-        let mut random = Random::new(3, Purpose::Augment, 0, 0);
+        let mut random = Random::new(3, Purpose::Affine, 0, 0);
         let mut bins = [0u32; 10];
         let mut sum = 0.0;
         for _ in 0..100_000 {

@@ -14,6 +14,7 @@ use super::digest::digest_of;
 use super::loss::Loss;
 use super::measures::{self, LaneMeasures, Nonfinite};
 use super::schedule::StepPlan;
+use crate::data::augment::{self, Augmentation, Seen};
 use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
 use crate::data::random::{Purpose, Random};
@@ -26,6 +27,8 @@ pub struct Work<D: Device> {
     pub model: Model<D>,
     /// All samples.
     pub dataset: Dataset,
+    /// How training samples are changed, if they are.
+    pub augmentation: Option<Augmentation>,
     /// What is minimised.
     pub loss: Loss,
     /// Samples a lane, b.
@@ -59,6 +62,7 @@ pub struct LaneRunner<D: Device> {
     /// For second derivatives; none before the first.
     curvature: Option<CurvatureMemory<D>>,
     bytes: Vec<u8>,
+    augmenting: augment::Memory,
     labels: Vec<u16>,
     ids: Vec<u64>,
     keys: Vec<u64>,
@@ -77,6 +81,7 @@ impl<D: Device> LaneRunner<D> {
             activations,
             curvature: None,
             bytes: Vec::new(),
+            augmenting: augment::Memory::default(),
             labels: Vec::new(),
             ids: Vec::new(),
             keys: Vec::new(),
@@ -273,7 +278,13 @@ impl<D: Device> LaneRunner<D> {
         self.ids.clear();
         let mut hashes = 0u64;
         for sample in samples {
-            self.bytes.extend_from_slice(work.dataset.pixels(split, sample));
+            let pixels = work.dataset.pixels(split, sample);
+            match work.augmentation.as_ref().zip(epoch) {
+                Some((augmentation, epoch)) => {
+                    augmentation.append(pixels, Seen { epoch, sample }, &mut self.augmenting, &mut self.bytes);
+                }
+                None => self.bytes.extend_from_slice(pixels),
+            }
             self.labels.push(work.dataset.label(split, sample));
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
             self.ids.push(sample);

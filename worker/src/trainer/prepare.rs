@@ -20,6 +20,7 @@ use super::progress::Phase;
 use super::schedule::Schedule;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
+use crate::data::augment::Augmentation;
 use crate::data::dataset::{Dataset, Split};
 use crate::model::{SampleShape, Tensor, build};
 
@@ -146,9 +147,11 @@ pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerErro
         model.check_curvature()?;
     }
     let layers = model.layer_ranges();
+    let augmentation = Augmentation::of(job, dataset.shape()).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
         dataset,
+        augmentation,
         loss: Loss::of(&job.loss),
         micro_batch: job.batch.micro_batch.into(),
         pixels: pixels(job, shape),

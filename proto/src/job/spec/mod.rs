@@ -1,5 +1,6 @@
 //! The job file's tables and keys, with their defaults. `recipes/REFERENCE.md` documents each.
 
+mod augment;
 mod batch;
 mod checkpoint;
 mod cluster;
@@ -11,6 +12,7 @@ mod schedule;
 
 use serde::{Deserialize, Serialize};
 
+pub use augment::*;
 pub use batch::*;
 pub use checkpoint::*;
 pub use cluster::*;
@@ -28,6 +30,8 @@ pub struct Job {
     pub seed: Seed,
     /// Training and test data.
     pub data: Data,
+    /// How training samples are changed.
+    pub augment: Augment,
     /// The network.
     pub model: Model,
     /// What is minimised.

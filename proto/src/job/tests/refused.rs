@@ -362,6 +362,28 @@ fn optimizers_that_no_run_can_have() {
 }
 
 #[test]
+fn augmentations_that_no_run_can_have() {
+    let check = |key_and_value: &str, line: Expect| check_set(&[key_and_value], line);
+    check("augment.pad_crop=65", expect![""]);
+    check("augment.pad_crop=-1", expect![""]);
+    check("augment.flip=1", expect![""]);
+    check("augment.scale=1", expect![""]);
+    check("augment.squeeze=-0.1", expect![""]);
+    check("augment.shear=inf", expect![""]);
+    check("augment.rotate=181", expect![""]);
+    check("augment.translate=nan", expect![""]);
+    check("augment.elastic_alpha=10001", expect![""]);
+    check("augment.elastic_sigma=6", expect![""]);
+    check("augment.elastic_sigmas=6", expect![""]);
+    check_set(&["augment.elastic_alpha=34", "augment.elastic_sigma=0.4"], expect![""]);
+    let all = "augment={pad_crop=4, flip=true, scale=0.1, squeeze=0.1, shear=0.2, rotate=10, translate=2, \
+               elastic_alpha=34, elastic_sigma=6}";
+    let job = load(GOOD, &[], &[all]).unwrap();
+    assert_eq!((job.augment.translate, job.augment.flip, job.augment.elastic_sigma), (2.0, true, 6.0));
+    assert_eq!(Job::from_toml(&job.to_toml()).unwrap(), job);
+}
+
+#[test]
 fn schedules_and_batches_that_no_run_can_have() {
     check_set(
         &["batch.growth=[[1, 100]]"],

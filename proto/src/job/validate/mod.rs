@@ -1,5 +1,6 @@
 //! Values that no run can have: the first is refused in a line that says what to do.
 
+mod augment;
 mod batch;
 mod layers;
 mod optimizer;
@@ -7,6 +8,7 @@ mod schedule;
 
 use super::error::JobError;
 use super::spec::{Init, Job, LossName, ModelName, OptimizerName, OutputActivation};
+use augment::augment;
 use batch::batch;
 use optimizer::optimizer;
 use schedule::schedule;
@@ -41,6 +43,7 @@ impl Violation {
 /// Checks every key of a job.
 pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     data(job)?;
+    augment(&job.augment)?;
     model(job)?;
     batch(&job.batch)?;
     schedule(&job.schedule)?;

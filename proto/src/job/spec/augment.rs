@@ -1,0 +1,43 @@
+//! `[augment]`: how training samples are changed, anew in each epoch.
+
+use serde::{Deserialize, Serialize};
+
+/// Augmentation of training samples; what is 0 or false is off. In the order in which it is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augment {
+    /// Rows and columns of black that are put around an image before a window of its size is cut out anywhere.
+    pub pad_crop: u32,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
+    /// Largest change of size, as a fraction: by a factor of 1 ± this.
+    pub scale: f64,
+    /// Largest squeeze: wider by a factor of 1 ± this and lower by the same.
+    pub squeeze: f64,
+    /// Largest horizontal shear: columns a row.
+    pub shear: f64,
+    /// Largest rotation either way, in degrees.
+    pub rotate: f64,
+    /// Largest translation either way, in pixels, both horizontally and vertically.
+    pub translate: f64,
+    /// Strength of elastic distortion, in pixels: of the noise before it is smoothed.
+    pub elastic_alpha: f64,
+    /// Standard deviation of the Gaussian that smooths the noise, in pixels.
+    pub elastic_sigma: f64,
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self {
+            pad_crop: 0,
+            flip: false,
+            scale: 0.0,
+            squeeze: 0.0,
+            shear: 0.0,
+            rotate: 0.0,
+            translate: 0.0,
+            elastic_alpha: 0.0,
+            elastic_sigma: 4.0,
+        }
+    }
+}

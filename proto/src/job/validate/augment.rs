@@ -1,0 +1,33 @@
+//! Augmentations that no run can have.
+
+use super::{Violation, integer, number};
+use crate::job::spec::Augment;
+
+const MAX_PIXELS: u32 = 64;
+/// A factor of 1 ± this stays well above 0.
+const MAX_STRETCH: f64 = 0.9;
+const MAX_SHEAR: f64 = 2.0;
+const MAX_DEGREES: f64 = 180.0;
+const MAX_ALPHA: f64 = 10_000.0;
+const SIGMAS: [f64; 2] = [0.5, 64.0];
+
+pub(super) fn augment(augment: &Augment) -> Result<(), Violation> {
+    integer("augment.pad_crop", augment.pad_crop, 0, MAX_PIXELS)?;
+    up_to("augment.scale", augment.scale, MAX_STRETCH)?;
+    up_to("augment.squeeze", augment.squeeze, MAX_STRETCH)?;
+    up_to("augment.shear", augment.shear, MAX_SHEAR)?;
+    up_to("augment.rotate", augment.rotate, MAX_DEGREES)?;
+    up_to("augment.translate", augment.translate, MAX_PIXELS.into())?;
+    up_to("augment.elastic_alpha", augment.elastic_alpha, MAX_ALPHA)?;
+    let (sigma, [low, high]) = (augment.elastic_sigma, SIGMAS);
+    number("augment.elastic_sigma", sigma, &format!("from {low} to {high}"), (low..=high).contains(&sigma))?;
+    if augment.elastic_alpha == 0.0 && sigma != Augment::default().elastic_sigma {
+        let problem = format!("`augment.elastic_sigma` = {sigma:?} needs `augment.elastic_alpha` above 0: set it");
+        return Err(Violation::new(&["augment.elastic_sigma", "augment.elastic_alpha"], problem));
+    }
+    Ok(())
+}
+
+fn up_to(key: &'static str, value: f64, most: f64) -> Result<(), Violation> {
+    number(key, value, &format!("from 0 to {most}"), (0.0..=most).contains(&value))
+}

@@ -1,0 +1,186 @@
+//! Augmented images: what they are, and what they depend on.
+//!
+//! Windows and mirror images are what this script prints (NumPy 2):
+//!
+//! ```python
+//! import numpy as np
+//! image = np.arange(1, 13, dtype=np.uint8).reshape(1, 3, 4)
+//! pad = 2
+//! for down, right, mirrored in [(0, 0, False), (-1, 2, False), (2, -1, True), (-2, -2, True), (1, 1, True)]:
+//!     padded = np.pad(image, [(0, 0), (pad, pad), (pad, pad)])
+//!     window = padded[:, pad + down:pad + down + 3, pad + right:pad + right + 4]
+//!     print((down, right, mirrored), (window[..., ::-1] if mirrored else window).ravel().tolist())
+//! ```
+
+use std::path::Path;
+
+use lockstep_proto::job::{Augment, Data, Job};
+
+use super::*;
+use crate::data::{Dataset, Split};
+
+const SHAPE: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
+const SEEN: Seen = Seen { epoch: 3, sample: 5 };
+
+fn job(augment: Augment) -> Job {
+    Job { augment, ..Job::default() }
+}
+
+fn everything() -> Job {
+    let mut job = job(Augment {
+        pad_crop: 4,
+        flip: true,
+        scale: 0.1,
+        squeeze: 0.1,
+        shear: 0.2,
+        rotate: 10.0,
+        translate: 2.0,
+        elastic_alpha: 34.0,
+        elastic_sigma: 4.5,
+    });
+    job.seed.augment = 1;
+    job
+}
+
+/// A job's augmentation of an image without symmetries.
+fn augmented_image(job: &Job, shape: ImageShape, seen: Seen) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..shape.len()).map(|i| (i * i % 251 + 1) as u8).collect();
+    let augmentation = Augmentation::of(job, shape).unwrap().expect("something is on");
+    let (mut memory, mut bytes) = (Memory::default(), vec![9]);
+    augmentation.append(&pixels, seen, &mut memory, &mut bytes);
+    assert_eq!((bytes.len(), bytes[0]), (1 + pixels.len(), 9));
+    bytes.split_off(1)
+}
+
+#[test]
+fn windows_and_mirror_images_equal_numpy() {
+    let pixels: Vec<u8> = (1..=12).collect();
+    let check = |down, right, mirrored, expected: [u8; 12]| {
+        let shape = ImageShape { channels: 1, height: 3, width: 4 };
+        let mut out = [77; 12];
+        Placement { down, right, mirrored }.copy(shape, &pixels, &mut out);
+        assert_eq!(out, expected, "{down} {right} {mirrored}");
+    };
+    check(0, 0, false, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    check(-1, 2, false, [0, 0, 0, 0, 3, 4, 0, 0, 7, 8, 0, 0]);
+    check(2, -1, true, [11, 10, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    check(-2, -2, true, [0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0]);
+    check(1, 1, true, [0, 8, 7, 6, 0, 12, 11, 10, 0, 0, 0, 0]);
+    check(9, -9, true, [0; 12]);
+}
+
+/// All windows and both mirror images come, each about as often, and channels go together.
+#[test]
+fn crops_and_flips_are_even() {
+    let job = job(Augment { pad_crop: 2, flip: true, ..Augment::default() });
+    let augmentation = Augmentation::of(&job, SHAPE).unwrap().unwrap();
+    let mut counts = std::collections::BTreeMap::new();
+    for sample in 0..5_000 {
+        let Placement { down, right, mirrored } = augmentation.placement(Seen { epoch: 0, sample });
+        *counts.entry((down, right, mirrored)).or_insert(0) += 1;
+    }
+    assert_eq!(counts.len(), 5 * 5 * 2);
+    assert!(counts.values().all(|count| (60..140).contains(count)), "{counts:?}");
+    assert!(counts.keys().all(|(down, right, _)| down.abs() <= 2 && right.abs() <= 2));
+    let shape = ImageShape { channels: 2, ..SHAPE };
+    let pixels = vec![1; shape.len()];
+    let (mut memory, mut bytes) = (Memory::default(), Vec::new());
+    Augmentation::of(&job, shape).unwrap().unwrap().append(&pixels, SEEN, &mut memory, &mut bytes);
+    assert_eq!(bytes[..784], bytes[784..]);
+}
+
+#[test]
+fn numbers_fill_their_bounds() {
+    let augmentation = Augmentation::of(&everything(), SHAPE).unwrap().unwrap();
+    let (mut low, mut high) = ([f64::MAX; 6], [f64::MIN; 6]);
+    for sample in 0..2_000 {
+        let Planar { scale, squeeze, shear, rotate, translate } = augmentation.planar(Seen { epoch: 1, sample });
+        for (i, value) in [scale, squeeze, shear, rotate, translate[0], translate[1]].into_iter().enumerate() {
+            (low[i], high[i]) = (low[i].min(value), high[i].max(value));
+        }
+    }
+    for (i, (middle, bound)) in
+        [(1.0, 0.1), (1.0, 0.1), (0.0, 0.2), (0.0, 10.0 / 180.0), (0.0, 2.0), (0.0, 2.0)].into_iter().enumerate()
+    {
+        let [down, up] = [middle - low[i], high[i] - middle];
+        assert!((0.99 * bound..=bound * 1.000_001).contains(&down), "{i}: {down}");
+        assert!((0.99 * bound..=bound * 1.000_001).contains(&up), "{i}: {up}");
+    }
+}
+
+#[test]
+fn a_sample_is_a_function_of_seed_epoch_and_sample() {
+    let job = everything();
+    let image = augmented_image(&job, SHAPE, SEEN);
+    assert_eq!(augmented_image(&job, SHAPE, SEEN), image);
+    let mut other_seed = job.clone();
+    other_seed.seed.augment = 2;
+    let mut other_orders = job.clone();
+    (other_orders.seed.init, other_orders.seed.order) = (7, 8);
+    assert_eq!(augmented_image(&other_orders, SHAPE, SEEN), image);
+    for other in [
+        augmented_image(&other_seed, SHAPE, SEEN),
+        augmented_image(&job, SHAPE, Seen { epoch: 4, ..SEEN }),
+        augmented_image(&job, SHAPE, Seen { sample: 6, ..SEEN }),
+    ] {
+        assert_ne!(other, image);
+    }
+}
+
+/// Each key does something, and memory that others have used shows in nothing.
+#[test]
+fn every_key_changes_images() {
+    let shape = ImageShape { channels: 3, height: 20, width: 24 };
+    let off = Augment::default();
+    let jobs = [
+        Augment { pad_crop: 4, ..off.clone() },
+        Augment { flip: true, ..off.clone() },
+        Augment { scale: 0.2, ..off.clone() },
+        Augment { squeeze: 0.2, ..off.clone() },
+        Augment { shear: 0.2, ..off.clone() },
+        Augment { rotate: 20.0, ..off.clone() },
+        Augment { translate: 3.0, ..off.clone() },
+        Augment { elastic_alpha: 34.0, ..off.clone() },
+        Augment { elastic_alpha: 34.0, elastic_sigma: 3.0, ..off.clone() },
+        Augment { elastic_alpha: 34.0, flip: true, ..off.clone() },
+    ]
+    .map(job);
+    let pixels: Vec<u8> = (0..shape.len()).map(|i| (i * i % 251 + 1) as u8).collect();
+    // Of the first samples, one that is mirrored.
+    let flips = |sample: &u64| {
+        let augmentation = Augmentation::of(&jobs[1], shape).unwrap().unwrap();
+        augmentation.placement(Seen { epoch: 3, sample: *sample }).mirrored
+    };
+    let seen = Seen { epoch: 3, sample: (0..100).find(flips).unwrap() };
+    let images = jobs.each_ref().map(|job| augmented_image(job, shape, seen));
+    for (i, image) in images.iter().enumerate() {
+        assert!(*image != pixels && !images[..i].contains(image), "job {i}");
+    }
+    let mut memory = Memory::default();
+    for (job, image) in jobs.iter().zip(&images).chain(jobs.iter().zip(&images).rev()) {
+        let mut bytes = Vec::new();
+        Augmentation::of(job, shape).unwrap().unwrap().append(&pixels, seen, &mut memory, &mut bytes);
+        assert_eq!(bytes, *image);
+    }
+    assert!(Augmentation::of(&job(off), shape).unwrap().is_none());
+}
+
+/// The bits of an image with everything on. This code is the same for all instruction sets.
+#[test]
+fn a_digit_is_these_bits() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist");
+    let dataset = Dataset::open(&Data { path, pad: 2, ..Data::default() }).unwrap();
+    let augmentation = Augmentation::of(&everything(), dataset.shape()).unwrap().unwrap();
+    let (mut memory, mut bytes) = (Memory::default(), Vec::new());
+    augmentation.append(dataset.pixels(Split::Train, 5), SEEN, &mut memory, &mut bytes);
+    assert_eq!(blake3::hash(&bytes).to_hex().as_str(), "");
+}
+
+#[test]
+fn images_are_not_moved_out_of_sight() {
+    let shape = ImageShape { channels: 1, height: 28, width: 30 };
+    let refusal = |augment| Augmentation::of(&job(augment), shape).unwrap_err();
+    expect_test::expect![""].assert_eq(&refusal(Augment { pad_crop: 28, ..Augment::default() }));
+    expect_test::expect![""].assert_eq(&refusal(Augment { translate: 28.5, ..Augment::default() }));
+    assert!(Augmentation::of(&job(Augment { pad_crop: 27, ..Augment::default() }), shape).is_ok());
+}
