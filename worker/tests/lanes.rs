@@ -122,15 +122,16 @@ fn augmented_samples() {
         elastic_alpha: 34.0,
         elastic_sigma: 4.0,
     };
-    check(&job, &SPLITS);
+    check(&job, &SPLITS[1..4]);
     check_instruction_sets(&job);
     assert_ne!(train(&job, &[("a", 1)]), plain);
 
     // Weights that stay: what differs is what was seen.
-    (job.optimizer.name, job.optimizer.learning_rate) = (OptimizerName::Sgd, 1e-30);
-    let augmented = workers::train(&job, &[("a", 1)]).0;
-    job.augment = Augment::default();
-    let plain = workers::train(&job, &[("a", 1)]).0;
+    let mut still = mlp(4, 8);
+    (still.optimizer.learning_rate, still.data.pad) = (1e-30, 2);
+    let plain = workers::train(&still, &[("a", 1)]).0;
+    still.augment = job.augment;
+    let augmented = workers::train(&still, &[("a", 1)]).0;
     assert_eq!((augmented.test_loss, &augmented.weights_sha256), (plain.test_loss, &plain.weights_sha256));
     assert_ne!(augmented.train_loss, plain.train_loss);
 }

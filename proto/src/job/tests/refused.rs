@@ -363,19 +363,24 @@ fn optimizers_that_no_run_can_have() {
 
 #[test]
 fn augmentations_that_no_run_can_have() {
-    let check = |key_and_value: &str, line: Expect| check_set(&[key_and_value], line);
-    check("augment.pad_crop=65", expect![""]);
-    check("augment.pad_crop=-1", expect![""]);
-    check("augment.flip=1", expect![""]);
-    check("augment.scale=1", expect![""]);
-    check("augment.squeeze=-0.1", expect![""]);
-    check("augment.shear=inf", expect![""]);
-    check("augment.rotate=181", expect![""]);
-    check("augment.translate=nan", expect![""]);
-    check("augment.elastic_alpha=10001", expect![""]);
-    check("augment.elastic_sigma=6", expect![""]);
-    check("augment.elastic_sigmas=6", expect![""]);
-    check_set(&["augment.elastic_alpha=34", "augment.elastic_sigma=0.4"], expect![""]);
+    // The value in words, behind where it was said.
+    let check = |set: &str, problem: &str| {
+        let error = load(GOOD, &[], &[set]).expect_err("must be refused");
+        assert_eq!(error, format!("--set {set}: {problem}"));
+    };
+    check("augment.pad_crop=65", "`augment.pad_crop` = 65: must be 0 to 64");
+    check("augment.pad_crop=-1", "`augment.pad_crop` must be an integer from 0 to 4294967295, but is the integer -1");
+    check("augment.flip=1", "`augment.flip` must be true or false, but is the integer 1");
+    check("augment.scale=1", "`augment.scale` = 1.0: must be from 0 to 0.9");
+    check("augment.squeeze=-0.1", "`augment.squeeze` = -0.1: must be from 0 to 0.9");
+    check("augment.shear=inf", "`augment.shear` = inf: must be from 0 to 2");
+    check("augment.rotate=181", "`augment.rotate` = 181.0: must be from 0 to 180");
+    check("augment.translate=nan", "`augment.translate` = NaN: must be from 0 to 64");
+    check("augment.elastic_alpha=10001", "`augment.elastic_alpha` = 10001.0: must be from 0 to 10000");
+    check("augment.elastic_sigma=6", "`augment.elastic_sigma` = 6.0 needs `augment.elastic_alpha` above 0: set it");
+    check("augment.elastic_sigmas=6", "unknown key `augment.elastic_sigmas`: did you mean `augment.elastic_sigma`?");
+    let smallest = load(GOOD, &[], &["augment.elastic_alpha=34", "augment.elastic_sigma=0.4"]).unwrap_err();
+    assert!(smallest.ends_with("`augment.elastic_sigma` = 0.4: must be from 0.5 to 64"), "{smallest}");
     let all = "augment={pad_crop=4, flip=true, scale=0.1, squeeze=0.1, shear=0.2, rotate=10, translate=2, \
                elastic_alpha=34, elastic_sigma=6}";
     let job = load(GOOD, &[], &[all]).unwrap();
