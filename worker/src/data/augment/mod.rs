@@ -107,7 +107,7 @@ impl Augmentation {
         // Offsets 0 to 2 × pad_crop alike, but for one part in 2³².
         let mut offset = || {
             let choices = u64::from(2 * self.keys.pad_crop + 1);
-            (u64::from(crop.next_u32()) * choices >> 32) as i32 - self.keys.pad_crop as i32
+            ((u64::from(crop.next_u32()) * choices) >> 32) as i32 - self.keys.pad_crop as i32
         };
         let [down, right] = [(); 2].map(|()| offset());
         let mirrored = self.keys.flip && self.random(Purpose::Flip, seen).next_u32() >> 31 == 1;
