@@ -31,8 +31,7 @@ impl<D: Device> LaneRunner<D> {
         match Nonfinite::of(&self.train_lane(step, lane, gradient))? {
             Nonfinite::Gradient(place) => Some(format!("the gradient of layer {} is not finite", gradient_of(place))),
             Nonfinite::Loss => {
-                // The way back has overwritten the samples.
-                self.load_train_lane(step, lane);
+                self.write_input(work);
                 let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
                 let (_, statistics) =
                     D::split_mut(D::slice_mut(gradient, 0..work.model.len()), work.model.parameters());

@@ -41,11 +41,16 @@ impl<D: Device> LaneRunner<D> {
         if let Some(epoch) = epoch {
             self.draw_keys(work, epoch);
         }
+        self.write_input(work);
+        hashes
+    }
+
+    /// Writes the samples that were gathered to the model's input, which every way back overwrites.
+    pub(super) fn write_input(&mut self, work: &Work<D>) {
         let samples = self.labels.len();
         let size = PixelsSize { samples, ..work.pixels };
         let input = self.activations.input(&self.device, &work.model, samples);
         self.device.pixels_forward(&size, &self.bytes, input);
-        hashes
     }
 
     /// Draws the samples' random numbers of an epoch.

@@ -1,11 +1,13 @@
 //! A lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
 //!
 //! `load` brings samples before the network, `train` computes lanes of a step, `subtree` adds them up in tree order,
-//! `step` says what of, and `again` computes lanes a second time to look at them.
+//! `step` says what of, `step_up` takes a lane's gradient above the weights, and `again` computes lanes a second time to
+//! look at them.
 
 mod again;
 mod load;
 mod step;
+mod step_up;
 mod subtree;
 mod train;
 
@@ -23,6 +25,7 @@ use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
 
 pub use step::{Evaluation, Pass, TrainStep};
+use step_up::Above;
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.
 pub struct Work<D: Device> {
@@ -42,6 +45,8 @@ pub struct Work<D: Device> {
     pub classes: usize,
     /// Seed of dropout's masks.
     pub mask_seed: u64,
+    /// ρ of sharpness-aware minimisation, if each lane goes its own way up.
+    pub lane_sam: Option<f64>,
 }
 
 /// Where the time of one lane thread went, since it was last asked.
@@ -62,6 +67,8 @@ pub struct LaneRunner<D: Device> {
     activations: Activations<D>,
     /// For second derivatives; none before the first.
     curvature: Option<CurvatureMemory<D>>,
+    /// For gradients above the weights; none before the first.
+    above: Option<Above<D>>,
     bytes: Vec<u8>,
     labels: Vec<u16>,
     ids: Vec<u64>,
@@ -80,6 +87,7 @@ impl<D: Device> LaneRunner<D> {
             device,
             activations,
             curvature: None,
+            above: None,
             bytes: Vec::new(),
             labels: Vec::new(),
             ids: Vec::new(),

@@ -8,13 +8,15 @@ use lockstep_kernels::device::{Device, LossSums};
 
 use super::{LaneRunner, TrainStep};
 use crate::layers::MicroBatch;
-use crate::model::CurvatureMemory;
+use crate::model::{CurvatureMemory, Weights};
 use crate::trainer::digest::digest_of;
 #[cfg(feature = "fault-points")]
 use crate::trainer::fault;
 use crate::trainer::measures::{self, LaneMeasures};
 
 impl<D: Device> LaneRunner<D> {
+    /// A lane's gradient, with its statistics behind it, and its tally. With sharpness-aware minimisation of lanes the
+    /// gradient and its norms are those above the weights; loss, answers and statistics are those at the weights.
     pub(super) fn train_lane(
         &mut self,
         step: &TrainStep<'_, D>,
@@ -27,9 +29,14 @@ impl<D: Device> LaneRunner<D> {
         }
         let start = Instant::now();
         let sample_hashes = self.load_train_lane(step, lane);
-        let loaded = Instant::now();
-        let (sums, forwarded) = self.pass(step, D::slice_mut(gradient, 0..work.model.len()));
-        let len = work.model.len();
+        self.seconds.data += start.elapsed();
+        let (len, parameters) = (work.model.len(), work.model.parameters());
+        let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
+        let sums = self.pass(step, step.weights, d_parameters, statistics);
+        if let Some(rho) = work.lane_sam {
+            self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
+        }
+        let passed = Instant::now();
         #[cfg(feature = "fault-points")]
         if step.spoilt {
             fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));
@@ -44,9 +51,7 @@ impl<D: Device> LaneRunner<D> {
         });
         let measures = LaneMeasures { sums, samples: self.labels.len() as u64, sample_hashes };
         let tally = measures::training_tally(&measures, norms.collect(), step.flags);
-        self.seconds.data += loaded - start;
-        self.seconds.forward += forwarded - loaded;
-        self.seconds.backward += forwarded.elapsed();
+        self.seconds.backward += passed.elapsed();
         tally
     }
 
@@ -76,18 +81,25 @@ impl<D: Device> LaneRunner<D> {
         tally
     }
 
-    /// Forward, loss and backward of the loaded samples; tells when the loss was there.
-    fn pass(&mut self, step: &TrainStep<'_, D>, gradient: D::ViewMut<'_, f32>) -> (LossSums, Instant) {
-        let work = step.work;
-        let (d_parameters, mut statistics) = D::split_mut(gradient, work.model.parameters());
+    /// Forward, loss and backward of the loaded samples at `weights`, which may not be the step's.
+    pub(super) fn pass(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        weights: Weights<'_, D>,
+        d_parameters: D::ViewMut<'_, f32>,
+        mut statistics: D::ViewMut<'_, f32>,
+    ) -> LossSums {
+        let (work, start) = (step.work, Instant::now());
         let all = 0..work.model.statistics();
         #[cfg(feature = "fault-points")]
         for _ in 1..step.times {
-            self.forward(work, step.weights, D::slice_mut(&mut statistics, all.clone()));
+            self.forward(work, weights, D::slice_mut(&mut statistics, all.clone()));
         }
-        let sums = self.forward(work, step.weights, D::slice_mut(&mut statistics, all));
+        let sums = self.forward(work, weights, D::slice_mut(&mut statistics, all));
         let forwarded = Instant::now();
-        self.backward(work, step.weights, d_parameters);
-        (sums, forwarded)
+        self.backward(work, weights, d_parameters);
+        self.seconds.forward += forwarded - start;
+        self.seconds.backward += forwarded.elapsed();
+        sums
     }
 }
