@@ -106,8 +106,11 @@ fn sharpness_aware_minimisation() {
         Layer { probability: 0.3, ..layer(LayerKind::Dropout) },
         Layer { channels: 10, ..layer(LayerKind::Linear) },
     ];
+    let images = few_images();
     for over in [SamOver::Batch, SamOver::MicroBatch] {
-        let mut job = job(5, 6);
+        let mut job = job(3, 5);
+        job.data.path = images.path().into();
+        (job.data.validation, job.data.limit) = (0, 39);
         (job.model.name, job.model.layers) = (ModelName::Layers, kinds.to_vec());
         (job.optimizer.sam, job.optimizer.sam_over) = (0.1, over);
         (job.optimizer.clip_norm, job.optimizer.ema) = (1.0, 0.5);

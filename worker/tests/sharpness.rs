@@ -202,7 +202,7 @@ fn assert_close(ours: &[f64], theirs: &[f64], what: &str) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
     let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     println!("{what}: {worst:.1e}");
-    assert!(worst < 2e-5, "{what}: {ours:?}, but PyTorch has {theirs:?}");
+    assert!(worst < 2e-6, "{what}: {ours:?}, but PyTorch has {theirs:?}");
 }
 
 #[test]
@@ -337,10 +337,11 @@ fn a_place_that_is_not_finite_is_told_from_the_weights() {
         let mut workers: Vec<_> =
             seats.into_iter().map(|seat| Worker::prepare(&job, "/nowhere".as_ref(), seat)).collect();
         begin(1, &mut workers, job.batch.lanes(), &initial());
-        for worker in &mut workers {
+        for (rank, worker) in workers.iter_mut().enumerate() {
             let End::Finished { outcome, held, .. } = worker.end() else { panic!("{over:?}: it was left") };
             assert_eq!((outcome.stop_reason.as_str(), held.step), ("nonfinite", 0), "{over:?}");
-            assert!(outcome.reason.is_empty() || outcome.reason.starts_with(told), "{}", outcome.reason);
+            println!("rank {rank}: {}", outcome.reason);
+            assert!(if rank == 0 { outcome.reason.starts_with(told) } else { outcome.reason.is_empty() });
         }
     }
 }
