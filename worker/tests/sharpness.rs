@@ -340,7 +340,6 @@ fn a_place_that_is_not_finite_is_told_from_the_weights() {
         for (rank, worker) in workers.iter_mut().enumerate() {
             let End::Finished { outcome, held, .. } = worker.end() else { panic!("{over:?}: it was left") };
             assert_eq!((outcome.stop_reason.as_str(), held.step), ("nonfinite", 0), "{over:?}");
-            println!("rank {rank}: {}", outcome.reason);
             assert!(if rank == 0 { outcome.reason.starts_with(told) } else { outcome.reason.is_empty() });
         }
     }
