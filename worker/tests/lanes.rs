@@ -3,7 +3,8 @@
 mod workers;
 
 use lockstep_proto::job::{
-    Activation, Augment, InstructionSet, Job, LossName, Model, ModelName, OptimizerName, Pooling, Transport,
+    Activation, Augment, InstructionSet, Job, Layer, LayerKind, LossName, Model, ModelName, OptimizerName, Pooling,
+    SamOver, Transport,
 };
 use workers::{job, mlp};
 
@@ -92,6 +93,53 @@ fn diagonal_levenberg_marquardt() {
     job.optimizer.momentum = 0.0;
     check(&job, &SPLITS);
     check_instruction_sets(&job);
+}
+
+/// Two passes a step, over the batch or within each lane, with all that may differ between them: batch normalisation's
+/// statistics and dropout's masks.
+#[test]
+fn sharpness_aware_minimisation() {
+    let kinds = [
+        Layer { channels: 4, kernel: 3, stride: 2, ..layer(LayerKind::Conv) },
+        layer(LayerKind::BatchNorm),
+        layer(LayerKind::Relu),
+        Layer { probability: 0.3, ..layer(LayerKind::Dropout) },
+        Layer { channels: 10, ..layer(LayerKind::Linear) },
+    ];
+    let images = few_images();
+    for over in [SamOver::Batch, SamOver::MicroBatch] {
+        let mut job = job(3, 5);
+        job.data.path = images.path().into();
+        (job.data.validation, job.data.limit) = (0, 39);
+        (job.model.name, job.model.layers) = (ModelName::Layers, kinds.to_vec());
+        (job.optimizer.sam, job.optimizer.sam_over) = (0.1, over);
+        (job.optimizer.clip_norm, job.optimizer.ema) = (1.0, 0.5);
+        check(&job, &SPLITS);
+        check_instruction_sets(&job);
+    }
+}
+
+fn layer(kind: LayerKind) -> Layer {
+    Layer { kind, ..Layer::default() }
+}
+
+/// Batches over which and within which the way up is taken are two things, and so are both from none.
+#[test]
+fn sharpness_shows_in_the_weights() {
+    let weights = |sam, over| {
+        let mut job = mlp(4, 8);
+        (job.optimizer.sam, job.optimizer.sam_over) = (sam, over);
+        train(&job, &[("a", 1)])
+    };
+    let [none, batch, lanes] = [(0.0, SamOver::Batch), (0.1, SamOver::Batch), (0.1, SamOver::MicroBatch)]
+        .map(|(sam, over)| weights(sam, over));
+    assert!(none != batch && none != lanes && batch != lanes);
+    // One lane is the batch.
+    let mut job = mlp(1, 8);
+    job.optimizer.sam = 0.1;
+    let batch = workers::train(&job, &[("a", 1)]).0.weights_sha256;
+    job.optimizer.sam_over = SamOver::MicroBatch;
+    assert_eq!(workers::train(&job, &[("a", 1)]).0.weights_sha256, batch);
 }
 
 #[test]

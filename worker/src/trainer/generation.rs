@@ -4,28 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use lockstep_collective::{Group, Tag};
+use lockstep_collective::Group;
 use lockstep_kernels::cpu::Cpu;
-use lockstep_proto::job::OnNonfinite;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
 use super::ending::End;
-use super::lane::TrainStep;
-use super::measures::{self, Nonfinite, Score};
+use super::measures::{self, Score};
 use super::outbox::Outbox;
 use super::progress::Phase;
 use super::schedule::StepPlan;
+use super::sharpness::Place;
 use super::signals::Signals;
 use super::state::{Advance, State};
 use super::stops::{self, Completion, Evaluations};
 use super::{Task, Trainer, TrainerError, optimizer};
 use crate::control::{StopReason, TrainerEvent};
-use crate::data::dataset::Split;
-use crate::data::order::Order;
 
-/// Passes of a step that reduce: gradients are the first; evaluations have a count of their own. Second derivatives
-/// have [`super::curvature::CURVATURE_PASS`].
+/// Passes of a step that reduce: gradients at the weights are the first; evaluations have a count of their own. Second
+/// derivatives have [`super::curvature::CURVATURE_PASS`], gradients above the weights a second pass
+/// ([`Place::pass`]).
 pub(super) const FIRST_PASS: u32 = 0;
 
 /// A generation that the trainer is in, with the state.
@@ -87,7 +85,10 @@ impl Generation<'_> {
             if self.outbox.is_due() {
                 self.hand_over();
             }
-            let Some(committed) = self.step(plan)? else { return self.fail_nonfinite(plan) };
+            let committed = match self.step(plan)? {
+                Ok(committed) => committed,
+                Err(place) => return self.fail_nonfinite(plan, place),
+            };
             self.report_step(&committed);
             self.compare_digests_if_due();
             let epoch_ends = self.state.cursor.epoch > plan.epoch;
@@ -115,70 +116,47 @@ impl Generation<'_> {
     }
 
     /// Bits for the reduction: what control wants, and whether time is over.
-    fn flags(&self) -> u64 {
+    pub(super) fn flags(&self) -> u64 {
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
         let over = stops::time_is_over(&self.trainer.job.schedule, seconds);
         self.signals.stop_flags() | if over { measures::TIME_IS_OVER } else { 0 }
     }
 
-    /// One step: data, forward and backward of this worker's lanes; the reduction; the update. None if its loss or
-    /// gradients are not finite and the job does not go on with such: nothing is committed then.
-    fn step(&mut self, plan: StepPlan) -> Result<Option<Committed>, TrainerError> {
+    /// One step: data, forward and backward of this worker's lanes; the reduction; the update. If its loss or gradients
+    /// are not finite and the job does not go on with such, nothing is committed: gives in which pass then.
+    fn step(&mut self, plan: StepPlan) -> Result<Result<Committed, Place>, TrainerError> {
         let cursor = self.state.cursor;
         let measured = self.measure_curvature_if_due(&plan)?;
-        let progress = self.trainer.seat.progress.clone();
-        progress.enter(Phase::Lanes, cursor.step);
-        let began = Instant::now();
-        let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
-        let replay = self.replay(&plan);
-        let step = TrainStep {
-            flags: self.flags(),
-            replayed: replay.as_ref().map(|replay| replay.lane),
-            #[cfg(feature = "fault-points")]
-            spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, cursor.step)),
-            #[cfg(feature = "fault-points")]
-            times: self.trainer.seat.fault.as_ref().map_or(1, super::Fault::times),
-            ..TrainStep::new(&self.trainer.work, self.state.weights(), plan, &order, self.signals.abort_flag())
-        };
-        let hands = self.group.hands(plan.lanes)?;
-        let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
-        self.trainer.crew.run(hands, |runner, hand| {
-            for mut subtree in hand.subtrees {
-                *subtree.tally = runner.train_subtree(&step, subtree.lanes, &mut subtree.gradient);
-            }
-        });
-        progress.lanes(held, began.elapsed());
-        if let Some(replay) = replay {
-            replay.carry_out(&mut self.trainer.crew, &step, &self.trainer.seat, &self.id);
-        }
-        self.check_aborted()?;
-
-        progress.enter(Phase::Reduce, cursor.step);
-        let reducing = Instant::now();
-        let tag = Tag { step: cursor.step, pass: FIRST_PASS };
-        let reduced = self.group.reduce(plan.lanes, tag, self.trainer.crew.pool())?;
-
-        if self.trainer.job.schedule.on_nonfinite == OnNonfinite::Stop && Nonfinite::of(reduced.tally).is_some() {
-            return Ok(None);
+        let mut batch = self.batch(plan);
+        let Some(place) = self.step_up_if_wanted(&mut batch)? else { return Ok(Err(Place::Weights)) };
+        self.compute_lanes(&mut batch, place)?;
+        self.tell_replay(&mut batch);
+        let reduced = batch.reduce(place, &mut self.group, self.trainer)?;
+        if self.trainer.refuses(reduced.tally) {
+            return Ok(Err(place));
         }
 
-        progress.enter(Phase::Commit, cursor.step);
+        self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
-        let score = Score::of(reduced.tally);
-        let learning_rate = self.trainer.schedule.learning_rate(&cursor);
-        let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
-        let behind = self.trainer.schedule.advance(&cursor, &plan);
-        let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
-        let row = row(&plan, cursor.step, self.number, &reduced.tally.counts);
-        let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, curvature, .. } = &mut *self.trainer;
+        let Trainer { crew, optimizer, curvature, above, schedule, .. } = &mut *self.trainer;
+        let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
+        if let (Place::Above, Some(above)) = (place, above) {
+            (tally, sums.statistics) = (above.tally(), above.statistics());
+        }
+        let (score, flags) = (Score::of(tally), tally.flags);
+        let learning_rate = schedule.learning_rate(&cursor);
+        let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
+        let behind = schedule.advance(&cursor, &plan);
+        let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
+        let row = row(&plan, cursor.step, self.number, &tally.counts);
+        let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
         let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| curvature.as_slice());
         let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row, curvature };
-        self.state.commit(crew, optimizer, &constants, reduced.gradient, advance)?;
+        self.state.commit(crew, optimizer, &constants, sums, advance)?;
         self.outbox.committed(&self.state.ledger);
-        self.trainer.meter.step(&score, committing - reducing, committing.elapsed());
-        Ok(Some(Committed { epoch: plan.epoch, flags: reduced.tally.flags, score, learning_rate }))
+        self.trainer.meter.step(&score, batch.reducing, committing.elapsed());
+        Ok(Ok(Committed { epoch: plan.epoch, flags, score, learning_rate }))
     }
 
     /// Every `metrics.every` steps, and at the last.

@@ -25,12 +25,14 @@ mod meter;
 mod nonfinite;
 mod optimizer;
 mod outbox;
+mod passes;
 pub(crate) mod prepare;
 mod progress;
 mod recorder;
 mod replay;
 mod schedule;
 mod share;
+mod sharpness;
 mod signals;
 mod snapshot;
 mod state;
@@ -54,6 +56,7 @@ use lane::Work;
 use meter::Meter;
 use optimizer::Optimizer;
 use schedule::Schedule;
+use sharpness::Above;
 use state::State;
 
 pub(crate) use ending::sha256_hex;
@@ -127,6 +130,8 @@ struct Trainer {
     optimizer: Optimizer<Cpu>,
     /// Second derivatives of the epoch under way, until they are committed; memory that is kept.
     curvature: Option<<Cpu as Memory>::Buffer<f32>>,
+    /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.
+    above: Option<Above>,
     crew: Crew<Cpu>,
     checkpoints: Checkpoints,
     meter: Meter,

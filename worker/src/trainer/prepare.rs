@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::pixels::PixelsSize;
-use lockstep_proto::job::{self, Job, OptimizerName};
+use lockstep_proto::job::{self, Job, OptimizerName, SamOver};
 use lockstep_proto::wire;
 
 use super::checkpoints::{Checkpoints, sees_run_folder};
@@ -63,8 +63,8 @@ impl Trainer {
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
         let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
-        let (meter, kept, curvature) = (Meter::new(), None, None);
-        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, curvature, crew, checkpoints, meter, kept }))
+        let (meter, kept, curvature, above) = (Meter::new(), None, None, None);
+        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, curvature, above, crew, checkpoints, meter, kept }))
     }
 }
 
@@ -158,6 +158,7 @@ pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerErro
         layers,
         classes: shape.classes,
         mask_seed: job.seed.augment,
+        lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),
     })
 }
 

@@ -34,9 +34,11 @@ pub enum Phase {
     Checkpoint,
     /// Second derivatives, before an epoch's first step.
     Curvature,
+    /// From the pass at the weights to the place above them.
+    Ascend,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "idle",
     "prepare",
     "start",
@@ -48,6 +50,7 @@ const NAMES: [&str; 11] = [
     "evaluate",
     "checkpoint",
     "curvature",
+    "ascend",
 ];
 
 impl Phase {

@@ -16,11 +16,13 @@ use super::schedule::StepPlan;
 use crate::control::TrainerEvent;
 
 /// What this worker does for a step's replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Replay {
     pub(super) lane: u32,
     step: u64,
     part: Part,
+    /// Of the lane's gradients in all passes of the step so far.
+    digest: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Generation<'_> {
         let lane = (sample_hash(job.seed.order ^ sample_hash(step)) % u64::from(plan.lanes)) as u32;
         let owner = self.group.rank_of_lane(lane, plan.lanes)?;
         let part = part(&self.shares, owner, self.rank, sample_hash(step))?;
-        Some(Replay { lane, step, part })
+        Some(Replay { lane, step, part, digest: None })
     }
 }
 
@@ -65,14 +67,8 @@ fn part(shares: &[u32], owner: u32, rank: u32, turn: u64) -> Option<Part> {
 }
 
 impl Replay {
-    /// Behind the worker's own lanes, before the update: the parameters are those of the step.
-    pub(super) fn carry_out(
-        self,
-        crew: &mut Crew<Cpu>,
-        step: &TrainStep<'_, Cpu>,
-        seat: &Seat,
-        generation: &wire::GenerationId,
-    ) {
+    /// Behind the worker's own lanes of a pass, before the parameters change.
+    pub(super) fn carry_out(&mut self, crew: &mut Crew<Cpu>, step: &TrainStep<'_, Cpu>, seat: &Seat) {
         let digest = match self.part {
             Part::Owner => crew.lane_digest(),
             Part::Verifier => {
@@ -85,6 +81,15 @@ impl Replay {
         };
         // None if the generation is aborted.
         let Some(digest) = digest else { return };
+        self.digest = Some(match self.digest.take() {
+            None => digest,
+            Some(before) => blake3::hash(format!("{before} {digest}").as_bytes()).to_hex().to_string(),
+        });
+    }
+
+    /// Behind the last pass.
+    pub(super) fn tell(self, seat: &Seat, generation: &wire::GenerationId) {
+        let Some(digest) = self.digest else { return };
         seat.tell(TrainerEvent::LaneDigest(Box::new(wire::LaneDigest {
             generation: Some(generation.clone()),
             step: self.step,

@@ -64,6 +64,14 @@ struct Vector<D: Device> {
     buffer: D::Buffer<f32>,
 }
 
+/// What all samples of a step have summed up to.
+pub struct Sums<'a, D: Device> {
+    /// Gradients of the parameters.
+    pub gradient: D::View<'a, f32>,
+    /// What running statistics follow.
+    pub statistics: D::View<'a, f32>,
+}
+
 /// What a step changes beside the vectors.
 pub struct Advance<'a, D: Device> {
     /// The cursor behind the step.
@@ -241,8 +249,13 @@ impl<D: Device> State<D> {
         Ok(())
     }
 
-    /// Applies one update to all of the state, each of the crew's devices to a part. `gradient`: the sum over samples
-    /// of the flat vector's gradients and measures.
+    /// The two parts of a reduced flat vector.
+    pub fn sums<'a>(&self, flat: D::View<'a, f32>) -> Sums<'a, D> {
+        let Weights { parameters, statistics } = self.halves(flat);
+        Sums { gradient: parameters, statistics }
+    }
+
+    /// Applies one update to all of the state, each of the crew's devices to a part.
     ///
     /// # Errors
     /// If the step does not follow those in the ledger; nothing is changed then.
@@ -251,7 +264,7 @@ impl<D: Device> State<D> {
         crew: &mut impl Devices<D>,
         optimizer: &mut Optimizer<D>,
         step: &Step,
-        gradient: D::View<'_, f32>,
+        sums: Sums<'_, D>,
         advance: Advance<'_, D>,
     ) -> Result<(), Gap> {
         self.ledger.add(advance.row)?;
@@ -269,15 +282,15 @@ impl<D: Device> State<D> {
             }
         }
         let parameters = parameters.expect("every state has parameters");
-        optimizer.update(crew, step, gradient, Whole { parameters, state: rule, average });
-        self.follow_statistics(crew, step, gradient);
+        optimizer.update(crew, step, sums.gradient, Whole { parameters, state: rule, average });
+        self.follow_statistics(crew, step, sums.statistics);
         (self.cursor, self.epoch_loss) = (advance.cursor, advance.epoch_loss);
         (self.evaluations, self.seconds) = (advance.evaluations, advance.seconds);
         Ok(())
     }
 
     /// Running statistics move towards those of the step: `running = (1 − m)·running + m·sum/count`.
-    fn follow_statistics(&mut self, crew: &mut impl Devices<D>, step: &Step, gradient: D::View<'_, f32>) {
+    fn follow_statistics(&mut self, crew: &mut impl Devices<D>, step: &Step, sums: D::View<'_, f32>) {
         let part = self.sizes.parameters..self.sizes.flat();
         if part.is_empty() {
             return;
@@ -285,7 +298,7 @@ impl<D: Device> State<D> {
         let average = AverageStep { scale: (1.0 / step.count as f64) as f32, weight: STATISTICS_WEIGHT };
         for vector in self.vectors.iter_mut().filter(|vector| vector.has_statistics()) {
             let running = D::view_mut(&mut vector.buffer, part.clone());
-            average_of(crew, &average, D::slice(gradient, part.clone()), running, part.len());
+            average_of(crew, &average, sums, running, part.len());
         }
     }
 

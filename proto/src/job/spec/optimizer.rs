@@ -54,6 +54,10 @@ pub struct Optimizer {
     pub clip_value: f64,
     /// Decay of the weights' moving average; 0 for none.
     pub ema: f64,
+    /// Sharpness-aware minimisation: ρ, how far up the gradient is taken; 0 for where the weights are.
+    pub sam: f64,
+    /// Over what the gradient is that `sam` goes up along.
+    pub sam_over: SamOver,
     /// How gradients are added.
     pub reduction: Reduction,
 }
@@ -85,6 +89,8 @@ impl Default for Optimizer {
             clip_norm: 0.0,
             clip_value: 0.0,
             ema: 0.0,
+            sam: 0.0,
+            sam_over: SamOver::Batch,
             reduction: Reduction::Tree,
         }
     }
@@ -155,6 +161,16 @@ pub enum RateScaling {
     Linear,
     /// By the square root of it (Krizhevsky 2014; Hoffer et al. 2017).
     Sqrt,
+}
+
+/// Over what the gradient is that sharpness-aware minimisation goes up along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamOver {
+    /// All samples of a step: two reductions a step.
+    Batch,
+    /// Those of a lane, each of which goes its own way up: m-sharpness of Foret et al. 2021, one reduction a step.
+    MicroBatch,
 }
 
 /// How gradients are added.

@@ -352,6 +352,28 @@ fn optimizers_that_no_run_can_have() {
             "--set optimizer.clip_value=1: `optimizer.clip_norm` and `optimizer.clip_value` exclude each other: set one of them to 0"
         ],
     );
+    for (rho, shown) in [("-0.05", "-0.05"), ("nan", "NaN"), ("inf", "inf"), ("1001", "1001.0")] {
+        let error = load(GOOD, &[], &[&format!("optimizer.sam={rho}")]).expect_err("must be refused");
+        assert_eq!(error, format!("--set optimizer.sam={rho}: `optimizer.sam` = {shown}: must be 0 to 1000"));
+    }
+    check_set(
+        &["optimizer.sam_over=micro_batch"],
+        expect![
+            "--set optimizer.sam_over=micro_batch: `optimizer.sam_over` needs `optimizer.sam` above 0: set it, such as to 0.05"
+        ],
+    );
+    check_set(
+        &["optimizer.sam=0.05", "optimizer.sam_over=lane"],
+        expect![[
+            r#"--set optimizer.sam_over=lane: `optimizer.sam_over` = "lane" is unknown: choose batch, micro_batch"#
+        ]],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "optimizer.sam=0.05"],
+        expect![[
+            r#"--set optimizer.sam=0.05: `optimizer.sam` must be 0 for `optimizer.name` = "diagonal_lm": its second derivatives are not those above the weights"#
+        ]],
+    );
     check_set(
         &["optimizer.base_batch=128"],
         expect![[

@@ -2,10 +2,12 @@
 
 use super::{Violation, integer, number, positive};
 use crate::job::spec::OptimizerName::{self, Adagrad, Adam, Adamw, DiagonalLm, Lamb, Lars, Rmsprop, Sgd};
-use crate::job::spec::{Optimizer, RateScaling};
+use crate::job::spec::{Optimizer, RateScaling, SamOver};
 
 /// One a lane at least: as many lanes as a batch may have.
 const MAX_CURVATURE_SAMPLES: u32 = 1 << 16;
+/// Far above any use, and small enough to be divided by the norm of a gradient that is all but 0.
+const MAX_SAM: f64 = 1000.0;
 
 pub(super) fn optimizer(optimizer: &Optimizer) -> Result<(), Violation> {
     positive("optimizer.learning_rate", optimizer.learning_rate)?;
@@ -35,6 +37,7 @@ pub(super) fn optimizer(optimizer: &Optimizer) -> Result<(), Violation> {
     positive("optimizer.trust", optimizer.trust)?;
     positive("optimizer.mu", optimizer.mu)?;
     integer("optimizer.curvature_samples", optimizer.curvature_samples, 1, MAX_CURVATURE_SAMPLES)?;
+    number("optimizer.sam", optimizer.sam, "0 to 1000", (0.0..=MAX_SAM).contains(&optimizer.sam))?;
     has_part(optimizer)?;
     goes_together(optimizer)
 }
@@ -103,6 +106,15 @@ fn goes_together(optimizer: &Optimizer) -> Result<(), Violation> {
     if optimizer.clip_norm > 0.0 && optimizer.clip_value > 0.0 {
         let problem = "`optimizer.clip_norm` and `optimizer.clip_value` exclude each other: set one of them to 0";
         return refuse(["optimizer.clip_norm", "optimizer.clip_value"], problem.to_owned());
+    }
+    if optimizer.sam > 0.0 && optimizer.name == DiagonalLm {
+        let problem = "`optimizer.sam` must be 0 for `optimizer.name` = \"diagonal_lm\": its second derivatives are \
+                       not those above the weights";
+        return refuse(["optimizer.sam", "optimizer.name"], problem.to_owned());
+    }
+    if optimizer.sam_over != SamOver::Batch && optimizer.sam == 0.0 {
+        let problem = "`optimizer.sam_over` needs `optimizer.sam` above 0: set it, such as to 0.05".to_owned();
+        return refuse(["optimizer.sam_over", "optimizer.sam"], problem);
     }
     if optimizer.base_batch != Optimizer::default().base_batch && optimizer.scaling == RateScaling::None {
         let base = optimizer.base_batch;

@@ -6,6 +6,7 @@
 mod decay;
 mod kept;
 mod norms;
+mod step_up;
 mod strips;
 #[cfg(test)]
 mod tests;
@@ -148,7 +149,7 @@ impl<D: Device> Optimizer<D> {
         let reciprocal = 1.0 / step.count as f64;
         let sums = self.blocks.norms(crew, D::slice(gradient, 0..self.len));
         if keys.clip_norm > 0.0 {
-            let norm = sums.iter().map(|norm| norm * norm).sum::<f64>().sqrt() * reciprocal;
+            let norm = norms::of_all(&sums) * reciprocal;
             scaling.factor = Scaling::factor_of_norm(norm, keys.clip_norm);
         }
         let factor = reciprocal * f64::from(scaling.factor);

@@ -56,3 +56,8 @@ impl Blocks {
         self.tensors.iter().map(|blocks| self.sums[blocks.clone()].iter().sum::<f64>().sqrt()).collect()
     }
 }
+
+/// The norm of all tensors together.
+pub fn of_all(norms: &[f64]) -> f64 {
+    norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt()
+}

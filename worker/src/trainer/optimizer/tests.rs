@@ -133,7 +133,8 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
         };
         let gradient = numbers(flat, 2 + done as usize);
         let step = Step { learning_rate: keys.learning_rate, count: 3, steps: done };
-        state.commit(&mut crew, &mut optimizer, &step, &gradient, advance).unwrap();
+        let sums = state.sums(&gradient);
+        state.commit(&mut crew, &mut optimizer, &step, sums, advance).unwrap();
     }
 }
 

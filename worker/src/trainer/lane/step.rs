@@ -1,0 +1,84 @@
+//! What lanes are asked for.
+
+use std::sync::atomic::AtomicBool;
+
+use lockstep_kernels::device::Device;
+
+use super::Work;
+use crate::data::dataset::Split;
+use crate::data::order::Order;
+use crate::model::Weights;
+use crate::trainer::schedule::StepPlan;
+
+/// What lanes compute of their samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Gradients, the loss and its measures.
+    Gradient,
+    /// Second derivatives alone.
+    Curvature,
+}
+
+/// What all lanes of one training step have in common.
+pub struct TrainStep<'a, D: Device> {
+    /// Network and data.
+    pub work: &'a Work<D>,
+    /// The committed parameters and running statistics.
+    pub weights: Weights<'a, D>,
+    /// The step's positions.
+    pub plan: StepPlan,
+    /// The epoch's order.
+    pub order: &'a Order,
+    /// What is computed.
+    pub pass: Pass,
+    /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
+    pub flags: u64,
+    /// Once set, no further lane is computed, and what was computed is of no use.
+    pub abort: &'a AtomicBool,
+    /// The lane whose gradient's digest is taken.
+    pub replayed: Option<u32>,
+    /// Whether this worker computes wrongly.
+    #[cfg(feature = "fault-points")]
+    pub spoilt: bool,
+    /// How often the forward pass is made.
+    #[cfg(feature = "fault-points")]
+    pub times: u32,
+}
+
+impl<'a, D: Device> TrainStep<'a, D> {
+    /// A step that nobody wishes or checks anything in.
+    pub fn new(
+        work: &'a Work<D>,
+        weights: Weights<'a, D>,
+        plan: StepPlan,
+        order: &'a Order,
+        abort: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            work,
+            weights,
+            plan,
+            order,
+            pass: Pass::Gradient,
+            flags: 0,
+            abort,
+            replayed: None,
+            #[cfg(feature = "fault-points")]
+            spoilt: false,
+            #[cfg(feature = "fault-points")]
+            times: 1,
+        }
+    }
+}
+
+/// What all lanes of one evaluation have in common.
+pub struct Evaluation<'a, D: Device> {
+    /// Network and data.
+    pub work: &'a Work<D>,
+    /// The committed parameters and running statistics.
+    pub weights: Weights<'a, D>,
+    /// Over which samples.
+    pub split: Split,
+    /// As in [`TrainStep`].
+    pub abort: &'a AtomicBool,
+}

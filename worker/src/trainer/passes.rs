@@ -1,0 +1,95 @@
+//! A step's passes over its lanes: one, or two where `optimizer.sam` is over the batch.
+
+use std::time::{Duration, Instant};
+
+use lockstep_collective::{Group, Reduced, Tag};
+
+use super::generation::Generation;
+use super::lane::TrainStep;
+use super::progress::Phase;
+use super::replay::Replay;
+use super::schedule::StepPlan;
+use super::sharpness::{Place, weights_at};
+use super::{Trainer, TrainerError};
+use crate::data::dataset::Split;
+use crate::data::order::Order;
+
+/// A step under way: what its passes have in common.
+pub(super) struct Batch {
+    pub(super) plan: StepPlan,
+    /// Steps committed before.
+    pub(super) step: u64,
+    pub(super) order: Order,
+    flags: u64,
+    replay: Option<Replay>,
+    /// Time of its reductions so far.
+    pub(super) reducing: Duration,
+}
+
+impl Generation<'_> {
+    /// A step before its first pass.
+    pub(super) fn batch(&self, plan: StepPlan) -> Batch {
+        let samples = self.trainer.work.dataset.len(Split::Train);
+        Batch {
+            plan,
+            step: self.state.cursor.step,
+            order: Order::new(self.trainer.job.seed.order, plan.epoch, samples),
+            flags: self.flags(),
+            replay: self.replay(&plan),
+            reducing: Duration::ZERO,
+        }
+    }
+
+    /// Data, forward and backward of this worker's lanes, at the parameters of `place`.
+    pub(super) fn compute_lanes(&mut self, batch: &mut Batch, place: Place) -> Result<(), TrainerError> {
+        let progress = self.trainer.seat.progress.clone();
+        progress.enter(Phase::Lanes, batch.step);
+        let began = Instant::now();
+        let weights = weights_at(place, &self.state, self.trainer.above.as_ref());
+        let step = TrainStep {
+            flags: batch.flags,
+            replayed: batch.replay.as_ref().map(|replay| replay.lane),
+            #[cfg(feature = "fault-points")]
+            spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, batch.step)),
+            #[cfg(feature = "fault-points")]
+            times: self.trainer.seat.fault.as_ref().map_or(1, super::Fault::times),
+            ..TrainStep::new(&self.trainer.work, weights, batch.plan, &batch.order, self.signals.abort_flag())
+        };
+        let hands = self.group.hands(batch.plan.lanes)?;
+        let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
+        self.trainer.crew.run(hands, |runner, hand| {
+            for mut subtree in hand.subtrees {
+                *subtree.tally = runner.train_subtree(&step, subtree.lanes, &mut subtree.gradient);
+            }
+        });
+        progress.lanes(held, began.elapsed());
+        if let Some(replay) = &mut batch.replay {
+            replay.carry_out(&mut self.trainer.crew, &step, &self.trainer.seat);
+        }
+        self.check_aborted()
+    }
+
+    /// Tells the digest of the step's replayed lane, behind the last pass.
+    pub(super) fn tell_replay(&self, batch: &mut Batch) {
+        if let Some(replay) = batch.replay.take() {
+            replay.tell(&self.trainer.seat, &self.id);
+        }
+    }
+}
+
+impl Batch {
+    /// Adds up what all lanes have come to in the pass at `place`.
+    pub(super) fn reduce<'a>(
+        &mut self,
+        place: Place,
+        group: &'a mut Group,
+        trainer: &Trainer,
+    ) -> Result<Reduced<'a>, TrainerError> {
+        trainer.seat.progress.enter(Phase::Reduce, self.step);
+        let began = Instant::now();
+        let tag = Tag { step: self.step, pass: place.pass() };
+        let reduced = group.reduce(self.plan.lanes, tag, trainer.crew.pool())?;
+        self.reducing += began.elapsed();
+        Ok(reduced)
+    }
+}

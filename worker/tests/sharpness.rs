@@ -1,0 +1,346 @@
+//! Sharpness-aware minimisation through the whole trainer: against PyTorch, through aborts, with replayed lanes.
+//!
+//! The numbers are what this script prints: SAM written out around PyTorch's SGD, in f64. Lanes are micro-batches of 4,
+//! 4 and 3 of 11 samples, all of which are a step's batch; each is normalised by itself. The order is the job's.
+//!
+//! ```python
+//! import torch
+//! torch.set_default_dtype(torch.float64)
+//! F = torch.nn.functional
+//! def units(k, n):
+//!     return ((torch.arange(n) * 7919 + k * 104729) % 1009) / 1009 - 0.5
+//! ORDER = [[int(c, 16) for c in line] for line in '''
+//! 2051674a938 194326a5780 83054671a92 48936502a17 1379a864205
+//! a8952460137 a7893516420 963280457a1 458390217a6 2a061749583
+//! '''.split()]
+//! x = (((torch.arange(11 * 36) ** 2) % 251) / 255 - 0.5) / 0.5
+//! x, y = x.reshape(11, 1, 6, 6), torch.arange(11) * 7 % 3
+//! def shown(name, numbers):
+//!     print(f'#[rustfmt::skip]\nconst {name}: [f64; {len(numbers)}] = [')
+//!     for i in range(0, len(numbers), 5):
+//!         print('    ' + ' '.join(f'{v:.8},' for v in numbers[i:i + 5]))
+//!     print('];\n')
+//! def train(over, rho=0.5, clip=1.0):
+//!     w = [units(1, 36).reshape(4, 1, 3, 3), 1 + units(2, 4) / 2, units(3, 4) / 5,
+//!          units(4, 108).reshape(3, 36), units(5, 3) / 5]
+//!     w = [torch.nn.Parameter(tensor) for tensor in w]
+//!     mean, variance, losses = torch.zeros(4), torch.ones(4), []
+//!     sgd = torch.optim.SGD(w, lr=0.1, momentum=0.9, weight_decay=0.01)
+//!     def summed(at, lane, seen=None):
+//!         z = F.conv2d(x[lane], at[0], padding=1)
+//!         if seen is not None:
+//!             seen[0].append(len(lane) * z.mean((0, 2, 3)).detach())
+//!             seen[1].append(len(lane) * z.var((0, 2, 3)).detach())
+//!         z = F.batch_norm(z, None, None, at[1], at[2], training=True, eps=1e-5)
+//!         z = F.avg_pool2d(torch.tanh(z), 2).flatten(1)
+//!         return F.cross_entropy(z @ at[3].T + at[4], y[lane], reduction='sum')
+//!     def above(gradients):
+//!         norm = torch.cat([g.flatten() for g in gradients]).norm()
+//!         return [(p + rho * g / (norm + 1e-12)).detach().requires_grad_() for p, g in zip(w, gradients)]
+//!     for order in ORDER:
+//!         lanes, seen = [order[0:4], order[4:8], order[8:11]], ([], [])
+//!         loss = [summed(w, lane, seen) for lane in lanes]
+//!         if over == 'batch':
+//!             up = above(torch.autograd.grad(sum(loss) / 11, w))
+//!             gradients = torch.autograd.grad(sum(summed(up, lane) for lane in lanes) / 11, up)
+//!         else:
+//!             gradients = [torch.zeros_like(p) for p in w]
+//!             for lane, l in zip(lanes, loss):
+//!                 up = above(torch.autograd.grad(l / len(lane), w))
+//!                 for g, more in zip(gradients, torch.autograd.grad(summed(up, lane) / 11, up)):
+//!                     g += more
+//!         for p, g in zip(w, gradients):
+//!             p.grad = g
+//!         torch.nn.utils.clip_grad_norm_(w, clip)
+//!         sgd.step()
+//!         mean, variance = mean.lerp(sum(seen[0]) / 11, 0.1), variance.lerp(sum(seen[1]) / 11, 0.1)
+//!         losses.append((sum(loss) / 11).item())
+//!     ends = [(t.detach().flatten() * units(10 + k, t.numel())).sum().item() for k, t in enumerate([*w, mean, variance])]
+//!     name = over.upper()
+//!     shown(f'{name}_LOSSES', losses)
+//!     shown(f'{name}_WEIGHTS', ends)
+//! train('batch')
+//! train('micro_batch')
+//! ```
+
+mod workers;
+
+use std::path::Path;
+
+use lockstep_kernels::cpu::Cpu;
+use lockstep_proto::job::{Activation, Init, Job, LastBatch, LossName, SamOver};
+use lockstep_proto::wire;
+use lockstep_worker::control::{TrainerEvent, Weights};
+use lockstep_worker::data::Order;
+use lockstep_worker::model::{Model, SampleShape, Tensor, build};
+use lockstep_worker::trainer;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use workers::{End, Worker, begin, end_all, from_memory, initial, mlp};
+
+const SAMPLES: usize = 11;
+const SIDE: usize = 6;
+/// Ten epochs' orders, a digit a sample.
+const ORDER: [&str; 10] = [
+    "2051674a938",
+    "194326a5780",
+    "83054671a92",
+    "48936502a17",
+    "1379a864205",
+    "a8952460137",
+    "a7893516420",
+    "963280457a1",
+    "458390217a6",
+    "2a061749583",
+];
+
+#[rustfmt::skip]
+const BATCH_LOSSES: [f64; 10] = [
+    1.2903612, 1.2055039, 1.169374, 1.0670589, 1.0391153,
+    1.0005797, 0.98036286, 0.92890317, 0.89896591, 0.87137117,
+];
+
+#[rustfmt::skip]
+const BATCH_WEIGHTS: [f64; 7] = [
+    1.0118091, 0.028024046, 0.013107884, 0.95107868, -0.07571986,
+    0.0030183794, -0.02853753,
+];
+
+#[rustfmt::skip]
+const MICRO_BATCH_LOSSES: [f64; 10] = [
+    1.2903612, 1.2058533, 1.1668304, 1.0588223, 1.0131065,
+    0.9642275, 0.93775813, 0.90179732, 0.88328909, 0.85436138,
+];
+
+#[rustfmt::skip]
+const MICRO_BATCH_WEIGHTS: [f64; 7] = [
+    1.1981291, 0.0032639475, -0.014348424, 0.64199885, -0.088135329,
+    0.0076530146, -0.026481101,
+];
+
+/// Tensors of the network by name: place in the formula, base and scale.
+const TENSORS: [(&str, usize, f64, f64); 7] = [
+    ("layers.0.weight", 1, 0.0, 1.0),
+    ("layers.1.weight", 2, 1.0, 0.5),
+    ("layers.1.bias", 3, 0.0, 0.2),
+    ("layers.4.weight", 4, 0.0, 1.0),
+    ("layers.4.bias", 5, 0.0, 0.2),
+    ("layers.1.running_mean", 0, 0.0, 0.0),
+    ("layers.1.running_var", 0, 1.0, 0.0),
+];
+
+/// The formula of the script.
+fn units(k: usize, len: usize) -> impl Iterator<Item = f64> {
+    (0..len).map(move |i| ((i * 7919 + k * 104_729) % 1009) as f64 / 1009.0 - 0.5)
+}
+
+/// Writes the script's samples and initial weights, and a job over them.
+fn job_as_in_the_script(folder: &Path, over: SamOver) -> Job {
+    for (name, count) in [("train", SAMPLES), ("t10k", 3)] {
+        let sizes = [count, SIDE, SIDE].map(|size| (size as u32).to_be_bytes()).concat();
+        let pixels: Vec<u8> = (0..count * SIDE * SIDE).map(|i| (i * i % 251) as u8).collect();
+        let labels: Vec<u8> = (0..count).map(|i| (i * 7 % 3) as u8).collect();
+        let write = |kind: &str, bytes: Vec<u8>| std::fs::write(folder.join(format!("{name}-{kind}")), bytes).unwrap();
+        write("images-idx3-ubyte", [&[0, 0, 8, 3], &sizes[..], &pixels].concat());
+        write("labels-idx1-ubyte", [&[0, 0, 8, 1], &sizes[..4], &labels].concat());
+    }
+    let text = format!(
+        "[data]\npath = '{0}'\nclasses = 3\nmean = 0.5\nstd = 0.5\nlast_batch = 'keep'\n\
+         [model]\nname = 'layers'\ninit_from = '{0}/weights'\nlayers = [\n\
+         {{ kind = 'conv', channels = 4, kernel = 3, padding = 1, bias = false }}, {{ kind = 'batch_norm' }},\n\
+         {{ kind = 'tanh' }}, {{ kind = 'average_pool', kernel = 2 }}, {{ kind = 'linear', channels = 3 }}]\n\
+         [batch]\nsize = 12\nmicro_batch = 4\n[schedule]\nepochs = 10\n[metrics]\nevery = 1\n\
+         [optimizer]\nlearning_rate = 0.1\nmomentum = 0.9\nweight_decay = 0.01\nclip_norm = 1.0\nsam = 0.5\n\
+         [evaluate]\nevery_epochs = 0\n[checkpoint]\nevery_epochs = 0\n",
+        folder.display(),
+    );
+    let mut job = Job::from_toml(&text).unwrap();
+    job.optimizer.sam_over = over;
+    write_weights(&job);
+    trainer::seal_initial_weights(&mut job).unwrap();
+    job
+}
+
+fn write_weights(job: &Job) {
+    let shape = SampleShape { channels: 1, height: SIDE, width: SIDE, classes: 3 };
+    let model: Model<Cpu> = build(&job.model, shape).unwrap();
+    let values = |tensor: &Tensor| {
+        let place = TENSORS.into_iter().find(|(name, ..)| *name == tensor.shape.name);
+        let (_, k, base, scale) = place.expect("all tensors are in the script");
+        units(k, tensor.range.len()).flat_map(|unit| ((base + scale * unit) as f32).to_le_bytes()).collect()
+    };
+    let bytes: Vec<Vec<u8>> = model.tensors().iter().map(values).collect();
+    let views = model.tensors().iter().zip(&bytes).map(|(tensor, bytes)| {
+        let shape = tensor.shape.shape.clone();
+        (tensor.shape.name.clone(), TensorView::new(Dtype::F32, shape, bytes).unwrap())
+    });
+    std::fs::write(&job.model.init_from, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+/// Mean loss of each step, and each tensor's elements times the formula, summed, in the script's order.
+fn trace(job: &Job, seats: &[(&str, u32)]) -> (Vec<f64>, Vec<f64>) {
+    let mut workers: Vec<_> = seats.iter().map(|&seat| Worker::prepare(job, "/nowhere".as_ref(), seat)).collect();
+    begin(1, &mut workers, job.batch.lanes(), &initial());
+    let ends: Vec<_> = workers.iter_mut().map(Worker::end).collect();
+    let End::Finished { weights: Some(Weights(file)), .. } = &ends[0] else { panic!("{ends:?}") };
+    let file = SafeTensors::deserialize(file).unwrap();
+    let project = |(index, (name, ..)): (usize, (&str, usize, f64, f64))| {
+        let tensor = file.tensor(name).unwrap();
+        let values = tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        let len = tensor.data().len() / 4;
+        values.zip(units(10 + index, len)).map(|(value, unit)| f64::from(value) * unit).sum()
+    };
+    let weights = TENSORS.into_iter().enumerate().map(project).collect();
+    let loss = |report: &wire::Report| match report.report.as_ref()? {
+        wire::report::Report::Step(step) => Some(step.loss),
+        _ => None,
+    };
+    (workers[0].reports.iter().filter_map(loss).collect(), weights)
+}
+
+fn assert_close(ours: &[f64], theirs: &[f64], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    println!("{what}: {worst:.1e}");
+    assert!(worst < 2e-6, "{what}: {ours:?}, but PyTorch has {theirs:?}");
+}
+
+#[test]
+fn ten_steps_are_pytorchs() {
+    let seed = Job::default().seed.order;
+    let digit = |order: &Order, position| char::from_digit(order.sample_at(position) as u32, 16).unwrap();
+    let order = |epoch| Order::new(seed, epoch, SAMPLES as u64);
+    let orders: Vec<String> =
+        (0..10).map(|epoch| (0..SAMPLES as u64).map(|p| digit(&order(epoch), p)).collect()).collect();
+    assert_eq!(orders, ORDER);
+    for (over, losses, weights) in
+        [(SamOver::Batch, BATCH_LOSSES, BATCH_WEIGHTS), (SamOver::MicroBatch, MICRO_BATCH_LOSSES, MICRO_BATCH_WEIGHTS)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let job = job_as_in_the_script(folder.path(), over);
+        let (our_losses, our_weights) = trace(&job, &[("a", 1), ("b", 1)]);
+        assert_close(&our_losses, &losses, &format!("losses over {over:?}"));
+        assert_close(&our_weights, &weights, &format!("weights over {over:?}"));
+    }
+}
+
+/// Whether the newest step of a worker is on its way up or has its second pass under way.
+fn is_between_passes(recent: &[String]) -> bool {
+    let last = |phase: &str| recent.iter().rposition(|line| line.contains(phase));
+    last("ascend after") > last("commit after")
+}
+
+#[test]
+fn a_generation_that_ends_between_the_passes_leaves_nothing() {
+    let mut job = mlp(64, 16);
+    (job.data.validation, job.data.limit) = (50_000, 4 * 1024);
+    (job.model.hidden, job.schedule.epochs, job.optimizer.sam) = (vec![100], 4, 0.05);
+    job.data.last_batch = LastBatch::Drop;
+    let (serial, serial_ledger) = workers::train(&job, &[("a", 2)]);
+    assert_eq!(serial.steps, 16);
+
+    let seats = [("a", 1), ("a", 1), ("b", 1)];
+    let mut workers: Vec<_> = seats.into_iter().map(|seat| Worker::prepare(&job, "/nowhere".as_ref(), seat)).collect();
+    let (mut start, mut between) = (initial(), 0);
+    let mut number = 1;
+    while between < 3 {
+        begin(number, &mut workers, job.batch.lanes(), &start);
+        while !is_between_passes(&workers[0].progress.recent()) {
+            std::thread::yield_now();
+        }
+        workers.iter().for_each(Worker::abort);
+        let ends: Vec<_> = workers.iter_mut().map(Worker::end).collect();
+        for end in &ends {
+            let End::Left { recent, .. } = end else { panic!("all steps are done: {end:?}") };
+            between += usize::from(is_between_passes(recent));
+        }
+        (start, number) = (from_memory(&ends), number + 1);
+    }
+    begin(number, &mut workers, job.batch.lanes(), &start);
+    let (outcome, ledger) = end_all(&mut workers);
+    assert_eq!(outcome, serial);
+    assert_eq!(ledger.across_generations(), serial_ledger.across_generations());
+}
+
+/// Digests of replayed lanes by rank, step and digest.
+fn lane_digests(workers: &[Worker]) -> Vec<(usize, u64, String)> {
+    let of_rank = |(rank, worker): (usize, &Worker)| -> Vec<_> {
+        let digest = |event: &TrainerEvent| match event {
+            TrainerEvent::LaneDigest(digest) => Some((rank, digest.step, digest.digest.clone())),
+            _ => None,
+        };
+        worker.others.iter().filter_map(digest).collect()
+    };
+    workers.iter().enumerate().flat_map(of_rank).collect()
+}
+
+fn replaying(over: SamOver) -> Job {
+    let mut job = mlp(6, 8);
+    (job.optimizer.sam, job.optimizer.sam_over, job.cluster.replay_every) = (0.05, over, 1);
+    job
+}
+
+#[test]
+fn replayed_lanes_have_one_digest_a_step() {
+    for over in [SamOver::Batch, SamOver::MicroBatch] {
+        let job = replaying(over);
+        let seats = [("a", 1), ("a", 2), ("b", 1)];
+        let mut workers: Vec<_> =
+            seats.into_iter().map(|seat| Worker::prepare(&job, "/nowhere".as_ref(), seat)).collect();
+        begin(1, &mut workers, job.batch.lanes(), &initial());
+        end_all(&mut workers);
+        let lanes = lane_digests(&workers);
+        // The last step of each epoch has a short batch.
+        for step in [1, 2, 4, 5] {
+            let of_step: Vec<_> = lanes.iter().filter(|lane| lane.1 == step).collect();
+            assert_eq!(of_step.len(), 3, "{over:?}, step {step}: {of_step:?}");
+            assert!(of_step.iter().all(|lane| lane.2 == of_step[0].2), "{over:?}: {of_step:?}");
+        }
+        assert_eq!(lanes.len(), 12);
+    }
+}
+
+#[cfg(feature = "fault-points")]
+#[test]
+fn a_worker_that_computes_wrongly_is_outvoted() {
+    use lockstep_worker::trainer::Fault;
+    for over in [SamOver::Batch, SamOver::MicroBatch] {
+        let job = replaying(over);
+        let worker = |rank: u32| {
+            let fault = (rank == 1).then(|| Fault::Gradient { worker: "1".into(), from_step: 1 });
+            Worker::start(&job, "/nowhere".as_ref(), ("a", 1), |seat| seat.fault = fault)
+        };
+        let mut workers: Vec<_> = (0..3).map(worker).collect();
+        begin(1, &mut workers, job.batch.lanes(), &initial());
+        end_all(&mut workers);
+        let lanes = lane_digests(&workers);
+        for step in [1, 2, 4, 5] {
+            let of = |rank| &lanes.iter().find(|lane| lane.0 == rank && lane.1 == step).unwrap().2;
+            assert_eq!(of(0), of(2), "{over:?}, step {step}");
+            assert_eq!(of(1) == of(0), step == 1, "{over:?}, step {step}: wrong from the second step on");
+        }
+    }
+}
+
+/// Sixteen layers that are all but linear, each of which grows by dozens on the way up.
+#[test]
+fn a_place_that_is_not_finite_is_told_from_the_weights() {
+    let mut job = workers::job(2, 8);
+    (job.model.hidden, job.model.init, job.loss.name) = (vec![16; 16], Init::HeNormal, LossName::SquaredError);
+    (job.model.activation, job.model.slope, job.optimizer.sam) = (Activation::LeakyRelu, 0.99, 1000.0);
+    for (over, told) in [
+        (SamOver::Batch, "step 1 is not finite above the weights (optimizer.sam): in lane "),
+        (SamOver::MicroBatch, "step 1 is not finite: in lane "),
+    ] {
+        job.optimizer.sam_over = over;
+        let seats = [("a", 1), ("b", 1)];
+        let mut workers: Vec<_> =
+            seats.into_iter().map(|seat| Worker::prepare(&job, "/nowhere".as_ref(), seat)).collect();
+        begin(1, &mut workers, job.batch.lanes(), &initial());
+        for (rank, worker) in workers.iter_mut().enumerate() {
+            let End::Finished { outcome, held, .. } = worker.end() else { panic!("{over:?}: it was left") };
+            assert_eq!((outcome.stop_reason.as_str(), held.step), ("nonfinite", 0), "{over:?}");
+            assert!(if rank == 0 { outcome.reason.starts_with(told) } else { outcome.reason.is_empty() });
+        }
+    }
+}
