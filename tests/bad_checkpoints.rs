@@ -164,7 +164,9 @@ fn none_that_is_whole() {
 fn another_model_another_data_set_and_a_newer_program() {
     let stopped = Stopped::new();
     let name = stopped.newest().file_name().unwrap().to_str().unwrap().to_owned();
-    stopped.is_refused(&["model.name=mlp"], &[&name, "belongs to another model"]);
+    let first =
+        "belongs to another model: its tensor parameters/fc2.weight is of shape [84, 120], this job has one of [10, ";
+    stopped.is_refused(&["model.name=mlp"], &[&name, first]);
     let another = [&name, "belongs to another data set: 6410 samples in the order of seed 1 of "];
     stopped.is_refused(&["data.limit=6400"], &[&another[..], &["this job has 6400 samples"]].concat());
     stopped

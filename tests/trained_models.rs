@@ -321,7 +321,7 @@ fn files_of_weights_that_no_job_can_begin_with() {
     std::fs::write(&file, strange).unwrap();
     refused(&[], &["file: its tensor", "holds NaN"]);
     std::fs::write(&file, &bytes).unwrap();
-    refused(&["model.name=mlp"], &["file: "]);
+    refused(&["model.name=mlp"], &["file: its tensor fc2.weight is of shape [84, 120], the model's of [10, "]);
     let zeros = format!("model.init_blake3={}", "0".repeat(64));
     refused(&[&zeros], &["file: its BLAKE3 is ", "not model.init_blake3", "the job was made with"]);
     let alone = Ended::of(bench.command("run", &["model.new_head=true"]).arg("--quiet"));

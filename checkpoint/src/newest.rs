@@ -35,13 +35,15 @@ impl Place {
 
     fn valid(&self, name: Name, wanted: &Wanted) -> Result<About, Error> {
         let about = self.manifest(name)?.about;
-        for (what, theirs, ours) in
-            [("data set", &about.dataset, &wanted.dataset), ("model", &about.model, &wanted.model)]
-        {
-            if theirs != ours {
-                let (theirs, ours) = (theirs.escape_debug().take(160).collect(), ours.clone());
-                return Err(Error::Foreign { name, place: self.to_string(), what, theirs, ours });
-            }
+        let shown = |text: &str| text.escape_debug().take(160).collect();
+        let foreign = |what, theirs, ours| Error::Foreign { name, place: self.to_string(), what, theirs, ours };
+        if about.dataset != wanted.dataset {
+            return Err(foreign("data set", shown(&about.dataset), wanted.dataset.clone()));
+        }
+        if about.model != wanted.model {
+            let difference = self.read(name).ok().and_then(|state| wanted.first_difference(&state.tensors));
+            let (theirs, ours) = difference.unwrap_or_else(|| (shown(&about.model), wanted.model.clone()));
+            return Err(foreign("model", theirs, ours));
         }
         self.read(name).map(|snapshot| snapshot.about)
     }

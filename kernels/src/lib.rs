@@ -9,6 +9,7 @@ compile_error!("lockstep needs Linux on x86-64: its kernels, shared memory and p
 
 pub mod activation;
 pub mod addition;
+pub mod allocations;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
 pub mod concatenate;

@@ -1,8 +1,6 @@
 //! After the first step the CPU device allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use lockstep_kernels::allocations::Counted;
 use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
@@ -13,27 +11,8 @@ use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::local_response_norm::{LocalResponseNorm, LocalResponseNormSize};
 use lockstep_kernels::optimizer::{Adam, Decay, Optimize, Rule, Scaling, Update, Vectors};
 
-/// The system's allocator, counted.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise about the layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise: the pointer came from `alloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counted = Counted;
 
 /// The ops that use scratch memory, each at two sizes.
 fn step(device: &mut Cpu, values: &mut [Vec<f32>; 6], choice: &mut [u8]) {
@@ -115,7 +94,7 @@ fn a_second_step_allocates_nothing() {
         update(&mut device, &mut values);
     };
     whole();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = Counted::count();
     whole();
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before);
+    assert_eq!(Counted::count(), before);
 }

@@ -211,12 +211,12 @@ fn all_instruction_sets_train_the_same_weights() {
     check_instruction_sets(&mlp(3, 8));
 }
 
-/// A dataset of few images for networks that take long.
-fn few_images() -> tempfile::TempDir {
+/// A data set of few images for networks that take long: of `side` × `side` pixels, in ten classes.
+fn few_images(side: u32, count: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, count) in [("train", 40u32), ("t10k", 16)] {
-        let sizes = [count, 28, 28].map(u32::to_be_bytes).concat();
-        let pixels: Vec<u8> = (0..count as usize * 28 * 28).map(|i| (i * i % 251) as u8).collect();
+    for (name, count) in [("train", count), ("t10k", 16)] {
+        let sizes = [count, side, side].map(u32::to_be_bytes).concat();
+        let pixels: Vec<u8> = (0..(count * side * side) as usize).map(|i| (i * i % 251) as u8).collect();
         let labels: Vec<u8> = (0..count).map(|i| (i * 7 % 10) as u8).collect();
         let write = |kind: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(format!("{name}-{kind}")), bytes);
         write("images-idx3-ubyte", [&[0, 0, 8, 3], &sizes[..], &pixels].concat()).unwrap();
@@ -228,7 +228,7 @@ fn few_images() -> tempfile::TempDir {
 /// Batch normalisation's statistics ride in the same tree; shortcuts sum gradients.
 #[test]
 fn residual_networks() {
-    let images = few_images();
+    let images = few_images(28, 40);
     for (name, shortcuts) in [(ModelName::Resnet20, true), (ModelName::Resnet20, false), (ModelName::Resnet18, true)] {
         let mut job = job(3, 5);
         job.data.path = images.path().into();
@@ -242,6 +242,72 @@ fn residual_networks() {
             assert_eq!(train(split), serial, "{name:?}: split {split:?}");
         }
     }
+}
+
+/// Two steps of a network, the first of two lanes, the second of one: one worker and two.
+fn check_two_steps(model: Model, side: u32) {
+    let images = few_images(side, 5);
+    let mut job = job(2, 2);
+    job.data.path = images.path().into();
+    (job.data.validation, job.data.limit) = (0, 5);
+    (job.model, job.schedule.epochs, job.optimizer.momentum) = (model, 1, 0.0);
+    let train = |workers| {
+        let (outcome, ledger) = workers::train(&job, workers);
+        assert_eq!(ledger.steps(), 2);
+        outcome.weights_sha256
+    };
+    assert_eq!(train(&[("a", 1), ("a", 1)]), train(&[("a", 1)]), "{:?}", job.model.name);
+}
+
+fn check_named(networks: &[(ModelName, u32)]) {
+    for &(name, side) in networks {
+        check_two_steps(Model { name, ..Model::default() }, side);
+        println!("{name:?}: the same bits");
+    }
+}
+
+#[test]
+fn deep_residual_networks() {
+    check_named(&[
+        (ModelName::Resnet32, 8),
+        (ModelName::Resnet44, 8),
+        (ModelName::Resnet56, 8),
+        (ModelName::Resnet110, 8),
+    ]);
+}
+
+/// Dropout's masks, statistics of groups and of batches, a response norm, residual blocks with and without projection.
+#[test]
+fn a_network_in_a_list() {
+    let layers = "{ kind = 'conv', channels = 8, kernel = 3, padding = 1 }, { kind = 'relu' },
+        { kind = 'local_response_norm' }, { kind = 'max_pool', kernel = 3, stride = 2 },
+        { kind = 'residual', layers = [
+            { kind = 'conv', channels = 16, kernel = 3, padding = 1 }, { kind = 'group_norm', groups = 4 },
+            { kind = 'relu' }, { kind = 'conv', channels = 16, kernel = 3, padding = 1 }, { kind = 'batch_norm' } ] },
+        { kind = 'relu' }, { kind = 'residual', layers = [ { kind = 'group_norm', groups = 1 }, { kind = 'tanh' } ] },
+        { kind = 'dropout', probability = 0.25 }, { kind = 'linear', channels = 20 }, { kind = 'scaled_tanh' },
+        { kind = 'dropout', probability = 0.5 }, { kind = 'linear', channels = 10 }"
+        .replace('\n', "");
+    let text = format!("data.path = '.'\n[model]\nname = 'layers'\nlayers = [{layers}]");
+    check_two_steps(Job::from_toml(&text).unwrap().model, 12);
+}
+
+#[test]
+#[ignore = "takes gigabytes and minutes: cargo test --release -p lockstep-worker --test lanes large -- --ignored"]
+fn large_residual_networks() {
+    check_named(&[(ModelName::Resnet34, 33), (ModelName::Resnet50, 33), (ModelName::Resnet101, 33)]);
+}
+
+#[test]
+#[ignore = "takes gigabytes and minutes: cargo test --release -p lockstep-worker --test lanes large -- --ignored"]
+fn large_networks_without_shortcuts() {
+    check_named(&[(ModelName::Alexnet, 63), (ModelName::AlexnetOf2012, 63)]);
+}
+
+#[test]
+#[ignore = "takes 8 GB and minutes: cargo test --release -p lockstep-worker --test lanes huge -- --ignored"]
+fn huge_networks() {
+    check_named(&[(ModelName::Vgg11, 32), (ModelName::Vgg11Bn, 32), (ModelName::Vgg16, 32), (ModelName::Vgg16Bn, 32)]);
 }
 
 /// Every optimiser, with all that it keeps.

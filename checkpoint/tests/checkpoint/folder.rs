@@ -61,6 +61,10 @@ fn another_jobs_checkpoint_is_refused_by_name() {
     for (wanted, words) in [
         (Wanted { dataset: "letters".into(), ..wanted() }, "another data set: digits, this job has letters"),
         (Wanted { model: "lenet5".into(), ..wanted() }, "another model: mlp, this job has lenet5"),
+        (
+            Wanted { model: "lenet5".into(), tensors: vec![("w".into(), vec![30, 100])], ..wanted() },
+            "another model: its tensor w is of shape [300, 100], this job has one of [30, 100]",
+        ),
     ] {
         let error = place.newest(&wanted).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");

@@ -41,7 +41,8 @@ pub fn snapshot(step: u64, generation: u64) -> Snapshot {
 
 /// What its job wants.
 pub fn wanted() -> Wanted {
-    Wanted { dataset: "digits".into(), model: "mlp".into() }
+    let tensors = vec![("w".into(), vec![300, 100]), ("b".into(), vec![7])];
+    Wanted { dataset: "digits".into(), model: "mlp".into(), tensors }
 }
 
 /// A checkpoint's name.

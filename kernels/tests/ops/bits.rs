@@ -1,8 +1,7 @@
 //! Every op gives the same bits with every instruction set, and a sample's bits depend on that sample alone.
 
-use lockstep_kernels::activation::{Activate, ActivationSize};
-use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
-use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
+use lockstep_kernels::activation::ActivationSize;
+use lockstep_kernels::conv2d::{Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::fold::Fold;
@@ -13,15 +12,19 @@ use lockstep_kernels::optimizer::{
 };
 use lockstep_kernels::perturb::{Perturb, PerturbStep};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
-use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
 
-use crate::gradients::ACTIVATIONS;
+use crate::activations::ACTIVATIONS;
 use crate::layout::{bits, devices, numbers, to_activation, to_rows, unwritten};
 use crate::losses::LOSSES;
+use crate::passes;
 
 /// Numbers whose sums round: thirds.
 pub fn rounding(len: usize, seed: usize) -> Vec<f32> {
     numbers(len, seed).into_iter().map(|x| x / 3.0).collect()
+}
+
+fn operands<const N: usize>(lengths: [usize; N]) -> [Vec<f32>; N] {
+    std::array::from_fn(|i| rounding(lengths[i], i + 1))
 }
 
 /// # Panics
@@ -39,43 +42,13 @@ pub fn check(name: &str, run: impl Fn(&mut Cpu) -> Vec<f32>) {
     }
 }
 
-fn linear(device: &mut Cpu, size: &LinearSize) -> Vec<f32> {
-    let LinearSize { samples, inputs, outputs } = *size;
-    let x = to_activation(&rounding(samples * inputs, 1), inputs, 0.3);
-    let d_y = to_activation(&rounding(samples * outputs, 2), outputs, 0.0);
-    let (w, b) = (rounding(outputs * inputs, 3), rounding(outputs, 4));
-    let mut y = unwritten(device, samples, outputs);
-    let mut d_x = unwritten(device, samples, inputs);
-    let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
-    device.linear_forward(size, &x, &w, &b, &mut y);
-    device.linear_backward_input(size, &w, &d_y, &mut d_x);
-    device.linear_backward_weight(size, &x, &d_y, &mut d_w, &mut d_b);
-    [to_rows(&y, samples, outputs), to_rows(&d_x, samples, inputs), d_w, d_b].concat()
-}
-
 #[test]
 fn linear_layers() {
     for [samples, inputs, outputs] in [[64, 784, 100], [64, 100, 10], [37, 131, 23], [1, 3, 5], [128, 84, 10]] {
         let size = LinearSize { samples, inputs, outputs };
-        check(&format!("{size:?}"), |device| linear(device, &size));
+        let rows = operands([samples * inputs, outputs * inputs, outputs, samples * outputs]);
+        check(&format!("{size:?}"), |device| passes::linear(device, &size, &rows).concat());
     }
-}
-
-fn conv2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
-    let Conv2dSize { samples, in_channels, out_channels, kernel, .. } = *size;
-    let in_features = in_channels * size.height * size.width;
-    let out_features = out_channels * size.out_height() * size.out_width();
-    let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
-    let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);
-    let w = rounding(out_channels * in_channels * kernel * kernel, 3);
-    let b = rounding(out_channels, 4);
-    let mut y = unwritten(device, samples, out_features);
-    let mut d_x = unwritten(device, samples, in_features);
-    let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
-    device.conv2d_forward(size, &x, &w, Some(&b), &mut y);
-    device.conv2d_backward_input(size, &w, &d_y, &mut d_x, Accumulation::Overwrite);
-    device.conv2d_backward_weight(size, &x, &d_y, &mut d_w, Some(&mut d_b));
-    [to_rows(&y, samples, out_features), to_rows(&d_x, samples, in_features), d_w, d_b].concat()
 }
 
 /// (N, C, O, H, W, K, p): LeNet-5's two, and odd ones.
@@ -94,62 +67,14 @@ fn conv2d_size([samples, in_channels, out_channels, height, width, kernel, paddi
 #[test]
 fn convolutions() {
     for size in CONVOLUTIONS.map(conv2d_size) {
-        check(&format!("{size:?}"), |device| conv2d(device, &size));
-    }
-}
-
-fn conv2d_max_pool2d(device: &mut Cpu, size: &Conv2dSize) -> Vec<f32> {
-    let Conv2dSize { samples, in_channels, out_channels, kernel, .. } = *size;
-    let in_features = in_channels * size.height * size.width;
-    let out_features = out_channels * (size.out_height() / 2) * (size.out_width() / 2);
-    let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
-    let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);
-    let w = rounding(out_channels * in_channels * kernel * kernel, 3);
-    let b = rounding(out_channels, 4);
-    let mut y = unwritten(device, samples, out_features);
-    let mut choice = vec![0; y.len()];
-    let mut d_x = unwritten(device, samples, in_features);
-    let (mut d_w, mut d_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
-    let out = PooledMut { values: y.as_mut_slice(), choice: choice.as_mut_slice() };
-    device.conv2d_max_pool2d_forward(size, &x, &w, &b, out);
-    device.conv2d_max_pool2d_backward_input(
-        size,
-        &w,
-        Pooled { values: d_y.as_slice(), choice: choice.as_slice() },
-        &mut d_x,
-    );
-    let d_y = Pooled { values: d_y.as_slice(), choice: choice.as_slice() };
-    device.conv2d_max_pool2d_backward_weight(size, &x, d_y, &mut d_w, &mut d_b);
-    let choice: Vec<f32> = choice.into_iter().map(f32::from).collect();
-    let [y, choice] = [y, choice].map(|values| to_rows(&values, samples, out_features));
-    [y, choice, to_rows(&d_x, samples, in_features), d_w, d_b].concat()
-}
-
-#[test]
-fn convolutions_with_pooling() {
-    for size in CONVOLUTIONS.map(conv2d_size) {
-        check(&format!("pooled {size:?}"), |device| conv2d_max_pool2d(device, &size));
-    }
-}
-
-#[test]
-fn poolings() {
-    for [samples, channels, height, width, window] in [[33, 3, 7, 6, 2], [5, 1, 9, 9, 3]] {
-        let size = Pool2dSize { samples, channels, height, width, window, stride: window, padding: 0 };
-        let (in_features, out_features) = (channels * height * width, channels * size.out_height() * size.out_width());
-        let x = to_activation(&rounding(samples * in_features, 1), in_features, 0.3);
-        let d_y = to_activation(&rounding(samples * out_features, 2), out_features, 0.0);
-        check(&format!("{size:?}"), |device| {
-            let mut y = [(); 2].map(|()| unwritten(device, samples, out_features));
-            let mut d_x = [(); 2].map(|()| unwritten(device, samples, in_features));
-            let mut choice = vec![0; y[0].len()];
-            device.max_pool2d_forward(&size, &x, &mut y[0], &mut choice);
-            device.max_pool2d_backward(&size, &d_y, &choice, &mut d_x[0]);
-            device.average_pool2d_forward(&size, &x, &mut y[1]);
-            device.average_pool2d_backward(&size, &d_y, &mut d_x[1]);
-            let choice = choice.into_iter().map(f32::from).collect();
-            [y.concat(), d_x.concat(), choice].concat()
-        });
+        let inside = size.samples * size.in_channels * size.height * size.width;
+        let planes = size.samples * size.out_channels;
+        let (height, width) = (size.out_height(), size.out_width());
+        let rows = |outside| operands([inside, size.weights(), size.out_channels, planes * outside]);
+        let whole = rows(height * width);
+        check(&format!("{size:?}"), |device| passes::conv2d(device, &size, &whole).concat());
+        let pooled = rows((height / 2) * (width / 2));
+        check(&format!("pooled {size:?}"), |device| passes::conv2d_max_pool2d(device, &size, &pooled).concat());
     }
 }
 
@@ -157,14 +82,9 @@ fn poolings() {
 fn activations() {
     let size = ActivationSize { samples: 50, features: 7 };
     let x: Vec<f32> = rounding(350, 1).into_iter().map(|x| 20.0 * x).collect();
-    let d_y = to_activation(&rounding(350, 2), 7, 0.0);
+    let rows = [x, rounding(350, 2)];
     for function in ACTIVATIONS {
-        check(&format!("{function:?}"), |device| {
-            let (mut y, mut d) = (to_activation(&x, 7, 0.0), d_y.clone());
-            device.activation_forward(&size, function, &mut y);
-            device.activation_backward(&size, function, &y, &mut d);
-            [y, d].concat()
-        });
+        check(&format!("{function:?}"), |device| passes::activation(device, &size, function, &rows).concat());
     }
 }
 

@@ -5,13 +5,14 @@ use lockstep_kernels::dropout::{Dropout, DropoutSize};
 
 use crate::bits;
 use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten};
+use crate::reference::dropout_word;
 
-fn keys(samples: usize) -> Vec<u64> {
+pub fn keys(samples: usize) -> Vec<u64> {
     (1..=samples as u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect()
 }
 
 /// y and d_x.
-fn both_passes(device: &mut Cpu, size: &DropoutSize, keys: &[u64], x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
+pub fn both_passes(device: &mut Cpu, size: &DropoutSize, keys: &[u64], x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
     let DropoutSize { samples, features, .. } = *size;
     let mut y = unwritten(device, samples, features);
     device.dropout_forward(size, keys, &to_activation(x, features, 3.0), &mut y);
@@ -22,22 +23,6 @@ fn both_passes(device: &mut Cpu, size: &DropoutSize, keys: &[u64], x: &[f32], d_
     [to_rows(&y, samples, features), to_rows(&d, samples, features)]
 }
 
-/// Word `feature` of the documented stream: Philox4x32-10 in its authors' formula, one key at a time.
-fn word(key: u64, feature: usize) -> u32 {
-    let mut key = [key as u32, (key >> 32) as u32];
-    let mut counter = [(feature / 4) as u32, 0, 0, 0];
-    for round in 0..10 {
-        if round > 0 {
-            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
-        }
-        let a = 0xD251_1F53u64 * u64::from(counter[0]);
-        let b = 0xCD9E_8D57u64 * u64::from(counter[2]);
-        let high = |x: u64| (x >> 32) as u32;
-        counter = [high(b) ^ counter[1] ^ key[0], b as u32, high(a) ^ counter[3] ^ key[1], a as u32];
-    }
-    counter[feature % 4]
-}
-
 #[test]
 fn values_are_kept_by_the_documented_words() {
     for (samples, features, probability) in [(1, 1, 0.5), (5, 7, 0.25), (16, 4, 0.9), (19, 13, 0.0), (33, 6, 0.5)] {
@@ -45,7 +30,8 @@ fn values_are_kept_by_the_documented_words() {
         let keys = keys(samples);
         let (x, d_y) = (numbers(samples * features, 1), numbers(samples * features, 2));
         let factor = |i: usize| {
-            let dropped = f64::from(word(keys[i / features], i % features)) < f64::from(probability) * 2f64.powi(32);
+            let dropped =
+                f64::from(dropout_word(keys[i / features], i % features)) < f64::from(probability) * 2f64.powi(32);
             if dropped { 0.0 } else { (1.0 / (1.0 - f64::from(probability))) as f32 }
         };
         for mut device in devices() {

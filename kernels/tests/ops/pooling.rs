@@ -1,18 +1,13 @@
-//! Poolings of any stride and padding, and over grids, against the plain f64 formulas and their finite differences.
+//! Poolings of any stride and padding, and over grids.
 
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 
-use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
-use crate::{bits, reference};
+use crate::bits;
+use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
+use crate::reference::Pooling;
 
-#[derive(Clone, Copy, Debug)]
-pub enum Pooling {
-    Max,
-    Average,
-}
-
-fn features(size: &Pool2dSize) -> (usize, usize) {
+pub fn features(size: &Pool2dSize) -> (usize, usize) {
     (size.channels * size.height * size.width, size.channels * size.out_height() * size.out_width())
 }
 
@@ -37,31 +32,9 @@ pub fn both_passes(device: &mut Cpu, pooling: Pooling, size: &Pool2dSize, x: &[f
     [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features)]
 }
 
-/// Pads with −∞ or 0, then takes the largest value or the mean of every window.
-fn formula(pooling: Pooling, size: &Pool2dSize, x: &[f64]) -> Vec<f64> {
-    let (of_window, outside) = match pooling {
-        Pooling::Max => (reference::largest as fn(&[f64]) -> f64, f64::NEG_INFINITY),
-        Pooling::Average => (reference::mean as fn(&[f64]) -> f64, 0.0),
-    };
-    let mut y = Vec::new();
-    for plane in x.chunks(size.height * size.width) {
-        let at = |row: usize, column: usize| {
-            let (row, column) = (row.wrapping_sub(size.padding), column.wrapping_sub(size.padding));
-            if row < size.height && column < size.width { plane[row * size.width + column] } else { outside }
-        };
-        for i in 0..size.out_height() {
-            for j in 0..size.out_width() {
-                let places = (0..size.window * size.window).map(|k| (k / size.window, k % size.window));
-                let values: Vec<f64> = places.map(|(u, v)| at(i * size.stride + u, j * size.stride + v)).collect();
-                y.push(of_window(&values));
-            }
-        }
-    }
-    y
-}
-
-/// (N, C, H, W, K, s, p): ResNet's, AlexNet's, gaps between windows, the largest window, one that does not fit.
-fn sizes() -> Vec<Pool2dSize> {
+/// (N, C, H, W, K, s, p): ResNet's, AlexNet's, gaps between windows, the largest window, ones that do not fit, and those
+/// without overlap.
+pub fn sizes() -> Vec<Pool2dSize> {
     let shapes = [
         [2, 2, 7, 8, 3, 2, 1],
         [17, 1, 9, 9, 3, 2, 0],
@@ -70,7 +43,11 @@ fn sizes() -> Vec<Pool2dSize> {
         [1, 1, 19, 18, 16, 1, 8],
         [2, 1, 4, 4, 3, 3, 1],
         [1, 2, 6, 6, 3, 1, 1],
-        [1, 1, 2, 9, 3, 1, 0],
+        [1, 1, 3, 9, 3, 1, 0],
+        [1, 1, 2, 2, 2, 2, 0],
+        [3, 2, 4, 6, 2, 2, 0],
+        [17, 1, 5, 7, 3, 3, 0],
+        [2, 3, 5, 5, 1, 1, 0],
     ];
     let size = |[samples, channels, height, width, window, stride, padding]: [usize; 7]| Pool2dSize {
         samples,
@@ -85,20 +62,22 @@ fn sizes() -> Vec<Pool2dSize> {
 }
 
 #[test]
-fn windows_of_any_stride_and_padding() {
-    for size in sizes() {
-        let (in_features, out_features) = features(&size);
-        let (x, d_y) = (numbers(size.samples * in_features, 1), numbers(size.samples * out_features, 2));
-        for pooling in [Pooling::Max, Pooling::Average] {
-            let y = formula(pooling, &size, &wide(&x));
-            let d_x = reference::gradient(&x, |x| reference::dot(&formula(pooling, &size, x), &d_y));
-            for mut device in devices() {
-                let results = both_passes(&mut device, pooling, &size, &x, &d_y);
-                let name = format!("{pooling:?} {size:?} {}", device.instruction_set());
-                assert_close(&format!("{name} y"), &results[0], &y, 1e-6);
-                assert_close(&format!("{name} d_x"), &results[1], &d_x, 1e-6);
-            }
-        }
+fn a_pooling_takes_the_first_of_equal_values_and_any_nan() {
+    let size = Pool2dSize { samples: 1, channels: 1, height: 2, width: 8, window: 2, stride: 2, padding: 0 };
+    let nan = f32::NAN;
+    #[rustfmt::skip]
+    let x = [
+        1.0, 1.0,  0.0, nan,  nan, 9.0,  -1.0, -2.0,
+        1.0, 1.0,  2.0, 1.0,  nan, 1.0,  -3.0, -0.5,
+    ];
+    for mut device in devices() {
+        let mut y = unwritten(&device, 1, 4);
+        let mut choice = vec![99; y.len()];
+        device.max_pool2d_forward(&size, &to_activation(&x, 16, 0.0), &mut y, &mut choice);
+        let chosen: Vec<u8> = (0..4).map(|i| choice[i * 16]).collect();
+        assert_eq!(chosen, [0, 1, 0, 3]);
+        let y = to_rows(&y, 1, 4);
+        assert!(y[0] == 1.0 && y[1].is_nan() && y[2].is_nan() && y[3] == -0.5, "{y:?}");
     }
 }
 
@@ -133,21 +112,7 @@ pub fn adaptive(device: &mut Cpu, size: &AdaptivePool2dSize, x: &[f32], d_y: &[f
     [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features)]
 }
 
-fn adaptive_formula(size: &AdaptivePool2dSize, x: &[f64]) -> Vec<f64> {
-    let part = |i: usize, all: usize, parts: usize| i * all / parts..((i + 1) * all).div_ceil(parts);
-    let mut y = Vec::new();
-    for plane in x.chunks(size.height * size.width) {
-        for cell in 0..size.out_height * size.out_width {
-            let rows = part(cell / size.out_width, size.height, size.out_height);
-            let columns = part(cell % size.out_width, size.width, size.out_width);
-            let places = rows.flat_map(|i| columns.clone().map(move |j| i * size.width + j));
-            y.push(reference::mean(&places.map(|place| plane[place]).collect::<Vec<_>>()));
-        }
-    }
-    y
-}
-
-fn grids() -> Vec<AdaptivePool2dSize> {
+pub fn grids() -> Vec<AdaptivePool2dSize> {
     let shapes = [
         [3, 2, 7, 7, 1, 1],
         [17, 1, 6, 4, 3, 2],
@@ -167,20 +132,6 @@ fn grids() -> Vec<AdaptivePool2dSize> {
         out_width,
     };
     shapes.map(size).to_vec()
-}
-
-#[test]
-fn grids_of_cells() {
-    for size in grids() {
-        let x = numbers(size.samples * size.channels * size.height * size.width, 1);
-        let d_y = numbers(size.samples * size.channels * size.out_height * size.out_width, 2);
-        let d_x = reference::gradient(&x, |x| reference::dot(&adaptive_formula(&size, x), &d_y));
-        for mut device in devices() {
-            let results = adaptive(&mut device, &size, &x, &d_y);
-            assert_close(&format!("{size:?} y"), &results[0], &adaptive_formula(&size, &wide(&x)), 1e-6);
-            assert_close(&format!("{size:?} d_x"), &results[1], &d_x, 1e-6);
-        }
-    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ use lockstep_kernels::local_response_norm::LocalResponseNormSize;
 use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2dSize};
 
 use crate::layout::{assert_close, devices, numbers, to_activation, to_rows, unwritten};
-use crate::pooling::Pooling;
+use crate::reference::Pooling;
 use crate::{batch_norm, group_norm, local_response_norm, pooling};
 
 #[rustfmt::skip]

@@ -25,6 +25,8 @@ pub(super) struct Checkpoints {
     from: Vec<Place>,
     /// What all of this job's checkpoints say of themselves.
     about: About,
+    /// What the job can go on from.
+    wanted: Wanted,
     /// Started when it is first needed.
     writer: Option<Writer>,
     newest: Instant,
@@ -49,14 +51,15 @@ pub(super) struct Newest {
 }
 
 impl Checkpoints {
-    /// The places of an assignment. `about` says what all its checkpoints have in common.
+    /// The places of an assignment. `about` says what all its checkpoints have in common, `wanted` what it can go on
+    /// from.
     ///
     /// # Errors
     /// If a place is none, or cannot be written to.
     pub(super) fn open(
         assignment: &wire::Assignment,
         keys: &job::Checkpoint,
-        about: About,
+        (about, wanted): (About, Wanted),
         events: UnboundedSender<Event>,
     ) -> Result<Self, Error> {
         let place = if keys.dir.is_empty() {
@@ -72,7 +75,7 @@ impl Checkpoints {
         }
         let from = assignment.from.iter().map(|text| Place::open(text)).collect::<Result<_, _>>()?;
         let shared = Arc::default();
-        Ok(Self { place, from, about, writer: None, newest: Instant::now(), shared, events })
+        Ok(Self { place, from, about, wanted, writer: None, newest: Instant::now(), shared, events })
     }
 
     /// Looks through all places.
@@ -80,14 +83,13 @@ impl Checkpoints {
     /// # Errors
     /// If the newest of a place is another job's, or a place cannot be read.
     pub(super) fn newest(&self) -> Result<Newest, Error> {
-        let wanted = Wanted { dataset: self.about.dataset.clone(), model: self.about.model.clone() };
         let mut remarks = Vec::new();
         if self.place.is_none() {
             remarks.push("the run folder is not on a disk that this worker sees: it writes no checkpoints".into());
         }
         let mut newest: Option<(Name, About, &Place)> = None;
         for place in self.places() {
-            let found = place.newest(&wanted)?;
+            let found = place.newest(&self.wanted)?;
             remarks.extend(found.remarks);
             if let Some((name, about)) = found.newest
                 && newest.as_ref().is_none_or(|(other, ..)| name > *other)

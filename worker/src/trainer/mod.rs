@@ -19,6 +19,8 @@ mod fingerprint;
 mod generation;
 mod initial_weights;
 pub(crate) mod lane;
+#[cfg(test)]
+mod lane_allocations;
 pub(crate) mod loss;
 pub(crate) mod measures;
 mod meter;

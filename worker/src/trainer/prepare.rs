@@ -15,14 +15,15 @@ use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
 use super::meter::Meter;
-use super::optimizer::Optimizer;
+use super::optimizer::{Optimizer, PARAMETERS};
 use super::progress::Phase;
 use super::schedule::Schedule;
+use super::state::STATISTICS;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
 use crate::data::augment::Augmentation;
 use crate::data::dataset::{Dataset, Split};
-use crate::model::{SampleShape, Tensor, build};
+use crate::model::{Model, SampleShape, Tensor, build};
 
 impl Trainer {
     /// Waits for the assignment and opens all that it names; tells what there is. `None` if there never is one.
@@ -44,7 +45,8 @@ impl Trainer {
         let runners = (0..seat.threads).map(|_| LaneRunner::new(Cpu::new(instruction_set), &work)).collect();
         let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
         let about = about(&job, &assignment.job, &work);
-        let checkpoints = Checkpoints::open(&assignment, &job.checkpoint, about, seat.events.clone())?;
+        let wanted = wanted(&about, &work.model);
+        let checkpoints = Checkpoints::open(&assignment, &job.checkpoint, (about, wanted), seat.events.clone())?;
         let newest = checkpoints.newest()?;
         let prepared = wire::Prepared {
             dataset: work.dataset.id().to_owned(),
@@ -81,6 +83,17 @@ fn about(job: &Job, id: &str, work: &Work<Cpu>) -> About {
     }
 }
 
+/// What a checkpoint must be of for a job to go on from it.
+fn wanted(about: &About, model: &Model<Cpu>) -> Wanted {
+    let trained = model.trained_tensors().len();
+    let named = |(place, tensor): (usize, &Tensor)| {
+        let list = if place < trained { PARAMETERS } else { STATISTICS };
+        (format!("{list}/{}", tensor.shape.name), tensor.shape.shape.clone())
+    };
+    let tensors = model.tensors().iter().enumerate().map(named).collect();
+    Wanted { dataset: about.dataset.clone(), model: about.model.clone(), tensors }
+}
+
 /// Whose samples come in which order: a cursor means nothing to a job that differs in it.
 fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
     let (id, samples, seed) = (dataset.id(), dataset.len(Split::Train), job.seed.order);
@@ -114,8 +127,7 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }
-    let About { dataset, model, .. } = about(job, "", &work);
-    let wanted = Wanted { dataset, model };
+    let wanted = wanted(&about(job, "", &work), &work.model);
     if from.is_empty() {
         initial_weights(job, &work.model)?;
     }

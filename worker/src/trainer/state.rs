@@ -18,7 +18,7 @@ use super::stops::Evaluations;
 use crate::model::{Tensor, Weights};
 
 /// Name of the statistics in the named list.
-const STATISTICS: &str = "statistics";
+pub const STATISTICS: &str = "statistics";
 /// Weight of a step's statistics in the running ones: PyTorch's default.
 const STATISTICS_WEIGHT: f32 = 0.1;
 

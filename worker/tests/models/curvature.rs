@@ -1,7 +1,7 @@
 //! Second derivatives of layers and networks: the recursion of LeCun et al. 1998, appendix C, in f64.
 
 use lockstep_kernels::activation;
-use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
+use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::curvature::Criterion;
@@ -11,10 +11,12 @@ use lockstep_kernels::squared_error::SquaredError;
 use lockstep_kernels::subsample2d::Subsample2dSize;
 use lockstep_proto::job;
 use lockstep_worker::layers::{
-    Activation, AveragePool2d, Backward, Conv2d, Conv2dMaxPool2d, Curvature, Forward, Gradient, Inputs, Layer, Linear,
-    MaxPool2d, MicroBatch, Mode, Own, PartialConv2d, SquaresMut, Subsample2d,
+    Activation, AveragePool2d, Conv2d, Conv2dMaxPool2d, Layer, Linear, MaxPool2d, MicroBatch, PartialConv2d,
+    Subsample2d,
 };
 use lockstep_worker::model::{Activations, CurvatureMemory, Model, SampleShape, Weights, build};
+
+use super::alone::{Alone, Operands};
 
 fn numbers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.3 - 1.0).collect()
@@ -25,105 +27,33 @@ fn place(sample: usize, feature: usize, features: usize) -> usize {
     ((sample / 16) * features + feature) * 16 + sample % 16
 }
 
-/// A layer by itself, run forward once.
-struct Alone<'a> {
-    layer: &'a dyn Layer<Cpu>,
-    device: Cpu,
-    samples: usize,
-    features: [usize; 2],
-    parameters: Vec<f32>,
-    x: Vec<f32>,
-    y: Vec<f32>,
-    choices: Vec<u8>,
-    moments: Vec<f32>,
-}
-
-impl<'a> Alone<'a> {
-    fn new(layer: &'a dyn Layer<Cpu>, samples: usize, [inputs, outputs]: [usize; 2]) -> Self {
-        let device = Cpu::new(InstructionSet::detect());
-        let parameters = layer.parameters().iter().map(|tensor| tensor.len()).sum();
-        let memo = layer.memo();
-        let (inside, outside) = (device.activation_len(samples, inputs), device.activation_len(samples, outputs));
-        let mut alone = Self {
-            layer,
-            samples,
-            features: [inputs, outputs],
-            parameters: numbers(parameters, 1),
-            x: numbers(inside, 2),
-            y: vec![0.0; outside],
-            choices: vec![0; device.activation_len(samples, memo.choices)],
-            moments: vec![0.0; memo.moments_len(&device, samples)],
-            device,
-        };
-        let pass = Forward::<Cpu> {
-            batch: MicroBatch { samples, keys: &[] },
-            own: Own::<Cpu> { parameters: &alone.parameters, statistics: &[] },
-            mode: Mode::Evaluate,
-            inputs: Inputs::<Cpu>::new([Some(&alone.x), None, None, None]),
-            y: &mut alone.y,
-            choices: &mut alone.choices,
-            moments: &mut alone.moments,
-        };
-        layer.forward(&mut alone.device, pass);
-        alone
-    }
-
-    /// What a way back gives before the layer and for its parameters.
-    fn back(&mut self, mut d_y: Vec<f32>, second: bool) -> [Vec<f32>; 2] {
-        let mut d_x = vec![7.0; self.x.len()];
-        let mut d_parameters = vec![7.0; self.parameters.len()];
-        let mut moments = self.moments.clone();
-        let passes_on = self.layer.passes_on().is_some();
-        let gradient = (!passes_on).then_some(Gradient { d_x: &mut d_x[..], accumulation: Accumulation::Overwrite });
-        let back = Backward::<Cpu> {
-            batch: MicroBatch { samples: self.samples, keys: &[] },
-            own: Own::<Cpu> { parameters: &self.parameters, statistics: &[] },
-            d_parameters: &mut d_parameters,
-            inputs: Inputs::<Cpu>::new([Some(&self.x), None, None, None]),
-            y: Some(&self.y),
-            choices: &self.choices,
-            moments: &mut moments,
-            d_y: &mut d_y,
-            d_x: [gradient, None, None, None],
-        };
-        if second {
-            let squares = self.layer.squares().unwrap();
-            let mut parameters = vec![7.0; squares.parameters];
-            let mut values = vec![7.0; self.device.activation_len(self.samples, squares.features)];
-            let squares = SquaresMut::<Cpu> { parameters: &mut parameters, values: &mut values };
-            self.layer.curvature(&mut self.device, Curvature { back, slope: None, squares });
-        } else {
-            self.layer.backward(&mut self.device, back);
-        }
-        if passes_on {
-            d_x = d_y;
-        }
-        [d_x, d_parameters]
-    }
-}
-
 /// The layer's second derivatives are Σ J²·h over the rows of its Jacobian, which its way back gives one by one.
 fn check(name: &str, layer: &dyn Layer<Cpu>, features: [usize; 2]) {
     for samples in [1, 3, 17] {
-        let mut alone = Alone::new(layer, samples, features);
-        let outputs = alone.features[1];
+        let [inputs, outputs] = features;
+        let device = Cpu::new(InstructionSet::detect());
+        let parameters: usize = layer.parameters().iter().map(|tensor| tensor.len()).sum();
+        let inputs = vec![numbers(device.activation_len(samples, inputs), 2)];
+        let operands = Operands { inputs, parameters: numbers(parameters, 1) };
+        let mut alone = Alone::new(layer, device, MicroBatch { samples, keys: &[] }, operands, outputs);
         let mut h_y = vec![0.0; alone.y.len()];
-        let mut expected = [vec![0.0; alone.x.len()], vec![0.0; alone.parameters.len()]];
+        let mut expected = [vec![0.0; alone.operands.inputs[0].len()], vec![0.0; parameters]];
         for sample in 0..samples {
             for output in 0..outputs {
                 let at = place(sample, output, outputs);
                 h_y[at] = numbers(1, sample * outputs + output)[0].abs();
                 let mut row = vec![0.0; h_y.len()];
                 row[at] = 1.0;
-                let rows = alone.back(row, false);
-                for (sums, row) in expected.iter_mut().zip(&rows) {
+                let Operands { inputs, parameters } = alone.back(row);
+                for (sums, row) in expected.iter_mut().zip(inputs.iter().chain([&parameters])) {
                     let terms = sums.iter_mut().zip(row);
                     terms.for_each(|(sum, j)| *sum += f64::from(*j).powi(2) * f64::from(h_y[at]));
                 }
             }
         }
-        let found = alone.back(h_y, true);
-        for (what, (found, expected)) in ["inputs", "parameters"].iter().zip(found.iter().zip(&expected)) {
+        let Operands { inputs, parameters } = alone.curvature(h_y);
+        let found = inputs.iter().chain([&parameters]);
+        for (what, (found, expected)) in ["inputs", "parameters"].iter().zip(found.zip(&expected)) {
             close(&format!("{name}, {samples} samples: {what}"), found, expected);
             assert!(found.iter().all(|h| *h >= 0.0), "{name}: {what} below zero");
         }

@@ -1,99 +1,34 @@
 //! Logits, gradients and batch statistics of whole networks, against PyTorch in f64.
 
-use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_proto::job::{self, ModelName};
-use lockstep_worker::layers::MicroBatch;
-use lockstep_worker::model::{Activations, Model, SampleShape, Tensor, Weights, build};
+use lockstep_worker::model::{SampleShape, Tensor};
 
 use super::fixtures as expected;
+use super::net::{Net, units};
 
 const SAMPLES: usize = 2;
 const CLASSES: usize = 10;
 
-/// The formula of the fixtures: multiples of 1/504 in about ±1.
-fn units(name: &str, len: usize) -> impl Iterator<Item = f64> + use<> {
-    let turn: u64 = (1..).zip(name.bytes()).map(|(k, byte)| k * u64::from(byte)).sum::<u64>() % 1009;
-    (0..len as u64).map(move |i| ((i * 7919 + turn * 104_729) % 1009) as f64 / 504.0 - 1.0)
+fn net(name: ModelName, side: usize, convolution: job::Convolution) -> Net {
+    let shape = SampleShape { channels: 3, height: side, width: side, classes: CLASSES };
+    Net::new(&job::Model { name, convolution, ..job::Model::default() }, shape, SAMPLES)
 }
 
-fn filled(tensors: &[Tensor]) -> Vec<f32> {
-    let mut values = Vec::new();
-    for tensor in tensors {
-        let (name, shape) = (&tensor.shape.name, &tensor.shape.shape);
-        let scale = (3.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
-        values.extend(units(name, tensor.range.len()).map(|unit| match name.rsplit('.').next() {
-            Some("running_var") => 1.0 + unit / 2.0,
-            Some("running_mean" | "bias") => unit / 10.0,
-            // Small, or gradients of bottlenecks depend on the last bits.
-            _ if name.ends_with("bn3.weight") => (1.0 + unit / 4.0) / 8.0,
-            _ if shape.len() == 1 => 1.0 + unit / 4.0,
-            _ => unit * scale,
-        } as f32));
-    }
-    values
-}
-
-/// A network with the fixtures' weights, and samples before it.
-struct Net {
-    device: Cpu,
-    model: Model<Cpu>,
-    parameters: Vec<f32>,
-    statistics: Vec<f32>,
-    activations: Activations<Cpu>,
-}
-
-impl Net {
-    fn new(name: ModelName, side: usize, convolution: job::Convolution) -> Self {
-        let device = Cpu::new(InstructionSet::detect());
-        let shape = SampleShape { channels: 3, height: side, width: side, classes: CLASSES };
-        let model = build(&job::Model { name, convolution, ..job::Model::default() }, shape).unwrap();
-        let mut parameters = filled(model.tensors());
-        let statistics = parameters.split_off(model.parameters());
-        let mut activations = Activations::new(&device, &model, SAMPLES);
-        let features = shape.features();
-        let samples: Vec<f32> = units("x", SAMPLES * features).map(|unit| unit as f32).collect();
-        let input = activations.input(&device, &model, SAMPLES);
-        for (n, sample) in samples.chunks(features).enumerate() {
-            sample.iter().enumerate().for_each(|(feature, value)| input[feature * 16 + n] = *value);
-        }
-        Self { device, model, parameters, statistics, activations }
-    }
-
-    fn batch() -> MicroBatch<'static> {
-        MicroBatch { samples: SAMPLES, keys: &[0; 2 * SAMPLES] }
-    }
-
-    fn logits(&mut self) -> Vec<f64> {
-        let weights = Weights::<Cpu> { parameters: &self.parameters, statistics: &self.statistics };
-        self.model.evaluate(&mut self.device, Self::batch(), weights, &mut self.activations);
-        let (output, _) = self.activations.output(&self.device, &self.model, SAMPLES);
-        let of_sample = |n: usize| (0..CLASSES).map(move |class| f64::from(output[class * 16 + n]));
-        (0..SAMPLES).flat_map(of_sample).collect()
-    }
-
-    /// Loss, then each parameter tensor's gradient times the formula, summed, by name; and the same of
-    /// the running statistics behind the step.
-    fn gradients(&mut self) -> (Vec<f64>, Vec<f64>) {
-        let mut gradient = vec![0.0; self.model.len()];
-        let (d_parameters, statistics) = gradient.split_at_mut(self.model.parameters());
-        let weights = Weights::<Cpu> { parameters: &self.parameters, statistics: &self.statistics };
-        self.model.forward(&mut self.device, Self::batch(), weights, &mut self.activations, statistics);
-        let (output, d_output) = self.activations.output(&self.device, &self.model, SAMPLES);
-        let size = ClassesSize { samples: SAMPLES, classes: CLASSES };
-        let sums = self.device.cross_entropy(&size, output, &[3u8, 7], d_output);
-        self.model.backward(&mut self.device, Self::batch(), weights, &mut self.activations, d_parameters);
-        let mut all = vec![sums.loss / SAMPLES as f64];
-        let trained = self.model.parameters();
-        let (trains, follows): (Vec<&Tensor>, Vec<&Tensor>) =
-            self.model.tensors().iter().partition(|tensor| tensor.range.end <= trained);
-        all.extend(projections(trains, |i| f64::from(d_parameters[i]) / SAMPLES as f64));
-        let running = |i: usize| {
-            let (before, step) = (self.statistics[i - trained], statistics[i - trained]);
-            0.9 * f64::from(before) + 0.1 * f64::from(step) / SAMPLES as f64
-        };
-        (all, projections(follows, running))
-    }
+/// Loss, then each parameter tensor's gradient times the formula, summed, by name; and the same of the running
+/// statistics behind the step.
+fn gradients(net: &mut Net) -> (Vec<f64>, Vec<f64>) {
+    let (loss, statistics) = net.loss(&[3, 7]);
+    let gradient = net.gradient();
+    let mut all = vec![loss / SAMPLES as f64];
+    let trained = net.model.parameters();
+    let (trains, follows): (Vec<&Tensor>, Vec<&Tensor>) =
+        net.model.tensors().iter().partition(|tensor| tensor.range.end <= trained);
+    all.extend(projections(trains, |i| f64::from(gradient[i]) / SAMPLES as f64));
+    let running = |i: usize| {
+        let (before, step) = (net.statistics[i - trained], statistics[i - trained]);
+        0.9 * f64::from(before) + 0.1 * f64::from(step) / SAMPLES as f64
+    };
+    (all, projections(follows, running))
 }
 
 /// Each tensor's elements times the formula, summed, sorted by the tensors' names.
@@ -117,7 +52,7 @@ fn worst(ours: &[f64], theirs: &[f64]) -> f64 {
 
 fn check_logits(name: ModelName, side: usize, theirs: &[f64]) {
     for (convolution, bound) in [(job::Convolution::Direct, 1e-5), (job::Convolution::Auto, 1e-4)] {
-        let error = worst(&Net::new(name, side, convolution).logits(), theirs);
+        let error = worst(&net(name, side, convolution).logits(), theirs);
         println!("{name:?} {convolution:?}: {error:.1e}");
         assert!(error < bound, "{name:?} {convolution:?}: {error}");
     }
@@ -159,12 +94,12 @@ fn gradients_and_batch_statistics_are_pytorchs() {
     check_gradients((ModelName::Resnet20, 32, 1e-4), &expected::RESNET20_GRADIENTS, &expected::RESNET20_STATISTICS);
 }
 
-fn check_gradients((name, side, bound): (ModelName, usize, f64), gradients: &[f64], statistics: &[f64]) {
+fn check_gradients((name, side, bound): (ModelName, usize, f64), slopes: &[f64], statistics: &[f64]) {
     for convolution in [job::Convolution::Direct, job::Convolution::Auto] {
-        let (ours, running) = Net::new(name, side, convolution).gradients();
-        let errors = (worst(&ours, gradients), worst(&running, statistics));
+        let (ours, running) = gradients(&mut net(name, side, convolution));
+        let errors = (worst(&ours, slopes), worst(&running, statistics));
         println!("{name:?} {convolution:?}: {errors:?}");
-        assert!((ours[0] - gradients[0]).abs() < 1e-5 * gradients[0], "{name:?}: loss {}", ours[0]);
+        assert!((ours[0] - slopes[0]).abs() < 1e-5 * slopes[0], "{name:?}: loss {}", ours[0]);
         assert!(errors.0 < bound && errors.1 < 1e-5, "{name:?} {convolution:?}: {errors:?}");
     }
 }

@@ -4,6 +4,8 @@ use lockstep_proto::job::{self, OptimizerName};
 
 /// Name of the second derivatives of `diagonal_lm`, which are measured anew with the first step of each epoch.
 pub const CURVATURE: &str = "curvature";
+/// Name of the parameters themselves.
+pub const PARAMETERS: &str = "parameters";
 
 /// A vector over all parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +54,6 @@ pub fn kept(keys: &job::Optimizer) -> Vec<Kept> {
         }
     };
     let average = (keys.ema > 0.0).then_some(Kept { name: "average", role: Role::Average });
-    let parameters = Kept { name: "parameters", role: Role::Parameters };
+    let parameters = Kept { name: PARAMETERS, role: Role::Parameters };
     [Some(parameters)].into_iter().chain(of_rule).chain([average]).flatten().collect()
 }

@@ -22,7 +22,7 @@ use lockstep_proto::job::{self, OptimizerName};
 
 use super::crew::Devices;
 use crate::model::Tensor;
-pub(super) use kept::{CURVATURE, Kept, Role, kept};
+pub(super) use kept::{CURVATURE, Kept, PARAMETERS, Role, kept};
 use norms::Blocks;
 use strips::Strip;
 
