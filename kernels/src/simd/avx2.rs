@@ -259,6 +259,10 @@ impl Register for Avx2Register {
         self.store_half(&mut to.as_chunks_mut().0[part], value);
     }
     #[inline(always)]
+    fn prefetch(self, pack: &Pack) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()));
+    }
+    #[inline(always)]
     fn load_half(self, from: &Half) -> __m256 {
         // SAFETY: `self` proves that the CPU has the instruction; the array is 32 readable bytes.
         unsafe { _mm256_loadu_ps(from.as_ptr()) }

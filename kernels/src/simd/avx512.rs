@@ -216,6 +216,10 @@ impl Register for Avx512 {
         Simd::store(self, to, value);
     }
     #[inline(always)]
+    fn prefetch(self, pack: &Pack) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()));
+    }
+    #[inline(always)]
     fn load_half(self, from: &Half) -> __m512 {
         // SAFETY: `self` proves that the CPU has the instructions; the array is 32 readable bytes.
         unsafe { _mm512_zextps256_ps512(_mm256_loadu_ps(from.as_ptr())) }

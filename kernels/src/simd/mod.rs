@@ -105,6 +105,8 @@ pub(crate) trait Register: Copy {
     /// Part `part` of a pack.
     fn load_part(self, from: &Pack, part: usize) -> Self::Vector;
     fn store_part(self, to: &mut Pack, part: usize, value: Self::Vector);
+    /// Says that a pack will be read soon.
+    fn prefetch(self, pack: &Pack);
     /// A half, and zeros where the register has room for more.
     fn load_half(self, from: &Half) -> Self::Vector;
     /// The first half of a pack.

@@ -168,6 +168,8 @@ impl Register for Portable {
         Simd::store(self, to, value);
     }
     #[inline(always)]
+    fn prefetch(self, _pack: &Pack) {}
+    #[inline(always)]
     fn load_half(self, from: &Half) -> Pack {
         lanes!(i => from.get(i).copied().unwrap_or(0.0))
     }

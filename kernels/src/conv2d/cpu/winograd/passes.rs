@@ -43,8 +43,9 @@ impl Forth<'_> {
         half_way: &mut HalfWay,
         to: &mut [Pack],
     ) {
-        let x = &x[run.group * self.planes.group()..][..self.planes.plane()];
-        self.down::<T, R, N>(r, run, x, half_way);
+        let x = &x[run.group * self.planes.group()..];
+        self.prefetch::<R, N>(r, run, &x[self.planes.plane()..]);
+        self.down::<T, R, N>(r, run, &x[..self.planes.plane()], half_way);
         for (i, line) in half_way.iter().enumerate() {
             let mut elements = to[i * INPUTS * self.between..].chunks_mut(self.between);
             let seats: [&mut [Pack]; INPUTS] = from_fn(|_| &mut elements.next().expect("an element")[run.seats()]);
@@ -52,6 +53,20 @@ impl Forth<'_> {
                 Self::along_paired::<T, R, N>(r, run, line, seats);
             } else {
                 Self::along::<T, R, N>(r, run.tiles, line, seats);
+            }
+        }
+    }
+
+    /// Fetches what the same run needs of the next plane, if there is one. Planes lie too far apart and rows of runs are too
+    /// short for the processor to see it coming.
+    #[inline(always)]
+    fn prefetch<R: Register, const N: usize>(&self, r: R, run: &Run, next: &[Pack]) {
+        let left = run.column.saturating_sub(self.halo.max(0) as usize);
+        let top = run.row.saturating_sub(self.halo.max(0) as usize);
+        for row in top..(top + N).min(self.planes.height) {
+            let Some(row) = next.get(row * self.planes.width..(row + 1) * self.planes.width) else { return };
+            for pack in row[left..].iter().take(run.tiles * RESULTS + N - RESULTS) {
+                r.prefetch(pack);
             }
         }
     }
@@ -107,8 +122,8 @@ impl Forth<'_> {
     ) {
         let seats = seats.map(|seats| &mut seats[..tiles]);
         for part in 0..R::PARTS {
-            for t in 0..tiles {
-                let window: &[Pack; N] = line[t * RESULTS..].first_chunk().expect("a window");
+            for (t, window) in line.windows(N).step_by(RESULTS).enumerate().take(tiles) {
+                let window: &[Pack; N] = window.first_chunk().expect("a window");
                 let mut row = [r.splat(0.0); N];
                 for j in 0..N {
                     row[j] = r.load_part(&window[j], part);
