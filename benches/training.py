@@ -24,7 +24,8 @@ TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"
 
 F32_MLP = ["", "--fused", "--fused --compile"]
 F32_LENET = ["", "--channels-last", "--channels-last --fused", "--channels-last --compile", "--fused --compile"]
-F32_RESNET = ["--channels-last", "--channels-last --fused"]
+F32_RESNET = ["--channels-last", "--channels-last --fused", "--channels-last --fused --compile"]
+BF16_RESNET = ["--channels-last --bf16 --fused", "--channels-last --bf16 --fused --compile"]
 BF16_LENET = ["--channels-last --bf16", "--channels-last --bf16 --fused --compile"]
 
 # row: (our job, our settings, PyTorch's model and settings, PyTorch's variants, must, aim)
@@ -44,6 +45,9 @@ ROWS = {
     "resnet50-8": ("resnet50", dict(size=8, micro=8, workers=1, threads=1), "resnet50 --batch 8 --threads 1", F32_RESNET, 1.0, 1.3),
     "resnet50-8-two-cores": ("resnet50", dict(size=8, micro=4, workers=1, threads=2), "resnet50 --batch 8 --threads 2", F32_RESNET, 1.0, 1.3),
     "resnet20-ddp": ("resnet20", dict(size=128, micro=64, workers=2, threads=1), "resnet20 --batch 64 --world 2", ["--channels-last", "--channels-last --fused"], 1.4, 1.8),
+    "resnet20-128-bf16": ("resnet20", dict(size=128, micro=128, workers=1, threads=1), "resnet20 --batch 128 --threads 1", BF16_RESNET, 0.0, 1.0),
+    "resnet18-16-bf16": ("resnet18", dict(size=16, micro=16, workers=1, threads=1), "resnet18 --batch 16 --threads 1", BF16_RESNET, 0.0, 1.0),
+    "resnet50-8-bf16": ("resnet50", dict(size=8, micro=8, workers=1, threads=1), "resnet50 --batch 8 --threads 1", BF16_RESNET, 0.0, 1.0),
     "lenet5-two-processes": ("lenet5", dict(size=1024, micro=64, workers=2, threads=1), dict(size=1024, micro=64, workers=1, threads=1), [], 1.9, 1.98),
 }
 

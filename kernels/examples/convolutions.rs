@@ -44,18 +44,15 @@ const SHAPES: &[(&str, [usize; 8])] = &[
     ("3x3 64 56 depthwise b16", [16, 64, 64, 56, 3, 1, 1, 64]),
 ];
 
-/// Seconds that a run takes this thread's core, without the time that other processes take from it.
+/// Seconds that the fastest run took this thread's core, without the time that other processes took from it.
 fn seconds(mut run: impl FnMut()) -> f64 {
     run();
+    let start = Instant::now();
     let mut best = f64::INFINITY;
-    for _ in 0..3 {
-        let (start, begin) = (Instant::now(), on_core());
-        let mut runs = 0;
-        while runs < 1 || start.elapsed().as_secs_f64() < 0.1 {
-            run();
-            runs += 1;
-        }
-        best = best.min((on_core() - begin) / f64::from(runs));
+    while start.elapsed().as_secs_f64() < 0.3 {
+        let begin = on_core();
+        run();
+        best = best.min(on_core() - begin);
     }
     best
 }

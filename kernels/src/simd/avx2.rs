@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Pack, Simd, WIDTH};
+use super::{Half, Kernel, Pack, Register, Simd, WIDTH};
 
 /// Proof that the CPU has AVX2 and FMA: made only by [`Avx2::detect`].
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +48,13 @@ type Halves = [__m256; 2];
 impl Simd for Avx2 {
     type Vector = Halves;
     type Mask = Halves;
+    type Register = Avx2Register;
     const MANY_REGISTERS: bool = false;
 
+    #[inline(always)]
+    fn register(self) -> Avx2Register {
+        Avx2Register(())
+    }
     #[inline(always)]
     fn splat(self, value: f32) -> Halves {
         halves!(_i => _mm256_set1_ps(value))
@@ -223,4 +228,64 @@ fn transpose_8x8(rows: [__m256; 8]) -> [__m256; 8] {
         columns[4 + i] = _mm256_permute2f128_ps::<0x31>(squares[i], squares[4 + i]);
     }
     columns
+}
+
+/// One 256-bit register at a time; made only from an [`Avx2`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2Register(());
+
+/// An intrinsic that touches no memory.
+macro_rules! intrinsic {
+    ($call:expr) => {
+        // SAFETY: `self` proves that the CPU has the instruction, which touches no memory.
+        unsafe { $call }
+    };
+}
+
+impl Register for Avx2Register {
+    type Vector = __m256;
+    const PARTS: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m256 {
+        intrinsic!(_mm256_set1_ps(value))
+    }
+    #[inline(always)]
+    fn load_part(self, from: &Pack, part: usize) -> __m256 {
+        self.load_half(&from.as_chunks().0[part])
+    }
+    #[inline(always)]
+    fn store_part(self, to: &mut Pack, part: usize, value: __m256) {
+        self.store_half(&mut to.as_chunks_mut().0[part], value);
+    }
+    #[inline(always)]
+    fn prefetch(self, pack: &Pack) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()));
+    }
+    #[inline(always)]
+    fn load_half(self, from: &Half) -> __m256 {
+        // SAFETY: `self` proves that the CPU has the instruction; the array is 32 readable bytes.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_half(self, to: &mut Half, value: __m256) {
+        // SAFETY: `self` proves that the CPU has the instruction; the array is 32 writable bytes.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), value) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        intrinsic!(_mm256_fmadd_ps(a, b, c))
+    }
 }

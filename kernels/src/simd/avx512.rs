@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Pack, Simd, WIDTH};
+use super::{Half, Kernel, Pack, Register, Simd, WIDTH};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL: made only by [`Avx512::detect`].
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +41,13 @@ macro_rules! intrinsic {
 impl Simd for Avx512 {
     type Vector = __m512;
     type Mask = __mmask16;
+    type Register = Self;
     const MANY_REGISTERS: bool = true;
 
+    #[inline(always)]
+    fn register(self) -> Self {
+        self
+    }
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
         intrinsic!(_mm512_set1_ps(value))
@@ -191,4 +196,53 @@ fn transpose(rows: [__m512; WIDTH]) -> [__m512; WIDTH] {
         columns[12 + i] = _mm512_shuffle_f32x4::<0xdd>(ab_high, cd_high);
     }
     columns
+}
+
+/// A register holds the whole pack.
+impl Register for Avx512 {
+    type Vector = __m512;
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        Simd::splat(self, value)
+    }
+    #[inline(always)]
+    fn load_part(self, from: &Pack, _part: usize) -> __m512 {
+        Simd::load(self, from)
+    }
+    #[inline(always)]
+    fn store_part(self, to: &mut Pack, _part: usize, value: __m512) {
+        Simd::store(self, to, value);
+    }
+    #[inline(always)]
+    fn prefetch(self, pack: &Pack) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()));
+    }
+    #[inline(always)]
+    fn load_half(self, from: &Half) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instructions; the array is 32 readable bytes.
+        unsafe { _mm512_zextps256_ps512(_mm256_loadu_ps(from.as_ptr())) }
+    }
+    #[inline(always)]
+    fn store_half(self, to: &mut Half, value: __m512) {
+        // SAFETY: `self` proves that the CPU has the instructions; the array is 32 writable bytes.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm512_castps512_ps256(value)) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        Simd::add(self, a, b)
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        Simd::sub(self, a, b)
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        Simd::mul(self, a, b)
+    }
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        Simd::fma(self, a, b, c)
+    }
 }

@@ -34,9 +34,13 @@ pub(crate) trait Simd: Copy {
     type Vector: Copy;
     /// 16 truth values.
     type Mask: Copy;
+    /// The registers that a vector consists of.
+    type Register: Register;
     /// Whether the register file holds 32 virtual vectors (else about 8): larger blocks pay.
     const MANY_REGISTERS: bool;
 
+    /// Arithmetic on single registers.
+    fn register(self) -> Self::Register;
     fn splat(self, value: f32) -> Self::Vector;
     fn load(self, from: &Pack) -> Self::Vector;
     fn store(self, to: &mut Pack, value: Self::Vector);
@@ -84,6 +88,34 @@ pub(crate) trait Simd: Copy {
     fn upper(self, a: Self::Vector) -> Self::Vector;
     /// Rows become columns.
     fn transpose(self, rows: [Self::Vector; WIDTH]) -> [Self::Vector; WIDTH];
+}
+
+/// Half of a pack.
+pub(crate) type Half = [f32; WIDTH / 2];
+
+/// Arithmetic on as much of a pack as one register holds. A virtual vector of two registers takes twice the registers for
+/// the same work: code that needs many values at once would keep them in memory.
+pub(crate) trait Register: Copy {
+    /// The numbers of one register.
+    type Vector: Copy;
+    /// Registers that hold a pack.
+    const PARTS: usize;
+
+    fn splat(self, value: f32) -> Self::Vector;
+    /// Part `part` of a pack.
+    fn load_part(self, from: &Pack, part: usize) -> Self::Vector;
+    fn store_part(self, to: &mut Pack, part: usize, value: Self::Vector);
+    /// Says that a pack will be read soon.
+    fn prefetch(self, pack: &Pack);
+    /// A half, and zeros where the register has room for more.
+    fn load_half(self, from: &Half) -> Self::Vector;
+    /// The first half of a pack.
+    fn store_half(self, to: &mut Half, value: Self::Vector);
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · b + c`, rounded once.
+    fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 }
 
 /// The sum of each of 16 packs, all by one tree: halves 8 apart are added, then 4, 2 and 1 apart.

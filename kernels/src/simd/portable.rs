@@ -1,6 +1,6 @@
 //! The virtual vector in plain Rust: the specification of the other two.
 
-use super::{Pack, Simd, WIDTH};
+use super::{Half, Pack, Register, Simd, WIDTH};
 
 /// Needs nothing of the CPU. A fused multiply-add is a call into the C library, which is slow and exact.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,13 @@ macro_rules! lanes {
 impl Simd for Portable {
     type Vector = Pack;
     type Mask = [bool; WIDTH];
+    type Register = Self;
     const MANY_REGISTERS: bool = false;
 
+    #[inline(always)]
+    fn register(self) -> Self {
+        self
+    }
     #[inline(always)]
     fn splat(self, value: f32) -> Pack {
         [value; WIDTH]
@@ -142,5 +147,50 @@ impl Simd for Portable {
             }
         }
         columns
+    }
+}
+
+/// A register holds the whole pack.
+impl Register for Portable {
+    type Vector = Pack;
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Pack {
+        Simd::splat(self, value)
+    }
+    #[inline(always)]
+    fn load_part(self, from: &Pack, _part: usize) -> Pack {
+        Simd::load(self, from)
+    }
+    #[inline(always)]
+    fn store_part(self, to: &mut Pack, _part: usize, value: Pack) {
+        Simd::store(self, to, value);
+    }
+    #[inline(always)]
+    fn prefetch(self, _pack: &Pack) {}
+    #[inline(always)]
+    fn load_half(self, from: &Half) -> Pack {
+        lanes!(i => from.get(i).copied().unwrap_or(0.0))
+    }
+    #[inline(always)]
+    fn store_half(self, to: &mut Half, value: Pack) {
+        to.copy_from_slice(&value[..WIDTH / 2]);
+    }
+    #[inline(always)]
+    fn add(self, a: Pack, b: Pack) -> Pack {
+        Simd::add(self, a, b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Pack, b: Pack) -> Pack {
+        Simd::sub(self, a, b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Pack, b: Pack) -> Pack {
+        Simd::mul(self, a, b)
+    }
+    #[inline(always)]
+    fn fma(self, a: Pack, b: Pack, c: Pack) -> Pack {
+        Simd::fma(self, a, b, c)
     }
 }

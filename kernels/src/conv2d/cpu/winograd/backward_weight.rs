@@ -1,16 +1,21 @@
 //! The gradient of the weight, with 16 channels in in the lanes of the sums.
 
+use std::ops::Range;
+
 use super::super::channel_weight::channels_to_lanes;
 use super::super::outer::{Rows, add_outer};
-use super::tiles::{Planes, Seat, Tiles, load_seat};
+use super::passes::{Forth, HalfWay, LONGEST, half_way};
+use super::tiles::{Planes, Tiles};
 use super::transforms::{Input, OutputGradient, WeightGradient, both_ways};
 use super::{ELEMENTS, INPUTS, apart};
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
-use crate::simd::{Kernel, Pack, Simd, WIDTH};
+use crate::simd::{Kernel, Pack, Register, Simd, WIDTH};
 
 /// Packs of transformed inputs and gradients that go at once (4 MiB): sums are read and written once for each.
 const PACKS_AT_ONCE: usize = 65_536;
+/// Seats whose inputs are transformed before they are transposed.
+const SEATS_STAGED: usize = 2;
 /// Channels out whose sums go at once where all tiles do.
 const CHANNELS_AT_ONCE: usize = 64;
 
@@ -42,20 +47,28 @@ impl Kernel for BackwardWeight<'_> {
         let gradients = scratch.gradient.packs(ELEMENTS * between_gradients);
         let between_sums = apart(block * lanes);
         let sums = scratch.sums.packs(ELEMENTS * between_sums);
+        let between_staged = apart(WIDTH * SEATS_STAGED);
+        let inputs_forth = Forth { planes: &from, halo: size.padding as isize, between: between_staged };
+        let gradients_forth = Forth { planes: &to, halo: 0, between: between_gradients };
+        let mut half_way = half_way();
         for first_channel in (0..to.channels).step_by(block) {
             let channels = first_channel..to.channels.min(first_channel + block);
             sums.fill([0.0; WIDTH]);
             for first in (0..tiles.seats()).step_by(at_once) {
                 let count = at_once.min(tiles.seats() - first);
                 if first_channel == 0 {
-                    let staging = scratch.products.packs(ELEMENTS * WIDTH);
-                    let seats = tiles.range(first, count);
-                    transform_inputs(s, x, (from, size.padding as isize), seats, staging, (inputs, between));
+                    let staging = scratch.products.packs(ELEMENTS * between_staged);
+                    for seat in (first..first + count).step_by(SEATS_STAGED) {
+                        let seats = seat..(seat + SEATS_STAGED).min(first + count);
+                        let to = &mut inputs[(seat - first) * WIDTH * lanes..];
+                        transform_inputs(s, x, (&inputs_forth, &tiles), seats, (staging, &mut half_way), (to, between));
+                    }
                 }
                 for (k, channel) in channels.clone().enumerate() {
-                    let seats = tiles.range(first, count);
-                    let d_y = &d_y[channel * to.plane()..];
-                    transform_gradients(s, d_y, to, seats, &mut gradients[k * count..], between_gradients);
+                    let (d_y, to) = (&d_y[channel * to.plane()..], &mut gradients[k * count..]);
+                    for run in tiles.runs(first..first + count, LONGEST) {
+                        gradients_forth.run::<OutputGradient, _, 4>(s.register(), &run, d_y, &mut half_way, to);
+                    }
                 }
                 for element in 0..ELEMENTS {
                     let numbers = gradients[element * between_gradients..].as_flattened();
@@ -71,50 +84,31 @@ impl Kernel for BackwardWeight<'_> {
     }
 }
 
-/// `[elements][tiles][16 samples][channels / 16]` from planes.
+/// `[elements][seats][16 samples][channels / 16]` from planes.
 #[inline(always)]
 fn transform_inputs<S: Simd>(
     s: S,
     x: &[Pack],
-    (from, halo): (Planes, isize),
-    seats: impl Iterator<Item = Seat> + Clone,
-    staging: &mut [Pack],
+    (forth, tiles): (&Forth, &Tiles),
+    seats: Range<usize>,
+    (staging, half_way): (&mut [Pack], &mut HalfWay),
     (to, between): (&mut [Pack], usize),
 ) {
-    let lanes = from.channels.div_ceil(WIDTH);
+    let (channels, count) = (forth.planes.channels, seats.len());
+    let lanes = channels.div_ceil(WIDTH);
     for block in 0..lanes {
-        let here = WIDTH.min(from.channels - block * WIDTH);
-        for (t, seat) in seats.clone().enumerate() {
-            for c in 0..here {
-                let x = &x[(block * WIDTH + c) * from.plane()..];
-                let inputs = both_ways::<Input, S, 6, 6>(s, load_seat(s, x, &from, seat, halo));
-                for element in 0..ELEMENTS {
-                    s.store(&mut staging[element * WIDTH + c], inputs[element / INPUTS][element % INPUTS]);
-                }
-            }
-            for (element, staging) in staging.chunks_exact(WIDTH).enumerate() {
-                let to = &mut to[element * between + t * WIDTH * lanes + block..];
-                channels_to_lanes(s, &staging[..here], 1, to, lanes);
+        let here = WIDTH.min(channels - block * WIDTH);
+        for c in 0..here {
+            let x = &x[(block * WIDTH + c) * forth.planes.plane()..];
+            for run in tiles.runs(seats.clone(), LONGEST) {
+                forth.run::<Input, _, 6>(s.register(), &run, x, half_way, &mut staging[c * count..]);
             }
         }
-    }
-}
-
-/// `[elements][tiles]` of one channel, from its planes: `d_y` begins with the first.
-#[inline(always)]
-fn transform_gradients<S: Simd>(
-    s: S,
-    d_y: &[Pack],
-    planes: Planes,
-    seats: impl Iterator<Item = Seat>,
-    to: &mut [Pack],
-    between: usize,
-) {
-    for (t, seat) in seats.enumerate() {
-        let results = load_seat(s, d_y, &planes, seat, 0);
-        let gradients = both_ways::<OutputGradient, S, 4, 6>(s, results);
-        for element in 0..ELEMENTS {
-            s.store(&mut to[element * between + t], gradients[element / INPUTS][element % INPUTS]);
+        for (element, staging) in staging.chunks_exact(forth.between).enumerate() {
+            for seat in 0..count {
+                let to = &mut to[element * between + seat * WIDTH * lanes + block..];
+                channels_to_lanes(s, &staging[seat..here * count], count, to, lanes);
+            }
         }
     }
 }
@@ -125,14 +119,18 @@ fn finish<S: Simd>(s: S, sums: &[Pack], between: usize, in_channels: usize, d_we
     let lanes = in_channels.div_ceil(WIDTH);
     for (o, d_weight) in d_weight.chunks_exact_mut(in_channels * 9).enumerate() {
         for (block, d_weight) in d_weight.chunks_mut(9 * WIDTH).enumerate() {
-            let mut tile = [[s.splat(0.0); INPUTS]; INPUTS];
-            for element in 0..ELEMENTS {
-                tile[element / INPUTS][element % INPUTS] = s.load(&sums[element * between + o * lanes + block]);
-            }
-            let kernel = both_ways::<WeightGradient, S, 6, 3>(s, tile);
+            let r = s.register();
             let mut taps = [[0.0; WIDTH]; 9];
-            for tap in 0..9 {
-                s.store(&mut taps[tap], kernel[tap / 3][tap % 3]);
+            for part in 0..S::Register::PARTS {
+                let mut tile = [[r.splat(0.0); INPUTS]; INPUTS];
+                for element in 0..ELEMENTS {
+                    let sum = &sums[element * between + o * lanes + block];
+                    tile[element / INPUTS][element % INPUTS] = r.load_part(sum, part);
+                }
+                let kernel = both_ways::<WeightGradient, _, 6, 3>(r, tile);
+                for tap in 0..9 {
+                    r.store_part(&mut taps[tap], part, kernel[tap / 3][tap % 3]);
+                }
             }
             for (c, d_weight) in d_weight.as_chunks_mut::<9>().0.iter_mut().enumerate() {
                 for tap in 0..9 {

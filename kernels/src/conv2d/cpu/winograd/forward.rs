@@ -2,15 +2,16 @@
 
 use super::super::panels::PanelSize;
 use super::super::product::{Matrix, Target, product};
-use super::tiles::{Planes, Tile, Tiles, load_seat};
-use super::transforms::{Input, Output, Weight, both_ways};
-use super::{ELEMENTS, INPUTS, RESULTS, apart};
+use super::passes::{Back, Forth, LONGEST, half_way};
+use super::tiles::{Planes, Tiles};
+use super::transforms::{Input, Weight, both_ways};
+use super::{ELEMENTS, INPUTS, apart};
 use crate::conv2d::{Accumulation, Conv2dSize};
 use crate::cpu::Scratch;
-use crate::simd::{Kernel, Pack, Simd, WIDTH};
+use crate::simd::{Kernel, Pack, Register, Simd, WIDTH};
 
-/// Packs of transformed inputs that go at once: they stay in the second-level cache (768 KiB) …
-const PACKS_AT_ONCE: usize = 12_288;
+/// Packs of transformed inputs that go at once: they stay in the second-level cache with as many products (512 KiB) …
+const PACKS_AT_ONCE: usize = 4_096;
 /// … unless that were fewer tiles than these, which would read the weights from memory too often.
 const LEAST_TILES: usize = 6;
 /// Panels of results that go at once.
@@ -61,6 +62,7 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, s: S) {
         let Forward { geometry: g, samples, x, weight, bias, y, accumulation, scratch } = self;
         let tiles = Tiles::new(g.to, samples);
+
         let at_once = (PACKS_AT_ONCE / (ELEMENTS * g.from.channels) / 3 * 3).max(LEAST_TILES).min(tiles.seats()).max(1);
         let weights = PanelSize { results: g.to.channels, terms: g.from.channels, taps: 9, transposed: g.transposed };
         // Blocks of panels: `[blocks][elements][panels][terms]`.
@@ -73,9 +75,19 @@ impl Kernel for Forward<'_> {
         let inputs = scratch.input.packs(ELEMENTS * between);
         let between_products = apart(PANELS_AT_ONCE * WIDTH * at_once);
         let products = scratch.products.packs(ELEMENTS * between_products);
+        // Two of them: what comes back keeps zeros where a pack has no samples.
+        let (mut half_way_forth, mut half_way_back) = (half_way(), half_way());
+        let forth = Forth { planes: &g.from, halo: g.halo, between };
+        let back = Back { planes: &g.to, between: between_products, accumulation };
         for first in (0..tiles.seats()).step_by(at_once) {
             let count = at_once.min(tiles.seats() - first);
-            transform_inputs(s, &g, (x, tiles), (first, count), inputs, between);
+            let runs = tiles.runs(first..first + count, LONGEST);
+            for channel in 0..g.from.channels {
+                let (x, to) = (&x[channel * g.from.plane()..], &mut inputs[channel * count..]);
+                for run in runs.clone() {
+                    forth.run::<Input, _, 6>(s.register(), &run, x, &mut half_way_forth, to);
+                }
+            }
             for block in 0..blocks {
                 let panels = block * PANELS_AT_ONCE..weights.panels().min((block + 1) * PANELS_AT_ONCE);
                 let place = block % stored * ELEMENTS * between_weights;
@@ -96,31 +108,12 @@ impl Kernel for Forward<'_> {
                     let panels = &transformed[element * between_weights..][..panels.len() * g.from.channels];
                     product(s, panels, x, &mut to);
                 }
-                let write = Write { to: g.to, tiles, range: (first, count), channels, bias, accumulation };
-                write.run(s, products, between_products, y);
-            }
-        }
-    }
-}
-
-/// `[elements][channels][tiles]` from planes.
-#[inline(always)]
-fn transform_inputs<S: Simd>(
-    s: S,
-    g: &Geometry,
-    (x, tiles): (&[Pack], Tiles),
-    (first, count): (usize, usize),
-    to: &mut [Pack],
-    between: usize,
-) {
-    for channel in 0..g.from.channels {
-        let x = &x[channel * g.from.plane()..];
-        for (t, seat) in tiles.range(first, count).enumerate() {
-            let inputs = both_ways::<Input, S, 6, 6>(s, load_seat(s, x, &g.from, seat, g.halo));
-            let to = &mut to[channel * count + t..];
-            for i in 0..INPUTS {
-                for j in 0..INPUTS {
-                    s.store(&mut to[(i * INPUTS + j) * between], inputs[i][j]);
+                for (k, channel) in channels.enumerate() {
+                    let bias = bias.map_or(0.0, |bias| bias[channel]);
+                    let (products, y) = (&products[k * count..], &mut y[channel * g.to.plane()..]);
+                    for run in runs.clone() {
+                        back.run(s.register(), &run, products, bias, &mut half_way_back, y);
+                    }
                 }
             }
         }
@@ -141,76 +134,17 @@ fn transform_weights<S: Simd>(
         let terms = first..size.terms.min(first + WIDTH);
         size.pack(s, weight, panel, terms.clone(), &mut raw);
         for (raw, term) in raw.as_chunks::<9>().0.iter().zip(terms) {
-            let mut kernel = [[s.splat(0.0); 3]; 3];
-            for tap in 0..9 {
-                kernel[tap / 3][tap % 3] = s.load(&raw[tap]);
-            }
-            let kernel = both_ways::<Weight, S, 3, 6>(s, kernel);
-            for element in 0..ELEMENTS {
-                s.store(&mut to[element * between + term], kernel[element / INPUTS][element % INPUTS]);
-            }
-        }
-    }
-}
-
-/// Sums of products on their way to planes.
-struct Write<'a> {
-    to: Planes,
-    tiles: Tiles,
-    range: (usize, usize),
-    channels: std::ops::Range<usize>,
-    bias: Option<&'a [f32]>,
-    accumulation: Accumulation,
-}
-
-impl Write<'_> {
-    /// From `[elements][channels][tiles]`.
-    #[inline(always)]
-    fn run<S: Simd>(&self, s: S, products: &[Pack], between: usize, y: &mut [Pack]) {
-        let (first, count) = self.range;
-        for (k, channel) in self.channels.clone().enumerate() {
-            let bias = s.splat(self.bias.map_or(0.0, |bias| bias[channel]));
-            for (t, seat) in self.tiles.range(first, count).enumerate() {
-                let products = &products[k * count + t..];
-                let mut sums = [[s.splat(0.0); INPUTS]; INPUTS];
-                for i in 0..INPUTS {
-                    for j in 0..INPUTS {
-                        sums[i][j] = s.load(&products[(i * INPUTS + j) * between]);
-                    }
+            let r = s.register();
+            for part in 0..S::Register::PARTS {
+                let mut kernel = [[r.splat(0.0); 3]; 3];
+                for tap in 0..9 {
+                    kernel[tap / 3][tap % 3] = r.load_part(&raw[tap], part);
                 }
-                let mut results = both_ways::<Output, S, 6, 4>(s, sums);
-                for row in &mut results {
-                    for result in row {
-                        *result = s.add(*result, bias);
-                    }
+                let kernel = both_ways::<Weight, _, 3, 6>(r, kernel);
+                for element in 0..ELEMENTS {
+                    let value = kernel[element / INPUTS][element % INPUTS];
+                    r.store_part(&mut to[element * between + term], part, value);
                 }
-                if let Some(second) = seat.second {
-                    let mut upper = results;
-                    for i in 0..RESULTS {
-                        for j in 0..RESULTS {
-                            upper[i][j] = s.upper(results[i][j]);
-                            results[i][j] = s.lower(results[i][j]);
-                        }
-                    }
-                    self.tile(s, upper, second, &mut y[channel * self.to.plane()..]);
-                }
-                self.tile(s, results, seat.tile, &mut y[channel * self.to.plane()..]);
-            }
-        }
-    }
-
-    /// Writes the results of a tile that lie in its plane: of the channel that begins `y` in a group of samples.
-    #[inline(always)]
-    fn tile<S: Simd>(&self, s: S, results: [[S::Vector; RESULTS]; RESULTS], tile: Tile, y: &mut [Pack]) {
-        let plane = &mut y[tile.group * self.to.group()..][..self.to.plane()];
-        for i in 0..RESULTS.min(self.to.height - tile.row) {
-            let row = &mut plane[(tile.row + i) * self.to.width..][..self.to.width];
-            for (j, y) in row[tile.column..].iter_mut().take(RESULTS).enumerate() {
-                let sum = match self.accumulation {
-                    Accumulation::Overwrite => results[i][j],
-                    Accumulation::Add => s.add(s.load(y), results[i][j]),
-                };
-                s.store(y, sum);
             }
         }
     }

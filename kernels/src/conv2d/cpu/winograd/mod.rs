@@ -8,6 +8,7 @@
 
 pub(super) mod backward_weight;
 pub(super) mod forward;
+mod passes;
 mod tiles;
 mod transforms;
 

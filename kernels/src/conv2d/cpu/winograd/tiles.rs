@@ -1,7 +1,9 @@
-//! The tiles of all groups of samples, and their way to and from planes.
+//! The tiles of all groups of samples, and their seats: places among transformed tiles.
+
+use std::ops::Range;
 
 use super::RESULTS;
-use crate::simd::{Pack, Simd, WIDTH};
+use crate::simd::WIDTH;
 
 /// Planes of packs.
 #[derive(Clone, Copy, Debug)]
@@ -31,22 +33,37 @@ pub(super) struct Tiles {
     rows: usize,
     columns: usize,
     groups: usize,
-    paired: bool,
+    pub paired: bool,
 }
 
-/// A tile: its group of samples, and the row and column of its first result.
+/// Neighbouring tiles of one row of tiles.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tile {
+pub(super) struct Run {
+    /// Of samples.
     pub group: usize,
+    /// Of the first tile's first result.
     pub row: usize,
+    /// Of the first tile's first result.
     pub column: usize,
+    pub tiles: usize,
+    /// The first tile's place among those of a range of seats.
+    pub place: usize,
+    /// Whether two tiles share a seat.
+    pub paired: bool,
 }
 
-/// The tiles of a pack: the second, if there is one, has the upper half.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seat {
-    pub tile: Tile,
-    pub second: Option<Tile>,
+impl Run {
+    /// The seat of tile `tile`, and which half of it.
+    #[inline(always)]
+    pub fn seat(&self, tile: usize) -> (usize, usize) {
+        let place = self.place + tile;
+        if self.paired { (place / 2, place % 2) } else { (place, 0) }
+    }
+
+    /// Seats from that of the first tile on to that of the last.
+    pub fn seats(&self) -> Range<usize> {
+        self.seat(0).0..self.seat(self.tiles - 1).0 + 1
+    }
 }
 
 impl Tiles {
@@ -64,102 +81,27 @@ impl Tiles {
         if self.paired { self.all().div_ceil(2) } else { self.all() }
     }
 
-    fn at(&self, index: usize) -> Tile {
-        Tile {
-            group: index / self.columns / self.rows,
-            row: index / self.columns % self.rows * RESULTS,
-            column: index % self.columns * RESULTS,
-        }
-    }
-
-    fn behind(&self, tile: Tile) -> Tile {
-        let Tile { group, row, column } = tile;
-        if column + RESULTS < self.columns * RESULTS {
-            Tile { column: column + RESULTS, ..tile }
-        } else if row + RESULTS < self.rows * RESULTS {
-            Tile { group, row: row + RESULTS, column: 0 }
-        } else {
-            Tile { group: group + 1, row: 0, column: 0 }
-        }
-    }
-
-    /// `count` seats from `first` on.
-    pub fn range(&self, first: usize, count: usize) -> impl Iterator<Item = Seat> + Clone + use<> {
-        let tiles = *self;
-        let step = if tiles.paired { 2 } else { 1 };
-        let mut next = tiles.at(first * step);
-        (first..first + count).map(move |seat| {
-            let tile = next;
-            next = tiles.behind(next);
-            let second = (tiles.paired && seat * 2 + 1 < tiles.all()).then_some(next);
-            if second.is_some() {
-                next = tiles.behind(next);
+    /// The tiles of `seats`, at most `longest` in a run.
+    pub fn runs(&self, seats: Range<usize>, longest: usize) -> impl Iterator<Item = Run> + Clone + use<> {
+        let Tiles { rows, columns, paired, .. } = *self;
+        let each = if paired { 2 } else { 1 };
+        let (begin, end) = (seats.start * each, (seats.end * each).min(self.all()));
+        let mut next = begin;
+        std::iter::from_fn(move || {
+            if next >= end {
+                return None;
             }
-            Seat { tile, second }
+            let (row, column) = (next / columns, next % columns);
+            let run = Run {
+                group: row / rows,
+                row: row % rows * RESULTS,
+                column: column * RESULTS,
+                tiles: longest.min(columns - column).min(end - next),
+                place: next - begin,
+                paired,
+            };
+            next += run.tiles;
+            Some(run)
         })
     }
-}
-
-/// The inputs of a seat's tiles, whose results' windows begin `halo` before them: of the plane that begins `x` in a
-/// group of samples; zeros outside it.
-#[inline(always)]
-pub(super) fn load_seat<S: Simd, const N: usize>(
-    s: S,
-    x: &[Pack],
-    planes: &Planes,
-    seat: Seat,
-    halo: isize,
-) -> [[S::Vector; N]; N] {
-    let mut inputs = load_tile(s, x, planes, seat.tile, halo);
-    if let Some(second) = seat.second {
-        let upper: [[S::Vector; N]; N] = load_tile(s, x, planes, second, halo);
-        for i in 0..N {
-            for j in 0..N {
-                inputs[i][j] = s.join(inputs[i][j], upper[i][j]);
-            }
-        }
-    }
-    inputs
-}
-
-#[inline(always)]
-fn load_tile<S: Simd, const N: usize>(
-    s: S,
-    x: &[Pack],
-    planes: &Planes,
-    tile: Tile,
-    halo: isize,
-) -> [[S::Vector; N]; N] {
-    let x = &x[tile.group * planes.group()..][..planes.plane()];
-    load(s, x, planes, tile.row as isize - halo, tile.column as isize - halo)
-}
-
-/// The `N`×`N` packs of a plane from (`top`, `left`) on; zeros outside it.
-#[inline(always)]
-fn load<S: Simd, const N: usize>(s: S, x: &[Pack], planes: &Planes, top: isize, left: isize) -> [[S::Vector; N]; N] {
-    let (height, width) = (planes.height as isize, planes.width as isize);
-    let mut tile = [[s.splat(0.0); N]; N];
-    if top >= 0 && left >= 0 && top + N as isize <= height && left + N as isize <= width {
-        for i in 0..N {
-            let row: &[Pack; N] = x[(top as usize + i) * planes.width + left as usize..].first_chunk().expect("inside");
-            for j in 0..N {
-                tile[i][j] = s.load(&row[j]);
-            }
-        }
-        return tile;
-    }
-    for i in 0..N {
-        let row = top + i as isize;
-        if row < 0 || row >= height {
-            continue;
-        }
-        let x = &x[row as usize * planes.width..][..planes.width];
-        for j in 0..N {
-            let column = left + j as isize;
-            if column >= 0 && column < width {
-                tile[i][j] = s.load(&x[column as usize]);
-            }
-        }
-    }
-    tile
 }

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""recipes/cifar10-resnet20.toml in PyTorch: the same network, initial distribution, batches, augmentation, optimiser and
+learning rates. One seed a call; a line of JSON for each epoch, with the test accuracy and the mean training loss.
+
+How to install: torch_train.py.
+"""
+import argparse
+import json
+import math
+import os
+import struct
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from torch_train import resnet20
+
+MEAN, STD = 0.4734, 0.2516
+
+
+def idx(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    dimensions = data[3]
+    shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
+    return torch.frombuffer(bytearray(data[4 + 4 * dimensions :]), dtype=torch.uint8).view(shape)
+
+
+def load(folder, name):
+    images = idx(os.path.join(folder, f"{name}-images-idx4-ubyte"))
+    images = ((images.float() / 255 - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+    return images, idx(os.path.join(folder, f"{name}-labels-idx1-ubyte")).long()
+
+
+def augment(x, generator):
+    """Black around each image by 4, a window of its size, half of them mirrored."""
+    n, _, height, width = x.shape
+    x = F.pad(x, (4, 4, 4, 4), value=-MEAN / STD)
+    top, left = (torch.randint(9, (n, 1), generator=generator) for _ in range(2))
+    columns = torch.arange(width).expand(n, -1)
+    mirrored = torch.rand(n, 1, generator=generator) < 0.5
+    columns = torch.where(mirrored, columns.flip(1), columns) + left
+    rows = torch.arange(height) + top
+    # Indices apart from one another put the channels last: (n, height, width, channels).
+    x = x[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return x.permute(0, 3, 1, 2)
+
+
+def initialise(net):
+    """He et al. 2015, fan in, for convolutions; the last layer as PyTorch has it."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+@torch.no_grad()
+def accuracy(net, images, labels):
+    net.eval()
+    right = sum((net(x).argmax(1) == y).sum().item() for x, y in zip(images.split(500), labels.split(500)))
+    net.train()
+    return right / len(labels)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--limit", type=int)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    generator = torch.Generator().manual_seed(args.seed)
+    (images, labels), test = load(args.data, "train"), load(args.data, "t10k")
+    images, labels = images[: args.limit], labels[: args.limit]
+    net = resnet20()
+    initialise(net)
+    net = net.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True)
+    a_pass = len(images) // args.batch
+    for epoch in range(args.epochs):
+        order, total = torch.randperm(len(images), generator=generator), 0.0
+        for step in range(a_pass):
+            chosen = order[step * args.batch : (step + 1) * args.batch]
+            done = (epoch * a_pass + step) / (args.epochs * a_pass)
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 + math.cos(math.pi * done)) / 2
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(net(augment(images[chosen], generator)), labels[chosen])
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        row = dict(epoch=epoch + 1, train_loss=total / a_pass, test_accuracy=accuracy(net, *test))
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
