@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use lockstep_proto::job::{self, ModelName};
+use lockstep_worker::layers::Role;
 use lockstep_worker::model::{SampleShape, initial_values};
 
 use super::net::Net;
@@ -70,6 +71,12 @@ fn check(networks: &[(ModelName, (usize, usize), f64)]) {
         // The fixtures' weights let signals fade, so that steps in the first layers would have to be large.
         let drawn = initial_values(net.model.tensors(), 1, &model);
         net.parameters.copy_from_slice(&drawn[..net.model.parameters()]);
+        // As the fixtures have it: with more of each block, gradients of deep networks depend on the last bits.
+        for tensor in net.model.trained_tensors() {
+            if tensor.shape.role == (Role::Scale { ends_block: true }) {
+                net.parameters[tensor.range.clone()].fill(0.125);
+            }
+        }
         net.samples = noise(SAMPLES * shape.features(), 1);
         let (worst, part) = worst_error(&mut net);
         println!("{name:?}: error {worst:.1e}, a layer's part {part:.1e}");
@@ -96,10 +103,10 @@ fn small_networks() {
 #[ignore = "takes gigabytes and minutes: cargo test --release -p lockstep-worker --test models large -- --ignored"]
 fn large_residual_networks() {
     check(&[
-        (ModelName::Resnet18, (3, 33), 2e-2),
-        (ModelName::Resnet34, (3, 33), 2e-2),
-        (ModelName::Resnet50, (3, 33), 2e-2),
         (ModelName::Resnet101, (3, 33), 1.5e-2),
+        (ModelName::Resnet50, (3, 33), 2e-2),
+        (ModelName::Resnet34, (3, 33), 2e-2),
+        (ModelName::Resnet18, (3, 33), 2e-2),
     ]);
 }
 
