@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Between signs of life of a worker.
 pub const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// A worker or agent that says nothing for this long is lost, and so is one whose progress does not change for as long
-/// (or for [`STUCK_FACTOR`] times the longest that its phase has taken before).
+/// (or for [`STUCK_FACTOR`] times the longest that its phase has taken before; for [`PREPARE`] where it computes what it
+/// never has). Every phase is progress, and every lane in one.
 pub const SILENCE: Duration = Duration::from_secs(10);
 /// See [`SILENCE`].
 pub const STUCK_FACTOR: u32 = 10;
@@ -13,7 +14,7 @@ pub const STUCK_FACTOR: u32 = 10;
 pub const RECONNECT: Duration = Duration::from_secs(3);
 /// Workers and agents may take this long to come back to a coordinator that was restarted.
 pub const REATTACH: Duration = Duration::from_secs(10);
-/// A started process may take this long until it is prepared: it reads the data set.
+/// A started process may take this long until it is prepared: it reads the data set. So may the first lane of a kind.
 pub const PREPARE: Duration = Duration::from_secs(120);
 /// A worker that was told to leave may take this long.
 pub const LEAVE: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ pub fn lines() -> Vec<(String, &'static str)> {
         (seconds(SILENCE), "without a sign of life: a worker or agent is lost"),
         (
             format!("{} s or {STUCK_FACTOR} × the phase's longest", SILENCE.as_secs()),
-            "without progress: a worker is stuck, and ended",
+            "without a finished lane or phase: a worker is stuck, and ended; 120 s the first time",
         ),
         (seconds(RECONNECT), "to come back after a closed connection"),
         (seconds(REATTACH), "to come back to a coordinator that was restarted"),

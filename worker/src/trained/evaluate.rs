@@ -11,9 +11,10 @@ use super::{UseError, device};
 use crate::data::{Dataset, Split};
 use crate::model::{NamedWeights, Weights};
 use crate::trainer::crew::Crew;
-use crate::trainer::lane::{Evaluation, LaneRunner, Work};
+use crate::trainer::lane::{Evaluation, LaneRunner, Pulse, Work};
 use crate::trainer::measures::Score;
 use crate::trainer::prepare;
+use crate::trainer::progress::Progress;
 
 /// Most classes of a confusion table.
 pub const MOST_CONFUSED: usize = 20;
@@ -55,8 +56,10 @@ pub fn evaluate(job: &Job, weights: &NamedWeights, split: Split, threads: usize)
     let mut flat = vec![0.0; work.model.len()];
     weights.fill(work.model.tensors(), 0..0, &mut flat)?;
     let (parameters, statistics) = flat.split_at(work.model.parameters());
-    let never = AtomicBool::new(false);
-    let evaluation = Evaluation { work: &work, weights: Weights { parameters, statistics }, split, abort: &never };
+    // Nobody watches.
+    let (abort, progress) = (AtomicBool::new(false), Progress::default());
+    let pulse = Pulse { abort: &abort, progress: &progress };
+    let evaluation = Evaluation { work: &work, weights: Weights { parameters, statistics }, split, pulse };
     let lanes = samples.div_ceil(work.micro_batch) as u32;
     measure(&evaluation, lanes, threads.min(lanes as usize))
 }

@@ -93,8 +93,9 @@ impl Generation<'_> {
             self.compare_digests_if_due();
             let epoch_ends = self.state.cursor.epoch > plan.epoch;
             let over = (committed.flags & measures::TIME_IS_OVER != 0).then_some(Completion::Time);
-            done = self.evaluate_if_due()?.or(over);
+            // First, since an evaluation may take long and leaves the state as it is.
             self.write_checkpoint_if_due(epoch_ends);
+            done = self.evaluate_if_due()?.or(over);
             match measures::stop_reason(committed.flags) {
                 // Others would find nothing left to do.
                 Some(StopReason::Regrouped) if done.is_some() || self.is_done() => {}

@@ -6,8 +6,9 @@ use lockstep_kernels::allocations::Counted;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_proto::job::{Job, ModelName};
 
-use super::lane::{LaneRunner, TrainStep};
+use super::lane::{LaneRunner, Pulse, TrainStep};
 use super::prepare::work;
+use super::progress::Progress;
 use super::schedule::StepPlan;
 use crate::data::dataset::{Dataset, Split};
 use crate::data::order::Order;
@@ -30,11 +31,12 @@ fn a_second_step_allocates_tallies_alone() {
         let statistics = parameters.split_off(work.model.parameters());
         let weights = Weights::<Cpu> { parameters: &parameters, statistics: &statistics };
         let (order, abort) = (Order::new(1, 0, work.dataset.len(Split::Train)), AtomicBool::new(false));
+        let progress = Progress::default();
         let mut runner = LaneRunner::new(Cpu::new(InstructionSet::detect()), &work);
         let mut gradient = vec![0.0; work.model.len()];
         let mut step = |first| {
             let plan = StepPlan { epoch: 0, first, samples: 5 * u64::from(lanes) - 1, lanes };
-            let step = TrainStep::new(&work, weights, plan, &order, &abort);
+            let step = TrainStep::new(&work, weights, plan, &order, Pulse { abort: &abort, progress: &progress });
             let before = Counted::count();
             let tally = runner.train_subtree(&step, 0..lanes, &mut gradient.as_mut_slice());
             assert!(tally.sums[0] > 0.0, "it trains");

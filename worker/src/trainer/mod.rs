@@ -29,7 +29,7 @@ mod optimizer;
 mod outbox;
 mod passes;
 pub(crate) mod prepare;
-mod progress;
+pub(crate) mod progress;
 mod recorder;
 mod replay;
 mod schedule;

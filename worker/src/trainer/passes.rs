@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lockstep_collective::{Group, Reduced, Tag};
 
 use super::generation::Generation;
-use super::lane::TrainStep;
+use super::lane::{Pulse, TrainStep};
 use super::progress::Phase;
 use super::replay::Replay;
 use super::schedule::StepPlan;
@@ -46,6 +46,7 @@ impl Generation<'_> {
         progress.enter(Phase::Lanes, batch.step);
         let began = Instant::now();
         let weights = weights_at(place, &self.state, self.trainer.above.as_ref());
+        let pulse = Pulse { abort: self.signals.abort_flag(), progress: &self.trainer.seat.progress };
         let step = TrainStep {
             flags: batch.flags,
             replayed: batch.replay.as_ref().map(|replay| replay.lane),
@@ -53,7 +54,7 @@ impl Generation<'_> {
             spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, batch.step)),
             #[cfg(feature = "fault-points")]
             times: self.trainer.seat.fault.as_ref().map_or(1, super::Fault::times),
-            ..TrainStep::new(&self.trainer.work, weights, batch.plan, &batch.order, self.signals.abort_flag())
+            ..TrainStep::new(&self.trainer.work, weights, batch.plan, &batch.order, pulse)
         };
         let hands = self.group.hands(batch.plan.lanes)?;
         let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();

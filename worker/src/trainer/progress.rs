@@ -64,7 +64,7 @@ impl Phase {
 #[derive(Debug)]
 pub struct Progress {
     started: Instant,
-    /// Grows with every phase.
+    /// Grows with every phase, and with every lane of one.
     count: AtomicU64,
     phase: AtomicU8,
     step: AtomicU64,
@@ -127,6 +127,11 @@ impl Progress {
         self.step.store(step, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.recorder().note(Duration::from_micros(now), Deed::Phase { name: phase.name(), step });
+    }
+
+    /// Any of the compute thread's threads: the phase goes on.
+    pub(super) fn moves(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Compute thread: something rarer than a phase, in words.

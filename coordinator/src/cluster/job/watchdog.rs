@@ -127,8 +127,10 @@ fn seat_deadline(team: &Team, seat: &Seat) -> Timestamp {
 fn stuck_at(team: &Team, seat: &Seat) -> Option<Timestamp> {
     let current = team.current.as_ref().filter(|_| seat.member)?;
     let phase = seat.life.phase.as_str();
-    let computes = current.ready && !WAITING.contains(&phase) && !STORING.contains(&phase);
-    (computes || current.is_aborting()).then(|| seat.moved.plus(limit(seat)))
+    let computes = !WAITING.contains(&phase) && !STORING.contains(&phase);
+    // Nobody knows yet how long a lane takes: one of a large network may take a minute.
+    let limit = if computes && seat.life.longest == 0.0 { PREPARE } else { limit(seat) };
+    (current.ready && computes || current.is_aborting()).then(|| seat.moved.plus(limit))
 }
 
 /// How long a phase may take.

@@ -25,7 +25,7 @@ use crate::data::dataset::Dataset;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
 
-pub use step::{Evaluation, Pass, TrainStep};
+pub use step::{Evaluation, Pass, Pulse, TrainStep};
 use step_up::Above;
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.

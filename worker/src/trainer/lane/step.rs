@@ -1,6 +1,6 @@
 //! What lanes are asked for.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lockstep_kernels::device::Device;
 
@@ -8,7 +8,25 @@ use super::Work;
 use crate::data::dataset::Split;
 use crate::data::order::Order;
 use crate::model::Weights;
+use crate::trainer::progress::Progress;
 use crate::trainer::schedule::StepPlan;
+
+/// What is looked at and shown between one lane and the next.
+#[derive(Clone, Copy)]
+pub struct Pulse<'a> {
+    /// Once set, no further lane is computed, and what was computed is of no use.
+    pub abort: &'a AtomicBool,
+    /// Grows with every lane: a phase of many may take long, and nobody shall think that it is stuck.
+    pub progress: &'a Progress,
+}
+
+impl Pulse<'_> {
+    /// Before a lane: whether it is wanted.
+    pub(super) fn beats(&self) -> bool {
+        self.progress.moves();
+        !self.abort.load(Ordering::Relaxed)
+    }
+}
 
 /// What lanes compute of their samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +51,8 @@ pub struct TrainStep<'a, D: Device> {
     pub pass: Pass,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
-    /// Once set, no further lane is computed, and what was computed is of no use.
-    pub abort: &'a AtomicBool,
+    /// Between its lanes.
+    pub pulse: Pulse<'a>,
     /// The lane whose gradient's digest is taken.
     pub replayed: Option<u32>,
     /// Whether this worker computes wrongly.
@@ -47,13 +65,7 @@ pub struct TrainStep<'a, D: Device> {
 
 impl<'a, D: Device> TrainStep<'a, D> {
     /// A step that nobody wishes or checks anything in.
-    pub fn new(
-        work: &'a Work<D>,
-        weights: Weights<'a, D>,
-        plan: StepPlan,
-        order: &'a Order,
-        abort: &'a AtomicBool,
-    ) -> Self {
+    pub fn new(work: &'a Work<D>, weights: Weights<'a, D>, plan: StepPlan, order: &'a Order, pulse: Pulse<'a>) -> Self {
         Self {
             work,
             weights,
@@ -61,7 +73,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             order,
             pass: Pass::Gradient,
             flags: 0,
-            abort,
+            pulse,
             replayed: None,
             #[cfg(feature = "fault-points")]
             spoilt: false,
@@ -79,6 +91,6 @@ pub struct Evaluation<'a, D: Device> {
     pub weights: Weights<'a, D>,
     /// Over which samples.
     pub split: Split,
-    /// As in [`TrainStep`].
-    pub abort: &'a AtomicBool,
+    /// Between its lanes.
+    pub pulse: Pulse<'a>,
 }

@@ -1,7 +1,6 @@
 //! The tree over a thread's lanes: inner nodes add what their two halves come to.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use lockstep_collective::{Tally, tree};
@@ -50,7 +49,7 @@ impl<D: Device> LaneRunner<D> {
     pub fn evaluate_subtree(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) -> Tally {
         let Evaluation { work, split, .. } = *evaluation;
         if lanes.len() == 1 {
-            if evaluation.abort.load(Ordering::Relaxed) {
+            if !evaluation.pulse.beats() {
                 return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
             }
             let positions = lane_positions(0..work.dataset.len(split), lanes.start, work.micro_batch);

@@ -1,6 +1,5 @@
 //! One lane of a step: forward, loss and backward, or second derivatives.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use lockstep_collective::Tally;
@@ -24,7 +23,7 @@ impl<D: Device> LaneRunner<D> {
         gradient: &mut D::ViewMut<'_, f32>,
     ) -> Tally {
         let work = step.work;
-        if step.abort.load(Ordering::Relaxed) {
+        if !step.pulse.beats() {
             return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
         }
         let start = Instant::now();
@@ -64,7 +63,7 @@ impl<D: Device> LaneRunner<D> {
     ) -> Tally {
         let work = step.work;
         let mut tally = Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
-        if step.abort.load(Ordering::Relaxed) {
+        if !step.pulse.beats() {
             return tally;
         }
         self.load_train_lane(step, lane);
