@@ -39,14 +39,14 @@ pub(super) fn product<S: Simd>(s: S, panels: Panels, x: Matrix, to: &mut Target)
         let mut column = 0;
         while column < x.columns {
             let place = Place { terms: terms.clone(), column };
-            // Up to 24 sums of 32 registers, 4 of 8 virtual ones. Results outnumber columns: packs of `x` come from
+            // Up to 24 sums of 32 registers, 6 of 8 virtual ones. Results outnumber columns: packs of `x` come from
             // farther away than weights.
             column += match (S::MANY_REGISTERS, x.columns - column) {
                 (true, 4) => columns::<S, 4, 4>(s, panels, x, place, to),
                 (true, 3..) => columns::<S, 8, 3>(s, panels, x, place, to),
                 (true, 2) => columns::<S, 8, 2>(s, panels, x, place, to),
                 (true, _) => columns::<S, 16, 1>(s, panels, x, place, to),
-                (false, _) => columns::<S, 4, 1>(s, panels, x, place, to),
+                (false, _) => columns::<S, 6, 1>(s, panels, x, place, to),
             };
         }
     }
@@ -76,23 +76,54 @@ fn columns<S: Simd, const R: usize, const P: usize>(
     for (index, panel) in panels.chunks_exact(x.rows).enumerate() {
         let panel = &panel[terms.clone()];
         let results = (to.rows - index * WIDTH).min(WIDTH);
-        for first in (0..results).step_by(R) {
-            let row = index * WIDTH + first;
-            let mut sums = [[s.splat(0.0); P]; R];
-            if let Some(start) = start {
-                for r in 0..R.min(results - first) {
-                    sums[r] = [s.splat(start[row + r]); P];
-                }
-            }
-            multiply_add(s, panel, first, (packs, x.stride), &mut sums);
-            for r in 0..R {
-                if first + r < results {
-                    write(s, sums[r], &mut to.packs[(row + r) * to.stride + column..], accumulation);
-                }
-            }
+        let mut first = 0;
+        while first < results {
+            let block = Block { panel, row: index * WIDTH + first, first, results, start, accumulation };
+            // 16 are not a multiple of 6.
+            first += match WIDTH - first {
+                4 if R > 4 => block.compute::<S, 4, P>(s, (packs, x.stride), column, to),
+                _ => block.compute::<S, R, P>(s, (packs, x.stride), column, to),
+            };
         }
     }
     P
+}
+
+/// Results of a panel from `first` on, the first of them in row `row`, where there are `results` in it.
+struct Block<'a> {
+    panel: &'a [[f32; WIDTH]],
+    row: usize,
+    first: usize,
+    results: usize,
+    start: Option<&'a [f32]>,
+    accumulation: Accumulation,
+}
+
+impl Block<'_> {
+    /// `R` results × `P` columns in registers. Returns `R`.
+    #[inline(always)]
+    fn compute<S: Simd, const R: usize, const P: usize>(
+        &self,
+        s: S,
+        x: (&[Pack], usize),
+        column: usize,
+        to: &mut Target,
+    ) -> usize {
+        let Block { panel, row, first, results, start, accumulation } = *self;
+        let mut sums = [[s.splat(0.0); P]; R];
+        if let Some(start) = start {
+            for r in 0..R.min(results - first) {
+                sums[r] = [s.splat(start[row + r]); P];
+            }
+        }
+        multiply_add(s, panel, first, x, &mut sums);
+        for r in 0..R {
+            if first + r < results {
+                write(s, sums[r], &mut to.packs[(row + r) * to.stride + column..], accumulation);
+            }
+        }
+        R
+    }
 }
 
 /// Adds all terms to `R` results × `P` columns in registers.
