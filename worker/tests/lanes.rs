@@ -106,7 +106,7 @@ fn sharpness_aware_minimisation() {
         Layer { probability: 0.3, ..layer(LayerKind::Dropout) },
         Layer { channels: 10, ..layer(LayerKind::Linear) },
     ];
-    let images = few_images();
+    let images = few_images(28, 40);
     for over in [SamOver::Batch, SamOver::MicroBatch] {
         let mut job = job(3, 5);
         job.data.path = images.path().into();

@@ -111,7 +111,7 @@ fn a_worker_without_progress_is_stuck() {
         "J.1 gets stuck
         J.0 is in reduce
         J.0 gets stuck
-        wait 11
+        wait 121
         J.0 left at 60",
         expect![[r#"
             J.1 gets stuck
