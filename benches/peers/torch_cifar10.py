@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""recipes/cifar10-resnet20.toml in PyTorch: the same network, initial distribution, batches, augmentation, optimiser and
+"""benches/jobs/cifar10-resnet20.toml in PyTorch: the same network, initial distribution, batches, augmentation, optimiser and
 learning rates. One seed a call; a line of JSON for each epoch, with the test accuracy and the mean training loss.
 
 How to install: torch_train.py.

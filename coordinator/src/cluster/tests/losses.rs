@@ -104,6 +104,31 @@ fn ten_seconds_of_silence_are_a_loss() {
     );
 }
 
+/// Once it is known how long a phase takes, ten times as long is too long.
+#[test]
+fn a_worker_that_was_faster_before_is_stuck_sooner() {
+    check_after(
+        RUNNING,
+        "J.1 has taken 2
+        J.1 gets stuck
+        J.0 is in reduce
+        wait 19
+        wait 1",
+        expect![[r#"
+            J.1 has taken 2
+            J.1 gets stuck
+            J.0 is in reduce
+            wait 19
+            wait 1
+                save J as recovering
+                tell watchers of J: rank 1 on host host-B: no progress for 20 s (phase lanes, step 0, lanes 2 to 4)
+                log: lost rank 1 on host host-B: no progress for 20 s (phase lanes, step 0, lanes 2 to 4)
+                tell J.0 to abort 1: rank 1 on host host-B: no progress for 20 s (phase lanes, step 0, lanes 2 to 4)
+                end J.1 on B: no progress for 20 s (phase lanes, step 0, lanes 2 to 4)
+        "#]],
+    );
+}
+
 #[test]
 fn a_worker_without_progress_is_stuck() {
     check_after(
@@ -117,12 +142,12 @@ fn a_worker_without_progress_is_stuck() {
             J.1 gets stuck
             J.0 is in reduce
             J.0 gets stuck
-            wait 11
+            wait 121
                 save J as recovering
-                tell watchers of J: rank 1 on host host-B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
-                log: lost rank 1 on host host-B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
-                tell J.0 to abort 1: rank 1 on host host-B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
-                end J.1 on B: no progress for 10 s (phase lanes, step 0, lanes 2 to 4)
+                tell watchers of J: rank 1 on host host-B: no progress for 120 s (phase lanes, step 0, lanes 2 to 4)
+                log: lost rank 1 on host host-B: no progress for 120 s (phase lanes, step 0, lanes 2 to 4)
+                tell J.0 to abort 1: rank 1 on host host-B: no progress for 120 s (phase lanes, step 0, lanes 2 to 4)
+                end J.1 on B: no progress for 120 s (phase lanes, step 0, lanes 2 to 4)
             J.0 left at 60
                 save J as recovering
                 tell watchers of J: generation 2 from step 60 (memory): 5 lanes dealt as [5]

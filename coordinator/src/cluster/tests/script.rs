@@ -46,7 +46,8 @@ impl<'a> Words<'a> {
 /// J.0 stores w   J.0 fails because …   J.0 has bad input because …
 /// J.0 writes checkpoint 100   J.0 can not write 100   J.0 has no room for checkpoint 100
 /// J.0 tells state 200 abc   J.0 tells lane 3 of 500 abc
-/// J.0 is in reduce   J.0 falls silent   J.0 gets stuck   J.0 disconnects   J.0 comes back   J.0 ends with code 1
+/// J.0 is in reduce   J.0 has taken 2 (seconds for a phase)   J.0 falls silent   J.0 gets stuck
+/// J.0 disconnects   J.0 comes back   J.0 ends with code 1
 /// disk of J is full   disk of J fails   wait 5
 /// the state is copied   the coordinator restarts [with the copy] [empty]   the coordinator sleeps for 60 seconds
 /// ```
@@ -195,6 +196,7 @@ fn worker_event(stage: &mut Stage, name: &str, words: &Words<'_>) {
             stage.alive(name);
         }
         ["falls", "silent"] => stage.worker(name).speaks = false,
+        ["has", "taken", seconds] => stage.worker(name).life.longest = seconds.parse().unwrap(),
         ["gets", "stuck"] => stage.worker(name).moves = false,
         ["disconnects"] => stage.disconnects(name),
         ["comes", "back"] => stage.comes_back(name),
