@@ -5,7 +5,9 @@ mod workers;
 use lockstep_proto::job::Job;
 use lockstep_proto::wire;
 use lockstep_worker::control::{StopReason, TrainerEvent};
-use workers::{End, Worker, begin, begin_of, end_all, from_checkpoint, from_memory, initial, mlp};
+#[cfg(feature = "fault-points")]
+use workers::check_outvoted;
+use workers::{End, Worker, begin, begin_of, end_all, from_checkpoint, from_memory, initial, lane_digests, mlp};
 
 /// Enough steps to be interrupted in.
 fn long_job() -> Job {
@@ -189,35 +191,10 @@ fn lanes_of_growing_batches_are_replayed() {
     assert_eq!(lanes.len(), 15);
 }
 
-/// All digests of lanes, with the rank that computed them.
-fn lane_digests(workers: &[Worker]) -> Vec<(usize, wire::LaneDigest)> {
-    let of_rank = |(rank, worker): (usize, &Worker)| -> Vec<_> {
-        let digest = |event: &TrainerEvent| match event {
-            TrainerEvent::LaneDigest(digest) => Some((rank, (**digest).clone())),
-            _ => None,
-        };
-        worker.others.iter().filter_map(digest).collect()
-    };
-    workers.iter().enumerate().flat_map(of_rank).collect()
-}
-
 #[cfg(feature = "fault-points")]
 #[test]
 fn a_worker_that_computes_wrongly_is_outvoted() {
-    use lockstep_worker::trainer::Fault;
     let mut job = mlp(6, 8);
     job.cluster.replay_every = 1;
-    let worker = |rank: u32| {
-        let fault = (rank == 1).then(|| Fault::Gradient { worker: "1".into(), from_step: 1 });
-        Worker::start(&job, "/nowhere".as_ref(), ("a", 1), |seat| seat.fault = fault)
-    };
-    let mut workers: Vec<_> = (0..3).map(worker).collect();
-    begin(1, &mut workers, job.batch.lanes(), &initial());
-    end_all(&mut workers);
-    let lanes = lane_digests(&workers);
-    for step in [1, 2, 4, 5] {
-        let of = |rank| &lanes.iter().find(|(by, digest)| *by == rank && digest.step == step).unwrap().1.digest;
-        assert_eq!(of(0), of(2), "step {step}");
-        assert_eq!(of(1) == of(0), step == 1, "step {step}: wrong from the second step on");
-    }
+    check_outvoted(&job, "");
 }

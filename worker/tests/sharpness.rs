@@ -70,13 +70,15 @@ use std::path::Path;
 use lockstep_kernels::cpu::Cpu;
 use lockstep_proto::job::{Activation, Init, Job, LastBatch, LossName, SamOver};
 use lockstep_proto::wire;
-use lockstep_worker::control::{TrainerEvent, Weights};
+use lockstep_worker::control::Weights;
 use lockstep_worker::data::Order;
 use lockstep_worker::model::{Model, SampleShape, Tensor, build};
 use lockstep_worker::trainer;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use workers::{End, Worker, begin, end_all, from_memory, initial, mlp};
+#[cfg(feature = "fault-points")]
+use workers::check_outvoted;
+use workers::{End, Worker, begin, end_all, from_memory, initial, lane_digests, mlp};
 
 const SAMPLES: usize = 11;
 const SIDE: usize = 6;
@@ -262,18 +264,6 @@ fn a_generation_that_ends_between_the_passes_leaves_nothing() {
     assert_eq!(ledger.across_generations(), serial_ledger.across_generations());
 }
 
-/// Digests of replayed lanes by rank, step and digest.
-fn lane_digests(workers: &[Worker]) -> Vec<(usize, u64, String)> {
-    let of_rank = |(rank, worker): (usize, &Worker)| -> Vec<_> {
-        let digest = |event: &TrainerEvent| match event {
-            TrainerEvent::LaneDigest(digest) => Some((rank, digest.step, digest.digest.clone())),
-            _ => None,
-        };
-        worker.others.iter().filter_map(digest).collect()
-    };
-    workers.iter().enumerate().flat_map(of_rank).collect()
-}
-
 fn replaying(over: SamOver) -> Job {
     let mut job = mlp(6, 8);
     (job.optimizer.sam, job.optimizer.sam_over, job.cluster.replay_every) = (0.05, over, 1);
@@ -292,9 +282,9 @@ fn replayed_lanes_have_one_digest_a_step() {
         let lanes = lane_digests(&workers);
         // The last step of each epoch has a short batch.
         for step in [1, 2, 4, 5] {
-            let of_step: Vec<_> = lanes.iter().filter(|lane| lane.1 == step).collect();
+            let of_step: Vec<_> = lanes.iter().filter(|(_, digest)| digest.step == step).collect();
             assert_eq!(of_step.len(), 3, "{over:?}, step {step}: {of_step:?}");
-            assert!(of_step.iter().all(|lane| lane.2 == of_step[0].2), "{over:?}: {of_step:?}");
+            assert!(of_step.iter().all(|(_, digest)| digest.digest == of_step[0].1.digest), "{over:?}: {of_step:?}");
         }
         assert_eq!(lanes.len(), 12);
     }
@@ -303,22 +293,8 @@ fn replayed_lanes_have_one_digest_a_step() {
 #[cfg(feature = "fault-points")]
 #[test]
 fn a_worker_that_computes_wrongly_is_outvoted() {
-    use lockstep_worker::trainer::Fault;
     for over in [SamOver::Batch, SamOver::MicroBatch] {
-        let job = replaying(over);
-        let worker = |rank: u32| {
-            let fault = (rank == 1).then(|| Fault::Gradient { worker: "1".into(), from_step: 1 });
-            Worker::start(&job, "/nowhere".as_ref(), ("a", 1), |seat| seat.fault = fault)
-        };
-        let mut workers: Vec<_> = (0..3).map(worker).collect();
-        begin(1, &mut workers, job.batch.lanes(), &initial());
-        end_all(&mut workers);
-        let lanes = lane_digests(&workers);
-        for step in [1, 2, 4, 5] {
-            let of = |rank| &lanes.iter().find(|lane| lane.0 == rank && lane.1 == step).unwrap().2;
-            assert_eq!(of(0), of(2), "{over:?}, step {step}");
-            assert_eq!(of(1) == of(0), step == 1, "{over:?}, step {step}: wrong from the second step on");
-        }
+        check_outvoted(&replaying(over), &format!("{over:?}, "));
     }
 }
 

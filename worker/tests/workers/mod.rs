@@ -275,3 +275,34 @@ pub fn end_all(workers: &mut [Worker]) -> (wire::Outcome, Ledger) {
     ended.for_each(|other| assert_eq!(other, first));
     (first.0, first.1)
 }
+
+/// All digests of lanes, with the rank that computed them.
+pub fn lane_digests(workers: &[Worker]) -> Vec<(usize, wire::LaneDigest)> {
+    let of_rank = |(rank, worker): (usize, &Worker)| -> Vec<_> {
+        let digest = |event: &TrainerEvent| match event {
+            TrainerEvent::LaneDigest(digest) => Some((rank, (**digest).clone())),
+            _ => None,
+        };
+        worker.others.iter().filter_map(digest).collect()
+    };
+    workers.iter().enumerate().flat_map(of_rank).collect()
+}
+
+/// Of three workers that replay each step's lane, one that computes wrongly from its second step on differs from the
+/// others. `what` begins the failures' messages.
+#[cfg(feature = "fault-points")]
+pub fn check_outvoted(job: &Job, what: &str) {
+    let worker = |rank: u32| {
+        let fault = (rank == 1).then(|| trainer::Fault::Gradient { worker: "1".into(), from_step: 1 });
+        Worker::start(job, "/nowhere".as_ref(), ("a", 1), |seat| seat.fault = fault)
+    };
+    let mut workers: Vec<_> = (0..3).map(worker).collect();
+    begin(1, &mut workers, job.batch.lanes(), &initial());
+    end_all(&mut workers);
+    let lanes = lane_digests(&workers);
+    for step in [1, 2, 4, 5] {
+        let of = |rank| &lanes.iter().find(|(by, digest)| *by == rank && digest.step == step).unwrap().1.digest;
+        assert_eq!(of(0), of(2), "{what}step {step}");
+        assert_eq!(of(1) == of(0), step == 1, "{what}step {step}: wrong from the second step on");
+    }
+}
