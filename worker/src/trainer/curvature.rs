@@ -11,7 +11,7 @@ use lockstep_kernels::device::Memory;
 use lockstep_proto::job::OptimizerName;
 
 use super::generation::Generation;
-use super::lane::{Pass, Pulse, TrainStep};
+use super::lane::{Pass, TrainStep};
 use super::measures;
 use super::progress::Phase;
 use super::schedule::StepPlan;
@@ -55,7 +55,7 @@ impl Generation<'_> {
             order: &order,
             pass: Pass::Curvature,
             flags: 0,
-            pulse: Pulse { abort: self.signals.abort_flag(), progress: &self.trainer.seat.progress },
+            pulse: self.signals.pulse(&self.trainer.seat.progress),
             replayed: None,
             #[cfg(feature = "fault-points")]
             spoilt: false,

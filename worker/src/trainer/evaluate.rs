@@ -7,7 +7,7 @@ use lockstep_proto::wire;
 
 use super::TrainerError;
 use super::generation::{FIRST_PASS, Generation};
-use super::lane::{Evaluation, Pulse};
+use super::lane::Evaluation;
 use super::measures::Score;
 use super::progress::Phase;
 use super::stops::{self, Completion};
@@ -54,7 +54,7 @@ impl Generation<'_> {
         let started = Instant::now();
         let work = &self.trainer.work;
         let lanes = work.dataset.len(split).div_ceil(work.micro_batch) as u32;
-        let pulse = Pulse { abort: self.signals.abort_flag(), progress: &self.trainer.seat.progress };
+        let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let evaluation = Evaluation { work, weights: self.state.averaged_weights(), split, pulse };
         let hands = self.group.tally_hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| {

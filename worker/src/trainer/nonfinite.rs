@@ -9,7 +9,7 @@ use lockstep_proto::wire;
 
 use super::ending::End;
 use super::generation::Generation;
-use super::lane::{Pulse, TrainStep};
+use super::lane::TrainStep;
 use super::measures::Nonfinite;
 use super::progress::Phase;
 use super::schedule::StepPlan;
@@ -49,7 +49,7 @@ impl Generation<'_> {
         let step = committed + 1;
         let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
         let weights = weights_at(place, &self.state, self.trainer.above.as_ref());
-        let pulse = Pulse { abort: self.signals.abort_flag(), progress: &self.trainer.seat.progress };
+        let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let again = TrainStep::new(&self.trainer.work, weights, plan, &order, pulse);
         let runner = self.trainer.crew.first();
         let len = again.work.model.len();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lockstep_collective::{Group, Reduced, Tag};
 
 use super::generation::Generation;
-use super::lane::{Pulse, TrainStep};
+use super::lane::TrainStep;
 use super::progress::Phase;
 use super::replay::Replay;
 use super::schedule::StepPlan;
@@ -46,7 +46,7 @@ impl Generation<'_> {
         progress.enter(Phase::Lanes, batch.step);
         let began = Instant::now();
         let weights = weights_at(place, &self.state, self.trainer.above.as_ref());
-        let pulse = Pulse { abort: self.signals.abort_flag(), progress: &self.trainer.seat.progress };
+        let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let step = TrainStep {
             flags: batch.flags,
             replayed: batch.replay.as_ref().map(|replay| replay.lane),

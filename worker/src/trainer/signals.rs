@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::lane::Pulse;
 use super::measures;
+use super::progress::Progress;
 use crate::control::StopReason;
 
 /// Wishes for one generation; the next has its own.
@@ -27,6 +29,11 @@ impl Signals {
     /// Trainer's side: the bits that go into the next reduction.
     pub(super) fn stop_flags(&self) -> u64 {
         self.stop_flags.load(Ordering::Relaxed)
+    }
+
+    /// Trainer's side: what lanes look at and show.
+    pub(super) fn pulse<'a>(&'a self, progress: &'a Progress) -> Pulse<'a> {
+        Pulse { abort: &self.abort, progress }
     }
 
     /// Trainer's side: what waits look at.
