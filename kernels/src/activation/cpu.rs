@@ -1,7 +1,7 @@
 //! Activation functions on the CPU: one pass over the packs.
 
 use super::{Activate, Activation, ActivationSize};
-use crate::cpu::{Cpu, packs, packs_mut};
+use crate::cpu::Cpu;
 use crate::simd::{Kernel, Pack, Simd, math};
 
 /// A and S of LeCun's scaled tanh, `A · tanh(S · x)`.
@@ -18,14 +18,14 @@ fn check(function: Activation) {
 impl Activate for Cpu {
     fn activation_forward(&mut self, size: &ActivationSize, function: Activation, x: &mut [f32]) {
         check(function);
-        let x = packs_mut("x", x, size.samples, size.features);
+        let x = self.layout.packs_mut("x", x, size.samples, size.features);
         self.isa.run(Forward { function, x });
     }
 
     fn activation_backward(&mut self, size: &ActivationSize, function: Activation, y: &[f32], d: &mut [f32]) {
         check(function);
-        let y = packs("y", y, size.samples, size.features);
-        let d = packs_mut("d", d, size.samples, size.features);
+        let y = self.layout.packs("y", y, size.samples, size.features);
+        let d = self.layout.packs_mut("d", d, size.samples, size.features);
         self.isa.run(Backward { function, y, d });
     }
 }

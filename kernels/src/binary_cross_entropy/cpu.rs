@@ -1,7 +1,7 @@
 //! Binary cross-entropy on the CPU: 16 samples at a time, by `LaneSums` over the classes in order.
 
 use super::BinaryCrossEntropy;
-use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, samples_in_group};
 use crate::cross_entropy::ClassesSize;
 use crate::cross_entropy::answers::{Better, classes_of, count};
 use crate::cross_entropy::cpu::check_labels;
@@ -18,9 +18,9 @@ impl BinaryCrossEntropy for Cpu {
         d_x: &mut [f32],
     ) -> LossSums {
         check_labels(size, labels);
-        let x = packs("x", x, size.samples, size.classes);
-        let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
-        self.isa.run(Loss { size, x, labels, d_x })
+        let x = self.layout.whole("x", x, size.samples, size.classes);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
+        self.isa.run(Loss { size, x: &x, labels, d_x: &mut d_x })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Concatenation on the CPU: within a group of samples a part's features are one run of memory.
 
 use super::{Concatenate, ConcatenateSize};
-use crate::cpu::{Cpu, packs, packs_mut};
+use crate::cpu::Cpu;
 
 impl ConcatenateSize {
     #[track_caller]
@@ -14,8 +14,8 @@ impl ConcatenateSize {
 impl Concatenate for Cpu {
     fn concatenate_forward(&mut self, size: &ConcatenateSize, x: &[f32], y: &mut [f32]) {
         size.check();
-        let x = packs("x", x, size.samples, size.part);
-        let y = packs_mut("y", y, size.samples, size.features);
+        let x = self.layout.whole("x", x, size.samples, size.part);
+        let mut y = self.layout.whole_mut("y", y, size.samples, size.features);
         for (x, y) in x.chunks_exact(size.part.max(1)).zip(y.chunks_exact_mut(size.features.max(1))) {
             y[size.first..][..size.part].copy_from_slice(x);
         }
@@ -23,8 +23,8 @@ impl Concatenate for Cpu {
 
     fn concatenate_backward(&mut self, size: &ConcatenateSize, d_y: &[f32], d_x: &mut [f32]) {
         size.check();
-        let d_y = packs("d_y", d_y, size.samples, size.features);
-        let d_x = packs_mut("d_x", d_x, size.samples, size.part);
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.features);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.part);
         for (d_x, d_y) in d_x.chunks_exact_mut(size.part.max(1)).zip(d_y.chunks_exact(size.features.max(1))) {
             d_x.copy_from_slice(&d_y[size.first..][..size.part]);
         }

@@ -1,22 +1,26 @@
 //! The CPU as a device: one thread, an instruction set and scratch memory.
 //!
 //! Activations lie in *groups* of 16 samples: `[⌈N/16⌉][features][16]`, so that one vector register holds one feature
-//! of a group. Samples beyond N in the last group are *padding*: finite values with zero gradients.
+//! of a group ([`layout`] has the exception: up to 8 samples of many features). Samples beyond N in the last group are
+//! *padding*: finite values with zero gradients.
 
 mod buffer;
+pub(crate) mod layout;
 mod scratch;
 
 use std::ops::Range;
 
 use crate::device::{Device, Element, Memory};
 pub use crate::simd::InstructionSet;
-use crate::simd::{Isa, Pack, WIDTH};
+use crate::simd::{Isa, WIDTH};
 pub use buffer::Buffer;
+use layout::Layout;
 pub(crate) use scratch::{Growing, Scratch};
 
 /// A CPU thread as a device. Its scratch memory grows during the first step and is kept.
 pub struct Cpu {
     pub(crate) isa: Isa,
+    pub(crate) layout: Layout,
     pub(crate) scratch: Scratch,
 }
 
@@ -27,7 +31,16 @@ impl Cpu {
     /// If this CPU lacks the instructions: ask [`InstructionSet::is_available`] first.
     pub fn new(set: InstructionSet) -> Cpu {
         let isa = Isa::new(set).unwrap_or_else(|| panic!("this CPU has no {set} instructions"));
-        Cpu { isa, scratch: Scratch::default() }
+        Cpu { isa, layout: Layout::new(None), scratch: Scratch::default() }
+    }
+
+    /// A device whose activations of up to 8 samples lie 8 abreast whatever the number of their features, so that small
+    /// tests see that layout.
+    ///
+    /// # Panics
+    /// Like [`Cpu::new`].
+    pub fn halved(set: InstructionSet) -> Cpu {
+        Cpu { layout: Layout::new(Some(0)), ..Cpu::new(set) }
     }
 
     /// The instruction set it computes with.
@@ -45,7 +58,7 @@ impl Memory for Cpu {
         Buffer::zeros(len)
     }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
-        activation_len(samples, features)
+        self.layout.len(samples, features)
     }
     fn view<T: Element>(buffer: &Buffer<T>, range: Range<usize>) -> &[T] {
         &buffer.as_slice()[range]
@@ -76,10 +89,12 @@ impl Memory for Cpu {
     }
     fn read_activation(&mut self, samples: usize, features: usize, from: &[f32], to: &mut [f32]) {
         assert_len("the host's copy", to.len(), samples * features);
-        let groups = packs("the activation", from, samples, features).chunks_exact(features.max(1));
-        for (packs, rows) in groups.zip(to.chunks_mut((WIDTH * features).max(1))) {
+        assert_len("the activation", from.len(), self.layout.len(samples, features));
+        let lanes = self.layout.lanes(samples, features);
+        let groups = from.chunks_exact((lanes * features).max(1));
+        for (group, rows) in groups.zip(to.chunks_mut((lanes * features).max(1))) {
             for (sample, row) in rows.chunks_exact_mut(features).enumerate() {
-                row.iter_mut().zip(packs).for_each(|(value, pack)| *value = pack[sample]);
+                row.iter_mut().zip(group.chunks_exact(lanes)).for_each(|(value, lanes)| *value = lanes[sample]);
             }
         }
     }
@@ -101,27 +116,6 @@ pub(crate) fn groups(samples: usize) -> usize {
 /// Samples of group `group` that are no padding.
 pub(crate) fn samples_in_group(samples: usize, group: usize) -> usize {
     (samples - group * WIDTH).min(WIDTH)
-}
-
-pub(crate) fn activation_len(samples: usize, features: usize) -> usize {
-    groups(samples) * features * WIDTH
-}
-
-/// An activation as packs, checked against its shape.
-///
-/// # Panics
-/// If the length is not that of `samples` × `features`.
-#[track_caller]
-pub(crate) fn packs<'a>(name: &str, activation: &'a [f32], samples: usize, features: usize) -> &'a [Pack] {
-    assert_len(name, activation.len(), activation_len(samples, features));
-    activation.as_chunks().0
-}
-
-/// Like [`packs`], exclusive.
-#[track_caller]
-pub(crate) fn packs_mut<'a>(name: &str, activation: &'a mut [f32], samples: usize, features: usize) -> &'a mut [Pack] {
-    assert_len(name, activation.len(), activation_len(samples, features));
-    activation.as_chunks_mut().0
 }
 
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use super::answers::{Better, count};
 use super::{ClassesSize, CrossEntropy};
-use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, samples_in_group};
 use crate::device::{Label, LossSums};
 use crate::simd::sums::{Deviations, LaneSums, lanes_below};
 use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
@@ -10,9 +10,9 @@ use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
 impl CrossEntropy for Cpu {
     fn cross_entropy<L: Label>(&mut self, size: &ClassesSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
         check_labels(size, labels);
-        let x = packs("x", x, size.samples, size.classes);
-        let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
-        self.isa.run(Loss { size, x, labels, d_x })
+        let x = self.layout.whole("x", x, size.samples, size.classes);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
+        self.isa.run(Loss { size, x: &x, labels, d_x: &mut d_x })
     }
 
     fn smoothed_cross_entropy<L: Label>(
@@ -25,9 +25,9 @@ impl CrossEntropy for Cpu {
     ) -> LossSums {
         assert!((0.0..=1.0).contains(&smoothing), "smoothing {smoothing} is not in [0, 1]");
         check_labels(size, labels);
-        let x = packs("x", x, size.samples, size.classes);
-        let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
-        self.isa.run(Smoothed { size, smoothing, x, labels, d_x })
+        let x = self.layout.whole("x", x, size.samples, size.classes);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
+        self.isa.run(Smoothed { size, smoothing, x: &x, labels, d_x: &mut d_x })
     }
 }
 

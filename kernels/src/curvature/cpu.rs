@@ -1,7 +1,7 @@
 //! Second derivatives on the CPU: element by element.
 
 use super::{Criterion, Curvature};
-use crate::cpu::{Cpu, assert_len, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, assert_len, samples_in_group};
 use crate::cross_entropy::ClassesSize;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
@@ -16,10 +16,10 @@ impl Curvature for Cpu {
     }
 
     fn output_curvature(&mut self, size: &ClassesSize, criterion: Criterion, d: &mut [f32]) {
-        let d = packs_mut("d", d, size.samples, size.classes);
+        let mut d = self.layout.whole_mut("d", d, size.samples, size.classes);
         match criterion {
-            Criterion::Quadratic { curvature } => quadratic(size, curvature, d),
-            Criterion::Logistic { scale } => self.isa.run(Logistic { reciprocal: 1.0 / scale, d }),
+            Criterion::Quadratic { curvature } => quadratic(size, curvature, &mut d),
+            Criterion::Logistic { scale } => self.isa.run(Logistic { reciprocal: 1.0 / scale, d: &mut d }),
         }
     }
 }

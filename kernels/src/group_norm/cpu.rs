@@ -7,7 +7,7 @@ use std::mem::take;
 use std::ops::Range;
 
 use super::{GroupNorm, GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
-use crate::cpu::{Cpu, Scratch, assert_len, groups, packs, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, Scratch, assert_len, groups, samples_in_group};
 use crate::simd::sums::{Deviations, LaneSums, Terms, Values, lanes_below, mean_and_variance};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
@@ -43,10 +43,10 @@ impl GroupNorm for Cpu {
         size.check();
         assert_len("weight", weight.len(), size.channels);
         assert_len("bias", bias.len(), size.channels);
-        let x = packs("x", x, size.samples, size.features());
-        let y = packs_mut("y", output.y, size.samples, size.features());
-        let moments = packs_mut("moments", output.moments, size.samples, size.moments_features());
-        self.isa.run(Forward { size, x, weight, bias, y, moments });
+        let x = self.layout.whole("x", x, size.samples, size.features());
+        let mut y = self.layout.whole_out("y", output.y, size.samples, size.features());
+        let mut moments = self.layout.whole_out("moments", output.moments, size.samples, size.moments_features());
+        self.isa.run(Forward { size, x: &x, weight, bias, y: &mut y, moments: &mut moments });
     }
 
     fn group_norm_backward(
@@ -61,11 +61,12 @@ impl GroupNorm for Cpu {
         assert_len("weight", weight.len(), size.channels);
         assert_len("d_weight", d_weight.len(), size.channels);
         assert_len("d_bias", d_bias.len(), size.channels);
-        let x = packs("x", saved.x, size.samples, size.features());
-        let moments = packs("moments", saved.moments, size.samples, size.moments_features());
-        let d_y = packs("d_y", d_y, size.samples, size.features());
-        let d_x = packs_mut("d_x", d_x, size.samples, size.features());
+        let x = self.layout.whole("x", saved.x, size.samples, size.features());
+        let moments = self.layout.whole("moments", saved.moments, size.samples, size.moments_features());
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.features());
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.features());
         let scratch = &mut self.scratch;
+        let (x, moments, d_y, d_x) = (&*x, &*moments, &*d_y, &mut *d_x);
         self.isa.run(Backward { size, x, weight, moments, d_y, d_x, d_weight, d_bias, scratch });
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{LocalResponseNorm, LocalResponseNormSize};
-use crate::cpu::{Cpu, Scratch, packs, packs_mut};
+use crate::cpu::{Cpu, Scratch};
 use crate::simd::{Kernel, Pack, Simd, math};
 
 impl LocalResponseNormSize {
@@ -31,17 +31,17 @@ impl LocalResponseNormSize {
 impl LocalResponseNorm for Cpu {
     fn local_response_norm_forward(&mut self, size: &LocalResponseNormSize, x: &[f32], y: &mut [f32]) {
         size.check();
-        let x = packs("x", x, size.samples, size.features());
-        let y = packs_mut("y", y, size.samples, size.features());
-        self.isa.run(Forward { size, x, y });
+        let x = self.layout.whole("x", x, size.samples, size.features());
+        let mut y = self.layout.whole_out("y", y, size.samples, size.features());
+        self.isa.run(Forward { size, x: &x, y: &mut y });
     }
 
     fn local_response_norm_backward(&mut self, size: &LocalResponseNormSize, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
         size.check();
-        let x = packs("x", x, size.samples, size.features());
-        let d_y = packs("d_y", d_y, size.samples, size.features());
-        let d_x = packs_mut("d_x", d_x, size.samples, size.features());
-        self.isa.run(Backward { size, x, d_y, d_x, scratch: &mut self.scratch });
+        let x = self.layout.whole("x", x, size.samples, size.features());
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.features());
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.features());
+        self.isa.run(Backward { size, x: &x, d_y: &d_y, d_x: &mut d_x, scratch: &mut self.scratch });
     }
 }
 

@@ -1,7 +1,7 @@
 //! The maximum a posteriori loss on the CPU: 16 samples at a time, classes in order.
 
 use super::{MapLoss, MapLossSize};
-use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, samples_in_group};
 use crate::cross_entropy::answers::{Better, classes_of, count};
 use crate::cross_entropy::cpu::check_labels;
 use crate::device::{Label, LossSums};
@@ -10,9 +10,9 @@ use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
 impl MapLoss for Cpu {
     fn map_loss<L: Label>(&mut self, size: &MapLossSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
         check_labels(&size.classes, labels);
-        let x = packs("x", x, size.classes.samples, size.classes.classes);
-        let d_x = packs_mut("d_x", d_x, size.classes.samples, size.classes.classes);
-        self.isa.run(Loss { size, x, labels, d_x })
+        let x = self.layout.whole("x", x, size.classes.samples, size.classes.classes);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.classes.samples, size.classes.classes);
+        self.isa.run(Loss { size, x: &x, labels, d_x: &mut d_x })
     }
 }
 

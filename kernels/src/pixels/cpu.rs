@@ -1,14 +1,14 @@
 //! Pixel conversion on the CPU: 16 samples × 16 pixels are converted row by row and turned in registers.
 
 use super::{Pixels, PixelsSize};
-use crate::cpu::{Cpu, assert_len, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, assert_len, samples_in_group};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 impl Pixels for Cpu {
     fn pixels_forward(&mut self, size: &PixelsSize, pixels: &[u8], y: &mut [f32]) {
         assert_len("pixels", pixels.len(), size.samples * size.features);
-        let y = packs_mut("y", y, size.samples, size.features);
-        self.isa.run(Forward { size, pixels, y });
+        let mut y = self.layout.whole_out("y", y, size.samples, size.features);
+        self.isa.run(Forward { size, pixels, y: &mut y });
     }
 }
 

@@ -1,16 +1,16 @@
 //! Radial basis functions on the CPU: 16 samples at a time, by `LaneSums` over the inputs in order.
 
 use super::{OutputDerivatives, RadialBasis, RadialBasisSize};
-use crate::cpu::{Cpu, assert_len, packs, packs_mut};
+use crate::cpu::{Cpu, assert_len};
 use crate::simd::sums::{LaneSums, Terms};
 use crate::simd::{Kernel, Pack, Simd};
 
 impl RadialBasis for Cpu {
     fn radial_basis_forward(&mut self, size: &RadialBasisSize, x: &[f32], centres: &[f32], y: &mut [f32]) {
         assert_len("centres", centres.len(), size.outputs * size.inputs);
-        let x = packs("x", x, size.samples, size.inputs);
-        let y = packs_mut("y", y, size.samples, size.outputs);
-        self.isa.run(Forward { size, x, centres, y });
+        let x = self.layout.whole("x", x, size.samples, size.inputs);
+        let mut y = self.layout.whole_out("y", y, size.samples, size.outputs);
+        self.isa.run(Forward { size, x: &x, centres, y: &mut y });
     }
 
     fn radial_basis_backward_input(
@@ -22,10 +22,10 @@ impl RadialBasis for Cpu {
         d_x: &mut [f32],
     ) {
         assert_len("centres", centres.len(), size.outputs * size.inputs);
-        let x = packs("x", x, size.samples, size.inputs);
-        let d_y = packs("d_y", d_y, size.samples, size.outputs);
-        let d_x = packs_mut("d_x", d_x, size.samples, size.inputs);
-        self.isa.run(BackwardInput { size, x, centres, d_y, d_x });
+        let x = self.layout.whole("x", x, size.samples, size.inputs);
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.outputs);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.inputs);
+        self.isa.run(BackwardInput { size, x: &x, centres, d_y: &d_y, d_x: &mut d_x });
     }
 
     fn radial_basis_curvature_input(
@@ -37,11 +37,11 @@ impl RadialBasis for Cpu {
         h_x: &mut [f32],
     ) {
         assert_len("centres", centres.len(), size.outputs * size.inputs);
-        let x = packs("x", x, size.samples, size.inputs);
-        let d_y = packs("d_y", derivatives.first, size.samples, size.outputs);
-        let h_y = packs("h_y", derivatives.second, size.samples, size.outputs);
-        let h_x = packs_mut("h_x", h_x, size.samples, size.inputs);
-        self.isa.run(CurvatureInput { size, x, centres, d_y, h_y, h_x });
+        let x = self.layout.whole("x", x, size.samples, size.inputs);
+        let d_y = self.layout.whole("d_y", derivatives.first, size.samples, size.outputs);
+        let h_y = self.layout.whole("h_y", derivatives.second, size.samples, size.outputs);
+        let mut h_x = self.layout.whole_out("h_x", h_x, size.samples, size.inputs);
+        self.isa.run(CurvatureInput { size, x: &x, centres, d_y: &d_y, h_y: &h_y, h_x: &mut h_x });
     }
 }
 

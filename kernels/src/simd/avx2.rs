@@ -171,18 +171,6 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
-    fn join(self, low: Halves, high: Halves) -> Halves {
-        [low[0], high[0]]
-    }
-    #[inline(always)]
-    fn lower(self, a: Halves) -> Halves {
-        [a[0], self.splat(0.0)[0]]
-    }
-    #[inline(always)]
-    fn upper(self, a: Halves) -> Halves {
-        [a[1], self.splat(0.0)[0]]
-    }
-    #[inline(always)]
     fn transpose(self, rows: [Halves; WIDTH]) -> [Halves; WIDTH] {
         let mut columns = rows;
         for half in 0..2 {
@@ -259,8 +247,8 @@ impl Register for Avx2Register {
         self.store_half(&mut to.as_chunks_mut().0[part], value);
     }
     #[inline(always)]
-    fn prefetch(self, pack: &Pack) {
-        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()));
+    fn prefetch(self, number: &f32) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(number).cast()));
     }
     #[inline(always)]
     fn load_half(self, from: &Half) -> __m256 {

@@ -154,18 +154,6 @@ impl Simd for Avx512 {
         unsafe { _mm_test_epi8_mask(_mm_loadu_si128(from.as_ptr().cast()), _mm_set1_epi8(bits as i8)) }
     }
     #[inline(always)]
-    fn join(self, low: __m512, high: __m512) -> __m512 {
-        intrinsic!(_mm512_insertf32x8::<1>(low, _mm512_castps512_ps256(high)))
-    }
-    #[inline(always)]
-    fn lower(self, a: __m512) -> __m512 {
-        intrinsic!(_mm512_zextps256_ps512(_mm512_castps512_ps256(a)))
-    }
-    #[inline(always)]
-    fn upper(self, a: __m512) -> __m512 {
-        intrinsic!(_mm512_zextps256_ps512(_mm512_extractf32x8_ps::<1>(a)))
-    }
-    #[inline(always)]
     fn transpose(self, rows: [__m512; WIDTH]) -> [__m512; WIDTH] {
         intrinsic!(transpose(rows))
     }
@@ -216,8 +204,8 @@ impl Register for Avx512 {
         Simd::store(self, to, value);
     }
     #[inline(always)]
-    fn prefetch(self, pack: &Pack) {
-        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(pack.as_ptr().cast()));
+    fn prefetch(self, number: &f32) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(number).cast()));
     }
     #[inline(always)]
     fn load_half(self, from: &Half) -> __m512 {

@@ -23,6 +23,9 @@ use portable::Portable;
 /// Numbers in a virtual vector; also the samples that one activation vector holds.
 pub const WIDTH: usize = 16;
 
+/// Numbers of half a virtual vector.
+pub(crate) const HALF: usize = WIDTH / 2;
+
 /// Memory of one virtual vector: one feature of 16 samples, or 16 neighbours of a row.
 pub(crate) type Pack = [f32; WIDTH];
 
@@ -80,18 +83,12 @@ pub(crate) trait Simd: Copy {
     fn store_bytes(self, to: &mut [u8; WIDTH], value: Self::Vector);
     /// Which bytes have a bit of `bits`.
     fn test_bytes(self, from: &[u8; WIDTH], bits: u8) -> Self::Mask;
-    /// The lower half of `low`, and the lower half of `high` as the upper half.
-    fn join(self, low: Self::Vector, high: Self::Vector) -> Self::Vector;
-    /// The lower half of `a`, and zeros.
-    fn lower(self, a: Self::Vector) -> Self::Vector;
-    /// The upper half of `a` as the lower half, and zeros.
-    fn upper(self, a: Self::Vector) -> Self::Vector;
     /// Rows become columns.
     fn transpose(self, rows: [Self::Vector; WIDTH]) -> [Self::Vector; WIDTH];
 }
 
 /// Half of a pack.
-pub(crate) type Half = [f32; WIDTH / 2];
+pub(crate) type Half = [f32; HALF];
 
 /// Arithmetic on as much of a pack as one register holds. A virtual vector of two registers takes twice the registers for
 /// the same work: code that needs many values at once would keep them in memory.
@@ -105,8 +102,8 @@ pub(crate) trait Register: Copy {
     /// Part `part` of a pack.
     fn load_part(self, from: &Pack, part: usize) -> Self::Vector;
     fn store_part(self, to: &mut Pack, part: usize, value: Self::Vector);
-    /// Says that a pack will be read soon.
-    fn prefetch(self, pack: &Pack);
+    /// Says that the cache line of a number will be read soon.
+    fn prefetch(self, number: &f32);
     /// A half, and zeros where the register has room for more.
     fn load_half(self, from: &Half) -> Self::Vector;
     /// The first half of a pack.

@@ -127,18 +127,6 @@ impl Simd for Portable {
         lanes!(i => from[i] & bits != 0)
     }
     #[inline(always)]
-    fn join(self, low: Pack, high: Pack) -> Pack {
-        lanes!(i => if i < WIDTH / 2 { low[i] } else { high[i - WIDTH / 2] })
-    }
-    #[inline(always)]
-    fn lower(self, a: Pack) -> Pack {
-        lanes!(i => if i < WIDTH / 2 { a[i] } else { 0.0 })
-    }
-    #[inline(always)]
-    fn upper(self, a: Pack) -> Pack {
-        lanes!(i => if i < WIDTH / 2 { a[i + WIDTH / 2] } else { 0.0 })
-    }
-    #[inline(always)]
     fn transpose(self, rows: [Pack; WIDTH]) -> [Pack; WIDTH] {
         let mut columns = [[0.0; WIDTH]; WIDTH];
         for (i, row) in rows.iter().enumerate() {
@@ -168,7 +156,7 @@ impl Register for Portable {
         Simd::store(self, to, value);
     }
     #[inline(always)]
-    fn prefetch(self, _pack: &Pack) {}
+    fn prefetch(self, _number: &f32) {}
     #[inline(always)]
     fn load_half(self, from: &Half) -> Pack {
         lanes!(i => from.get(i).copied().unwrap_or(0.0))

@@ -109,9 +109,15 @@ pub(crate) fn mean_and_variance(shift: f32, deviations: f64, squares: f64, n: f6
 /// Which lanes of a group hold samples, of which there are `samples` in it.
 #[inline(always)]
 pub(crate) fn lanes_below<S: Simd>(s: S, samples: usize) -> S::Mask {
+    lanes_of_samples(s, samples, WIDTH)
+}
+
+/// The same where `abreast` samples lie abreast.
+#[inline(always)]
+pub(crate) fn lanes_of_samples<S: Simd>(s: S, samples: usize, abreast: usize) -> S::Mask {
     let mut lanes = [0.0; WIDTH];
     for (i, lane) in lanes.iter_mut().enumerate() {
-        *lane = i as f32;
+        *lane = (i % abreast) as f32;
     }
     s.greater(s.splat(samples as f32), s.load(&lanes))
 }

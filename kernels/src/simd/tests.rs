@@ -179,35 +179,6 @@ fn transposition_turns_rows_into_columns() {
     }
 }
 
-struct Halves<'a>(&'a mut [Pack; 3]);
-
-impl Kernel for Halves<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (a, b) = (s.load(&self.0[0]), s.load(&self.0[1]));
-        s.store(&mut self.0[0], s.join(a, b));
-        s.store(&mut self.0[1], s.lower(b));
-        s.store(&mut self.0[2], s.upper(b));
-    }
-}
-
-#[test]
-fn halves_are_joined_and_taken_apart() {
-    for isa in available() {
-        let (a, b): (Pack, Pack) = (std::array::from_fn(|i| i as f32), std::array::from_fn(|i| 100.0 + i as f32));
-        let mut packs = [a, b, a];
-        isa.run(Halves(&mut packs));
-        let expected: [Pack; 3] = [
-            std::array::from_fn(|i| if i < 8 { a[i] } else { b[i - 8] }),
-            std::array::from_fn(|i| if i < 8 { b[i] } else { 0.0 }),
-            std::array::from_fn(|i| if i < 8 { b[i + 8] } else { 0.0 }),
-        ];
-        assert_eq!(packs, expected, "{isa:?}");
-    }
-}
-
 #[test]
 fn names_are_read_back() {
     for set in InstructionSet::ALL {

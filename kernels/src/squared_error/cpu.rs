@@ -1,7 +1,7 @@
 //! Squared error on the CPU.
 
 use super::SquaredError;
-use crate::cpu::{Cpu, packs, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, samples_in_group};
 use crate::cross_entropy::ClassesSize;
 use crate::cross_entropy::answers::{Better, classes_of, count};
 use crate::cross_entropy::cpu::check_labels;
@@ -11,9 +11,9 @@ use crate::simd::{Kernel, Pack, Simd, WIDTH};
 impl SquaredError for Cpu {
     fn squared_error<L: Label>(&mut self, size: &ClassesSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
         check_labels(size, labels);
-        let x = packs("x", x, size.samples, size.classes);
-        let d_x = packs_mut("d_x", d_x, size.samples, size.classes);
-        self.isa.run(Loss { size, x, labels, d_x })
+        let x = self.layout.whole("x", x, size.samples, size.classes);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
+        self.isa.run(Loss { size, x: &x, labels, d_x: &mut d_x })
     }
 }
 

@@ -4,7 +4,7 @@
 //! parameters add groups of samples in order, within one rows in order, by `LaneSums`, then the 16 lanes by its tree.
 
 use super::{Subsample2d, Subsample2dSize};
-use crate::cpu::{Cpu, assert_len, groups, packs, packs_mut};
+use crate::cpu::{Cpu, assert_len, groups};
 use crate::simd::sums::{LaneSums, Terms};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
@@ -22,16 +22,16 @@ impl Subsample2d for Cpu {
     fn subsample2d_forward(&mut self, size: &Subsample2dSize, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
         assert_len("weight", weight.len(), size.channels);
         assert_len("bias", bias.len(), size.channels);
-        let x = packs("x", x, size.samples, size.in_features());
-        let y = packs_mut("y", y, size.samples, size.out_features());
-        self.isa.run(Forward { size, x, weight, bias, y });
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let mut y = self.layout.whole_out("y", y, size.samples, size.out_features());
+        self.isa.run(Forward { size, x: &x, weight, bias, y: &mut y });
     }
 
     fn subsample2d_backward_input(&mut self, size: &Subsample2dSize, weight: &[f32], d_y: &[f32], d_x: &mut [f32]) {
         assert_len("weight", weight.len(), size.channels);
-        let d_y = packs("d_y", d_y, size.samples, size.out_features());
-        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
-        self.isa.run(BackwardInput { size, weight, d_y, d_x });
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.out_features());
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.in_features());
+        self.isa.run(BackwardInput { size, weight, d_y: &d_y, d_x: &mut d_x });
     }
 
     fn subsample2d_backward_weight(
@@ -44,9 +44,9 @@ impl Subsample2d for Cpu {
     ) {
         assert_len("d_weight", d_weight.len(), size.channels);
         assert_len("d_bias", d_bias.len(), size.channels);
-        let x = packs("x", x, size.samples, size.in_features());
-        let d_y = packs("d_y", d_y, size.samples, size.out_features());
-        self.isa.run(BackwardWeight { size, x, d_y, d_weight, d_bias });
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.out_features());
+        self.isa.run(BackwardWeight { size, x: &x, d_y: &d_y, d_weight, d_bias });
     }
 }
 

@@ -37,8 +37,8 @@ pub fn rows(size: &BatchNormSize, residual: bool) -> Rows {
 
 pub fn both_passes(device: &mut Cpu, size: &BatchNormSize, rows: &Rows) -> Results {
     let features = size.channels * size.plane;
-    let x = to_activation(&rows.x, features, 3.0);
-    let residual = to_activation(&rows.residual, features, 3.0);
+    let x = to_activation(device, &rows.x, features, 3.0);
+    let residual = to_activation(device, &rows.residual, features, 3.0);
     let (weight, bias) = (rows.weight.as_slice(), rows.bias.as_slice());
     let mut y = unwritten(device, size.samples, features);
     let (mut moments, mut statistics) = (vec![7.0; 2 * size.channels], vec![7.0; 2 * size.channels]);
@@ -48,8 +48,8 @@ pub fn both_passes(device: &mut Cpu, size: &BatchNormSize, rows: &Rows) -> Resul
         BatchNormInput { x: &x, weight, bias, residual },
         BatchNormOutput { y: &mut y, moments: &mut moments, statistics: &mut statistics },
     );
-    assert_padding_is_zero("y", &y, size.samples, features);
-    let mut d_y = to_activation(&rows.d_y, features, 0.0);
+    assert_padding_is_zero(device, "y", &y, size.samples, features);
+    let mut d_y = to_activation(device, &rows.d_y, features, 0.0);
     let mut d_x = unwritten(device, size.samples, features);
     let (mut d_weight, mut d_bias) = (vec![7.0; size.channels], vec![7.0; size.channels]);
     device.batch_norm_backward(
@@ -57,9 +57,9 @@ pub fn both_passes(device: &mut Cpu, size: &BatchNormSize, rows: &Rows) -> Resul
         BatchNormSaved { x: &x, y: &y, weight, moments: &moments },
         BatchNormGradients { d_y: &mut d_y, d_x: &mut d_x, d_weight: &mut d_weight, d_bias: &mut d_bias },
     );
-    assert_padding_is_zero("d_x", &d_x, size.samples, features);
-    assert_padding_is_zero("d_y", &d_y, size.samples, features);
-    let [y, d_residual, d_x] = [y, d_y, d_x].map(|activation| to_rows(&activation, size.samples, features));
+    assert_padding_is_zero(device, "d_x", &d_x, size.samples, features);
+    assert_padding_is_zero(device, "d_y", &d_y, size.samples, features);
+    let [y, d_residual, d_x] = [y, d_y, d_x].map(|activation| to_rows(device, &activation, size.samples, features));
     Results { y, moments, statistics, d_residual, d_x, d_weight, d_bias }
 }
 
@@ -137,14 +137,14 @@ fn evaluation_takes_running_moments() {
         let (x, w, b, r) = (wide(&rows.x), wide(&rows.weight), wide(&rows.bias), wide(&rows.residual));
         let expected = reference::batch_norm(&size, [&x, &w, &b, &r], Some(&moments));
         for mut device in devices() {
-            let (x, r) = (to_activation(&rows.x, 15, 3.0), to_activation(&rows.residual, 15, 3.0));
+            let (x, r) = (to_activation(&device, &rows.x, 15, 3.0), to_activation(&device, &rows.residual, 15, 3.0));
             let mut y = unwritten(&device, 19, 15);
             let residual = if residual { Some(r.as_slice()) } else { None };
             let (weight, bias) = (rows.weight.as_slice(), rows.bias.as_slice());
             let input = BatchNormInput { x: x.as_slice(), weight, bias, residual };
             device.batch_norm_evaluate(&size, input, &running, &mut y);
-            assert_close("evaluation", &to_rows(&y, 19, 15), &expected, 1e-6);
-            assert_padding_is_zero("y", &y, 19, 15);
+            assert_close("evaluation", &to_rows(&device, &y, 19, 15), &expected, 1e-6);
+            assert_padding_is_zero(&device, "y", &y, 19, 15);
         }
     }
 }

@@ -76,14 +76,15 @@ impl Case {
         let size = &self.size;
         let Conv2dSize { samples, in_channels, out_channels, height, width, kernel, .. } = *size;
         let (in_features, out_features) = (self.x.len() / samples, self.d_y.len() / samples);
-        let (x, d_y) = (to_activation(&self.x, in_features, 0.0), to_activation(&self.d_y, out_features, 0.0));
+        let (x, d_y) =
+            (to_activation(device, &self.x, in_features, 0.0), to_activation(device, &self.d_y, out_features, 0.0));
         let mut y = unwritten(device, samples, out_features);
         let mut d_x = unwritten(device, samples, in_features);
         let mut d_w = vec![7.0; self.w.len()];
         device.conv2d_forward(size, &x, &self.w, None, &mut y);
         device.conv2d_backward_input(size, &self.w, &d_y, &mut d_x, Accumulation::Overwrite);
         device.conv2d_backward_weight(size, &x, &d_y, &mut d_w, None);
-        let (y, d_x) = (to_rows(&y, samples, out_features), to_rows(&d_x, samples, in_features));
+        let (y, d_x) = (to_rows(device, &y, samples, out_features), to_rows(device, &d_x, samples, in_features));
         let out = [samples, out_channels, size.out_height(), size.out_width()];
         [
             error(&y, out, |place| self.y(place)),

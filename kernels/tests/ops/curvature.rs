@@ -46,10 +46,11 @@ fn second_derivatives_of_losses() {
             let expected: Vec<f64> = wide(&x).chunks(classes).zip(&labels).flat_map(of_sample).collect();
             for mut device in devices() {
                 let mut d = unwritten(&device, samples, classes);
-                loss(&mut device, &size, &to_activation(&x, classes, 1.0), &labels, &mut d);
+                let x = to_activation(&device, &x, classes, 1.0);
+                loss(&mut device, &size, &x, &labels, &mut d);
                 device.output_curvature(&size, criterion, &mut d);
-                assert_padding_is_zero(name, &d, samples, classes);
-                let second = to_rows(&d, samples, classes);
+                assert_padding_is_zero(&device, name, &d, samples, classes);
+                let second = to_rows(&device, &d, samples, classes);
                 assert!(second.iter().all(|h| *h >= 0.0), "{name}");
                 assert_close(&format!("{name} {size:?}"), &second, &expected, 1e-5);
             }
@@ -64,12 +65,12 @@ fn radial_basis(device: &mut Cpu, size: &RadialBasisSize) -> [Vec<f32>; 5] {
     // Positive on the whole, as the loss makes them, but for some samples.
     let d_y: Vec<f32> = d_y.into_iter().map(|d| d + 0.25).collect();
     let h_y: Vec<f32> = h_y.into_iter().map(f32::abs).collect();
-    let (first, second) = (to_activation(&d_y, outputs, 0.0), to_activation(&h_y, outputs, 0.0));
+    let (first, second) = (to_activation(device, &d_y, outputs, 0.0), to_activation(device, &h_y, outputs, 0.0));
     let derivatives = OutputDerivatives::<Cpu> { first: &first, second: &second };
     let mut h_x = unwritten(device, samples, inputs);
-    device.radial_basis_curvature_input(size, &to_activation(&x, inputs, 3.0), &centres, derivatives, &mut h_x);
-    assert_padding_is_zero("h_x", &h_x, samples, inputs);
-    [x, centres, d_y, h_y, to_rows(&h_x, samples, inputs)]
+    device.radial_basis_curvature_input(size, &to_activation(device, &x, inputs, 3.0), &centres, derivatives, &mut h_x);
+    assert_padding_is_zero(device, "h_x", &h_x, samples, inputs);
+    [x, centres, d_y, h_y, to_rows(device, &h_x, samples, inputs)]
 }
 
 #[test]
@@ -119,12 +120,12 @@ fn the_criterion_of_distances_is_exact_for_one_class() {
         .collect();
     for mut device in devices() {
         let size = RadialBasisSize { samples: 1, inputs: 7, outputs: 1 };
-        let first = to_activation(&[(distance / 4.0) as f32], 1, 0.0);
-        let second = to_activation(&[0.25], 1, 0.0);
+        let first = to_activation(&device, &[(distance / 4.0) as f32], 1, 0.0);
+        let second = to_activation(&device, &[0.25], 1, 0.0);
         let derivatives = OutputDerivatives::<Cpu> { first: &first, second: &second };
         let mut h_x = unwritten(&device, 1, 7);
-        device.radial_basis_curvature_input(&size, &to_activation(&x, 7, 0.0), &centre, derivatives, &mut h_x);
-        assert_close("h_x", &to_rows(&h_x, 1, 7), &expected, 1e-5);
+        device.radial_basis_curvature_input(&size, &to_activation(&device, &x, 7, 0.0), &centre, derivatives, &mut h_x);
+        assert_close("h_x", &to_rows(&device, &h_x, 1, 7), &expected, 1e-5);
     }
 }
 
@@ -169,7 +170,7 @@ fn all_instruction_sets_give_the_same_bits() {
     let size = ClassesSize { samples: 33, classes: 10 };
     let d: Vec<f32> = instruction_sets::rounding(330, 1).into_iter().map(|d| 3.0 * d).collect();
     instruction_sets::check("logistic", |device| {
-        let mut d = to_activation(&d, 10, 0.0);
+        let mut d = to_activation(device, &d, 10, 0.0);
         device.output_curvature(&size, Criterion::Logistic { scale: 0.3 }, &mut d);
         d
     });

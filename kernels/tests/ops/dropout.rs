@@ -15,12 +15,12 @@ pub fn keys(samples: usize) -> Vec<u64> {
 pub fn both_passes(device: &mut Cpu, size: &DropoutSize, keys: &[u64], x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
     let DropoutSize { samples, features, .. } = *size;
     let mut y = unwritten(device, samples, features);
-    device.dropout_forward(size, keys, &to_activation(x, features, 3.0), &mut y);
-    assert_padding_is_zero("y", &y, samples, features);
-    let mut d = to_activation(d_y, features, 0.0);
+    device.dropout_forward(size, keys, &to_activation(device, x, features, 3.0), &mut y);
+    assert_padding_is_zero(device, "y", &y, samples, features);
+    let mut d = to_activation(device, d_y, features, 0.0);
     device.dropout_backward(size, keys, &mut d);
-    assert_padding_is_zero("d_x", &d, samples, features);
-    [to_rows(&y, samples, features), to_rows(&d, samples, features)]
+    assert_padding_is_zero(device, "d_x", &d, samples, features);
+    [to_rows(device, &y, samples, features), to_rows(device, &d, samples, features)]
 }
 
 #[test]

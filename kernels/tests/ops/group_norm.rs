@@ -17,11 +17,11 @@ pub fn rows(size: &GroupNormSize) -> Rows {
 /// y, d_x, d_weight, d_bias.
 pub fn both_passes(device: &mut Cpu, size: &GroupNormSize, [x, weight, bias, d_y]: &Rows) -> [Vec<f32>; 4] {
     let features = size.channels * size.plane;
-    let (x, d_y) = (to_activation(x, features, 3.0), to_activation(d_y, features, 0.0));
+    let (x, d_y) = (to_activation(device, x, features, 3.0), to_activation(device, d_y, features, 0.0));
     let mut y = unwritten(device, size.samples, features);
     let mut moments = unwritten(device, size.samples, size.moments_features());
     device.group_norm_forward(size, &x, weight, bias, GroupNormOutput { y: &mut y, moments: &mut moments });
-    assert_padding_is_zero("y", &y, size.samples, features);
+    assert_padding_is_zero(device, "y", &y, size.samples, features);
     let mut d_x = unwritten(device, size.samples, features);
     let (mut d_weight, mut d_bias) = (vec![7.0; size.channels], vec![7.0; size.channels]);
     device.group_norm_backward(
@@ -29,8 +29,8 @@ pub fn both_passes(device: &mut Cpu, size: &GroupNormSize, [x, weight, bias, d_y
         GroupNormSaved { x: &x, weight, moments: &moments },
         GroupNormGradients { d_y: &d_y, d_x: &mut d_x, d_weight: &mut d_weight, d_bias: &mut d_bias },
     );
-    assert_padding_is_zero("d_x", &d_x, size.samples, features);
-    [to_rows(&y, size.samples, features), to_rows(&d_x, size.samples, features), d_weight, d_bias]
+    assert_padding_is_zero(device, "d_x", &d_x, size.samples, features);
+    [to_rows(device, &y, size.samples, features), to_rows(device, &d_x, size.samples, features), d_weight, d_bias]
 }
 
 #[test]

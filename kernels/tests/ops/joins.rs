@@ -4,7 +4,7 @@ use lockstep_kernels::addition::Addition;
 use lockstep_kernels::concatenate::{Concatenate, ConcatenateSize};
 
 use crate::bits;
-use crate::layout::{devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten};
 
 #[test]
 fn sums_are_rounded_once() {
@@ -32,21 +32,22 @@ fn parts_are_laid_side_by_side_and_taken_apart() {
             let mut first = 0;
             for (part, width) in parts.iter().zip(widths) {
                 let size = ConcatenateSize { samples, features: 9, first, part: width };
-                device.concatenate_forward(&size, &to_activation(part, width, 0.0), &mut y);
+                device.concatenate_forward(&size, &to_activation(&device, part, width, 0.0), &mut y);
                 first += width;
             }
             let rows: Vec<f32> = (0..samples)
                 .flat_map(|n| parts.iter().zip(widths).flat_map(move |(part, width)| &part[n * width..][..width]))
                 .copied()
                 .collect();
-            assert_eq!(to_rows(&y, samples, 9), rows);
-            assert_eq!(y, to_activation(&rows, 9, 0.0));
+            assert_eq!(to_rows(&device, &y, samples, 9), rows);
+            assert_padding_is_zero(&device, "y", &y, samples, 9);
             first = 0;
             for (part, width) in parts.iter().zip(widths) {
                 let size = ConcatenateSize { samples, features: 9, first, part: width };
                 let mut d_x = unwritten(&device, samples, width);
                 device.concatenate_backward(&size, &y, &mut d_x);
-                assert_eq!(d_x, to_activation(part, width, 0.0));
+                assert_eq!(to_rows(&device, &d_x, samples, width), *part);
+                assert_padding_is_zero(&device, "d_x", &d_x, samples, width);
                 first += width;
             }
         }

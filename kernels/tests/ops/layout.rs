@@ -23,29 +23,49 @@ pub fn noise(len: usize, seed: u64) -> Vec<f32> {
     (0..len as u64).map(number).collect()
 }
 
-/// Rows (N, F) as an activation `[⌈N/16⌉][F][16]`; padding gets `padding`.
-pub fn to_activation(rows: &[f32], features: usize, padding: f32) -> Vec<f32> {
+/// Samples that lie abreast in the device's memory.
+pub fn lanes(device: &Cpu, samples: usize, features: usize) -> usize {
+    let features = features.max(2);
+    if samples <= 8 && device.activation_len(1, features) < 16 * features { 8 } else { 16 }
+}
+
+/// Another device of the same kind.
+pub fn alike(device: &Cpu) -> Cpu {
+    match lanes(device, 1, 1) {
+        8 => Cpu::halved(device.instruction_set()),
+        _ => Cpu::new(device.instruction_set()),
+    }
+}
+
+/// Rows (N, F) as an activation `[⌈N/16⌉][F][16]` or `[F][8]`; padding gets `padding`.
+pub fn to_activation(device: &Cpu, rows: &[f32], features: usize, padding: f32) -> Vec<f32> {
     let samples = rows.len().checked_div(features).unwrap_or(0);
-    let mut activation = vec![padding; samples.div_ceil(16) * features * 16];
+    let lanes = lanes(device, samples, features);
+    let mut activation = vec![padding; device.activation_len(samples, features)];
     for n in 0..samples {
         for f in 0..features {
-            activation[((n / 16) * features + f) * 16 + n % 16] = rows[n * features + f];
+            activation[((n / lanes) * features + f) * lanes + n % lanes] = rows[n * features + f];
         }
     }
     activation
 }
 
-pub fn to_rows(activation: &[f32], samples: usize, features: usize) -> Vec<f32> {
-    let at = |n: usize, f: usize| activation[((n / 16) * features + f) * 16 + n % 16];
+pub fn to_rows(device: &Cpu, activation: &[f32], samples: usize, features: usize) -> Vec<f32> {
+    rows_of_lanes(lanes(device, samples, features), activation, samples, features)
+}
+
+fn rows_of_lanes(lanes: usize, activation: &[f32], samples: usize, features: usize) -> Vec<f32> {
+    let at = |n: usize, f: usize| activation[((n / lanes) * features + f) * lanes + n % lanes];
     (0..samples * features).map(|i| at(i / features, i % features)).collect()
 }
 
 /// # Panics
 /// If a padding sample of an activation holds something else than 0.
 #[track_caller]
-pub fn assert_padding_is_zero(name: &str, activation: &[f32], samples: usize, features: usize) {
-    let padding = to_rows(activation, samples.next_multiple_of(16), features).split_off(samples * features);
-    assert!(padding.iter().all(|value| *value == 0.0), "{name}: padding is not zero");
+pub fn assert_padding_is_zero(device: &Cpu, name: &str, activation: &[f32], samples: usize, features: usize) {
+    let lanes = lanes(device, samples, features);
+    let padding = rows_of_lanes(lanes, activation, samples.next_multiple_of(lanes), features);
+    assert!(padding[samples * features..].iter().all(|value| *value == 0.0), "{name}: padding is not zero");
 }
 
 /// An activation full of values that no op may leave in place.
@@ -53,13 +73,18 @@ pub fn unwritten(device: &Cpu, samples: usize, features: usize) -> Vec<f32> {
     vec![12345.0; device.activation_len(samples, features)]
 }
 
-/// Devices of the instruction sets that this machine has.
+/// Devices of the instruction sets that this machine has, and the same with few samples 8 abreast.
 pub fn devices() -> Vec<Cpu> {
+    let sets = instruction_sets();
+    sets.iter().map(|set| Cpu::new(*set)).chain(sets.iter().map(|set| Cpu::halved(*set))).collect()
+}
+
+fn instruction_sets() -> Vec<InstructionSet> {
     let (have, lack): (Vec<_>, Vec<_>) = InstructionSet::ALL.into_iter().partition(|set| set.is_available());
     for set in lack {
         println!("skipped: this CPU has no {set}");
     }
-    have.into_iter().map(Cpu::new).collect()
+    have
 }
 
 /// # Panics
@@ -80,7 +105,7 @@ fn activations_are_read_sample_by_sample() {
         let rows = numbers(samples * features, 3);
         for mut device in devices() {
             let mut read = vec![0.0; rows.len()];
-            device.read_activation(samples, features, &to_activation(&rows, features, 7.0), &mut read);
+            device.read_activation(samples, features, &to_activation(&device, &rows, features, 7.0), &mut read);
             assert_eq!(read, rows, "{samples} samples of {features}");
         }
     }

@@ -12,15 +12,20 @@ use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unw
 pub fn subsample2d(device: &mut Cpu, size: &Subsample2dSize, [x, weight, bias, d_y]: &[Vec<f32>; 4]) -> [Vec<f32>; 4] {
     let in_features = size.channels * size.height * size.width;
     let out_features = size.channels * size.out_height() * size.out_width();
-    let (x, d_y) = (to_activation(x, in_features, 3.0), to_activation(d_y, out_features, 0.0));
+    let (x, d_y) = (to_activation(device, x, in_features, 3.0), to_activation(device, d_y, out_features, 0.0));
     let mut y = unwritten(device, size.samples, out_features);
     let mut d_x = unwritten(device, size.samples, in_features);
     let (mut d_weight, mut d_bias) = (vec![7.0; size.channels], vec![7.0; size.channels]);
     device.subsample2d_forward(size, &x, weight, bias, &mut y);
     device.subsample2d_backward_input(size, weight, &d_y, &mut d_x);
     device.subsample2d_backward_weight(size, &x, &d_y, &mut d_weight, &mut d_bias);
-    assert_padding_is_zero("d_x", &d_x, size.samples, in_features);
-    [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features), d_weight, d_bias]
+    assert_padding_is_zero(device, "d_x", &d_x, size.samples, in_features);
+    [
+        to_rows(device, &y, size.samples, out_features),
+        to_rows(device, &d_x, size.samples, in_features),
+        d_weight,
+        d_bias,
+    ]
 }
 
 pub fn subsamplings() -> [Subsample2dSize; 4] {
@@ -37,12 +42,12 @@ pub fn radial_basis(
     d_y: &[f32],
 ) -> [Vec<f32>; 2] {
     let RadialBasisSize { samples, inputs, outputs } = *size;
-    let (x, d_y) = (to_activation(x, inputs, 3.0), to_activation(d_y, outputs, 0.0));
+    let (x, d_y) = (to_activation(device, x, inputs, 3.0), to_activation(device, d_y, outputs, 0.0));
     let (mut y, mut d_x) = (unwritten(device, samples, outputs), unwritten(device, samples, inputs));
     device.radial_basis_forward(size, &x, centres, &mut y);
     device.radial_basis_backward_input(size, &x, centres, &d_y, &mut d_x);
-    assert_padding_is_zero("d_x", &d_x, samples, inputs);
-    [to_rows(&y, samples, outputs), to_rows(&d_x, samples, inputs)]
+    assert_padding_is_zero(device, "d_x", &d_x, samples, inputs);
+    [to_rows(device, &y, samples, outputs), to_rows(device, &d_x, samples, inputs)]
 }
 
 #[test]

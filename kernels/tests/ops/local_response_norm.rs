@@ -9,13 +9,13 @@ use crate::{bits, reference};
 /// y and d_x.
 pub fn both_passes(device: &mut Cpu, size: &LocalResponseNormSize, x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
     let features = size.channels * size.plane;
-    let (x, d_y) = (to_activation(x, features, 3.0), to_activation(d_y, features, 0.0));
+    let (x, d_y) = (to_activation(device, x, features, 3.0), to_activation(device, d_y, features, 0.0));
     let mut y = unwritten(device, size.samples, features);
     let mut d_x = unwritten(device, size.samples, features);
     device.local_response_norm_forward(size, &x, &mut y);
     device.local_response_norm_backward(size, &x, &d_y, &mut d_x);
-    assert_padding_is_zero("d_x", &d_x, size.samples, features);
-    [to_rows(&y, size.samples, features), to_rows(&d_x, size.samples, features)]
+    assert_padding_is_zero(device, "d_x", &d_x, size.samples, features);
+    [to_rows(device, &y, size.samples, features), to_rows(device, &d_x, size.samples, features)]
 }
 
 /// Sizes of many kinds; the constants are strong, so that all terms show.

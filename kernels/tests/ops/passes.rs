@@ -17,14 +17,14 @@ const NO_GRADIENT: f32 = 0.0;
 /// Of x, weight, bias, d_y.
 pub fn linear(device: &mut Cpu, size: &LinearSize, [x, w, b, d_y]: &[Vec<f32>; 4]) -> [Vec<f32>; 4] {
     let LinearSize { samples, inputs, outputs } = *size;
-    let (x, d_y) = (to_activation(x, inputs, PADDING), to_activation(d_y, outputs, NO_GRADIENT));
+    let (x, d_y) = (to_activation(device, x, inputs, PADDING), to_activation(device, d_y, outputs, NO_GRADIENT));
     let (mut y, mut d_x) = (unwritten(device, samples, outputs), unwritten(device, samples, inputs));
     let (mut d_w, mut d_b) = (vec![7.0; w.len()], vec![7.0; b.len()]);
     device.linear_forward(size, &x, w, b, &mut y);
     device.linear_backward_input(size, w, &d_y, &mut d_x);
     device.linear_backward_weight(size, &x, &d_y, &mut d_w, &mut d_b);
-    assert_padding_is_zero("d_x", &d_x, samples, inputs);
-    [to_rows(&y, samples, outputs), to_rows(&d_x, samples, inputs), d_w, d_b]
+    assert_padding_is_zero(device, "d_x", &d_x, samples, inputs);
+    [to_rows(device, &y, samples, outputs), to_rows(device, &d_x, samples, inputs), d_w, d_b]
 }
 
 /// Of x, weight, bias, d_y.
@@ -32,14 +32,14 @@ pub fn conv2d(device: &mut Cpu, size: &Conv2dSize, [x, w, b, d_y]: &[Vec<f32>; 4
     let samples = size.samples;
     let inside = size.in_channels * size.height * size.width;
     let outside = size.out_channels * size.out_height() * size.out_width();
-    let (x, d_y) = (to_activation(x, inside, PADDING), to_activation(d_y, outside, NO_GRADIENT));
+    let (x, d_y) = (to_activation(device, x, inside, PADDING), to_activation(device, d_y, outside, NO_GRADIENT));
     let (mut y, mut d_x) = (unwritten(device, samples, outside), unwritten(device, samples, inside));
     let (mut d_w, mut d_b) = (vec![7.0; w.len()], vec![7.0; b.len()]);
     device.conv2d_forward(size, &x, w, Some(b), &mut y);
     device.conv2d_backward_input(size, w, &d_y, &mut d_x, Accumulation::Overwrite);
     device.conv2d_backward_weight(size, &x, &d_y, &mut d_w, Some(&mut d_b));
-    assert_padding_is_zero("d_x", &d_x, samples, inside);
-    [to_rows(&y, samples, outside), to_rows(&d_x, samples, inside), d_w, d_b]
+    assert_padding_is_zero(device, "d_x", &d_x, samples, inside);
+    [to_rows(device, &y, samples, outside), to_rows(device, &d_x, samples, inside), d_w, d_b]
 }
 
 /// Of x, weight, bias, d_y: the convolution and the 2×2 max-pooling behind it.
@@ -47,7 +47,7 @@ pub fn conv2d_max_pool2d(device: &mut Cpu, size: &Conv2dSize, [x, w, b, d_y]: &[
     let samples = size.samples;
     let inside = size.in_channels * size.height * size.width;
     let outside = size.out_channels * (size.out_height() / 2) * (size.out_width() / 2);
-    let (x, d_y) = (to_activation(x, inside, PADDING), to_activation(d_y, outside, NO_GRADIENT));
+    let (x, d_y) = (to_activation(device, x, inside, PADDING), to_activation(device, d_y, outside, NO_GRADIENT));
     let (mut y, mut d_x) = (unwritten(device, samples, outside), unwritten(device, samples, inside));
     let mut choice = vec![99; y.len()];
     device.conv2d_max_pool2d_forward(size, &x, w, b, PooledMut { values: &mut y, choice: &mut choice });
@@ -55,8 +55,8 @@ pub fn conv2d_max_pool2d(device: &mut Cpu, size: &Conv2dSize, [x, w, b, d_y]: &[
     let (mut d_w, mut d_b) = (vec![7.0; w.len()], vec![7.0; b.len()]);
     device.conv2d_max_pool2d_backward_input(size, w, d_y(), &mut d_x);
     device.conv2d_max_pool2d_backward_weight(size, &x, d_y(), &mut d_w, &mut d_b);
-    assert_padding_is_zero("d_x", &d_x, samples, inside);
-    [to_rows(&y, samples, outside), to_rows(&d_x, samples, inside), d_w, d_b]
+    assert_padding_is_zero(device, "d_x", &d_x, samples, inside);
+    [to_rows(device, &y, samples, outside), to_rows(device, &d_x, samples, inside), d_w, d_b]
 }
 
 /// Of x, d_y.
@@ -67,10 +67,11 @@ pub fn activation(
     [x, d_y]: &[Vec<f32>; 2],
 ) -> [Vec<f32>; 2] {
     let ActivationSize { samples, features } = *size;
-    let (mut y, mut d) = (to_activation(x, features, PADDING), to_activation(d_y, features, NO_GRADIENT));
+    let (mut y, mut d) =
+        (to_activation(device, x, features, PADDING), to_activation(device, d_y, features, NO_GRADIENT));
     device.activation_forward(size, function, &mut y);
     device.activation_backward(size, function, &y, &mut d);
-    [y, d].map(|activation| to_rows(&activation, samples, features))
+    [y, d].map(|activation| to_rows(device, &activation, samples, features))
 }
 
 /// Of a, b, d_y, where `b` passes `d_y` on and `a` has it added to zeros.
@@ -84,19 +85,19 @@ pub fn addition(device: &mut Cpu, [a, b, d_y]: &[Vec<f32>; 3]) -> [Vec<f32>; 3] 
 /// Of three parts of these widths, d_y.
 pub fn concatenate(device: &mut Cpu, widths: [usize; 3], [a, b, c, d_y]: &[Vec<f32>; 4]) -> [Vec<f32>; 4] {
     let (samples, features) = (a.len() / widths[0], widths.iter().sum());
-    let d_y = to_activation(d_y, features, NO_GRADIENT);
+    let d_y = to_activation(device, d_y, features, NO_GRADIENT);
     let mut y = unwritten(device, samples, features);
     let mut gradients = [a, b, c].map(Vec::clone);
     let mut first = 0;
     for (part, width) in gradients.iter_mut().zip(widths) {
         let size = ConcatenateSize { samples, features, first, part: width };
-        device.concatenate_forward(&size, &to_activation(part, width, PADDING), &mut y);
+        device.concatenate_forward(&size, &to_activation(device, part, width, PADDING), &mut y);
         let mut d = unwritten(device, samples, width);
         device.concatenate_backward(&size, &d_y, &mut d);
-        assert_padding_is_zero("d_x", &d, samples, width);
-        *part = to_rows(&d, samples, width);
+        assert_padding_is_zero(device, "d_x", &d, samples, width);
+        *part = to_rows(device, &d, samples, width);
         first += width;
     }
     let [d_a, d_b, d_c] = gradients;
-    [to_rows(&y, samples, features), d_a, d_b, d_c]
+    [to_rows(device, &y, samples, features), d_a, d_b, d_c]
 }

@@ -4,7 +4,7 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 
 use crate::bits;
-use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, devices, lanes, to_activation, to_rows, unwritten};
 use crate::reference::Pooling;
 
 pub fn features(size: &Pool2dSize) -> (usize, usize) {
@@ -14,7 +14,7 @@ pub fn features(size: &Pool2dSize) -> (usize, usize) {
 /// y and d_x.
 pub fn both_passes(device: &mut Cpu, pooling: Pooling, size: &Pool2dSize, x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
     let (in_features, out_features) = features(size);
-    let (x, d_y) = (to_activation(x, in_features, 3.0), to_activation(d_y, out_features, 0.0));
+    let (x, d_y) = (to_activation(device, x, in_features, 3.0), to_activation(device, d_y, out_features, 0.0));
     let mut y = unwritten(device, size.samples, out_features);
     let mut d_x = unwritten(device, size.samples, in_features);
     match pooling {
@@ -28,8 +28,8 @@ pub fn both_passes(device: &mut Cpu, pooling: Pooling, size: &Pool2dSize, x: &[f
             device.average_pool2d_backward(size, &d_y, &mut d_x);
         }
     }
-    assert_padding_is_zero("d_x", &d_x, size.samples, in_features);
-    [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features)]
+    assert_padding_is_zero(device, "d_x", &d_x, size.samples, in_features);
+    [to_rows(device, &y, size.samples, out_features), to_rows(device, &d_x, size.samples, in_features)]
 }
 
 /// (N, C, H, W, K, s, p): ResNet's, AlexNet's, gaps between windows, the largest window, ones that do not fit, and those
@@ -73,10 +73,10 @@ fn a_pooling_takes_the_first_of_equal_values_and_any_nan() {
     for mut device in devices() {
         let mut y = unwritten(&device, 1, 4);
         let mut choice = vec![99; y.len()];
-        device.max_pool2d_forward(&size, &to_activation(&x, 16, 0.0), &mut y, &mut choice);
-        let chosen: Vec<u8> = (0..4).map(|i| choice[i * 16]).collect();
+        device.max_pool2d_forward(&size, &to_activation(&device, &x, 16, 0.0), &mut y, &mut choice);
+        let chosen: Vec<u8> = (0..4).map(|i| choice[i * lanes(&device, 1, 4)]).collect();
         assert_eq!(chosen, [0, 1, 0, 3]);
-        let y = to_rows(&y, 1, 4);
+        let y = to_rows(&device, &y, 1, 4);
         assert!(y[0] == 1.0 && y[1].is_nan() && y[2].is_nan() && y[3] == -0.5, "{y:?}");
     }
 }
@@ -85,18 +85,18 @@ fn a_pooling_takes_the_first_of_equal_values_and_any_nan() {
 fn overlapping_windows_take_the_first_of_equal_values_and_any_nan() {
     let size = Pool2dSize { samples: 1, channels: 1, height: 3, width: 3, window: 3, stride: 2, padding: 1 };
     let nan = f32::NAN;
-    let x = to_activation(&[-1.0, -1.0, -1.0, -1.0, -1.0, nan, -2.0, 5.0, nan], 9, 0.0);
     for mut device in devices() {
+        let x = to_activation(&device, &[-1.0, -1.0, -1.0, -1.0, -1.0, nan, -2.0, 5.0, nan], 9, 0.0);
         let mut y = unwritten(&device, 1, 4);
         let mut choice = vec![99; y.len()];
         device.max_pool2d_forward(&size, &x, &mut y, &mut choice);
         // The window's places are counted with its padding.
-        assert_eq!([0, 1, 2, 3].map(|i| choice[16 * i]), [4, 7, 5, 1]);
-        let y = to_rows(&y, 1, 4);
+        assert_eq!([0, 1, 2, 3].map(|i| choice[i * lanes(&device, 1, 4)]), [4, 7, 5, 1]);
+        let y = to_rows(&device, &y, 1, 4);
         assert!(y[0] == -1.0 && y[1].is_nan() && y[2] == 5.0 && y[3].is_nan(), "{y:?}");
         let mut d_x = unwritten(&device, 1, 9);
-        device.max_pool2d_backward(&size, &to_activation(&[1.0, 2.0, 4.0, 8.0], 4, 0.0), &choice, &mut d_x);
-        assert_eq!(to_rows(&d_x, 1, 9), [1.0, 0.0, 0.0, 0.0, 0.0, 10.0, 0.0, 4.0, 0.0]);
+        device.max_pool2d_backward(&size, &to_activation(&device, &[1.0, 2.0, 4.0, 8.0], 4, 0.0), &choice, &mut d_x);
+        assert_eq!(to_rows(&device, &d_x, 1, 9), [1.0, 0.0, 0.0, 0.0, 0.0, 10.0, 0.0, 4.0, 0.0]);
     }
 }
 
@@ -106,10 +106,10 @@ pub fn adaptive(device: &mut Cpu, size: &AdaptivePool2dSize, x: &[f32], d_y: &[f
     let out_features = size.channels * size.out_height * size.out_width;
     let mut y = unwritten(device, size.samples, out_features);
     let mut d_x = unwritten(device, size.samples, in_features);
-    device.adaptive_average_pool2d_forward(size, &to_activation(x, in_features, 3.0), &mut y);
-    device.adaptive_average_pool2d_backward(size, &to_activation(d_y, out_features, 0.0), &mut d_x);
-    assert_padding_is_zero("d_x", &d_x, size.samples, in_features);
-    [to_rows(&y, size.samples, out_features), to_rows(&d_x, size.samples, in_features)]
+    device.adaptive_average_pool2d_forward(size, &to_activation(device, x, in_features, 3.0), &mut y);
+    device.adaptive_average_pool2d_backward(size, &to_activation(device, d_y, out_features, 0.0), &mut d_x);
+    assert_padding_is_zero(device, "d_x", &d_x, size.samples, in_features);
+    [to_rows(device, &y, size.samples, out_features), to_rows(device, &d_x, size.samples, in_features)]
 }
 
 pub fn grids() -> Vec<AdaptivePool2dSize> {

@@ -95,7 +95,7 @@ enum Loss {
 
 /// Loss, then the gradients of x, w1, b1, w2, b2: sums over the two samples.
 fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
-    let (x, w1, b1) = (to_activation(&numbers(64, 1), 32, 0.0), numbers(54, 2), numbers(3, 3));
+    let (x, w1, b1) = (to_activation(device, &numbers(64, 1), 32, 0.0), numbers(54, 2), numbers(3, 3));
     let (w2, b2) = (numbers(36, 4), numbers(3, 5));
     let samples = 2;
     let plain = Conv2dSize { height: 4, width: 4, kernel: 3, padding: 1, ..Conv2dSize::PLAIN };
@@ -136,7 +136,7 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
     let (mut d_w1, mut d_b1) = (vec![0.0; 54], vec![0.0; 3]);
     device.conv2d_backward_weight(&conv, &x, &d_y, &mut d_w1, Some(&mut d_b1));
     device.conv2d_backward_input(&conv, &w1, &d_y, &mut d_x, Accumulation::Overwrite);
-    [vec![sums.loss as f32], to_rows(&d_x, samples, 32), d_w1, d_b1, d_w2, d_b2].concat()
+    [vec![sums.loss as f32], to_rows(device, &d_x, samples, 32), d_w1, d_b1, d_w2, d_b2].concat()
 }
 
 #[test]

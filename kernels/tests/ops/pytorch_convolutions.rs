@@ -61,10 +61,10 @@ fn convolutions_are_pytorchs() {
         let size = Conv2dSize { samples, in_channels, out_channels, height, width, ..window };
         let in_features = in_channels * height * width;
         let out_features = out_channels * size.out_height() * size.out_width();
-        let x = to_activation(&numbers(samples * in_features, 1), in_features, 0.5);
         let (w, b) = (numbers(size.weights(), 2), numbers(out_channels, 3));
-        let d_y = to_activation(&numbers(samples * out_features, 4), out_features, 0.0);
         for mut device in devices() {
+            let x = to_activation(&device, &numbers(samples * in_features, 1), in_features, 0.5);
+            let d_y = to_activation(&device, &numbers(samples * out_features, 4), out_features, 0.0);
             let mut y = unwritten(&device, samples, out_features);
             let mut d_x = unwritten(&device, samples, in_features);
             let (mut d_w, mut d_b) = (vec![7.0; w.len()], vec![7.0; b.len()]);
@@ -72,8 +72,8 @@ fn convolutions_are_pytorchs() {
             device.conv2d_backward_input(&size, &w, &d_y, &mut d_x, Accumulation::Overwrite);
             device.conv2d_backward_weight(&size, &x, &d_y, &mut d_w, Some(&mut d_b));
             let name = |part: &str| format!("{size:?} {} {part}", device.instruction_set());
-            check(&name("y"), &to_rows(&y, samples, out_features), 5, y_sum);
-            check(&name("d_x"), &to_rows(&d_x, samples, in_features), 6, d_x_sum);
+            check(&name("y"), &to_rows(&device, &y, samples, out_features), 5, y_sum);
+            check(&name("d_x"), &to_rows(&device, &d_x, samples, in_features), 6, d_x_sum);
             check(&name("d_w"), &d_w, 7, d_w_sum);
             check(&name("d_b"), &d_b, 8, d_b_sum);
         }

@@ -189,11 +189,11 @@ fn batch_norm_with_residual_and_relu() {
         assert_close("batch norm", &all, &BATCH_NORM, 1e-6);
         let running: Vec<f32> = results.statistics.iter().map(|sum| sum / 3.0).collect();
         assert_close("running", &running, &RUNNING, 1e-6);
-        let (x, mut y) = (to_activation(&rows.x, 6, 0.0), unwritten(&device, 3, 6));
+        let (x, mut y) = (to_activation(&device, &rows.x, 6, 0.0), unwritten(&device, 3, 6));
         let (weight, bias) = (rows.weight.as_slice(), rows.bias.as_slice());
         let input = BatchNormInput { x: x.as_slice(), weight, bias, residual: None };
         device.batch_norm_evaluate(&BatchNormSize { relu: false, ..size }, input, &running, &mut y);
-        assert_close("evaluated", &to_rows(&y, 3, 6), &EVALUATED, 1e-6);
+        assert_close("evaluated", &to_rows(&device, &y, 3, 6), &EVALUATED, 1e-6);
     }
 }
 
@@ -248,10 +248,11 @@ fn activations() {
         [(Activation::LeakyRelu { slope: 0.01 }, &LEAKY_RELU), (Activation::ScaledTanh, &SCALED_TANH)]
     {
         for mut device in devices() {
-            let (mut y, mut d) = (to_activation(&numbers(10, 1), 5, 0.0), to_activation(&numbers(10, 9), 5, 0.0));
+            let (mut y, mut d) =
+                (to_activation(&device, &numbers(10, 1), 5, 0.0), to_activation(&device, &numbers(10, 9), 5, 0.0));
             device.activation_forward(&size, function, &mut y);
             device.activation_backward(&size, function, &y, &mut d);
-            let results = [y, d].map(|activation| to_rows(&activation, 2, 5));
+            let results = [y, d].map(|activation| to_rows(&device, &activation, 2, 5));
             assert_close(&format!("{function:?}"), &results.concat(), expected, 1e-6);
         }
     }
@@ -261,9 +262,9 @@ fn activations() {
 fn loss(device: &mut Cpu, of: impl Fn(&mut Cpu, &[f32], &mut [f32]) -> LossSums) -> Vec<f32> {
     let x: Vec<f32> = numbers(10, 1).into_iter().map(|x| 3.0 * x).collect();
     let mut d_x = unwritten(device, 2, 5);
-    let sums = of(device, &to_activation(&x, 5, 0.0), &mut d_x);
+    let sums = of(device, &to_activation(device, &x, 5, 0.0), &mut d_x);
     let start = numbers(1, 9)[0];
-    let d_x = to_rows(&d_x, 2, 5).into_iter().map(|d| d / 2.0 * 3.0 * start);
+    let d_x = to_rows(device, &d_x, 2, 5).into_iter().map(|d| d / 2.0 * 3.0 * start);
     std::iter::once((sums.loss / 2.0) as f32).chain(d_x).collect()
 }
 

@@ -5,7 +5,7 @@ use lockstep_kernels::fold::{BLOCK, Fold};
 use lockstep_kernels::optimizer::{Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 
-use crate::layout::{bits, devices, numbers, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, bits, devices, numbers, to_rows, unwritten};
 
 #[test]
 fn pixels_are_normalised_with_one_rounding() {
@@ -16,9 +16,8 @@ fn pixels_are_normalised_with_one_rounding() {
         for mut device in devices() {
             let mut y = unwritten(&device, samples, features);
             device.pixels_forward(&size, &pixels, &mut y);
-            assert_eq!(bits(&to_rows(&y, samples, features)), bits(&expected));
-            let padding = to_rows(&y, samples.next_multiple_of(16), features).split_off(samples * features);
-            assert!(padding.iter().all(|x| *x == 0.0), "padding is zero");
+            assert_eq!(bits(&to_rows(&device, &y, samples, features)), bits(&expected));
+            assert_padding_is_zero(&device, "y", &y, samples, features);
         }
     }
 }

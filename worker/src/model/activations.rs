@@ -3,7 +3,7 @@
 use lockstep_kernels::device::{Device, Memory};
 
 use super::Model;
-use super::plan::SlotId;
+use super::plan::{Slot, SlotId};
 use crate::layers::{MAX_INPUTS, Memo};
 
 /// Slots; one is empty only while a layer writes to it.
@@ -25,7 +25,10 @@ pub(super) struct Notes<D: Device> {
 impl<D: Device> Activations<D> {
     /// Memory for micro-batches of up to `samples` samples.
     pub fn new(device: &D, model: &Model<D>, samples: usize) -> Self {
-        let slot = |features: &usize| Some(device.zeros(device.activation_len(samples, *features)));
+        let slot = |slot: &Slot| {
+            let lengths = slot.features.iter().map(|features| device.activation_len(samples, *features));
+            Some(device.zeros(lengths.max().unwrap_or(0)))
+        };
         let notes = |memo: Memo| Notes {
             memo,
             choices: device.zeros(device.activation_len(samples, memo.choices)),

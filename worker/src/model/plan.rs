@@ -41,11 +41,23 @@ pub enum Way {
     AddBehind(SlotId),
 }
 
+/// A place for one value or gradient after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// Features of each of them. A device's length need not grow with the features.
+    pub features: Vec<usize>,
+}
+
+impl Slot {
+    fn most_features(&self) -> usize {
+        self.features.iter().copied().max().unwrap_or(0)
+    }
+}
+
 /// The whole plan.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Values a sample of each slot.
-    pub slots: Vec<usize>,
+    pub slots: Vec<Slot>,
     /// Slot of each value.
     pub values: Vec<SlotId>,
     /// Slot of each value's gradient; none where there is none.
@@ -62,7 +74,7 @@ impl Plan {
 
     /// Values a sample in all slots.
     pub fn features(&self) -> usize {
-        self.slots.iter().sum()
+        self.slots.iter().map(Slot::most_features).sum()
     }
 }
 
@@ -71,7 +83,7 @@ struct Planner<'a> {
     nodes: &'a [Use<'a>],
     /// Last time at which each value is read.
     read_until: Vec<usize>,
-    slots: Vec<usize>,
+    slots: Vec<Slot>,
     free: Vec<SlotId>,
     values: Vec<Option<SlotId>>,
     gradients: Vec<Option<SlotId>>,
@@ -180,15 +192,15 @@ impl<'a> Planner<'a> {
 
     /// A free slot: the smallest that is large enough, else the largest, which grows, else a new one.
     fn take(&mut self, features: usize) -> SlotId {
-        let fits = |slot: &&SlotId| self.slots[**slot] >= features;
-        let best = self.free.iter().filter(fits).min_by_key(|slot| self.slots[**slot]);
-        let best = best.or_else(|| self.free.iter().max_by_key(|slot| self.slots[**slot])).copied();
+        let size = |slot: &&SlotId| self.slots[**slot].most_features();
+        let best = self.free.iter().filter(|slot| size(slot) >= features).min_by_key(size);
+        let best = best.or_else(|| self.free.iter().max_by_key(size)).copied();
         let slot = best.unwrap_or_else(|| {
-            self.slots.push(0);
+            self.slots.push(Slot::default());
             self.slots.len() - 1
         });
         self.free.retain(|free| *free != slot);
-        self.slots[slot] = self.slots[slot].max(features);
+        self.slots[slot].features.push(features);
         slot
     }
 }

@@ -20,7 +20,7 @@ use lockstep_worker::model::Shape;
 
 use super::alone::{Alone, Operands};
 use crate::gradient_check::gradient_check;
-use crate::layout::{assert_padding_is_zero, numbers, to_activation, to_rows};
+use crate::layout::{alike, assert_padding_is_zero, numbers, to_activation, to_rows};
 use crate::reference::{self, Pooling};
 
 const SAMPLES: usize = 5;
@@ -49,28 +49,31 @@ fn both_passes<const N: usize>(
     rows: &[Vec<f32>; N],
 ) -> [Vec<f32>; N] {
     let (inputs, outputs) = (&sizes[..N - 2], sizes[N - 1]);
-    let values = rows.iter().zip(inputs).map(|(x, features)| to_activation(x, *features, 3.0));
+    let values = rows.iter().zip(inputs).map(|(x, features)| to_activation(device, x, *features, 3.0));
     let operands = Operands { inputs: values.collect(), parameters: rows[N - 2].clone() };
     let batch = MicroBatch { samples: SAMPLES, keys: &KEYS };
-    let mut alone = Alone::new(layer, Cpu::new(device.instruction_set()), batch, operands, outputs);
-    let d_y = to_activation(&rows[N - 1], outputs, 0.0);
+    let mut alone = Alone::new(layer, alike(device), batch, operands, outputs);
+    let d_y = to_activation(device, &rows[N - 1], outputs, 0.0);
     let back = alone.back(d_y.clone());
-    let there: Vec<Vec<f32>> = inputs.iter().map(|f| to_activation(&numbers(SAMPLES * f, 9), *f, 0.0)).collect();
+    let there: Vec<Vec<f32>> =
+        inputs.iter().map(|f| to_activation(device, &numbers(SAMPLES * f, 9), *f, 0.0)).collect();
     if let Some(added) = alone.back_onto(d_y, there.clone()) {
         for (place, (added, there)) in added.inputs.iter().zip(&there).enumerate() {
             if layer.passes_on() != Some(place) {
-                let sums: Vec<f32> = there.iter().zip(&back.inputs[place]).map(|(a, b)| a + b).collect();
-                assert!(*added == sums, "{name}: the gradient of input {place}, added to another, is not their sum");
+                let [added, there, back] =
+                    [added, there, &back.inputs[place]].map(|d_x| to_rows(device, d_x, SAMPLES, inputs[place]));
+                let sums: Vec<f32> = there.iter().zip(&back).map(|(a, b)| a + b).collect();
+                assert!(added == sums, "{name}: the gradient of input {place}, added to another, is not their sum");
             }
         }
     }
     for (d_x, features) in back.inputs.iter().zip(inputs) {
-        assert_padding_is_zero(name, d_x, SAMPLES, *features);
+        assert_padding_is_zero(device, name, d_x, SAMPLES, *features);
     }
     std::array::from_fn(|place| match place {
-        0 => to_rows(&alone.y, SAMPLES, outputs),
+        0 => to_rows(device, &alone.y, SAMPLES, outputs),
         _ if place == N - 1 => back.parameters.clone(),
-        _ => to_rows(&back.inputs[place - 1], SAMPLES, sizes[place - 1]),
+        _ => to_rows(device, &back.inputs[place - 1], SAMPLES, sizes[place - 1]),
     })
 }
 

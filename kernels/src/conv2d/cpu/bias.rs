@@ -5,9 +5,9 @@ use crate::cpu::Growing;
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 pub(super) struct BiasGradient<'a> {
-    /// Packs of a channel's plane.
+    /// Numbers of a channel's plane.
     pub plane: usize,
-    pub d_y: &'a [Pack],
+    pub d_y: &'a [f32],
     pub d_bias: &'a mut [f32],
     pub sums: &'a mut Growing,
 }
@@ -21,7 +21,11 @@ impl Kernel for BiasGradient<'_> {
         let sums = self.sums.packs(channels);
         sums.fill([0.0; WIDTH]);
         for group in self.d_y.chunks_exact(channels * self.plane) {
-            group.chunks_exact(self.plane).zip(sums.iter_mut()).for_each(|(plane, sum)| add_plane(s, plane, sum));
+            for (plane, sum) in group.chunks_exact(self.plane).zip(sums.iter_mut()) {
+                let (packs, half) = plane.as_chunks();
+                add_plane(s, packs, sum);
+                sum.iter_mut().zip(half).for_each(|(sum, value)| *sum += value);
+            }
         }
         reduce(s, sums, self.d_bias);
     }

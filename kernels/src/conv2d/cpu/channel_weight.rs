@@ -2,7 +2,7 @@
 //! size. For 16 channels in and more.
 
 use super::axis::Axis;
-use super::outer::{Rows, TERMS_AT_ONCE, add_outer};
+use super::outer::{Columns, Rows, TERMS_AT_ONCE, add_outer, column_stride};
 use super::strip::StripLayout;
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
@@ -28,7 +28,9 @@ impl Kernel for ChannelWeight<'_> {
         let lanes = in_channels.div_ceil(WIDTH);
         let taps = size.kernel * size.kernel;
         let layout = StripLayout::in_pieces(rows, columns, lanes * WIDTH);
-        let strip = scratch.input.packs(layout.plane() * lanes * WIDTH);
+        // [channels in / 16][places][16 samples]
+        let stride = column_stride(layout.plane() * WIDTH);
+        let strip = scratch.input.packs(lanes * stride);
         // (group of channels, tap, channel out, channels in)
         let sums = scratch.sums.packs(size.out_channels * taps * lanes);
         sums.fill([0.0; WIDTH]);
@@ -42,17 +44,16 @@ impl Kernel for ChannelWeight<'_> {
             while row < rows.results {
                 let results = layout.results.min(rows.results - row);
                 // Sixteen planes at a time are read row by row: all at once would be too many streams for the cache.
-                for (block, x) in x.chunks(WIDTH * plane).enumerate() {
+                for (x, strip) in x.chunks(WIDTH * plane).zip(strip.chunks_exact_mut(stride)) {
                     for (place, source) in layout.places(row, results) {
-                        let to = &mut strip[place * lanes * WIDTH + block..];
                         let x = source.map_or(&x[..0], |position| &x[position..]);
-                        channels_to_lanes(s, x, plane, to, lanes);
+                        channels_to_lanes(s, x, plane, &mut strip[place * WIDTH..]);
                     }
                 }
                 for i in 0..results {
                     let d_y = &d_y.as_flattened()[(row + i) * columns.results * WIDTH..];
-                    let x = &strip[i * layout.result_row() * lanes * WIDTH..];
-                    row_of_results(s, size, &layout, (x, d_y), sums);
+                    let packs = &strip[i * layout.result_row() * WIDTH..];
+                    row_of_results(s, size, &layout, (Columns { packs, stride, columns: lanes }, d_y), sums);
                 }
                 row += results;
             }
@@ -72,27 +73,26 @@ fn row_of_results<S: Simd>(
     s: S,
     size: &Conv2dSize,
     layout: &StripLayout,
-    (x, d_y): (&[Pack], &[f32]),
+    (x, d_y): (Columns, &[f32]),
     sums: &mut [Pack],
 ) {
-    let (in_channels, out_channels) = (size.in_channels / size.groups, size.out_channels / size.groups);
-    let lanes = in_channels.div_ceil(WIDTH);
+    let out_channels = size.out_channels / size.groups;
     let terms = size.out_width() * WIDTH;
     let stride = size.out_height() * terms;
     // The same pixels for all taps: what one tap reads the next ones read again.
     for first in (0..terms).step_by(TERMS_AT_ONCE) {
         let d = Rows { numbers: &d_y[first..], stride, rows: out_channels, terms: TERMS_AT_ONCE.min(terms - first) };
-        for (tap, sums) in sums.chunks_exact_mut(out_channels * lanes).enumerate() {
+        for (tap, sums) in sums.chunks_exact_mut(out_channels * x.columns).enumerate() {
             let offset = layout.offset(tap / size.kernel, tap % size.kernel) * WIDTH + first;
-            add_outer(s, d, &x[offset * lanes..], lanes, sums);
+            add_outer(s, d, Columns { packs: &x.packs[offset..], ..x }, sums);
         }
     }
 }
 
-/// One pixel of 16 samples: packs of up to 16 channels, `plane` apart, become packs of 16 channels, sample by sample,
-/// `between` apart. Channels that do not exist are zeros.
+/// One pixel of 16 samples: packs of up to 16 channels, `plane` apart, become packs of 16 channels, sample by sample.
+/// Channels that do not exist are zeros.
 #[inline(always)]
-pub(super) fn channels_to_lanes<S: Simd>(s: S, x: &[Pack], plane: usize, to: &mut [Pack], between: usize) {
+pub(super) fn channels_to_lanes<S: Simd>(s: S, x: &[Pack], plane: usize, to: &mut [Pack]) {
     let mut square = [s.splat(0.0); WIDTH];
     for c in 0..WIDTH {
         if let Some(x) = x.get(c * plane) {
@@ -101,7 +101,7 @@ pub(super) fn channels_to_lanes<S: Simd>(s: S, x: &[Pack], plane: usize, to: &mu
     }
     let square = s.transpose(square);
     for n in 0..WIDTH {
-        s.store(&mut to[n * between], square[n]);
+        s.store(&mut to[n], square[n]);
     }
 }
 

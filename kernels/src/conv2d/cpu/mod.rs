@@ -26,8 +26,8 @@ pub(crate) mod strip;
 mod winograd;
 
 use super::{Accumulation, Conv2d, Conv2dSize};
-use crate::cpu::{Cpu, assert_len, packs, packs_mut};
-use crate::simd::Pack;
+use crate::cpu::layout::Layout;
+use crate::cpu::{Cpu, assert_len};
 use bias::BiasGradient;
 use channel_weight::ChannelWeight;
 use choice::{Method, WeightMethod, method, weight_method};
@@ -61,13 +61,27 @@ impl Conv2dSize {
     }
 }
 
-/// Operands of a convolution of planes.
+/// Operands of a convolution of planes, where they lie.
 struct Operands<'a> {
-    x: &'a [Pack],
+    x: &'a [f32],
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
-    y: &'a mut [Pack],
+    y: &'a mut [f32],
     accumulation: Accumulation,
+}
+
+/// Samples that lie abreast in the input and in the output.
+#[derive(Clone, Copy)]
+struct Lanes {
+    inside: usize,
+    outside: usize,
+}
+
+impl Lanes {
+    fn new(layout: &Layout, size: &Conv2dSize) -> Lanes {
+        let lanes = |features| layout.lanes(size.samples, features);
+        Lanes { inside: lanes(size.in_features()), outside: lanes(size.out_features()) }
+    }
 }
 
 impl Conv2d for Cpu {
@@ -75,13 +89,16 @@ impl Conv2d for Cpu {
         size.check();
         assert_len("weight", weight.len(), size.weights());
         assert_len("bias", bias.map_or(size.out_channels, <[f32]>::len), size.out_channels);
-        let x = packs("x", x, size.samples, size.in_features());
-        let y = packs_mut("y", y, size.samples, size.out_features());
+        assert_len("x", x.len(), self.layout.len(size.samples, size.in_features()));
+        assert_len("y", y.len(), self.layout.len(size.samples, size.out_features()));
+        let lanes = Lanes::new(&self.layout, size);
         let operands = Operands { x, weight, bias, y, accumulation: Accumulation::Overwrite };
         match method(size) {
-            Method::Direct => self.direct(Geometry::of_forward(size), operands),
-            Method::Pointwise => self.pointwise(size, false, operands),
-            Method::Winograd => self.winograd(size.samples, winograd::forward::Geometry::of_forward(size), operands),
+            Method::Direct => self.direct_forward(size, operands),
+            Method::Pointwise => self.pointwise(size, lanes, false, operands),
+            Method::Winograd => {
+                self.winograd(size.samples, winograd::forward::Geometry::of_forward(size, lanes), operands);
+            }
         }
     }
 
@@ -95,18 +112,16 @@ impl Conv2d for Cpu {
     ) {
         size.check();
         assert_len("weight", weight.len(), size.weights());
-        let x = packs("d_y", d_y, size.samples, size.out_features());
-        let y = packs_mut("d_x", d_x, size.samples, size.in_features());
-        let operands = Operands { x, weight, bias: None, y, accumulation };
+        assert_len("d_y", d_y.len(), self.layout.len(size.samples, size.out_features()));
+        assert_len("d_x", d_x.len(), self.layout.len(size.samples, size.in_features()));
+        let lanes = Lanes::new(&self.layout, size);
+        let operands = Operands { x: d_y, weight, bias: None, y: d_x, accumulation };
         match method(size) {
-            Method::Direct => {
-                for phase in 0..size.stride * size.stride {
-                    let geometry = Geometry::of_backward(size, (phase / size.stride, phase % size.stride));
-                    self.direct(geometry, Operands { y: &mut *operands.y, ..operands });
-                }
+            Method::Direct => self.direct_backward(size, operands),
+            Method::Pointwise => self.pointwise(size, lanes, true, operands),
+            Method::Winograd => {
+                self.winograd(size.samples, winograd::forward::Geometry::of_backward(size, lanes), operands);
             }
-            Method::Pointwise => self.pointwise(size, true, operands),
-            Method::Winograd => self.winograd(size.samples, winograd::forward::Geometry::of_backward(size), operands),
         }
     }
 
@@ -120,34 +135,65 @@ impl Conv2d for Cpu {
     ) {
         size.check();
         assert_len("d_weight", d_weight.len(), size.weights());
-        let x = packs("x", x, size.samples, size.in_features());
-        let d_y = packs("d_y", d_y, size.samples, size.out_features());
-        let scratch = &mut self.scratch;
+        assert_len("x", x.len(), self.layout.len(size.samples, size.in_features()));
+        assert_len("d_y", d_y.len(), self.layout.len(size.samples, size.out_features()));
+        let lanes = Lanes::new(&self.layout, size);
         match weight_method(size) {
-            WeightMethod::Samples => self.isa.run(DirectWeight { size, x, d_y, d_weight, scratch }),
-            WeightMethod::Channels => self.isa.run(ChannelWeight { size, x, d_y, d_weight, scratch }),
-            WeightMethod::Pointwise => self.isa.run(PointwiseWeight { size, x, d_y, d_weight, scratch }),
+            WeightMethod::Samples | WeightMethod::Channels => self.direct_weight(size, x, d_y, d_weight),
+            WeightMethod::Pointwise => {
+                self.isa.run(PointwiseWeight { size, lanes, x, d_y, d_weight, scratch: &mut self.scratch });
+            }
             WeightMethod::Winograd => {
-                self.isa.run(winograd::backward_weight::BackwardWeight { size, x, d_y, d_weight, scratch });
+                let scratch = &mut self.scratch;
+                self.isa.run(winograd::backward_weight::BackwardWeight { size, lanes, x, d_y, d_weight, scratch });
             }
         }
         if let Some(d_bias) = d_bias {
             assert_len("d_bias", d_bias.len(), size.out_channels);
-            let plane = size.out_height() * size.out_width();
+            let plane = size.out_height() * size.out_width() * lanes.outside;
             self.isa.run(BiasGradient { plane, d_y, d_bias, sums: &mut self.scratch.sums });
         }
     }
 }
 
 impl Cpu {
-    fn direct(&mut self, geometry: Geometry, operands: Operands<'_>) {
+    fn direct_forward(&mut self, size: &Conv2dSize, operands: Operands<'_>) {
         let Operands { x, weight, bias, y, accumulation } = operands;
-        self.isa.run(Direct { geometry, x, weight, bias, y, accumulation, scratch: &mut self.scratch });
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let mut y = self.layout.whole_out("y", y, size.samples, size.out_features());
+        let (geometry, scratch) = (Geometry::of_forward(size), &mut self.scratch);
+        self.isa.run(Direct { geometry, x: &x, weight, bias, y: &mut y, accumulation, scratch });
     }
 
-    fn pointwise(&mut self, size: &Conv2dSize, backward: bool, operands: Operands<'_>) {
+    fn direct_backward(&mut self, size: &Conv2dSize, operands: Operands<'_>) {
         let Operands { x, weight, bias, y, accumulation } = operands;
-        self.isa.run(Pointwise { size, backward, x, weight, bias, y, accumulation, scratch: &mut self.scratch });
+        let x = self.layout.whole("d_y", x, size.samples, size.out_features());
+        let mut y = match accumulation {
+            Accumulation::Overwrite => self.layout.whole_out("d_x", y, size.samples, size.in_features()),
+            Accumulation::Add => self.layout.whole_mut("d_x", y, size.samples, size.in_features()),
+        };
+        for phase in 0..size.stride * size.stride {
+            let geometry = Geometry::of_backward(size, (phase / size.stride, phase % size.stride));
+            let scratch = &mut self.scratch;
+            self.isa.run(Direct { geometry, x: &x, weight, bias, y: &mut y, accumulation, scratch });
+        }
+    }
+
+    fn direct_weight(&mut self, size: &Conv2dSize, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
+        let x = &*self.layout.whole("x", x, size.samples, size.in_features());
+        let d_y = &*self.layout.whole("d_y", d_y, size.samples, size.out_features());
+        let scratch = &mut self.scratch;
+        if weight_method(size) == WeightMethod::Channels {
+            self.isa.run(ChannelWeight { size, x, d_y, d_weight, scratch });
+        } else {
+            self.isa.run(DirectWeight { size, x, d_y, d_weight, scratch });
+        }
+    }
+
+    fn pointwise(&mut self, size: &Conv2dSize, lanes: Lanes, backward: bool, operands: Operands<'_>) {
+        let Operands { x, weight, bias, y, accumulation } = operands;
+        let scratch = &mut self.scratch;
+        self.isa.run(Pointwise { size, lanes, backward, x, weight, bias, y, accumulation, scratch });
     }
 
     fn winograd(&mut self, samples: usize, geometry: winograd::forward::Geometry, operands: Operands<'_>) {

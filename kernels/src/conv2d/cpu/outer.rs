@@ -17,24 +17,38 @@ pub(super) struct Rows<'a> {
     pub terms: usize,
 }
 
-/// `sums[r][c] += Σ_l d[r][l] · x[l][c]` with `columns` packs in a row of `x` and of `sums`. Runs of
+/// Packs `[columns][terms]`, with `stride` packs from column to column.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    pub packs: &'a [Pack],
+    pub stride: usize,
+    pub columns: usize,
+}
+
+/// Packs from column to column for `terms` terms: odd, since columns a power of two apart would share a set of the
+/// first-level cache.
+pub(super) fn column_stride(terms: usize) -> usize {
+    terms | 1
+}
+
+/// `sums[r][c] += Σ_l d[r][l] · x[c][l]` with as many packs in a row of `sums` as `x` has columns. Runs of
 /// [`TERMS_AT_ONCE`] terms have sums of their own.
 #[inline(always)]
-pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: &[Pack], columns: usize, sums: &mut [Pack]) {
+pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: Columns, sums: &mut [Pack]) {
     for first in (0..d.terms).step_by(TERMS_AT_ONCE) {
         let terms = TERMS_AT_ONCE.min(d.terms - first);
         let d = Rows { numbers: &d.numbers[first..], terms, ..d };
-        let x = &x[first * columns..][..terms * columns];
+        let x = Columns { packs: &x.packs[first..], ..x };
         let mut column = 0;
-        while column < columns {
+        while column < x.columns {
             // Rows × packs in registers: up to 24 sums of 32 registers, 6 of 8 virtual ones. Not more than 8 rows:
             // where planes have a power of two for a size, all rows share a set of the first-level cache.
-            column += match (S::MANY_REGISTERS, columns - column) {
-                (true, 4..) => all_rows::<S, 6, 4>(s, d, x, (column, columns), sums),
-                (true, 3) => all_rows::<S, 8, 3>(s, d, x, (column, columns), sums),
-                (true, 2) => all_rows::<S, 8, 2>(s, d, x, (column, columns), sums),
-                (true, _) => all_rows::<S, 8, 1>(s, d, x, (column, columns), sums),
-                (false, _) => all_rows::<S, 6, 1>(s, d, x, (column, columns), sums),
+            column += match (S::MANY_REGISTERS, x.columns - column) {
+                (true, 4..) => all_rows::<S, 6, 4>(s, d, x, column, sums),
+                (true, 3) => all_rows::<S, 8, 3>(s, d, x, column, sums),
+                (true, 2) => all_rows::<S, 8, 2>(s, d, x, column, sums),
+                (true, _) => all_rows::<S, 8, 1>(s, d, x, column, sums),
+                (false, _) => all_rows::<S, 6, 1>(s, d, x, column, sums),
             };
         }
     }
@@ -45,18 +59,18 @@ pub(super) fn add_outer<S: Simd>(s: S, d: Rows, x: &[Pack], columns: usize, sums
 fn all_rows<S: Simd, const R: usize, const C: usize>(
     s: S,
     d: Rows,
-    x: &[Pack],
-    place: (usize, usize),
+    x: Columns,
+    column: usize,
     sums: &mut [Pack],
 ) -> usize {
     let mut row = 0;
     while row < d.rows {
         row += match d.rows - row {
-            rest if rest >= R => block::<S, R, C>(s, d, row, x, place, sums),
-            8.. if R > 8 => block::<S, 8, C>(s, d, row, x, place, sums),
-            4.. if R > 4 => block::<S, 4, C>(s, d, row, x, place, sums),
-            2.. if R > 2 => block::<S, 2, C>(s, d, row, x, place, sums),
-            _ => block::<S, 1, C>(s, d, row, x, place, sums),
+            rest if rest >= R => block::<S, R, C>(s, d, row, x, column, sums),
+            8.. if R > 8 => block::<S, 8, C>(s, d, row, x, column, sums),
+            4.. if R > 4 => block::<S, 4, C>(s, d, row, x, column, sums),
+            2.. if R > 2 => block::<S, 2, C>(s, d, row, x, column, sums),
+            _ => block::<S, 1, C>(s, d, row, x, column, sums),
         };
     }
     C
@@ -68,19 +82,19 @@ fn block<S: Simd, const R: usize, const C: usize>(
     s: S,
     d: Rows,
     row: usize,
-    x: &[Pack],
-    (column, columns): (usize, usize),
+    x: Columns,
+    column: usize,
     sums: &mut [Pack],
 ) -> usize {
     let terms = d.terms;
     let d: [&[f32]; R] = from_fn(|r| &d.numbers[(row + r) * d.stride..][..terms]);
     let mut total = [[s.splat(0.0); C]; R];
+    let columns: [&[Pack]; C] = from_fn(|c| &x.packs[(column + c) * x.stride..]);
     // With indices that it can't prove the compiler does not unroll the loop, which would take too many registers.
-    for (l, x) in x.chunks_exact(columns).enumerate().take(terms) {
-        let x: &[Pack; C] = x[column..].first_chunk().expect("a row has its columns");
-        let mut packs = [s.splat(0.0); C];
-        for c in 0..C {
-            packs[c] = s.load(&x[c]);
+    for (l, x) in columns[0].iter().enumerate().take(terms) {
+        let mut packs = [s.load(x); C];
+        for c in 1..C {
+            packs[c] = s.load(&columns[c][l]);
         }
         for r in 0..R {
             let d = s.splat(d[r][l]);
@@ -90,7 +104,7 @@ fn block<S: Simd, const R: usize, const C: usize>(
         }
     }
     for r in 0..R {
-        let sums = &mut sums[(row + r) * columns + column..][..C];
+        let sums = &mut sums[(row + r) * x.columns + column..][..C];
         for c in 0..C {
             let sum = s.add(s.load(&sums[c]), total[r][c]);
             s.store(&mut sums[c], sum);

@@ -16,7 +16,7 @@ use std::mem::take;
 
 use super::{Conv2dMaxPool2d, Pooled, PooledMut};
 use crate::conv2d::{Accumulation, Conv2d, Conv2dSize};
-use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
+use crate::cpu::{Cpu, assert_len};
 use crate::pool2d::{Pool2d, Pool2dSize};
 use crate::simd::{Pack, WIDTH};
 use backward_input::BackwardInput;
@@ -78,11 +78,10 @@ impl Conv2dMaxPool2d for Cpu {
         let features = pooled_features(size);
         assert_len("weight", weight.len(), size.weights());
         assert_len("bias", bias.len(), size.out_channels);
-        assert_len("choice", y.choice.len(), activation_len(size.samples, features));
-        let x = packs("x", x, size.samples, size.in_features());
-        let choice = y.choice.as_chunks_mut().0;
-        let y = packs_mut("y", y.values, size.samples, features);
-        self.isa.run(Forward { size, x, weight, bias, y, choice, scratch: &mut self.scratch });
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let mut choice = self.layout.whole_out("choice", y.choice, size.samples, features);
+        let mut y = self.layout.whole_out("y", y.values, size.samples, features);
+        self.isa.run(Forward { size, x: &x, weight, bias, y: &mut y, choice: &mut choice, scratch: &mut self.scratch });
     }
 
     fn conv2d_max_pool2d_backward_input(
@@ -95,7 +94,7 @@ impl Conv2dMaxPool2d for Cpu {
         check(size);
         if !selects(size) {
             let mut spread = take(&mut self.scratch.spread);
-            let d = spread.numbers(activation_len(size.samples, size.out_features()));
+            let d = spread.numbers(self.layout.len(size.samples, size.out_features()));
             self.max_pool2d_backward(&pool_size(size), d_y.values, d_y.choice, d);
             self.conv2d_backward_input(size, weight, d, d_x, Accumulation::Overwrite);
             self.scratch.spread = spread;
@@ -103,11 +102,17 @@ impl Conv2dMaxPool2d for Cpu {
         }
         let features = pooled_features(size);
         assert_len("weight", weight.len(), size.weights());
-        assert_len("choice", d_y.choice.len(), activation_len(size.samples, features));
-        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
-        let choice = d_y.choice.as_chunks().0;
-        let d_y = packs("d_y", d_y.values, size.samples, features);
-        self.isa.run(BackwardInput { size, weight, d_y, choice, d_x, scratch: &mut self.scratch });
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.in_features());
+        let choice = self.layout.whole("choice", d_y.choice, size.samples, features);
+        let d_y = self.layout.whole("d_y", d_y.values, size.samples, features);
+        self.isa.run(BackwardInput {
+            size,
+            weight,
+            d_y: &d_y,
+            choice: &choice,
+            d_x: &mut d_x,
+            scratch: &mut self.scratch,
+        });
     }
 
     fn conv2d_max_pool2d_backward_weight(
@@ -121,7 +126,7 @@ impl Conv2dMaxPool2d for Cpu {
         check(size);
         if !selects(size) {
             let mut spread = take(&mut self.scratch.spread);
-            let d = spread.numbers(activation_len(size.samples, size.out_features()));
+            let d = spread.numbers(self.layout.len(size.samples, size.out_features()));
             self.max_pool2d_backward(&pool_size(size), d_y.values, d_y.choice, d);
             self.conv2d_backward_weight(size, x, d, d_weight, Some(d_bias));
             self.scratch.spread = spread;
@@ -130,10 +135,17 @@ impl Conv2dMaxPool2d for Cpu {
         let features = pooled_features(size);
         assert_len("d_weight", d_weight.len(), size.weights());
         assert_len("d_bias", d_bias.len(), size.out_channels);
-        assert_len("choice", d_y.choice.len(), activation_len(size.samples, features));
-        let x = packs("x", x, size.samples, size.in_features());
-        let choice = d_y.choice.as_chunks().0;
-        let d_y = packs("d_y", d_y.values, size.samples, features);
-        self.isa.run(BackwardWeight { size, x, d_y, choice, d_weight, d_bias, scratch: &mut self.scratch });
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let choice = self.layout.whole("choice", d_y.choice, size.samples, features);
+        let d_y = self.layout.whole("d_y", d_y.values, size.samples, features);
+        self.isa.run(BackwardWeight {
+            size,
+            x: &x,
+            d_y: &d_y,
+            choice: &choice,
+            d_weight,
+            d_bias,
+            scratch: &mut self.scratch,
+        });
     }
 }

@@ -3,7 +3,7 @@
 mod philox;
 
 use super::{Dropout, DropoutSize};
-use crate::cpu::{Cpu, assert_len, packs, packs_mut, samples_in_group};
+use crate::cpu::{Cpu, assert_len, samples_in_group};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 #[track_caller]
@@ -15,15 +15,15 @@ fn check(size: &DropoutSize, keys: &[u64]) {
 impl Dropout for Cpu {
     fn dropout_forward(&mut self, size: &DropoutSize, keys: &[u64], x: &[f32], y: &mut [f32]) {
         check(size, keys);
-        let x = packs("x", x, size.samples, size.features);
-        let y = packs_mut("y", y, size.samples, size.features);
-        self.isa.run(Forward { size, keys, x, y });
+        let x = self.layout.whole("x", x, size.samples, size.features);
+        let mut y = self.layout.whole_out("y", y, size.samples, size.features);
+        self.isa.run(Forward { size, keys, x: &x, y: &mut y });
     }
 
     fn dropout_backward(&mut self, size: &DropoutSize, keys: &[u64], d: &mut [f32]) {
         check(size, keys);
-        let d = packs_mut("d", d, size.samples, size.features);
-        self.isa.run(Backward { size, keys, d });
+        let mut d = self.layout.whole_mut("d", d, size.samples, size.features);
+        self.isa.run(Backward { size, keys, d: &mut d });
     }
 }
 

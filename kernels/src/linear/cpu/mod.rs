@@ -8,7 +8,7 @@ mod broadcast;
 mod outer;
 
 use super::{Linear, LinearSize};
-use crate::cpu::{Cpu, assert_len, packs, packs_mut};
+use crate::cpu::{Cpu, assert_len};
 use broadcast::Broadcast;
 use outer::Outer;
 
@@ -17,17 +17,24 @@ impl Linear for Cpu {
         let LinearSize { samples, inputs, outputs } = *size;
         assert_len("weight", weight.len(), outputs * inputs);
         assert_len("bias", bias.len(), outputs);
-        let x = packs("x", x, samples, inputs);
-        let y = packs_mut("y", y, samples, outputs);
-        self.isa.run(Broadcast::<false> { terms: inputs, results: outputs, x, weight, start: Some(bias), y });
+        let x = self.layout.whole("x", x, samples, inputs);
+        let mut y = self.layout.whole_out("y", y, samples, outputs);
+        self.isa.run(Broadcast::<false> {
+            terms: inputs,
+            results: outputs,
+            x: &x,
+            weight,
+            start: Some(bias),
+            y: &mut y,
+        });
     }
 
     fn linear_backward_input(&mut self, size: &LinearSize, weight: &[f32], d_y: &[f32], d_x: &mut [f32]) {
         let LinearSize { samples, inputs, outputs } = *size;
         assert_len("weight", weight.len(), outputs * inputs);
-        let x = packs("d_y", d_y, samples, outputs);
-        let y = packs_mut("d_x", d_x, samples, inputs);
-        self.isa.run(Broadcast::<true> { terms: outputs, results: inputs, x, weight, start: None, y });
+        let x = self.layout.whole("d_y", d_y, samples, outputs);
+        let mut y = self.layout.whole_out("d_x", d_x, samples, inputs);
+        self.isa.run(Broadcast::<true> { terms: outputs, results: inputs, x: &x, weight, start: None, y: &mut y });
     }
 
     fn linear_backward_weight(
@@ -41,8 +48,8 @@ impl Linear for Cpu {
         let LinearSize { samples, inputs, outputs } = *size;
         assert_len("d_weight", d_weight.len(), outputs * inputs);
         assert_len("d_bias", d_bias.len(), outputs);
-        let x = packs("x", x, samples, inputs);
-        let d_y = packs("d_y", d_y, samples, outputs);
-        self.isa.run(Outer { size, x, d_y, d_weight, d_bias, scratch: &mut self.scratch });
+        let x = self.layout.whole("x", x, samples, inputs);
+        let d_y = self.layout.whole("d_y", d_y, samples, outputs);
+        self.isa.run(Outer { size, x: &x, d_y: &d_y, d_weight, d_bias, scratch: &mut self.scratch });
     }
 }

@@ -6,7 +6,7 @@ mod maximum;
 mod overlapping;
 
 use super::{AdaptivePool2dSize, Pool2d, Pool2dSize};
-use crate::cpu::{Cpu, activation_len, assert_len, packs, packs_mut};
+use crate::cpu::Cpu;
 use crate::simd::Pack;
 use apart::Apart;
 pub(crate) use maximum::Maximum;
@@ -54,64 +54,62 @@ impl AdaptivePool2dSize {
 impl Pool2d for Cpu {
     fn max_pool2d_forward(&mut self, size: &Pool2dSize, x: &[f32], y: &mut [f32], choice: &mut [u8]) {
         size.check();
-        assert_len("choice", choice.len(), activation_len(size.samples, size.out_features()));
-        let x = packs("x", x, size.samples, size.in_features());
-        let y = packs_mut("y", y, size.samples, size.out_features());
-        let choice = choice.as_chunks_mut().0;
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let mut y = self.layout.whole_out("y", y, size.samples, size.out_features());
+        let mut choice = self.layout.whole_out("choice", choice, size.samples, size.out_features());
         if size.is_apart() {
-            self.isa.run(Apart(apart::MaxForward { size, x, y, choice }));
+            self.isa.run(Apart(apart::MaxForward { size, x: &x, y: &mut y, choice: &mut choice }));
         } else {
-            self.isa.run(overlapping::MaxForward { size, x, y, choice });
+            self.isa.run(overlapping::MaxForward { size, x: &x, y: &mut y, choice: &mut choice });
         }
     }
 
     fn max_pool2d_backward(&mut self, size: &Pool2dSize, d_y: &[f32], choice: &[u8], d_x: &mut [f32]) {
         size.check();
-        assert_len("choice", choice.len(), activation_len(size.samples, size.out_features()));
-        let d_y = packs("d_y", d_y, size.samples, size.out_features());
-        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
-        let choice = choice.as_chunks().0;
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.out_features());
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.in_features());
+        let choice = self.layout.whole("choice", choice, size.samples, size.out_features());
         if size.is_apart() {
-            self.isa.run(Apart(apart::MaxBackward { size, d_y, choice, d_x }));
+            self.isa.run(Apart(apart::MaxBackward { size, d_y: &d_y, choice: &choice, d_x: &mut d_x }));
         } else {
-            self.isa.run(overlapping::MaxBackward { size, d_y, choice, d_x });
+            self.isa.run(overlapping::MaxBackward { size, d_y: &d_y, choice: &choice, d_x: &mut d_x });
         }
     }
 
     fn average_pool2d_forward(&mut self, size: &Pool2dSize, x: &[f32], y: &mut [f32]) {
         size.check();
-        let x = packs("x", x, size.samples, size.in_features());
-        let y = packs_mut("y", y, size.samples, size.out_features());
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let mut y = self.layout.whole_out("y", y, size.samples, size.out_features());
         if size.is_apart() {
-            self.isa.run(Apart(apart::AverageForward { size, x, y }));
+            self.isa.run(Apart(apart::AverageForward { size, x: &x, y: &mut y }));
         } else {
-            self.isa.run(overlapping::AverageForward { size, x, y });
+            self.isa.run(overlapping::AverageForward { size, x: &x, y: &mut y });
         }
     }
 
     fn average_pool2d_backward(&mut self, size: &Pool2dSize, d_y: &[f32], d_x: &mut [f32]) {
         size.check();
-        let d_y = packs("d_y", d_y, size.samples, size.out_features());
-        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.out_features());
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.in_features());
         if size.is_apart() {
-            self.isa.run(Apart(apart::AverageBackward { size, d_y, d_x }));
+            self.isa.run(Apart(apart::AverageBackward { size, d_y: &d_y, d_x: &mut d_x }));
         } else {
-            self.isa.run(overlapping::AverageBackward { size, d_y, d_x });
+            self.isa.run(overlapping::AverageBackward { size, d_y: &d_y, d_x: &mut d_x });
         }
     }
 
     fn adaptive_average_pool2d_forward(&mut self, size: &AdaptivePool2dSize, x: &[f32], y: &mut [f32]) {
         size.check();
-        let x = packs("x", x, size.samples, size.in_features());
-        let y = packs_mut("y", y, size.samples, size.out_features());
-        self.isa.run(adaptive::Forward { size, x, y });
+        let x = self.layout.whole("x", x, size.samples, size.in_features());
+        let mut y = self.layout.whole_out("y", y, size.samples, size.out_features());
+        self.isa.run(adaptive::Forward { size, x: &x, y: &mut y });
     }
 
     fn adaptive_average_pool2d_backward(&mut self, size: &AdaptivePool2dSize, d_y: &[f32], d_x: &mut [f32]) {
         size.check();
-        let d_y = packs("d_y", d_y, size.samples, size.out_features());
-        let d_x = packs_mut("d_x", d_x, size.samples, size.in_features());
-        self.isa.run(adaptive::Backward { size, d_y, d_x });
+        let d_y = self.layout.whole("d_y", d_y, size.samples, size.out_features());
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.in_features());
+        self.isa.run(adaptive::Backward { size, d_y: &d_y, d_x: &mut d_x });
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::super::Lanes;
 use super::super::channel_weight::channels_to_lanes;
-use super::super::outer::{Rows, add_outer};
+use super::super::outer::{Columns, Rows, add_outer, column_stride};
 use super::passes::{Forth, HalfWay, LONGEST, half_way};
 use super::tiles::{Planes, Tiles};
 use super::transforms::{Input, OutputGradient, WeightGradient, both_ways};
@@ -21,8 +22,9 @@ const CHANNELS_AT_ONCE: usize = 64;
 
 pub(in super::super) struct BackwardWeight<'a> {
     pub size: &'a Conv2dSize,
-    pub x: &'a [Pack],
-    pub d_y: &'a [Pack],
+    pub lanes: Lanes,
+    pub x: &'a [f32],
+    pub d_y: &'a [f32],
     pub d_weight: &'a mut [f32],
     pub scratch: &'a mut Scratch,
 }
@@ -32,16 +34,16 @@ impl Kernel for BackwardWeight<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let BackwardWeight { size, x, d_y, d_weight, scratch } = self;
-        let from = Planes { channels: size.in_channels, height: size.height, width: size.width };
-        let to = Planes { channels: size.out_channels, height: size.out_height(), width: size.out_width() };
+        let BackwardWeight { size, lanes, x, d_y, d_weight, scratch } = self;
+        let (from, to) = (Planes::of_input(size, lanes), Planes::of_output(size, lanes));
         let tiles = Tiles::new(to, size.samples);
         let lanes = from.channels.div_ceil(WIDTH);
         let at_once = PACKS_AT_ONCE / (ELEMENTS * (lanes * WIDTH + to.channels));
         let at_once = at_once.max(4).min(tiles.seats()).max(1);
         // Where all tiles go at once, the sums of a block of channels are finished before the next ones begin.
         let block = if at_once == tiles.seats() { CHANNELS_AT_ONCE.min(to.channels) } else { to.channels };
-        let between = apart(at_once * WIDTH * lanes);
+        let stride = column_stride(at_once * WIDTH);
+        let between = apart(lanes * stride);
         let inputs = scratch.input.packs(ELEMENTS * between);
         let between_gradients = apart(block * at_once);
         let gradients = scratch.gradient.packs(ELEMENTS * between_gradients);
@@ -60,8 +62,8 @@ impl Kernel for BackwardWeight<'_> {
                     let staging = scratch.products.packs(ELEMENTS * between_staged);
                     for seat in (first..first + count).step_by(SEATS_STAGED) {
                         let seats = seat..(seat + SEATS_STAGED).min(first + count);
-                        let to = &mut inputs[(seat - first) * WIDTH * lanes..];
-                        transform_inputs(s, x, (&inputs_forth, &tiles), seats, (staging, &mut half_way), (to, between));
+                        let to = Transposed { packs: &mut inputs[(seat - first) * WIDTH..], stride, between };
+                        transform_inputs(s, x, (&inputs_forth, &tiles), seats, (staging, &mut half_way), to);
                     }
                 }
                 for (k, channel) in channels.clone().enumerate() {
@@ -74,8 +76,8 @@ impl Kernel for BackwardWeight<'_> {
                     let numbers = gradients[element * between_gradients..].as_flattened();
                     let terms = count * WIDTH;
                     let d = Rows { numbers, stride: terms, rows: channels.len(), terms };
-                    let x = &inputs[element * between..];
-                    add_outer(s, d, x, lanes, &mut sums[element * between_sums..]);
+                    let x = Columns { packs: &inputs[element * between..], stride, columns: lanes };
+                    add_outer(s, d, x, &mut sums[element * between_sums..]);
                 }
             }
             let d_weight = &mut d_weight[first_channel * from.channels * 9..][..channels.len() * from.channels * 9];
@@ -84,15 +86,22 @@ impl Kernel for BackwardWeight<'_> {
     }
 }
 
-/// `[elements][seats][16 samples][channels / 16]` from planes.
+/// `[elements][channels / 16][seats][16 samples]`: elements `between` packs apart, blocks of channels `stride`.
+struct Transposed<'a> {
+    packs: &'a mut [Pack],
+    stride: usize,
+    between: usize,
+}
+
+/// Transformed tiles from planes.
 #[inline(always)]
 fn transform_inputs<S: Simd>(
     s: S,
-    x: &[Pack],
+    x: &[f32],
     (forth, tiles): (&Forth, &Tiles),
     seats: Range<usize>,
     (staging, half_way): (&mut [Pack], &mut HalfWay),
-    (to, between): (&mut [Pack], usize),
+    to: Transposed,
 ) {
     let (channels, count) = (forth.planes.channels, seats.len());
     let lanes = channels.div_ceil(WIDTH);
@@ -106,8 +115,8 @@ fn transform_inputs<S: Simd>(
         }
         for (element, staging) in staging.chunks_exact(forth.between).enumerate() {
             for seat in 0..count {
-                let to = &mut to[element * between + seat * WIDTH * lanes + block..];
-                channels_to_lanes(s, &staging[seat..here * count], count, to, lanes);
+                let to = &mut to.packs[element * to.between + block * to.stride + seat * WIDTH..];
+                channels_to_lanes(s, &staging[seat..here * count], count, to);
             }
         }
     }

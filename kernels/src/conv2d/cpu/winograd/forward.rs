@@ -1,5 +1,6 @@
 //! The forward pass, and the gradient of the input seen as one.
 
+use super::super::Lanes;
 use super::super::panels::PanelSize;
 use super::super::product::{Matrix, Target, product};
 use super::passes::{Back, Forth, LONGEST, half_way};
@@ -29,17 +30,17 @@ pub(in super::super) struct Geometry {
 }
 
 impl Geometry {
-    pub(in super::super) fn of_forward(size: &Conv2dSize) -> Geometry {
+    pub(in super::super) fn of_forward(size: &Conv2dSize, lanes: Lanes) -> Geometry {
         Geometry {
-            from: Planes { channels: size.in_channels, height: size.height, width: size.width },
-            to: Planes { channels: size.out_channels, height: size.out_height(), width: size.out_width() },
+            from: Planes::of_input(size, lanes),
+            to: Planes::of_output(size, lanes),
             halo: size.padding as isize,
             transposed: false,
         }
     }
 
-    pub(in super::super) fn of_backward(size: &Conv2dSize) -> Geometry {
-        let Geometry { from, to, .. } = Self::of_forward(size);
+    pub(in super::super) fn of_backward(size: &Conv2dSize, lanes: Lanes) -> Geometry {
+        let Geometry { from, to, .. } = Self::of_forward(size, lanes);
         Geometry { from: to, to: from, halo: 2 - size.padding as isize, transposed: true }
     }
 }
@@ -47,10 +48,10 @@ impl Geometry {
 pub(in super::super) struct Forward<'a> {
     pub geometry: Geometry,
     pub samples: usize,
-    pub x: &'a [Pack],
+    pub x: &'a [f32],
     pub weight: &'a [f32],
     pub bias: Option<&'a [f32]>,
-    pub y: &'a mut [Pack],
+    pub y: &'a mut [f32],
     pub accumulation: Accumulation,
     pub scratch: &'a mut Scratch,
 }

@@ -8,7 +8,7 @@ use super::tiles::{Planes, Run};
 use super::transforms::{Output, Transform};
 use super::{INPUTS, RESULTS};
 use crate::conv2d::Accumulation;
-use crate::simd::{Half, Pack, Register, WIDTH};
+use crate::simd::{HALF, Half, Pack, Register, WIDTH};
 
 /// Tiles of the longest run: a run that is transformed one way stays in the first-level cache.
 pub(super) const LONGEST: usize = 8;
@@ -39,13 +39,17 @@ impl Forth<'_> {
         &self,
         r: R,
         run: &Run,
-        x: &[Pack],
+        x: &[f32],
         half_way: &mut HalfWay,
         to: &mut [Pack],
     ) {
         let x = &x[run.group * self.planes.group()..];
         self.prefetch::<R, N>(r, run, &x[self.planes.plane()..]);
-        self.down::<T, R, N>(r, run, &x[..self.planes.plane()], half_way);
+        let x = &x[..self.planes.plane()];
+        match self.planes.lanes {
+            HALF => self.down::<T, R, N, HALF>(r, run, x.as_chunks().0, half_way),
+            _ => self.down::<T, R, N, WIDTH>(r, run, x.as_chunks().0, half_way),
+        }
         for (i, line) in half_way.iter().enumerate() {
             let mut elements = to[i * INPUTS * self.between..].chunks_mut(self.between);
             let seats: [&mut [Pack]; INPUTS] = from_fn(|_| &mut elements.next().expect("an element")[run.seats()]);
@@ -60,36 +64,37 @@ impl Forth<'_> {
     /// Fetches what the same run needs of the next plane, if there is one. Planes lie too far apart and rows of runs are too
     /// short for the processor to see it coming.
     #[inline(always)]
-    fn prefetch<R: Register, const N: usize>(&self, r: R, run: &Run, next: &[Pack]) {
-        let left = run.column.saturating_sub(self.halo.max(0) as usize);
+    fn prefetch<R: Register, const N: usize>(&self, r: R, run: &Run, next: &[f32]) {
+        let Planes { height, width, lanes, .. } = *self.planes;
+        let left = run.column.saturating_sub(self.halo.max(0) as usize) * lanes;
         let top = run.row.saturating_sub(self.halo.max(0) as usize);
-        for row in top..(top + N).min(self.planes.height) {
-            let Some(row) = next.get(row * self.planes.width..(row + 1) * self.planes.width) else { return };
-            for pack in row[left..].iter().take(run.tiles * RESULTS + N - RESULTS) {
-                r.prefetch(pack);
+        let needed = (run.tiles * RESULTS + N - RESULTS) * lanes;
+        for row in top..(top + N).min(height) {
+            let Some(row) = next.get(row * width * lanes..(row + 1) * width * lanes) else { return };
+            for number in row[left..].iter().take(needed).step_by(WIDTH) {
+                r.prefetch(number);
             }
         }
     }
 
     /// The pass down the columns.
     #[inline(always)]
-    fn down<T: Transform<N, INPUTS>, R: Register, const N: usize>(
+    fn down<T: Transform<N, INPUTS>, R: Register, const N: usize, const LANES: usize>(
         &self,
         r: R,
         run: &Run,
-        x: &[Pack],
+        x: &[[f32; LANES]],
         half_way: &mut HalfWay,
     ) {
-        static OUTSIDE: [Pack; COLUMNS] = [[0.0; WIDTH]; COLUMNS];
         let columns = run.tiles * RESULTS + N - RESULTS;
         let (top, left) = (run.row as isize - self.halo, run.column as isize - self.halo);
         let inside = inside(left, columns, self.planes.width);
         let source = (left + inside.start as isize) as usize;
-        let rows: [&[Pack]; N] = from_fn(|i| match usize::try_from(top + i as isize) {
+        let rows: [&[[f32; LANES]]; N] = from_fn(|i| match usize::try_from(top + i as isize) {
             Ok(row) if row < self.planes.height && !inside.is_empty() => {
                 &x[row * self.planes.width + source..][..inside.len()]
             }
-            _ => &OUTSIDE[..inside.len()],
+            _ => &(const { &[[0.0; LANES]; COLUMNS] })[..inside.len()],
         });
         let lines = half_way.each_mut().map(|line| {
             line[..inside.start].fill([0.0; WIDTH]);
@@ -98,15 +103,15 @@ impl Forth<'_> {
         });
         let length = inside.len();
         let (rows, lines) = (rows.map(|row| &row[..length]), lines.map(|line| &mut line[..length]));
-        for part in 0..R::PARTS {
+        for part in 0..parts::<R, LANES>() {
             for c in 0..length {
                 let mut column = [r.splat(0.0); N];
                 for i in 0..N {
-                    column[i] = r.load_part(&rows[i][c], part);
+                    column[i] = load(r, &rows[i][c], part);
                 }
                 let column = T::apply(r, column);
                 for i in 0..INPUTS {
-                    r.store_part(&mut lines[i][c], part, column[i]);
+                    store(r, first_mut::<LANES>(&mut lines[i][c]), part, column[i]);
                 }
             }
         }
@@ -154,11 +159,11 @@ impl Forth<'_> {
             let row = T::apply(r, row);
             let (seat, half) = run.seat(t);
             for j in 0..INPUTS {
-                let halves = seats[j][seat - first].as_chunks_mut::<{ WIDTH / 2 }>().0;
+                let halves = seats[j][seat - first].as_chunks_mut::<HALF>().0;
                 r.store_half(&mut halves[half], row[j]);
                 if half == 0 {
                     // Until the next tile comes, if there is one.
-                    halves[1] = [0.0; WIDTH / 2];
+                    halves[1] = [0.0; HALF];
                 }
             }
         }
@@ -170,6 +175,39 @@ fn inside(left: isize, columns: usize, width: usize) -> Range<usize> {
     let start = columns.min((-left).max(0) as usize);
     let end = columns.min((width as isize - left).max(0) as usize);
     start..end.max(start)
+}
+
+/// Registers that hold a pixel.
+const fn parts<R: Register, const LANES: usize>() -> usize {
+    if LANES == WIDTH { R::PARTS } else { 1 }
+}
+
+/// Part `part` of a pixel; of 8 samples, with zeros where the register has room for more.
+#[inline(always)]
+fn load<R: Register, const LANES: usize>(r: R, pixel: &[f32; LANES], part: usize) -> R::Vector {
+    match pixel.first_chunk() {
+        Some(pack) => r.load_part(pack, part),
+        None => r.load_half(pixel.first_chunk().expect("8 samples")),
+    }
+}
+
+#[inline(always)]
+fn store<R: Register, const LANES: usize>(r: R, pixel: &mut [f32; LANES], part: usize, value: R::Vector) {
+    match pixel.first_chunk_mut() {
+        Some(pack) => r.store_part(pack, part, value),
+        None => r.store_half(pixel.first_chunk_mut().expect("8 samples"), value),
+    }
+}
+
+/// The samples of a pack that a pixel has.
+#[inline(always)]
+fn first<const LANES: usize>(pack: &Pack) -> &[f32; LANES] {
+    pack.first_chunk().expect("8 or 16 samples")
+}
+
+#[inline(always)]
+fn first_mut<const LANES: usize>(pack: &mut Pack) -> &mut [f32; LANES] {
+    pack.first_chunk_mut().expect("8 or 16 samples")
 }
 
 fn halves(pack: &Pack) -> [&Half; 2] {
@@ -194,7 +232,7 @@ impl Back<'_> {
         products: &[Pack],
         bias: f32,
         half_way: &mut HalfWay,
-        y: &mut [Pack],
+        y: &mut [f32],
     ) {
         for (i, line) in half_way.iter_mut().enumerate() {
             let mut elements = products[i * INPUTS * self.between..].chunks(self.between);
@@ -206,7 +244,10 @@ impl Back<'_> {
             }
         }
         let y = &mut y[run.group * self.planes.group()..][..self.planes.plane()];
-        self.down(r, run, half_way, bias, y);
+        match self.planes.lanes {
+            HALF => self.down::<R, HALF>(r, run, half_way, bias, y.as_chunks_mut().0),
+            _ => self.down::<R, WIDTH>(r, run, half_way, bias, y.as_chunks_mut().0),
+        }
     }
 
     /// The pass along one row.
@@ -246,28 +287,35 @@ impl Back<'_> {
 
     /// The pass down the columns.
     #[inline(always)]
-    fn down<R: Register>(&self, r: R, run: &Run, half_way: &HalfWay, bias: f32, y: &mut [Pack]) {
+    fn down<R: Register, const LANES: usize>(
+        &self,
+        r: R,
+        run: &Run,
+        half_way: &HalfWay,
+        bias: f32,
+        y: &mut [[f32; LANES]],
+    ) {
         let columns = (run.tiles * RESULTS).min(self.planes.width - run.column);
         let lines = half_way.each_ref().map(|line| &line[..columns]);
         let mut rows = y[run.row * self.planes.width..].chunks_exact_mut(self.planes.width);
         // Rows below the plane have no place.
-        let to: [&mut [Pack]; RESULTS] =
+        let to: [&mut [[f32; LANES]]; RESULTS] =
             from_fn(|_| rows.next().map_or(&mut [][..], |row| &mut row[run.column..][..columns]));
         let bias = r.splat(bias);
-        for part in 0..R::PARTS {
+        for part in 0..parts::<R, LANES>() {
             for c in 0..columns {
                 let mut column = [r.splat(0.0); INPUTS];
                 for i in 0..INPUTS {
-                    column[i] = r.load_part(&lines[i][c], part);
+                    column[i] = load(r, first::<LANES>(&lines[i][c]), part);
                 }
                 let column = Output::apply(r, column);
                 for i in 0..RESULTS {
                     let Some(y) = to[i].get_mut(c) else { continue };
                     let mut result = r.add(column[i], bias);
                     if self.accumulation == Accumulation::Add {
-                        result = r.add(r.load_part(y, part), result);
+                        result = r.add(load(r, y, part), result);
                     }
-                    r.store_part(y, part, result);
+                    store(r, y, part, result);
                 }
             }
         }

@@ -2,24 +2,37 @@
 
 use std::ops::Range;
 
+use super::super::Lanes;
 use super::RESULTS;
-use crate::simd::WIDTH;
+use crate::conv2d::Conv2dSize;
+use crate::simd::{HALF, WIDTH};
 
-/// Planes of packs.
+/// Planes of pixels of samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planes {
     pub channels: usize,
     pub height: usize,
     pub width: usize,
+    /// Samples that lie abreast: 16, or 8.
+    pub lanes: usize,
 }
 
 impl Planes {
-    /// Packs of a plane.
-    pub fn plane(&self) -> usize {
-        self.height * self.width
+    pub fn of_input(size: &Conv2dSize, lanes: Lanes) -> Planes {
+        Planes { channels: size.in_channels, height: size.height, width: size.width, lanes: lanes.inside }
     }
 
-    /// Packs of a group of samples.
+    pub fn of_output(size: &Conv2dSize, lanes: Lanes) -> Planes {
+        let (height, width) = (size.out_height(), size.out_width());
+        Planes { channels: size.out_channels, height, width, lanes: lanes.outside }
+    }
+
+    /// Numbers of a plane.
+    pub fn plane(&self) -> usize {
+        self.height * self.width * self.lanes
+    }
+
+    /// Numbers of a group of samples.
     pub fn group(&self) -> usize {
         self.channels * self.plane()
     }
@@ -69,7 +82,7 @@ impl Run {
 impl Tiles {
     pub fn new(to: Planes, samples: usize) -> Tiles {
         let (rows, columns) = (to.height.div_ceil(RESULTS), to.width.div_ceil(RESULTS));
-        Tiles { rows, columns, groups: samples.div_ceil(WIDTH), paired: samples <= WIDTH / 2 }
+        Tiles { rows, columns, groups: samples.div_ceil(WIDTH), paired: samples <= HALF }
     }
 
     fn all(&self) -> usize {
