@@ -29,14 +29,6 @@ pub fn lanes(device: &Cpu, samples: usize, features: usize) -> usize {
     if samples <= 8 && device.activation_len(1, features) < 16 * features { 8 } else { 16 }
 }
 
-/// Another device of the same kind.
-pub fn alike(device: &Cpu) -> Cpu {
-    match lanes(device, 1, 1) {
-        8 => Cpu::halved(device.instruction_set()),
-        _ => Cpu::new(device.instruction_set()),
-    }
-}
-
 /// Rows (N, F) as an activation `[⌈N/16⌉][F][16]` or `[F][8]`; padding gets `padding`.
 pub fn to_activation(device: &Cpu, rows: &[f32], features: usize, padding: f32) -> Vec<f32> {
     let samples = rows.len().checked_div(features).unwrap_or(0);

@@ -39,6 +39,7 @@ mod signals;
 mod snapshot;
 mod state;
 mod stops;
+mod weights_file;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

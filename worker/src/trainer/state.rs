@@ -8,13 +8,13 @@ use lockstep_kernels::device::Device;
 use lockstep_kernels::moving_average::AverageStep;
 use lockstep_kernels::optimizer::MOST_VECTORS;
 use lockstep_proto::ledger::{Gap, Ledger, LedgerRow};
-use safetensors::tensor::{Dtype, TensorView};
 
 use super::crew::Devices;
 use super::epoch_loss::EpochLoss;
 use super::optimizer::{CURVATURE, Kept, Optimizer, Role, Step, Whole, average_of};
 use super::schedule::Cursor;
 use super::stops::Evaluations;
+use super::weights_file::weights_file;
 use crate::model::{Tensor, Weights};
 
 /// Name of the statistics in the named list.
@@ -307,15 +307,7 @@ impl<D: Device> State<D> {
     /// # Errors
     /// If the format refuses a name or shape.
     pub fn to_safetensors(&self, device: &mut D, tensors: &[Tensor]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-        let mut values = vec![0.0f32; self.sizes.flat()];
-        device.read(self.averaged(), &mut values);
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let view = |tensor: &Tensor| {
-            let data = &bytes[tensor.range.start * 4..tensor.range.end * 4];
-            Ok((tensor.shape.name.clone(), TensorView::new(Dtype::F32, tensor.shape.shape.clone(), data)?))
-        };
-        let views = tensors.iter().map(view).collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-        safetensors::serialize(views, None)
+        weights_file(device, self.averaged(), tensors)
     }
 }
 

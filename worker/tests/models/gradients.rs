@@ -20,7 +20,7 @@ use lockstep_worker::model::Shape;
 
 use super::alone::{Alone, Operands};
 use crate::gradient_check::gradient_check;
-use crate::layout::{alike, assert_padding_is_zero, numbers, to_activation, to_rows};
+use crate::layout::{assert_padding_is_zero, lanes, numbers, to_activation, to_rows};
 use crate::reference::{self, Pooling};
 
 const SAMPLES: usize = 5;
@@ -75,6 +75,14 @@ fn both_passes<const N: usize>(
         _ if place == N - 1 => back.parameters.clone(),
         _ => to_rows(device, &back.inputs[place - 1], SAMPLES, sizes[place - 1]),
     })
+}
+
+/// Another device of the same kind.
+fn alike(device: &Cpu) -> Cpu {
+    match lanes(device, 1, 1) {
+        8 => Cpu::halved(device.instruction_set()),
+        _ => Cpu::new(device.instruction_set()),
+    }
 }
 
 fn applied(function: Option<Function>, y: Vec<f64>) -> Vec<f64> {
