@@ -81,6 +81,9 @@ impl Geometry {
 /// Terms that are added one after the other: longer sums are made of such runs, which halves the error of 1,000 terms.
 const TERMS_IN_A_RUN: usize = 256;
 
+/// Channels of a run whose rows are too many streams.
+const MANY_CHANNELS: usize = 16;
+
 pub(super) struct Direct<'a> {
     pub geometry: Geometry,
     pub x: &'a [Pack],
@@ -117,33 +120,33 @@ impl Direct<'_> {
     fn planes<S: Simd, const C: usize, const P: usize>(self, s: S) {
         let Direct { geometry: g, x, weight, bias, y, accumulation, scratch } = self;
         let weights = pack_weights::<C>(&g, weight, scratch.weights.numbers(g.packed_weights(C)));
-        let layout = StripLayout::new(g.rows, g.columns, g.from_channels);
+        let taps = g.taps();
+        let channels = TERMS_IN_A_RUN.checked_div(taps).unwrap_or(g.from_channels).clamp(1, g.from_channels);
+        let layout = StripLayout::new(g.rows, g.columns, channels);
         let offsets = &mut scratch.offsets;
         offsets.clear();
-        offsets.extend((0..g.taps()).map(|tap| layout.offset(tap / g.columns.taps, tap % g.columns.taps)));
-        let (from, to) = (g.from_channels * g.rows.source * g.columns.source, g.to_height * g.to_width);
+        offsets.extend((0..taps).map(|tap| layout.offset(tap / g.columns.taps, tap % g.columns.taps)));
+        let (plane, to) = (g.rows.source * g.columns.source, g.to_height * g.to_width);
         // One group of channels of one group of samples at a time.
-        let parts = x.chunks_exact(from).zip(y.chunks_exact_mut(g.to_channels * to));
+        let parts = x.chunks_exact(g.from_channels * plane).zip(y.chunks_exact_mut(g.to_channels * to));
         for (part, (x, y)) in parts.enumerate() {
             let channel_group = part % g.channel_groups;
-            let window = g.from_channels * g.taps();
-            let blocks = g.to_channels.div_ceil(C);
+            let (window, blocks) = (g.from_channels * taps, g.to_channels.div_ceil(C));
             let weights = &weights[channel_group * blocks * window..][..blocks * window];
-            let bias = bias.map(|bias| &bias[channel_group * g.to_channels..][..g.to_channels]);
+            let bias = bias.map_or(&[][..], |bias| &bias[channel_group * g.to_channels..][..g.to_channels]);
             let mut row = 0;
             while row < g.rows.results {
-                let results = layout.results.min(g.rows.results - row);
-                let x = layout.fill(x, row, results, &mut scratch.input);
-                let strip = Strip { g: &g, layout: &layout, offsets, x, rows: row..row + results };
-                for (block, y) in y.chunks_mut(C * to).enumerate() {
-                    let weights = &weights[block * window..][..window];
-                    let mut start = [0.0; C];
-                    if let Some(bias) = bias {
-                        start.iter_mut().zip(&bias[block * C..]).for_each(|(start, bias)| *start = *bias);
-                    }
-                    strip.channels::<S, C, P>(s, weights, start, y, accumulation);
+                let rows = row..g.rows.results.min(row + layout.results);
+                row = rows.end;
+                // A run of terms at a time: its part of the input stays in the second-level cache.
+                let (mut bias, mut accumulation) = (bias, accumulation);
+                for (run, x) in x.chunks(channels * plane).enumerate() {
+                    let x = layout.fill(x, rows.start, rows.len(), &mut scratch.input);
+                    let place = (run * channels * taps, window);
+                    let strip = Strip { g: &g, layout: &layout, offsets, x, rows: rows.clone() };
+                    strip.run::<S, C, P>(s, Run { weights, place, bias, accumulation }, y);
+                    (bias, accumulation) = (&[], Accumulation::Add);
                 }
-                row += results;
             }
         }
     }
@@ -174,7 +177,7 @@ pub(crate) fn pack_weights<'a, const C: usize>(g: &Geometry, weight: &[f32], pac
     packed
 }
 
-/// Rows of results of one group, and what they are computed from.
+/// Rows of results of one group, and what they are computed from: the channels of a run of terms.
 struct Strip<'a> {
     g: &'a Geometry,
     layout: &'a StripLayout,
@@ -184,44 +187,69 @@ struct Strip<'a> {
     rows: Range<usize>,
 }
 
-impl Strip<'_> {
-    /// All its pixels of a block of channels, in runs of terms.
-    #[inline(always)]
-    fn channels<S: Simd, const C: usize, const P: usize>(
-        &self,
-        s: S,
-        weights: &[[f32; C]],
-        start: [f32; C],
-        y: &mut [Pack],
-        accumulation: Accumulation,
-    ) {
-        let taps = self.offsets.len();
-        if self.g.columns.results == 0 {
-            return;
-        }
-        if taps == 0 {
-            return self.run::<S, C, P>(s, Run { x: &[], weights: &[], start, accumulation }, y);
-        }
-        let (mut start, mut accumulation) = (start, accumulation);
-        let run = (TERMS_IN_A_RUN / taps).max(1);
-        for (x, weights) in self.x.chunks(run * self.layout.plane()).zip(weights.chunks(run * taps)) {
-            self.run::<S, C, P>(s, Run { x, weights, start, accumulation }, y);
-            (start, accumulation) = ([0.0; C], Accumulation::Add);
-        }
-    }
+/// The weights of a run of terms, and what happens with their sum.
+#[derive(Clone, Copy)]
+struct Run<'a, const C: usize> {
+    /// Of all terms, block of channels by block.
+    weights: &'a [[f32; C]],
+    /// The run's first term, and the terms of a block.
+    place: (usize, usize),
+    /// Where sums start: at 0 for channels that it lacks.
+    bias: &'a [f32],
+    accumulation: Accumulation,
+}
 
+/// Of a block of channels.
+#[derive(Clone, Copy)]
+struct Sums<'a, const C: usize> {
+    weights: &'a [[f32; C]],
+    start: [f32; C],
+    accumulation: Accumulation,
+}
+
+impl Strip<'_> {
+    /// All its pixels, of all channels.
     #[inline(always)]
     fn run<S: Simd, const C: usize, const P: usize>(&self, s: S, run: Run<C>, y: &mut [Pack]) {
         let width = self.g.columns.results;
+        // Of many channels a pixel's window stays in the first-level cache for all blocks of results. Few are few streams
+        // along a row, which the processor fetches ahead.
+        let many = self.x.len() >= MANY_CHANNELS * self.layout.plane();
+        let at_once = if many { P } else { width.max(1) };
         for row in self.rows.clone() {
-            let mut j = 0;
-            while j < width {
-                j += match width - j {
-                    rest if rest >= P => self.pixels::<S, C, P>(s, (row, j), run, y),
-                    4.. => self.pixels::<S, C, 4>(s, (row, j), run, y),
-                    3 => self.pixels::<S, C, 3>(s, (row, j), run, y),
-                    2 => self.pixels::<S, C, 2>(s, (row, j), run, y),
-                    _ => self.pixels::<S, C, 1>(s, (row, j), run, y),
+            for first in (0..width).step_by(at_once) {
+                let columns = first..width.min(first + at_once);
+                self.blocks::<S, C, P>(s, row, columns, run, y);
+            }
+        }
+    }
+
+    /// Some columns of a row, block of channels by block.
+    #[inline(always)]
+    fn blocks<S: Simd, const C: usize, const P: usize>(
+        &self,
+        s: S,
+        row: usize,
+        columns: Range<usize>,
+        run: Run<C>,
+        y: &mut [Pack],
+    ) {
+        let (first, window) = run.place;
+        for (block, y) in y.chunks_mut(C * self.g.to_height * self.g.to_width).enumerate() {
+            let mut start = [0.0; C];
+            if let Some(bias) = run.bias.get(block * C..) {
+                start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+            }
+            let weights = &run.weights[block * window..][..window][first..];
+            let sums = Sums { weights, start, accumulation: run.accumulation };
+            let mut j = columns.start;
+            while j < columns.end {
+                j += match columns.end - j {
+                    rest if rest >= P => self.pixels::<S, C, P>(s, (row, j), sums, y),
+                    4.. => self.pixels::<S, C, 4>(s, (row, j), sums, y),
+                    3 => self.pixels::<S, C, 3>(s, (row, j), sums, y),
+                    2 => self.pixels::<S, C, 2>(s, (row, j), sums, y),
+                    _ => self.pixels::<S, C, 1>(s, (row, j), sums, y),
                 };
             }
         }
@@ -233,21 +261,21 @@ impl Strip<'_> {
         &self,
         s: S,
         (row, column): (usize, usize),
-        run: Run<C>,
+        of: Sums<C>,
         y: &mut [Pack],
     ) -> usize {
         let g = self.g;
         let mut sums = [[s.splat(0.0); P]; C];
         for c in 0..C {
-            sums[c] = [s.splat(run.start[c]); P];
+            sums[c] = [s.splat(of.start[c]); P];
         }
         // Kernel rows that meet only zeros are left out: for the gradient of LeNet-5's second input, 20 of 70.
         let rows = g.rows.taps_inside(row);
         let taps = rows.start * g.columns.taps..rows.end * g.columns.taps;
         let offsets = &self.offsets[taps.clone()];
         let corner = (row - self.rows.start) * self.layout.result_row() + column;
-        let channels = run.x.chunks_exact(self.layout.plane().max(1));
-        for (x, weights) in channels.zip(run.weights.chunks_exact(self.offsets.len().max(1))) {
+        let channels = self.x.chunks_exact(self.layout.plane().max(1));
+        for (x, weights) in channels.zip(of.weights.chunks_exact(self.offsets.len().max(1))) {
             let (x, weights) = (&x[corner..], &weights[taps.clone()]);
             for (offset, weights) in offsets.iter().zip(weights) {
                 let x: &[Pack; P] = x[*offset..].first_chunk().expect("a window lies in its strip");
@@ -265,18 +293,9 @@ impl Strip<'_> {
         }
         let (row, column) = (g.rows.to_first + row * g.rows.to_step, g.columns.to_first + column * g.columns.to_step);
         let y = &mut y[row * g.to_width + column..];
-        write(s, sums, y, (g.to_height * g.to_width, g.columns.to_step), run.accumulation);
+        write(s, sums, y, (g.to_height * g.to_width, g.columns.to_step), of.accumulation);
         P
     }
-}
-
-/// Terms of a block of channels, and what happens with their sum.
-#[derive(Clone, Copy)]
-struct Run<'a, const C: usize> {
-    x: &'a [Pack],
-    weights: &'a [[f32; C]],
-    start: [f32; C],
-    accumulation: Accumulation,
 }
 
 /// Writes the channels that exist.
