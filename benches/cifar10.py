@@ -4,8 +4,10 @@
     cargo build --release
     python3 benches/cifar10.py prepare TARS DATA        # WebDataset tars (NNN.jpg + NNN.cls) to idx files; needs Pillow
     python3 benches/cifar10.py run DATA OUT --python PATH_TO_PYTHON_WITH_TORCH [--seeds 1,2,3] [--jobs 2]
+        [--threads 1] [--peer-device cpu]
 
-Runs take one core each, `--jobs` of them at once; a run that is in OUT already is not made again. OUT/curves.csv has
+Lockstep's runs take `--threads` cores each and have the same bits for any number of them, PyTorch's take one, or a GPU;
+`--jobs` go at once. A run that is in OUT already is not made again. OUT/curves.csv has
 test accuracy and mean training loss of each epoch; with matplotlib there is OUT/curves.svg. How to install the peer:
 benches/peers/torch_train.py.
 """
@@ -57,6 +59,7 @@ def lockstep(args, seed):
     if not os.path.exists(os.path.join(run, "summary.json")):
         command = [LOCKSTEP, "train", os.path.join(HERE, "jobs", "cifar10-resnet20.toml"), "--quiet", "--out", run]
         keys = {"seed": seed, "data.path": os.path.abspath(args.data), "schedule.epochs": args.epochs, "metrics.every": 1}
+        keys["cluster.threads"] = args.threads
         if args.limit:
             keys["data.limit"] = args.limit
         for key, value in keys.items():
@@ -77,7 +80,8 @@ def pytorch(args, seed):
     path = os.path.join(args.out, f"pytorch-{seed}.jsonl")
     if not os.path.exists(path):
         command = [args.python, os.path.join(HERE, "peers", "torch_cifar10.py"), args.data, "--seed", str(seed)]
-        command += ["--epochs", str(args.epochs)] + (["--limit", str(args.limit)] if args.limit else [])
+        command += ["--epochs", str(args.epochs), "--device", args.peer_device]
+        command += (["--limit", str(args.limit)] if args.limit else [])
         result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         with open(path, "w") as file:
             file.write(result.stdout)
@@ -148,6 +152,8 @@ def main():
     verb.add_argument("--epochs", type=int, default=10)
     verb.add_argument("--limit", type=int, help="train on the first so many images")
     verb.add_argument("--jobs", type=int, default=os.cpu_count())
+    verb.add_argument("--threads", type=int, default=1)
+    verb.add_argument("--peer-device", default="cpu")
     verb.set_defaults(run=run)
     args = parser.parse_args()
     args.run(args)
