@@ -6,6 +6,8 @@ use lockstep_proto::job;
 use lockstep_worker::layers::MicroBatch;
 use lockstep_worker::model::{Activations, Model, SampleShape, Tensor, Weights, build};
 
+use crate::layout::{to_activation, to_rows};
+
 /// Most samples of a network: those that share a pack.
 const MOST_SAMPLES: usize = 16;
 /// Keys of dropout's masks, one a sample and stream.
@@ -76,10 +78,8 @@ impl Net {
     /// Writes the samples: the way back lays gradients over them.
     fn load(&mut self) {
         let features = self.model.input_features();
-        let input = self.activations.input(&self.device, &self.model, self.count);
-        for (i, value) in self.samples.iter().enumerate() {
-            input[i % features * 16 + i / features] = *value;
-        }
+        let samples = to_activation(&self.device, &self.samples, features, 0.0);
+        self.activations.input(&self.device, &self.model, self.count).copy_from_slice(&samples);
     }
 
     /// Outputs in evaluation, sample by sample.
@@ -89,9 +89,7 @@ impl Net {
         let weights = Weights::<Cpu> { parameters: &self.parameters, statistics: &self.statistics };
         self.model.evaluate(&mut self.device, batch, weights, &mut self.activations);
         let (output, _) = self.activations.output(&self.device, &self.model, self.count);
-        let classes = self.classes;
-        let of_sample = |n: usize| (0..classes).map(move |class| f64::from(output[class * 16 + n]));
-        (0..self.count).flat_map(of_sample).collect()
+        to_rows(&self.device, output, self.count, self.classes).into_iter().map(f64::from).collect()
     }
 
     /// Sum of the losses in training under these labels, whose gradient is laid behind the network, and the
