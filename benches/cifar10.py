@@ -57,7 +57,7 @@ def lockstep(args, seed):
     """(epoch, test accuracy, mean training loss) of each epoch."""
     run = os.path.join(args.out, f"lockstep-{seed}")
     if not os.path.exists(os.path.join(run, "summary.json")):
-        command = [LOCKSTEP, "train", os.path.join(HERE, "jobs", "cifar10-resnet20.toml"), "--quiet", "--out", run]
+        command = [LOCKSTEP, "train", os.path.join(HERE, "jobs", "cifar10-resnet20.toml"), "--quiet", "--overwrite", "--out", run]
         keys = {"seed": seed, "data.path": os.path.abspath(args.data), "schedule.epochs": args.epochs, "metrics.every": 1}
         keys["cluster.threads"] = args.threads
         if args.limit:

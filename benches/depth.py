@@ -25,7 +25,7 @@ def losses(args, kind, depth, seed):
     """The training loss of each step."""
     run = os.path.join(args.out, f"{kind}-{depth}-{seed}")
     if not os.path.exists(os.path.join(run, "summary.json")):
-        command = [LOCKSTEP, "train", os.path.join(HERE, "..", "recipes", "mnist-depth.toml"), "--quiet", "--out", run]
+        command = [LOCKSTEP, "train", os.path.join(HERE, "..", "recipes", "mnist-depth.toml"), "--quiet", "--overwrite", "--out", run]
         for key in f"model.name=resnet{depth}", f"model.shortcuts={KINDS[kind]}", f"seed={seed}":
             command += ["--set", key]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::strip::StripLayout;
 use crate::conv2d::{Accumulation, Conv2dSize};
 use crate::cpu::Scratch;
-use crate::simd::{Kernel, Pack, Simd, WIDTH};
+use crate::simd::{Kernel, Pack, Register, Simd, WIDTH};
 
 /// A convolution of planes of packs: the forward pass, or a part of the input's gradient seen as one.
 #[derive(Clone, Copy)]
@@ -265,6 +265,16 @@ impl Strip<'_> {
         y: &mut [Pack],
     ) -> usize {
         let g = self.g;
+        let at = (g.rows.to_first + row * g.rows.to_step, g.columns.to_first + column * g.columns.to_step);
+        let y = &mut y[at.0 * g.to_width + at.1..];
+        // What will be written lies in planes too far apart to be fetched ahead.
+        for c in 0..C {
+            for p in 0..P {
+                if let Some(y) = y.get(c * g.to_height * g.to_width + p * g.columns.to_step) {
+                    s.register().prefetch(&y[0]);
+                }
+            }
+        }
         let mut sums = [[s.splat(0.0); P]; C];
         for c in 0..C {
             sums[c] = [s.splat(of.start[c]); P];
@@ -291,8 +301,6 @@ impl Strip<'_> {
                 }
             }
         }
-        let (row, column) = (g.rows.to_first + row * g.rows.to_step, g.columns.to_first + column * g.columns.to_step);
-        let y = &mut y[row * g.to_width + column..];
         write(s, sums, y, (g.to_height * g.to_width, g.columns.to_step), of.accumulation);
         P
     }

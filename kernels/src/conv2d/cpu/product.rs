@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::conv2d::Accumulation;
-use crate::simd::{Pack, Simd, WIDTH};
+use crate::simd::{Pack, Register, Simd, WIDTH};
 
 /// Weights of 16 results for each term: `[⌈results/16⌉][terms][16]`, zeros for results that do not exist.
 pub(super) type Panels<'a> = &'a [[f32; WIDTH]];
@@ -110,6 +110,10 @@ impl Block<'_> {
         to: &mut Target,
     ) -> usize {
         let Block { panel, row, first, results, start, accumulation } = *self;
+        // Rows of results lie too far apart to be fetched ahead.
+        for r in 0..R.min(results - first) {
+            s.register().prefetch(&to.packs[(row + r) * to.stride + column][0]);
+        }
         let mut sums = [[s.splat(0.0); P]; R];
         if let Some(start) = start {
             for r in 0..R.min(results - first) {
