@@ -1,8 +1,6 @@
 //! Sums of outer products over samples and pixels, with 16 channels in each element of the result: the gradient of a
 //! weight is `d_w[o][c] = Σ_l d[o][l] · x[l][c]`, l over pixels and their samples.
 
-use std::array::from_fn;
-
 use crate::simd::{Pack, Simd};
 
 /// Terms whose packs stay in the first-level cache while all rows use them: 128 of 64 channels are 32 KiB.
@@ -87,9 +85,16 @@ fn block<S: Simd, const R: usize, const C: usize>(
     sums: &mut [Pack],
 ) -> usize {
     let terms = d.terms;
-    let d: [&[f32]; R] = from_fn(|r| &d.numbers[(row + r) * d.stride..][..terms]);
+    // Loops: `array::from_fn` stays a function of its own, through memory.
+    let mut rows: [&[f32]; R] = [&[]; R];
+    for r in 0..R {
+        rows[r] = &d.numbers[(row + r) * d.stride..][..terms];
+    }
+    let mut columns: [&[Pack]; C] = [&[]; C];
+    for c in 0..C {
+        columns[c] = &x.packs[(column + c) * x.stride..];
+    }
     let mut total = [[s.splat(0.0); C]; R];
-    let columns: [&[Pack]; C] = from_fn(|c| &x.packs[(column + c) * x.stride..]);
     // With indices that it can't prove the compiler does not unroll the loop, which would take too many registers.
     for (l, x) in columns[0].iter().enumerate().take(terms) {
         let mut packs = [s.load(x); C];
@@ -97,7 +102,7 @@ fn block<S: Simd, const R: usize, const C: usize>(
             packs[c] = s.load(&columns[c][l]);
         }
         for r in 0..R {
-            let d = s.splat(d[r][l]);
+            let d = s.splat(rows[r][l]);
             for c in 0..C {
                 total[r][c] = s.fma(d, packs[c], total[r][c]);
             }

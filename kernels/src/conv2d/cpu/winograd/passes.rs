@@ -52,7 +52,11 @@ impl Forth<'_> {
         }
         for (i, line) in half_way.iter().enumerate() {
             let mut elements = to[i * INPUTS * self.between..].chunks_mut(self.between);
-            let seats: [&mut [Pack]; INPUTS] = from_fn(|_| &mut elements.next().expect("an element")[run.seats()]);
+            // Loops: `array::from_fn` stays a function of its own, through memory.
+            let mut seats: [&mut [Pack]; INPUTS] = Default::default();
+            for seats in &mut seats {
+                *seats = &mut elements.next().expect("an element")[run.seats()];
+            }
             if run.paired {
                 Self::along_paired::<T, R, N>(r, run, line, seats);
             } else {
@@ -236,7 +240,10 @@ impl Back<'_> {
     ) {
         for (i, line) in half_way.iter_mut().enumerate() {
             let mut elements = products[i * INPUTS * self.between..].chunks(self.between);
-            let seats: [&[Pack]; INPUTS] = from_fn(|_| &elements.next().expect("an element")[run.seats()]);
+            let mut seats: [&[Pack]; INPUTS] = [&[]; INPUTS];
+            for seats in &mut seats {
+                *seats = &elements.next().expect("an element")[run.seats()];
+            }
             if run.paired {
                 Self::along_paired(r, run, seats, line);
             } else {
