@@ -1,7 +1,7 @@
 //! The CPU as a device: one thread, an instruction set and scratch memory.
 //!
 //! Activations lie in *groups* of 16 samples: `[⌈N/16⌉][features][16]`, so that one vector register holds one feature
-//! of a group ([`layout`] has the exception: up to 8 samples of many features). Samples beyond N in the last group are
+//! of a group (`layout.rs` has the exception: up to 8 samples of many features). Samples beyond N in the last group are
 //! *padding*: finite values with zero gradients.
 
 mod buffer;
