@@ -11,7 +11,6 @@ use crate::simd::{HALF, Pack, WIDTH};
 /// many features lie 8 abreast, `[features][8]`, two features to a pack: else half of the memory were padding.
 ///
 /// Ops that take two features at a time work where values lie; others ask for [`Layout::whole`] packs.
-#[derive(Default)]
 pub(crate) struct Layout {
     halved_from: usize,
     spare: Spare,
@@ -96,7 +95,11 @@ impl Layout {
     ) -> Whole<'a, T> {
         assert_len(name, activation.len(), self.len(samples, features));
         match self.lanes(samples, features) {
-            HALF => Whole::Copy(self.copy(activation, features)),
+            HALF => {
+                let mut copy = self.lend(features * WIDTH);
+                copy.widen(activation);
+                Whole::Copy(copy)
+            }
             _ => Whole::There(activation),
         }
     }
@@ -110,9 +113,11 @@ impl Layout {
         samples: usize,
         features: usize,
     ) -> WholeMut<'a, T> {
-        assert_len(name, activation.len(), self.len(samples, features));
-        let copy = (self.lanes(samples, features) == HALF).then(|| self.copy(activation, features));
-        WholeMut { activation, copy }
+        let mut whole = self.whole_out(name, activation, samples, features);
+        if let Some(copy) = &mut whole.copy {
+            copy.widen(whole.activation);
+        }
+        whole
     }
 
     /// Like [`Layout::whole_mut`], for ops that overwrite all values: a copy begins with left-over ones.
@@ -127,16 +132,6 @@ impl Layout {
         assert_len(name, activation.len(), self.len(samples, features));
         let copy = (self.lanes(samples, features) == HALF).then(|| self.lend(features * WIDTH));
         WholeMut { activation, copy }
-    }
-
-    fn copy<T: Lane>(&self, activation: &[T], features: usize) -> Lent<'_, T> {
-        let mut copy = self.lend(features * WIDTH);
-        for (pack, half) in copy.packs_mut().iter_mut().zip(activation.as_chunks::<HALF>().0) {
-            let (first, second) = pack.split_at_mut(HALF);
-            first.copy_from_slice(half);
-            second.fill(T::default());
-        }
-        copy
     }
 
     /// `len` elements with left-over contents: the smallest spare buffer that holds them, or a new one.
@@ -158,6 +153,15 @@ pub(crate) struct Lent<'a, T: Lane> {
 }
 
 impl<T: Lane> Lent<'_, T> {
+    /// Takes up samples that lie 8 abreast, with zeros for further ones.
+    fn widen(&mut self, activation: &[T]) {
+        for (pack, half) in self.packs_mut().iter_mut().zip(activation.as_chunks::<HALF>().0) {
+            let (first, second) = pack.split_at_mut(HALF);
+            first.copy_from_slice(half);
+            second.fill(T::default());
+        }
+    }
+
     fn packs(&self) -> &[[T; WIDTH]] {
         self.buffer.as_ref().map_or(&[][..], |buffer| buffer.as_slice()[..self.len].as_chunks().0)
     }

@@ -1,6 +1,6 @@
 //! Sums over many packs that lose next to nothing: short chains in f32, everything beyond in f64.
 
-use super::{Pack, Simd, WIDTH};
+use super::{HALF, Pack, Simd, WIDTH};
 
 /// Packs that are added in f32, in two chains of half as many, before the sum goes on in f64: the rounding error of a
 /// sum stays near that of its terms, however many there are.
@@ -117,7 +117,8 @@ pub(crate) fn lanes_below<S: Simd>(s: S, samples: usize) -> S::Mask {
 pub(crate) fn lanes_of_samples<S: Simd>(s: S, samples: usize, abreast: usize) -> S::Mask {
     let mut lanes = [0.0; WIDTH];
     for (i, lane) in lanes.iter_mut().enumerate() {
-        *lane = (i % abreast) as f32;
+        // No division by a variable: this runs for every channel of a normalisation.
+        *lane = if abreast == HALF { i % HALF } else { i } as f32;
     }
     s.greater(s.splat(samples as f32), s.load(&lanes))
 }
