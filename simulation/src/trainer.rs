@@ -45,6 +45,8 @@ pub(crate) enum Work {
     Commit,
     /// The connection to a rank broke.
     Lost(u32),
+    /// The evaluation behind a step is done.
+    Evaluated,
     /// It sees that it is to leave.
     Abort,
     /// The last evaluation is done.
@@ -86,7 +88,7 @@ pub(crate) struct Trainer {
     pub wrong: Wrong,
 }
 
-const PHASES: [&str; 7] = ["idle", "prepare", "start", "lanes", "reduce", "commit", "checkpoint"];
+const PHASES: [&str; 8] = ["idle", "prepare", "start", "lanes", "reduce", "commit", "checkpoint", "evaluate"];
 const IDLE: usize = 0;
 const PREPARE: usize = 1;
 const START: usize = 2;
@@ -94,6 +96,7 @@ const LANES_PHASE: usize = 3;
 const REDUCE: usize = 4;
 const COMMIT: usize = 5;
 const CHECKPOINT: usize = 6;
+const EVALUATE: usize = 7;
 
 /// A part in a generation.
 struct Part {
@@ -109,6 +112,9 @@ struct Part {
     /// Number of the first ledger row that changed.
     changed: Option<usize>,
     reports: Vec<wire::Report>,
+    /// Reports up to this step are made, and as control knows it.
+    reported: u64,
+    told: u64,
     handed: u64,
 }
 
@@ -119,6 +125,8 @@ enum Stage {
     /// Computes, with the wishes to stop as they were at the beginning.
     Lanes(u64),
     Reducing,
+    /// Evaluates, with the wishes to stop that the step behind it was committed with.
+    Evaluating(u64),
     /// Waits for its checkpoints, then ends like this.
     Saving(&'static str),
     /// Ends like this.
@@ -243,6 +251,7 @@ impl World {
             Work::Shared => self.shared(worker),
             Work::Lanes => self.lanes_done(worker),
             Work::Commit => self.commit(worker),
+            Work::Evaluated => self.evaluated(worker),
             Work::Lost(rank) => self.peer_lost(worker, rank),
             Work::Abort => self.aborted(worker),
             Work::End => self.finish(worker),
@@ -290,6 +299,8 @@ impl World {
             ready: false,
             changed: None,
             reports: Vec::new(),
+            reported: 0,
+            told: 0,
             handed: now,
         });
         self.compute_later(worker, MEET_WITHIN, Work::Missed);
@@ -371,17 +382,16 @@ impl World {
         let (group, recorded) = (part.group, part.entry.begin.recorded_step);
         self.inspect_ready(group, &state);
         let rows = state.ledger.rows().to_vec();
-        self.says(worker, TrainerEvent::Ready(Box::new(Ready { held: state.held(), rows, reports })));
         let step = state.step;
-        let makes_up = step > recorded && step > 0 && step.is_multiple_of(self.plan.job.epoch);
-        let epoch = step / self.plan.job.epoch;
+        let reported = if step > recorded { step - 1 } else { step };
+        self.says(worker, TrainerEvent::Ready(Box::new(Ready { held: state.held(), rows, reported, reports })));
         let trainer = self.trainer(worker);
         trainer.state = Some(state);
         if let Some(part) = &mut trainer.part {
             part.ready = true;
-            part.reports.extend(makes_up.then(|| reports::evaluation(step, epoch)));
+            (part.reported, part.told) = (reported, reported);
         }
-        self.boundary(worker);
+        if step > reported { self.evaluate_if_due(worker, 0) } else { self.boundary(worker) }
     }
 
     /// Between two steps.
@@ -476,9 +486,6 @@ impl World {
         if self.plan.job.reports(step) {
             part.reports.push(reports::step(step, (step - 1) / self.plan.job.epoch));
         }
-        if step.is_multiple_of(self.plan.job.epoch) {
-            part.reports.push(reports::evaluation(step, step / self.plan.job.epoch));
-        }
         let (rank, group, members) = (part.rank, part.group, part.entry.begin.members.len());
         if step.is_multiple_of(self.plan.job.digest_every) && members > 1 {
             self.tell_digest(worker);
@@ -486,6 +493,39 @@ impl World {
         self.inspect_commit(worker, group);
         if rank == 0 && step.is_multiple_of(self.plan.job.checkpoint_every) {
             self.write(worker, false);
+        }
+        self.evaluate_if_due(worker, flags);
+    }
+
+    /// The evaluation behind the newest step, if there is one, and what comes behind it.
+    fn evaluate_if_due(&mut self, worker: usize, flags: u64) {
+        let step = self.trainer(worker).step();
+        if !step.is_multiple_of(self.plan.job.epoch) {
+            return self.stop_or_go_on(worker, flags);
+        }
+        self.phase(worker, EVALUATE);
+        self.set_stage(worker, Stage::Evaluating(flags));
+        let takes = self.random.within(1, 100);
+        self.compute_later(worker, takes, Work::Evaluated);
+    }
+
+    /// The evaluation is done.
+    fn evaluated(&mut self, worker: usize) {
+        let (epoch, trainer) = (self.plan.job.epoch, &mut self.workers[worker].trainer);
+        let step = trainer.step();
+        let Some(part) = &mut trainer.part else { return };
+        let Stage::Evaluating(flags) = part.stage else { return };
+        part.reports.push(reports::evaluation(step, step / epoch));
+        part.reported = step;
+        self.hand_over(worker);
+        self.stop_or_go_on(worker, flags);
+    }
+
+    /// Behind a step and its evaluation.
+    fn stop_or_go_on(&mut self, worker: usize, flags: u64) {
+        let step = self.trainer(worker).step();
+        if let Some(part) = &mut self.trainer(worker).part {
+            part.reported = step;
         }
         match reports::stop_reason(flags) {
             Some(StopReason::Regrouped) if step == self.plan.job.steps => self.boundary(worker),
@@ -615,6 +655,9 @@ impl World {
                 }
                 self.leave(worker, format!("rank {rank} is lost"), Some(rank));
             }
+            // It had all that it needs.
+            Stage::Evaluating(_) if self.random.chance(50) => part.lost = Some(rank),
+            Stage::Evaluating(_) => self.leave(worker, format!("rank {rank} is lost"), Some(rank)),
             Stage::Meeting | Stage::Sharing(_) => self.leave(worker, format!("rank {rank} is lost"), Some(rank)),
             Stage::Saving(_) | Stage::Ending(_) => {}
         }
@@ -634,7 +677,7 @@ impl World {
                     _ => self.leave(worker, "aborted".into(), None),
                 }
             }
-            Stage::Meeting | Stage::Sharing(_) | Stage::Lanes(_) | Stage::Reducing => {
+            Stage::Meeting | Stage::Sharing(_) | Stage::Lanes(_) | Stage::Reducing | Stage::Evaluating(_) => {
                 self.leave(worker, "aborted".into(), None);
             }
         }
@@ -667,13 +710,14 @@ impl World {
         let now = self.now;
         let trainer = self.trainer(worker);
         let (Some(state), Some(part)) = (&trainer.state, &mut trainer.part) else { return };
-        if !part.ready || (part.changed.is_none() && part.reports.is_empty()) {
+        if !part.ready || (part.changed.is_none() && part.reports.is_empty() && part.told == part.reported) {
             return;
         }
         let first_row = part.changed.take().unwrap_or(state.ledger.rows().len());
         let rows = state.ledger.rows()[first_row..].to_vec();
-        let batch = Batch { step: state.step, first_row, rows, reports: std::mem::take(&mut part.reports) };
+        let batch = Batch { reported: part.reported, first_row, rows, reports: std::mem::take(&mut part.reports) };
         part.handed = now;
+        part.told = part.reported;
         self.says(worker, TrainerEvent::Committed(Box::new(batch)));
     }
 

@@ -119,6 +119,8 @@ pub struct Ready {
     pub held: wire::Held,
     /// The whole ledger.
     pub rows: Vec<LedgerRow>,
+    /// Reports up to this step are made: one less if an evaluation behind the step is to be made up for.
+    pub reported: u64,
     /// Reports that came with the state, from the member that gave it.
     pub reports: Vec<wire::Report>,
 }
@@ -126,8 +128,8 @@ pub struct Ready {
 /// What was committed since the last batch.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Committed.
-    pub step: u64,
+    /// Reports up to this step are made, an evaluation behind it too; rows may be further by a step.
+    pub reported: u64,
     /// Number of the first of `rows` in the ledger; they replace all from there on.
     pub first_row: usize,
     /// The newest rows.

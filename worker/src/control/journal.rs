@@ -15,7 +15,8 @@ const REPORTS: usize = 2_000;
 /// Ledger, reports, and how far the coordinator has them.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    step: u64,
+    /// Reports up to this step are made; those above wait for an evaluation that is under way.
+    reported: u64,
     ledger: Ledger,
     /// In the order of steps.
     reports: VecDeque<wire::Report>,
@@ -39,7 +40,7 @@ impl Journal {
 
     /// The trainer has the state that the generation starts from.
     pub(super) fn adopt(&mut self, ready: Ready, recorded_step: u64) {
-        self.step = ready.held.step;
+        self.reported = ready.reported;
         self.ledger = Ledger::default();
         // Rows of a state have no gaps.
         let _ = self.ledger.replace_from(0, &ready.rows);
@@ -49,7 +50,7 @@ impl Journal {
 
     /// More was committed.
     pub(super) fn add(&mut self, batch: Batch) {
-        self.step = batch.step;
+        self.reported = batch.reported;
         self.said_rows = self.said_rows.min(batch.first_row);
         let _ = self.ledger.replace_from(batch.first_row, &batch.rows);
         batch.reports.into_iter().for_each(|report| self.keep(report));
@@ -89,7 +90,9 @@ impl Journal {
         };
         let chunks = all[first..].chunks(ROWS).enumerate();
         let mut messages: Vec<_> = chunks.map(|(index, rows)| message(first + index * ROWS, rows)).collect();
-        for (index, reports) in in_parts(self.reports.iter().skip(self.said_reports)).into_iter().enumerate() {
+        let whole = self.reports.partition_point(|report| step_of(report) <= self.reported);
+        let unsaid = self.reports.iter().take(whole).skip(self.said_reports);
+        for (index, reports) in in_parts(unsaid).into_iter().enumerate() {
             // The first go with the last rows.
             if index > 0 || messages.is_empty() {
                 messages.push(message(all.len(), &[]));
@@ -99,13 +102,13 @@ impl Journal {
             }
         }
         // Reports up to a message's step are in it or before.
-        let mut step = self.step;
+        let mut step = self.reported;
         for message in messages.iter_mut().rev() {
             let ends = message.rows.last().map_or(u64::MAX, |row| row.first_step + row.steps);
             message.step = step.min(ends);
             step = message.reports.first().map_or(step, |report| step_of(report).saturating_sub(1));
         }
-        (self.said_rows, self.said_reports) = (all.len(), self.reports.len());
+        (self.said_rows, self.said_reports) = (all.len(), whole);
         messages
     }
 
@@ -122,7 +125,7 @@ impl Journal {
 
     /// Committed, as far as handed over.
     pub(super) fn step(&self) -> u64 {
-        self.step
+        self.ledger.steps()
     }
 
     /// Reports up to `step` are durable.
@@ -185,7 +188,7 @@ mod tests {
             report: Some(wire::report::Report::Step(wire::StepReport { step, ..Default::default() })),
         };
         journal.add(Batch {
-            step: epochs,
+            reported: epochs,
             first_row: 0,
             rows: (0..epochs).map(row).collect(),
             reports: (1..=steps).map(report).collect(),
@@ -200,5 +203,23 @@ mod tests {
         assert_eq!(said[..2], [(0, ROWS, 0, 0), (rows, 5, REPORTS, reports)]);
         assert_eq!(said[2..], last);
         assert!(journal.say(&wire::GenerationId::default()).is_empty());
+    }
+
+    #[test]
+    fn a_step_is_said_with_its_evaluation() {
+        let step = wire::report::Report::Step(wire::StepReport { step: 4, ..Default::default() });
+        let evaluation = wire::EvaluationReport { step: 4, split: "test".into(), ..Default::default() };
+        let evaluation = wire::report::Report::Evaluation(evaluation);
+        let batch = |reported, report| Batch {
+            reported,
+            reports: vec![wire::Report { report: Some(report) }],
+            ..Batch::default()
+        };
+        let mut journal = Journal::default();
+        journal.add(batch(3, step));
+        assert!(journal.say(&wire::GenerationId::default()).is_empty(), "the evaluation is under way");
+        journal.add(batch(4, evaluation));
+        let said = journal.say(&wire::GenerationId::default());
+        assert_eq!((said.len(), said[0].step, said[0].reports.len()), (1, 4, 2));
     }
 }

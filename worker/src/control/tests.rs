@@ -76,11 +76,20 @@ fn trainer_event(words: &[&str]) -> TrainerEvent {
         ["prepared"] => TrainerEvent::Prepared(Box::default()),
         ["ready", "at", _] => {
             let rows = if number(2) == 0 { Vec::new() } else { vec![row(number(2))] };
-            TrainerEvent::Ready(Box::new(Ready { held: held(number(2)), rows, reports: Vec::new() }))
+            TrainerEvent::Ready(Box::new(Ready {
+                held: held(number(2)),
+                rows,
+                reported: number(2),
+                reports: Vec::new(),
+            }))
         }
         ["step", _] => {
-            let batch =
-                Batch { step: number(1), first_row: 0, rows: vec![row(number(1))], reports: vec![report(number(1))] };
+            let batch = Batch {
+                reported: number(1),
+                first_row: 0,
+                rows: vec![row(number(1))],
+                reports: vec![report(number(1))],
+            };
             TrainerEvent::Committed(Box::new(batch))
         }
         ["finished", reason, "at", _, ref rest @ ..] => TrainerEvent::Finished {

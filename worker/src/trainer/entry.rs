@@ -55,7 +55,10 @@ impl Trainer {
         let Kept { state, held } = self.checked(has, start)?;
         let rows = state.ledger.rows().to_vec();
         let seconds_before = state.seconds;
-        self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reports })));
+        // What is not recorded is made anew where the generation starts.
+        let step = state.cursor.step;
+        let reported = if step > begin.recorded_step { step - 1 } else { step };
+        self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reported, reports })));
         Ok(Generation {
             trainer: self,
             state,
@@ -65,11 +68,10 @@ impl Trainer {
             id: entry.generation.into(),
             rank: begin.rank,
             shares: begin.members.iter().map(|member| member.lanes).collect(),
-            recorded_step: begin.recorded_step,
             newest_test: None,
             evaluated: None,
             seconds_before,
-            outbox: Outbox::new(),
+            outbox: Outbox::new(reported),
         })
     }
 

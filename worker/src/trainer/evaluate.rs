@@ -27,6 +27,7 @@ impl Generation<'_> {
     /// on the test split. Gives whether the job is done with it.
     pub(super) fn evaluate_if_due(&mut self) -> Result<Option<Completion>, TrainerError> {
         if !self.evaluates_here() {
+            self.outbox.is_whole_to(self.state.cursor.step);
             return Ok(None);
         }
         let split = if self.trainer.job.data.validation > 0 { Split::Validation } else { Split::Test };
@@ -34,6 +35,7 @@ impl Generation<'_> {
         if split == Split::Test {
             self.newest_test = Some((self.state.cursor.step, score));
         }
+        self.outbox.is_whole_to(self.state.cursor.step);
         self.hand_over();
         let keys = &self.trainer.job.schedule;
         if !stops::watches(keys) {

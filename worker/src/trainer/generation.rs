@@ -37,8 +37,6 @@ pub(super) struct Generation<'a> {
     pub(super) rank: u32,
     /// Lanes of a full batch, by rank.
     pub(super) shares: Vec<u32>,
-    /// Reports up to this step are recorded.
-    pub(super) recorded_step: u64,
     /// The newest evaluation on the test split, and its step; of this generation, so that all members have it.
     pub(super) newest_test: Option<(u64, Score)>,
     /// What evaluations came to with the one behind the newest step; enters the state with the next.
@@ -109,11 +107,11 @@ impl Generation<'_> {
         self.trainer.schedule.step(&self.state.cursor).is_none()
     }
 
-    /// The evaluation where the generation starts, if its report was lost with a worker, or if the job may be done with
-    /// it. All members decide this alike.
+    /// The evaluation where the generation starts, if a loss broke it off or its report was lost with a worker, or if
+    /// the job may be done with it. All members decide this alike.
     fn make_up_evaluation(&mut self) -> Result<Option<Completion>, TrainerError> {
-        let unrecorded = self.state.cursor.step > self.recorded_step;
-        if unrecorded || stops::watches(&self.trainer.job.schedule) { self.evaluate_if_due() } else { Ok(None) }
+        let unreported = self.state.cursor.step > self.outbox.reported();
+        if unreported || stops::watches(&self.trainer.job.schedule) { self.evaluate_if_due() } else { Ok(None) }
     }
 
     /// Bits for the reduction: what control wants, and whether time is over.

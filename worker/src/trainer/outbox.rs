@@ -16,12 +16,16 @@ pub struct Outbox {
     /// Number of the first row that changed.
     changed: Option<usize>,
     reports: Vec<wire::Report>,
+    /// Reports up to this step are made.
+    reported: u64,
+    /// That step as control knows it.
+    told: u64,
 }
 
 impl Outbox {
-    /// An empty one.
-    pub fn new() -> Self {
-        Self { handed: Instant::now(), changed: None, reports: Vec::new() }
+    /// An empty one; reports up to `reported` were made.
+    pub fn new(reported: u64) -> Self {
+        Self { handed: Instant::now(), changed: None, reports: Vec::new(), reported, told: reported }
     }
 
     /// A step was committed: the ledger's last row is new or longer.
@@ -35,6 +39,16 @@ impl Outbox {
         self.reports.push(wire::Report { report: Some(report) });
     }
 
+    /// All reports of a step are made.
+    pub fn is_whole_to(&mut self, step: u64) {
+        self.reported = step;
+    }
+
+    /// Up to which step reports are made.
+    pub fn reported(&self) -> u64 {
+        self.reported
+    }
+
     /// Whether it is time for a batch.
     pub fn is_due(&self) -> bool {
         self.changed.is_some() && self.handed.elapsed() >= EVERY
@@ -42,12 +56,13 @@ impl Outbox {
 
     /// The batch, unless there is nothing to tell.
     pub fn take(&mut self, ledger: &Ledger) -> Option<Batch> {
-        if self.changed.is_none() && self.reports.is_empty() {
+        if self.changed.is_none() && self.reports.is_empty() && self.told == self.reported {
             return None;
         }
         let first_row = self.changed.take().unwrap_or(ledger.rows().len());
         let rows = ledger.rows()[first_row..].to_vec();
         self.handed = Instant::now();
-        Some(Batch { step: ledger.steps(), first_row, rows, reports: std::mem::take(&mut self.reports) })
+        self.told = self.reported;
+        Some(Batch { reported: self.reported, first_row, rows, reports: std::mem::take(&mut self.reports) })
     }
 }

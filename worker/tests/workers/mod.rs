@@ -186,7 +186,7 @@ impl Worker {
             }
             TrainerEvent::Committed(batch) => {
                 self.ledger.replace_from(batch.first_row, &batch.rows).unwrap();
-                assert_eq!(self.ledger.steps(), batch.step);
+                assert_eq!(self.ledger.steps(), batch.reported);
                 self.reports.extend(batch.reports);
             }
             TrainerEvent::Finished { held, outcome, weights } => {
