@@ -46,8 +46,8 @@ impl Kernel for ChannelWeight<'_> {
                 // Sixteen planes at a time are read row by row: all at once would be too many streams for the cache.
                 for (x, strip) in x.chunks(WIDTH * plane).zip(strip.chunks_exact_mut(stride)) {
                     for (place, source) in layout.places(row, results) {
-                        let x = source.map_or(&x[..0], |position| &x[position..]);
-                        channels_to_lanes(s, x, plane, &mut strip[place * WIDTH..]);
+                        let x = source.map_or(&x[..0], |position| &x[position..]).as_flattened();
+                        channels_to_lanes(s, x, plane * WIDTH, &mut strip[place * WIDTH..][..WIDTH]);
                     }
                 }
                 for i in 0..results {
@@ -89,20 +89,29 @@ fn row_of_results<S: Simd>(
     }
 }
 
-/// One pixel of 16 samples: packs of up to 16 channels, `plane` apart, become packs of 16 channels, sample by sample.
-/// Channels that do not exist are zeros.
+/// 16 numbers of each of up to 16 channels, which are `plane` numbers apart, become packs of 16 channels, number by
+/// number, as many as there are places. Channels that do not exist are zeros.
 #[inline(always)]
-pub(super) fn channels_to_lanes<S: Simd>(s: S, x: &[Pack], plane: usize, to: &mut [Pack]) {
+pub(super) fn channels_to_lanes<S: Simd>(s: S, x: &[f32], plane: usize, to: &mut [Pack]) {
     let mut square = [s.splat(0.0); WIDTH];
     for c in 0..WIDTH {
-        if let Some(x) = x.get(c * plane) {
-            square[c] = s.load(x);
-        }
+        let Some(x) = x.get(c * plane..) else { continue };
+        square[c] = match x.first_chunk() {
+            Some(pack) => s.load(pack),
+            None => s.load(&padded(x)),
+        };
     }
     let square = s.transpose(square);
-    for n in 0..WIDTH {
-        s.store(&mut to[n], square[n]);
+    for (to, numbers) in to.iter_mut().zip(square) {
+        s.store(to, numbers);
     }
+}
+
+/// The last numbers of the last channel.
+fn padded(x: &[f32]) -> Pack {
+    let mut pack = [0.0; WIDTH];
+    pack[..x.len()].copy_from_slice(x);
+    pack
 }
 
 /// (tap, channel out, channels in) to (channel out, channel in, tap).

@@ -45,7 +45,7 @@ impl Kernel for PointwiseWeight<'_> {
                 let x = gathered(strided, x, (first, columns), source);
                 for (x, transposed) in x.chunks(WIDTH * columns).zip(transposed.chunks_exact_mut(stride)) {
                     for (column, to) in transposed.chunks_exact_mut(WIDTH).enumerate().take(columns) {
-                        channels_to_lanes(s, &x[column..], columns, to);
+                        channels_to_lanes(s, x[column..].as_flattened(), columns * WIDTH, to);
                     }
                 }
                 let numbers = gathered(dense, d_y, (first, columns), gradient).as_flattened();

@@ -1,13 +1,11 @@
 //! The gradient of the weight, with 16 channels in in the lanes of the sums.
 
-use std::ops::Range;
-
 use super::super::Lanes;
-use super::super::channel_weight::channels_to_lanes;
 use super::super::outer::{Columns, Rows, add_outer, column_stride};
-use super::passes::{Forth, HalfWay, LONGEST, half_way};
+use super::passes::{Forth, LONGEST, half_way};
 use super::tiles::{Planes, Tiles};
-use super::transforms::{Input, OutputGradient, WeightGradient, both_ways};
+use super::transforms::{OutputGradient, WeightGradient, both_ways};
+use super::turned::{self, Places, Turned};
 use super::{ELEMENTS, INPUTS, apart};
 use crate::conv2d::Conv2dSize;
 use crate::cpu::Scratch;
@@ -15,8 +13,6 @@ use crate::simd::{Kernel, Pack, Register, Simd, WIDTH};
 
 /// Packs of transformed inputs and gradients that go at once (4 MiB): sums are read and written once for each.
 const PACKS_AT_ONCE: usize = 65_536;
-/// Seats whose inputs are transformed before they are transposed.
-const SEATS_STAGED: usize = 2;
 /// Channels out whose sums go at once where all tiles do.
 const CHANNELS_AT_ONCE: usize = 64;
 
@@ -49,21 +45,23 @@ impl Kernel for BackwardWeight<'_> {
         let gradients = scratch.gradient.packs(ELEMENTS * between_gradients);
         let between_sums = apart(block * lanes);
         let sums = scratch.sums.packs(ELEMENTS * between_sums);
-        let between_staged = apart(WIDTH * SEATS_STAGED);
-        let inputs_forth = Forth { planes: &from, halo: size.padding as isize, between: between_staged };
+        let rows = scratch.products.packs(turned::packs(&from, &tiles));
         let gradients_forth = Forth { planes: &to, halo: 0, between: between_gradients };
-        let mut half_way = half_way();
+        let (mut half_way, mut half_way_turned) = (half_way(), turned::half_way());
         for first_channel in (0..to.channels).step_by(block) {
             let channels = first_channel..to.channels.min(first_channel + block);
             sums.fill([0.0; WIDTH]);
             for first in (0..tiles.seats()).step_by(at_once) {
                 let count = at_once.min(tiles.seats() - first);
                 if first_channel == 0 {
-                    let staging = scratch.products.packs(ELEMENTS * between_staged);
-                    for seat in (first..first + count).step_by(SEATS_STAGED) {
-                        let seats = seat..(seat + SEATS_STAGED).min(first + count);
-                        let to = Transposed { packs: &mut inputs[(seat - first) * WIDTH..], stride, between };
-                        transform_inputs(s, x, (&inputs_forth, &tiles), seats, (staging, &mut half_way), to);
+                    for block in 0..lanes {
+                        let x = &x[block * WIDTH * from.plane()..];
+                        let channels = WIDTH.min(from.channels - block * WIDTH);
+                        let mut turned = Turned::new(&from, size.padding, &tiles, rows, &mut half_way_turned);
+                        let mut to = Places { packs: &mut inputs[block * stride..], between };
+                        for run in tiles.runs(first..first + count, turned::LONGEST) {
+                            turned.transform(s, x, channels, &run, &mut to);
+                        }
                     }
                 }
                 for (k, channel) in channels.clone().enumerate() {
@@ -82,42 +80,6 @@ impl Kernel for BackwardWeight<'_> {
             }
             let d_weight = &mut d_weight[first_channel * from.channels * 9..][..channels.len() * from.channels * 9];
             finish(s, sums, between_sums, from.channels, d_weight);
-        }
-    }
-}
-
-/// `[elements][channels / 16][seats][16 samples]`: elements `between` packs apart, blocks of channels `stride`.
-struct Transposed<'a> {
-    packs: &'a mut [Pack],
-    stride: usize,
-    between: usize,
-}
-
-/// Transformed tiles from planes.
-#[inline(always)]
-fn transform_inputs<S: Simd>(
-    s: S,
-    x: &[f32],
-    (forth, tiles): (&Forth, &Tiles),
-    seats: Range<usize>,
-    (staging, half_way): (&mut [Pack], &mut HalfWay),
-    to: Transposed,
-) {
-    let (channels, count) = (forth.planes.channels, seats.len());
-    let lanes = channels.div_ceil(WIDTH);
-    for block in 0..lanes {
-        let here = WIDTH.min(channels - block * WIDTH);
-        for c in 0..here {
-            let x = &x[(block * WIDTH + c) * forth.planes.plane()..];
-            for run in tiles.runs(seats.clone(), LONGEST) {
-                forth.run::<Input, _, 6>(s.register(), &run, x, half_way, &mut staging[c * count..]);
-            }
-        }
-        for (element, staging) in staging.chunks_exact(forth.between).enumerate() {
-            for seat in 0..count {
-                let to = &mut to.packs[element * to.between + block * to.stride + seat * WIDTH..];
-                channels_to_lanes(s, &staging[seat..here * count], count, to);
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod forward;
 mod passes;
 mod tiles;
 mod transforms;
+mod turned;
 
 /// Results of a tile, one way.
 const RESULTS: usize = 4;

@@ -175,7 +175,7 @@ impl Forth<'_> {
 }
 
 /// Which of `columns` columns from `left` on are among the `width` of a plane.
-fn inside(left: isize, columns: usize, width: usize) -> Range<usize> {
+pub(super) fn inside(left: isize, columns: usize, width: usize) -> Range<usize> {
     let start = columns.min((-left).max(0) as usize);
     let end = columns.min((width as isize - left).max(0) as usize);
     start..end.max(start)
