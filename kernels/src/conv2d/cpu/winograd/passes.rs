@@ -238,6 +238,8 @@ impl Back<'_> {
         half_way: &mut HalfWay,
         y: &mut [f32],
     ) {
+        let y = &mut y[run.group * self.planes.group()..][..self.planes.plane()];
+        self.prefetch(r, run, y);
         for (i, line) in half_way.iter_mut().enumerate() {
             let mut elements = products[i * INPUTS * self.between..].chunks(self.between);
             let mut seats: [&[Pack]; INPUTS] = [&[]; INPUTS];
@@ -250,10 +252,20 @@ impl Back<'_> {
                 Self::along(r, run.tiles, seats, line);
             }
         }
-        let y = &mut y[run.group * self.planes.group()..][..self.planes.plane()];
         match self.planes.lanes {
             HALF => self.down::<R, HALF>(r, run, half_way, bias, y.as_chunks_mut().0),
             _ => self.down::<R, WIDTH>(r, run, half_way, bias, y.as_chunks_mut().0),
+        }
+    }
+
+    /// Fetches the places of the results while they are made.
+    #[inline(always)]
+    fn prefetch<R: Register>(&self, r: R, run: &Run, y: &[f32]) {
+        let Planes { width, lanes, .. } = *self.planes;
+        for row in y.chunks_exact(width * lanes).skip(run.row).take(RESULTS) {
+            for number in row[run.column * lanes..].iter().take(run.tiles * RESULTS * lanes).step_by(WIDTH) {
+                r.prefetch(number);
+            }
         }
     }
 
@@ -303,27 +315,56 @@ impl Back<'_> {
         y: &mut [[f32; LANES]],
     ) {
         let columns = (run.tiles * RESULTS).min(self.planes.width - run.column);
-        let lines = half_way.each_ref().map(|line| &line[..columns]);
-        let mut rows = y[run.row * self.planes.width..].chunks_exact_mut(self.planes.width);
+        let rows = y[run.row * self.planes.width..].chunks_exact_mut(self.planes.width);
+        let mut to: [&mut [[f32; LANES]]; RESULTS] = Default::default();
+        let mut count = 0;
         // Rows below the plane have no place.
-        let to: [&mut [[f32; LANES]]; RESULTS] =
-            from_fn(|_| rows.next().map_or(&mut [][..], |row| &mut row[run.column..][..columns]));
-        let bias = r.splat(bias);
-        for part in 0..parts::<R, LANES>() {
-            for c in 0..columns {
-                let mut column = [r.splat(0.0); INPUTS];
-                for i in 0..INPUTS {
-                    column[i] = load(r, first::<LANES>(&lines[i][c]), part);
+        for (to, row) in to.iter_mut().zip(rows) {
+            *to = &mut row[run.column..][..columns];
+            count += 1;
+        }
+        let lines = half_way.each_ref().map(|line| &line[..columns]);
+        match (self.accumulation, count) {
+            (Accumulation::Overwrite, 4..) => write::<R, LANES, 4, false>(r, lines, bias, to),
+            (Accumulation::Overwrite, 3) => write::<R, LANES, 3, false>(r, lines, bias, to),
+            (Accumulation::Overwrite, 2) => write::<R, LANES, 2, false>(r, lines, bias, to),
+            (Accumulation::Overwrite, _) => write::<R, LANES, 1, false>(r, lines, bias, to),
+            (Accumulation::Add, 4..) => write::<R, LANES, 4, true>(r, lines, bias, to),
+            (Accumulation::Add, 3) => write::<R, LANES, 3, true>(r, lines, bias, to),
+            (Accumulation::Add, 2) => write::<R, LANES, 2, true>(r, lines, bias, to),
+            (Accumulation::Add, _) => write::<R, LANES, 1, true>(r, lines, bias, to),
+        }
+    }
+}
+
+/// The pass down the columns into `ROWS` rows. Constants, so that nothing is decided for each column.
+#[inline(always)]
+fn write<R: Register, const LANES: usize, const ROWS: usize, const ADD: bool>(
+    r: R,
+    lines: [&[Pack]; INPUTS],
+    bias: f32,
+    mut to: [&mut [[f32; LANES]]; RESULTS],
+) {
+    let columns = lines[0].len();
+    let lines = lines.map(|line| &line[..columns]);
+    for to in &mut to[..ROWS] {
+        assert_eq!(to.len(), columns, "a row has its columns");
+    }
+    let bias = r.splat(bias);
+    for part in 0..parts::<R, LANES>() {
+        for c in 0..columns {
+            let mut column = [r.splat(0.0); INPUTS];
+            for i in 0..INPUTS {
+                column[i] = load(r, first::<LANES>(&lines[i][c]), part);
+            }
+            let column = Output::apply(r, column);
+            for i in 0..ROWS {
+                let y = &mut to[i][c];
+                let mut result = r.add(column[i], bias);
+                if ADD {
+                    result = r.add(load(r, y, part), result);
                 }
-                let column = Output::apply(r, column);
-                for i in 0..RESULTS {
-                    let Some(y) = to[i].get_mut(c) else { continue };
-                    let mut result = r.add(column[i], bias);
-                    if self.accumulation == Accumulation::Add {
-                        result = r.add(load(r, y, part), result);
-                    }
-                    store(r, y, part, result);
-                }
+                store(r, y, part, result);
             }
         }
     }
