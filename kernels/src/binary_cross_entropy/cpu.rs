@@ -1,13 +1,13 @@
 //! Binary cross-entropy on the CPU: 16 samples at a time, by `LaneSums` over the classes in order.
 
 use super::BinaryCrossEntropy;
-use crate::cpu::{Cpu, samples_in_group};
+use crate::cpu::Cpu;
 use crate::cross_entropy::ClassesSize;
-use crate::cross_entropy::answers::{Better, classes_of, count};
-use crate::cross_entropy::cpu::check_labels;
+use crate::cross_entropy::answers::{Better, classes_of};
+use crate::cross_entropy::groups::GroupLoss;
 use crate::device::{Label, LossSums};
 use crate::simd::sums::{LaneSums, Terms};
-use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
+use crate::simd::{Pack, Simd, math};
 
 impl BinaryCrossEntropy for Cpu {
     fn binary_cross_entropy<L: Label>(
@@ -17,42 +17,23 @@ impl BinaryCrossEntropy for Cpu {
         labels: &[L],
         d_x: &mut [f32],
     ) -> LossSums {
-        check_labels(size, labels);
-        let x = self.layout.whole("x", x, size.samples, size.classes);
-        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
-        self.isa.run(Loss { size, x: &x, labels, d_x: &mut d_x })
+        self.loss_over_classes(EachOutput, size, x, labels, d_x)
     }
 }
 
-struct Loss<'a, L> {
-    size: &'a ClassesSize,
-    x: &'a [Pack],
-    labels: &'a [L],
-    d_x: &'a mut [Pack],
-}
+struct EachOutput;
 
-impl<L: Label> Kernel for Loss<'_, L> {
-    type Output = LossSums;
+impl GroupLoss for EachOutput {
+    const BETTER: Better = Better::Larger;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> LossSums {
-        let classes = self.size.classes.max(1);
-        let mut sums = LossSums::default();
-        let groups = self.x.chunks_exact(classes).zip(self.d_x.chunks_exact_mut(classes));
-        for (group, (x, d_x)) in groups.enumerate() {
-            let samples = samples_in_group(self.size.samples, group);
-            let labels = &self.labels[group * WIDTH..][..samples];
-            let mut losses = LaneSums::<1>::new();
-            losses.add(s, classes, &mut Outputs::<S> { x, d_x, class_of: s.load(&classes_of(labels)), classes });
-            for loss in &losses.0[0][..samples] {
-                sums.loss += loss / classes as f64;
-            }
-            count(s, x, labels, Better::Larger, &mut sums);
-            for d_x in d_x {
-                d_x[samples..].fill(0.0);
-            }
+    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+        let classes = x.len();
+        let mut losses = LaneSums::<1>::new();
+        losses.add(s, classes, &mut Outputs::<S> { x, d_x, class_of: s.load(&classes_of(labels)), classes });
+        for loss in &losses.0[0][..labels.len()] {
+            *sum += loss / classes as f64;
         }
-        sums
     }
 }
 

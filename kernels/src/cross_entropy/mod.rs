@@ -2,7 +2,8 @@
 //! (Szegedy et al. 2016): `l[n] = log Σ_k e^{x[n,k]} − (1 − ε) · x[n,label] − ε/K · Σ_k x[n,k]`.
 
 pub(crate) mod answers;
-pub(crate) mod cpu;
+mod cpu;
+pub(crate) mod groups;
 
 use crate::device::{Label, LossSums, Memory};
 

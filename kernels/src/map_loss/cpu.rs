@@ -1,50 +1,32 @@
 //! The maximum a posteriori loss on the CPU: 16 samples at a time, classes in order.
 
 use super::{MapLoss, MapLossSize};
-use crate::cpu::{Cpu, samples_in_group};
-use crate::cross_entropy::answers::{Better, classes_of, count};
-use crate::cross_entropy::cpu::check_labels;
+use crate::cpu::Cpu;
+use crate::cross_entropy::answers::{Better, classes_of};
+use crate::cross_entropy::groups::GroupLoss;
 use crate::device::{Label, LossSums};
-use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
+use crate::simd::{Pack, Simd, WIDTH, math};
 
 impl MapLoss for Cpu {
     fn map_loss<L: Label>(&mut self, size: &MapLossSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
-        check_labels(&size.classes, labels);
-        let x = self.layout.whole("x", x, size.classes.samples, size.classes.classes);
-        let mut d_x = self.layout.whole_out("d_x", d_x, size.classes.samples, size.classes.classes);
-        self.isa.run(Loss { size, x: &x, labels, d_x: &mut d_x })
+        self.loss_over_classes(Distances { rubbish: size.rubbish }, &size.classes, x, labels, d_x)
     }
 }
 
-struct Loss<'a, L> {
-    size: &'a MapLossSize,
-    x: &'a [Pack],
-    labels: &'a [L],
-    d_x: &'a mut [Pack],
+struct Distances {
+    rubbish: f32,
 }
 
-impl<L: Label> Kernel for Loss<'_, L> {
-    type Output = LossSums;
+impl GroupLoss for Distances {
+    const BETTER: Better = Better::Smaller;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> LossSums {
-        let classes = self.size.classes.classes.max(1);
-        let mut sums = LossSums::default();
-        let groups = self.x.chunks_exact(classes).zip(self.d_x.chunks_exact_mut(classes));
-        for (group, (x, d_x)) in groups.enumerate() {
-            let samples = samples_in_group(self.size.classes.samples, group);
-            let labels = &self.labels[group * WIDTH..][..samples];
-            let (smallest, log_of_sum) = wrong_answers(s, self.size.rubbish, labels, x, d_x);
-            for (i, label) in labels.iter().map(|label| label.class()).enumerate() {
-                sums.loss += f64::from(x[label][i]) - f64::from(smallest[i]) + f64::from(log_of_sum[i]);
-                d_x[label][i] = 1.0;
-            }
-            count(s, x, labels, Better::Smaller, &mut sums);
-            for d_x in d_x {
-                d_x[samples..].fill(0.0);
-            }
+    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+        let (smallest, log_of_sum) = wrong_answers(s, self.rubbish, labels, x, d_x);
+        for (i, label) in labels.iter().map(|label| label.class()).enumerate() {
+            *sum += f64::from(x[label][i]) - f64::from(smallest[i]) + f64::from(log_of_sum[i]);
+            d_x[label][i] = 1.0;
         }
-        sums
     }
 }
 

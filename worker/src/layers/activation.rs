@@ -1,9 +1,46 @@
-//! An activation function by itself.
+//! An activation function, by itself or behind what a layer computes.
 
 use lockstep_kernels::activation::{self, ActivationSize};
 use lockstep_kernels::device::Device;
 
 use super::{Backward, Curvature, Forward, Keeps, Layer, Squares};
+
+/// An activation of a micro-batch's values; none for the identity.
+#[derive(Clone, Copy)]
+pub(super) struct Behind {
+    pub function: Option<activation::Activation>,
+    pub samples: usize,
+    /// Values a sample.
+    pub features: usize,
+}
+
+impl Behind {
+    fn size(self) -> ActivationSize {
+        ActivationSize { samples: self.samples, features: self.features }
+    }
+
+    /// Values become f of them.
+    pub fn forward<D: Device>(self, device: &mut D, y: D::ViewMut<'_, f32>) {
+        if let Some(function) = self.function {
+            device.activation_forward(&self.size(), function, y);
+        }
+    }
+
+    /// `d_y` becomes `f′·d_y`; `y`: the function's values.
+    pub fn backward<D: Device>(self, device: &mut D, y: Option<D::View<'_, f32>>, d_y: &mut D::ViewMut<'_, f32>) {
+        let len = device.activation_len(self.samples, self.features);
+        if let (Some(function), Some(y)) = (self.function, y) {
+            device.activation_backward(&self.size(), function, y, D::slice_mut(d_y, 0..len));
+        }
+    }
+
+    /// `h_y` becomes `f′²·h_y`. The exact second derivative has another term, of f″, which may be negative (LeCun et al.
+    /// 1998, appendix C).
+    pub fn curvature<D: Device>(self, device: &mut D, y: Option<D::View<'_, f32>>, h_y: &mut D::ViewMut<'_, f32>) {
+        self.backward(device, y, h_y);
+        self.backward(device, y, h_y);
+    }
+}
 
 /// `y = f(x)`, element by element.
 pub struct Activation {
@@ -11,6 +48,12 @@ pub struct Activation {
     pub function: activation::Activation,
     /// Values a sample.
     pub features: usize,
+}
+
+impl Activation {
+    fn on(&self, samples: usize) -> Behind {
+        Behind { function: Some(self.function), samples, features: self.features }
+    }
 }
 
 impl<D: Device> Layer<D> for Activation {
@@ -26,38 +69,18 @@ impl<D: Device> Layer<D> for Activation {
         let samples = pass.batch.samples;
         let len = device.activation_len(samples, self.features);
         device.copy(pass.inputs.x(), D::slice_mut(&mut pass.y, 0..len));
-        device.activation_forward(&ActivationSize { samples, features: self.features }, self.function, pass.y);
+        self.on(samples).forward(device, pass.y);
     }
 
-    fn backward(&self, device: &mut D, pass: Backward<'_, D>) {
-        let size = ActivationSize { samples: pass.batch.samples, features: self.features };
-        if let Some(y) = pass.y {
-            device.activation_backward(&size, self.function, y, pass.d_y);
-        }
+    fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
+        self.on(pass.batch.samples).backward(device, pass.y, &mut pass.d_y);
     }
 
     fn squares(&self) -> Option<Squares> {
         Some(Squares::default())
     }
 
-    fn curvature(&self, device: &mut D, Curvature { back, .. }: Curvature<'_, D>) {
-        let size = ActivationSize { samples: back.batch.samples, features: self.features };
-        if let Some(y) = back.y {
-            curve(device, &size, self.function, y, back.d_y);
-        }
+    fn curvature(&self, device: &mut D, Curvature { mut back, .. }: Curvature<'_, D>) {
+        self.on(back.batch.samples).curvature(device, back.y, &mut back.d_y);
     }
-}
-
-/// `h_y` becomes `f′²·h_y`. The exact second derivative has another term, of f″, which may be negative (LeCun et al. 1998,
-/// appendix C).
-pub(super) fn curve<D: Device>(
-    device: &mut D,
-    size: &ActivationSize,
-    function: activation::Activation,
-    y: D::View<'_, f32>,
-    mut h: D::ViewMut<'_, f32>,
-) {
-    let len = device.activation_len(size.samples, size.features);
-    device.activation_backward(size, function, y, D::slice_mut(&mut h, 0..len));
-    device.activation_backward(size, function, y, h);
 }

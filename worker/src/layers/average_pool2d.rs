@@ -1,10 +1,10 @@
 //! Average pooling with an optional activation behind it, LeCun's order.
 
-use lockstep_kernels::activation::{Activation, ActivationSize};
+use lockstep_kernels::activation::Activation;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pool2d::Pool2dSize;
 
-use super::activation::curve;
+use super::activation::Behind;
 use super::{Backward, Curvature, Forward, Keeps, Layer, Squares};
 
 /// `y = f(average_pool(x))`; no parameters.
@@ -23,6 +23,10 @@ impl AveragePool2d {
     fn features(&self) -> usize {
         self.size.channels * self.size.out_height() * self.size.out_width()
     }
+
+    fn behind(&self, samples: usize) -> Behind {
+        Behind { function: self.activation, samples, features: self.features() }
+    }
 }
 
 impl<D: Device> Layer<D> for AveragePool2d {
@@ -35,18 +39,12 @@ impl<D: Device> Layer<D> for AveragePool2d {
         let len = device.activation_len(samples, self.features());
         let y = D::slice_mut(&mut pass.y, 0..len);
         device.average_pool2d_forward(&self.size(samples), pass.inputs.x(), y);
-        if let Some(function) = self.activation {
-            device.activation_forward(&ActivationSize { samples, features: self.features() }, function, pass.y);
-        }
+        self.behind(samples).forward(device, pass.y);
     }
 
     fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
         let samples = pass.batch.samples;
-        let len = device.activation_len(samples, self.features());
-        if let (Some(function), Some(y)) = (self.activation, pass.y) {
-            let size = ActivationSize { samples, features: self.features() };
-            device.activation_backward(&size, function, y, D::slice_mut(&mut pass.d_y, 0..len));
-        }
+        self.behind(samples).backward(device, pass.y, &mut pass.d_y);
         if let [Some(gradient), ..] = pass.d_x {
             device.average_pool2d_backward(&self.size(samples), D::shared(pass.d_y), gradient.d_x);
         }
@@ -59,11 +57,7 @@ impl<D: Device> Layer<D> for AveragePool2d {
     /// The weights 1/K² of a window, squared.
     fn curvature(&self, device: &mut D, Curvature { mut back, .. }: Curvature<'_, D>) {
         let samples = back.batch.samples;
-        let len = device.activation_len(samples, self.features());
-        if let (Some(function), Some(y)) = (self.activation, back.y) {
-            let size = ActivationSize { samples, features: self.features() };
-            curve(device, &size, function, y, D::slice_mut(&mut back.d_y, 0..len));
-        }
+        self.behind(samples).curvature(device, back.y, &mut back.d_y);
         if let [Some(mut gradient), ..] = back.d_x {
             let size = self.size(samples);
             let len = device.activation_len(samples, size.channels * size.height * size.width);

@@ -28,8 +28,7 @@ impl BatchNorm {
 
 impl<D: Device> Layer<D> for BatchNorm {
     fn parameters(&self) -> Vec<TensorShape> {
-        let tensor = |kind, role| TensorShape::new(&self.name, kind, vec![self.size.channels], role);
-        vec![tensor("weight", Role::Scale { ends_block: self.ends_block }), tensor("bias", Role::Shift)]
+        TensorShape::of_norm(&self.name, self.size.channels, self.ends_block)
     }
 
     fn statistics(&self) -> Vec<TensorShape> {

@@ -3,12 +3,12 @@
 //! The activation comes behind the pooling, LeCun's order: for an increasing function that is the same function, and
 //! it sees a quarter of the values.
 
-use lockstep_kernels::activation::{Activation, ActivationSize};
+use lockstep_kernels::activation::Activation;
 use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::conv2d_max_pool2d::{Pooled, PooledMut};
 use lockstep_kernels::device::Device;
 
-use super::activation::curve;
+use super::activation::Behind;
 use super::conv2d::Conv2d;
 use super::{Backward, Curvature, Forward, Keeps, Layer, Memo, Squares, SquaresMut, TensorShape};
 
@@ -29,6 +29,10 @@ impl Conv2dMaxPool2d {
 
     fn bias<'a, D: Device>(&self, parameters: D::View<'a, f32>) -> D::View<'a, f32> {
         self.conv.bias::<D>(parameters).expect("this layer's convolution has a bias")
+    }
+
+    fn behind(&self, samples: usize) -> Behind {
+        Behind { function: self.activation, samples, features: self.features() }
     }
 }
 
@@ -57,18 +61,13 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
         let choice = D::slice_mut(&mut pass.choices, 0..len);
         let y = PooledMut { values, choice };
         device.conv2d_max_pool2d_forward(&self.conv.size(samples), pass.inputs.x(), weight, bias, y);
-        if let Some(function) = self.activation {
-            device.activation_forward(&ActivationSize { samples, features: self.features() }, function, pass.y);
-        }
+        self.behind(samples).forward(device, pass.y);
     }
 
     fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
         let samples = pass.batch.samples;
-        let (size, len) = (self.conv.size(samples), device.activation_len(samples, self.features()));
-        if let (Some(function), Some(y)) = (self.activation, pass.y) {
-            let size = ActivationSize { samples, features: self.features() };
-            device.activation_backward(&size, function, y, D::slice_mut(&mut pass.d_y, 0..len));
-        }
+        let size = self.conv.size(samples);
+        self.behind(samples).backward(device, pass.y, &mut pass.d_y);
         let d_y = D::shared(pass.d_y);
         if let [Some(gradient), ..] = pass.d_x {
             let weight = self.conv.weight::<D>(pass.own.parameters);
@@ -88,11 +87,7 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
     fn curvature(&self, device: &mut D, Curvature { mut back, squares, .. }: Curvature<'_, D>) {
         let samples = back.batch.samples;
         let size = self.conv.curvature_size(samples);
-        if let (Some(function), Some(y)) = (self.activation, back.y) {
-            let len = device.activation_len(samples, self.features());
-            let size = ActivationSize { samples, features: self.features() };
-            curve(device, &size, function, y, D::slice_mut(&mut back.d_y, 0..len));
-        }
+        self.behind(samples).curvature(device, back.y, &mut back.d_y);
         let h_y = D::shared(back.d_y);
         let SquaresMut { mut parameters, mut values } = squares;
         if let [Some(gradient), ..] = back.d_x {

@@ -3,7 +3,7 @@
 use lockstep_kernels::device::Device;
 use lockstep_kernels::group_norm::{GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
 
-use super::{Backward, Forward, Keeps, Layer, Memo, Role, TensorShape};
+use super::{Backward, Forward, Keeps, Layer, Memo, TensorShape};
 
 /// `y = γ · x̂ + β` with moments over each sample's groups of channels. Parameters: weight γ (C), bias β (C).
 pub struct GroupNorm {
@@ -23,8 +23,7 @@ impl GroupNorm {
 
 impl<D: Device> Layer<D> for GroupNorm {
     fn parameters(&self) -> Vec<TensorShape> {
-        let tensor = |kind, role| TensorShape::new(&self.name, kind, vec![self.size.channels], role);
-        vec![tensor("weight", Role::Scale { ends_block: self.ends_block }), tensor("bias", Role::Shift)]
+        TensorShape::of_norm(&self.name, self.size.channels, self.ends_block)
     }
 
     fn memo(&self) -> Memo {

@@ -1,10 +1,10 @@
 //! Fully connected layer with an optional activation: `y = f(x · wᵀ + b)`.
 
-use lockstep_kernels::activation::{Activation, ActivationSize};
+use lockstep_kernels::activation::Activation;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::linear::LinearSize;
 
-use super::activation::curve;
+use super::activation::Behind;
 use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
 
 /// `y[n,o] = f(Σ_i x[n,i] · w[o,i] + b[o])`; parameters: weight (O, I), bias (O).
@@ -26,6 +26,10 @@ impl Linear {
 
     fn weights(&self) -> usize {
         self.outputs * self.inputs
+    }
+
+    fn behind(&self, samples: usize) -> Behind {
+        Behind { function: self.activation, samples, features: self.outputs }
     }
 }
 
@@ -57,18 +61,12 @@ impl<D: Device> Layer<D> for Linear {
         let bias = D::slice(pass.own.parameters, self.weights()..self.weights() + self.outputs);
         let len = device.activation_len(samples, self.outputs);
         device.linear_forward(&self.size(samples), pass.inputs.x(), weight, bias, D::slice_mut(&mut pass.y, 0..len));
-        if let Some(function) = self.activation {
-            device.activation_forward(&ActivationSize { samples, features: self.outputs }, function, pass.y);
-        }
+        self.behind(samples).forward(device, pass.y);
     }
 
     fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
         let samples = pass.batch.samples;
-        let len = device.activation_len(samples, self.outputs);
-        if let (Some(function), Some(y)) = (self.activation, pass.y) {
-            let size = ActivationSize { samples, features: self.outputs };
-            device.activation_backward(&size, function, y, D::slice_mut(&mut pass.d_y, 0..len));
-        }
+        self.behind(samples).backward(device, pass.y, &mut pass.d_y);
         let (size, d_y) = (self.size(samples), D::shared(pass.d_y));
         if let [Some(gradient), ..] = pass.d_x {
             let weight = D::slice(pass.own.parameters, 0..self.weights());
@@ -85,11 +83,7 @@ impl<D: Device> Layer<D> for Linear {
     /// `h_x[n,i] = Σ_o w[o,i]²·h[n,o]`, `h_w[o,i] = Σ_n x[n,i]²·h[n,o]`, `h_b[o] = Σ_n h[n,o]` with `h = f′²·h_y`.
     fn curvature(&self, device: &mut D, Curvature { mut back, squares, .. }: Curvature<'_, D>) {
         let samples = back.batch.samples;
-        if let (Some(function), Some(y)) = (self.activation, back.y) {
-            let len = device.activation_len(samples, self.outputs);
-            let size = ActivationSize { samples, features: self.outputs };
-            curve(device, &size, function, y, D::slice_mut(&mut back.d_y, 0..len));
-        }
+        self.behind(samples).curvature(device, back.y, &mut back.d_y);
         let (size, h_y) = (self.size(samples), D::shared(back.d_y));
         let SquaresMut { mut parameters, mut values } = squares;
         if let [Some(gradient), ..] = back.d_x {

@@ -1,11 +1,11 @@
 //! LeNet-5's trainable sub-sampling.
 
-use lockstep_kernels::activation::{Activation, ActivationSize};
+use lockstep_kernels::activation::Activation;
 use lockstep_kernels::conv2d::{Algorithm, Conv2dSize};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::subsample2d::Subsample2dSize;
 
-use super::activation::curve;
+use super::activation::Behind;
 use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
 
 /// `y = f(weight[c] · (sum of each 2×2 window) + bias[c])`; parameters: weight (C), bias (C).
@@ -23,9 +23,9 @@ impl Subsample2d {
         Subsample2dSize { samples, ..self.size }
     }
 
-    fn behind(&self, samples: usize) -> ActivationSize {
+    fn behind(&self, samples: usize) -> Behind {
         let features = self.size.channels * self.size.out_height() * self.size.out_width();
-        ActivationSize { samples, features }
+        Behind { function: Some(self.activation), samples, features }
     }
 }
 
@@ -50,16 +50,13 @@ impl<D: Device> Layer<D> for Subsample2d {
         let bias = D::slice(pass.own.parameters, channels..2 * channels);
         let y = D::slice_mut(&mut pass.y, 0..len);
         device.subsample2d_forward(&self.size(samples), pass.inputs.x(), weight, bias, y);
-        device.activation_forward(&behind, self.activation, pass.y);
+        behind.forward(device, pass.y);
     }
 
     fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
         let (samples, channels) = (pass.batch.samples, self.size.channels);
-        let (size, behind) = (self.size(samples), self.behind(samples));
-        let len = device.activation_len(samples, behind.features);
-        if let Some(y) = pass.y {
-            device.activation_backward(&behind, self.activation, y, D::slice_mut(&mut pass.d_y, 0..len));
-        }
+        let size = self.size(samples);
+        self.behind(samples).backward(device, pass.y, &mut pass.d_y);
         let d_y = D::shared(pass.d_y);
         if let [Some(gradient), ..] = pass.d_x {
             let weight = D::slice(pass.own.parameters, 0..channels);
@@ -79,9 +76,7 @@ impl<D: Device> Layer<D> for Subsample2d {
         let (samples, channels) = (back.batch.samples, self.size.channels);
         let (size, behind) = (self.size(samples), self.behind(samples));
         let len = device.activation_len(samples, behind.features);
-        if let Some(y) = back.y {
-            curve(device, &behind, self.activation, y, D::slice_mut(&mut back.d_y, 0..len));
-        }
+        behind.curvature(device, back.y, &mut back.d_y);
         let h_y = D::shared(back.d_y);
         let SquaresMut { parameters, values } = squares;
         let (mut squared, constants) = D::split_mut(parameters, channels);

@@ -49,6 +49,12 @@ impl TensorShape {
         Self { name: format!("{layer}.{kind}"), shape, role }
     }
 
+    /// γ (C) and β (C) of a normalisation, `weight` and `bias` by name.
+    pub fn of_norm(layer: &str, channels: usize, ends_block: bool) -> Vec<Self> {
+        let tensor = |kind, role| Self::new(layer, kind, vec![channels], role);
+        vec![tensor("weight", Role::Scale { ends_block }), tensor("bias", Role::Shift)]
+    }
+
     /// Elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()

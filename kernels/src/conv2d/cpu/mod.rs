@@ -26,7 +26,7 @@ pub(crate) mod strip;
 mod winograd;
 
 use super::{Accumulation, Conv2d, Conv2dSize};
-use crate::cpu::layout::Layout;
+use crate::cpu::layout::{Layout, Whole};
 use crate::cpu::{Cpu, assert_len};
 use bias::BiasGradient;
 use channel_weight::ChannelWeight;
@@ -139,7 +139,14 @@ impl Conv2d for Cpu {
         assert_len("d_y", d_y.len(), self.layout.len(size.samples, size.out_features()));
         let lanes = Lanes::new(&self.layout, size);
         match weight_method(size) {
-            WeightMethod::Samples | WeightMethod::Channels => self.direct_weight(size, x, d_y, d_weight),
+            WeightMethod::Samples => {
+                let (x, d_y) = whole_planes(&self.layout, size, x, d_y);
+                self.isa.run(DirectWeight { size, x: &x, d_y: &d_y, d_weight, scratch: &mut self.scratch });
+            }
+            WeightMethod::Channels => {
+                let (x, d_y) = whole_planes(&self.layout, size, x, d_y);
+                self.isa.run(ChannelWeight { size, x: &x, d_y: &d_y, d_weight, scratch: &mut self.scratch });
+            }
             WeightMethod::Pointwise => {
                 self.isa.run(PointwiseWeight { size, lanes, x, d_y, d_weight, scratch: &mut self.scratch });
             }
@@ -179,17 +186,6 @@ impl Cpu {
         }
     }
 
-    fn direct_weight(&mut self, size: &Conv2dSize, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
-        let x = &*self.layout.whole("x", x, size.samples, size.in_features());
-        let d_y = &*self.layout.whole("d_y", d_y, size.samples, size.out_features());
-        let scratch = &mut self.scratch;
-        if weight_method(size) == WeightMethod::Channels {
-            self.isa.run(ChannelWeight { size, x, d_y, d_weight, scratch });
-        } else {
-            self.isa.run(DirectWeight { size, x, d_y, d_weight, scratch });
-        }
-    }
-
     fn pointwise(&mut self, size: &Conv2dSize, lanes: Lanes, backward: bool, operands: Operands<'_>) {
         let Operands { x, weight, bias, y, accumulation } = operands;
         let scratch = &mut self.scratch;
@@ -201,4 +197,15 @@ impl Cpu {
         let scratch = &mut self.scratch;
         self.isa.run(winograd::forward::Forward { geometry, samples, x, weight, bias, y, accumulation, scratch });
     }
+}
+
+/// Inputs and outputs, 16 samples abreast.
+fn whole_planes<'a>(
+    layout: &'a Layout,
+    size: &Conv2dSize,
+    x: &'a [f32],
+    d_y: &'a [f32],
+) -> (Whole<'a, f32>, Whole<'a, f32>) {
+    let x = layout.whole("x", x, size.samples, size.in_features());
+    (x, layout.whole("d_y", d_y, size.samples, size.out_features()))
 }

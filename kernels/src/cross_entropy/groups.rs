@@ -1,0 +1,68 @@
+//! What the losses over classes share: groups of 16 samples, their labels and right answers, zeros for padding.
+
+use super::ClassesSize;
+use super::answers::{Better, count};
+use crate::cpu::{Cpu, assert_len, samples_in_group};
+use crate::device::{Label, LossSums};
+use crate::simd::{Kernel, Pack, Simd, WIDTH};
+
+/// A loss of up to 16 samples.
+pub(crate) trait GroupLoss {
+    /// Which outputs stand before others.
+    const BETTER: Better;
+
+    /// Adds the losses of the samples that have labels to `sum`, in order, and overwrites `d_x` with their gradient.
+    /// `x` and `d_x` have a pack for each class; what `d_x` gets for padding does not matter.
+    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64);
+}
+
+impl Cpu {
+    /// `x` (N, K), `labels` (N).
+    ///
+    /// # Panics
+    /// If a buffer's length differs from its shape, or a label names no class.
+    pub(crate) fn loss_over_classes<L: Label>(
+        &mut self,
+        loss: impl GroupLoss,
+        size: &ClassesSize,
+        x: &[f32],
+        labels: &[L],
+        d_x: &mut [f32],
+    ) -> LossSums {
+        assert_len("labels", labels.len(), size.samples);
+        let largest = labels.iter().map(|label| label.class()).max().unwrap_or(0);
+        assert!(labels.is_empty() || largest < size.classes, "label {largest} of {} classes", size.classes);
+        let x = self.layout.whole("x", x, size.samples, size.classes);
+        let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
+        self.isa.run(Groups { loss, size, x: &x, labels, d_x: &mut d_x })
+    }
+}
+
+struct Groups<'a, T, L> {
+    loss: T,
+    size: &'a ClassesSize,
+    x: &'a [Pack],
+    labels: &'a [L],
+    d_x: &'a mut [Pack],
+}
+
+impl<T: GroupLoss, L: Label> Kernel for Groups<'_, T, L> {
+    type Output = LossSums;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> LossSums {
+        let classes = self.size.classes.max(1);
+        let mut sums = LossSums::default();
+        let groups = self.x.chunks_exact(classes).zip(self.d_x.chunks_exact_mut(classes));
+        for (group, (x, d_x)) in groups.enumerate() {
+            let samples = samples_in_group(self.size.samples, group);
+            let labels = &self.labels[group * WIDTH..][..samples];
+            self.loss.add(s, x, labels, d_x, &mut sums.loss);
+            count(s, x, labels, T::BETTER, &mut sums);
+            for d_x in d_x {
+                d_x[samples..].fill(0.0);
+            }
+        }
+        sums
+    }
+}
