@@ -49,10 +49,11 @@ def augment(x, generator):
 
 
 def initialise(net):
-    """He et al. 2015, fan in, for convolutions; the last layer as PyTorch has it."""
+    """He et al. 2015, fan in, for convolutions and the last layer, whose biases are 0."""
     for module in net.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    nn.init.zeros_(net[-1].bias)
 
 
 @torch.no_grad()
