@@ -28,7 +28,7 @@ impl World {
         self.compute_later(worker, 1, Work::End);
     }
 
-    pub(super) fn save_and_end(&mut self, worker: usize, why: &'static str) {
+    fn save_and_end(&mut self, worker: usize, why: &'static str) {
         self.phase(worker, CHECKPOINT);
         self.set_stage(worker, Stage::Saving(why));
         self.end_if_saved(worker);
@@ -73,7 +73,7 @@ impl World {
         self.says(worker, TrainerEvent::Finished { held, outcome: Box::new(outcome), weights });
     }
 
-    pub(super) fn part_is_over(&mut self, worker: usize) {
+    fn part_is_over(&mut self, worker: usize) {
         self.phase(worker, IDLE);
         let trainer = self.trainer(worker);
         trainer.parts += 1;
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    pub(super) fn is_in_generation(&self, worker: usize, generation: Generation) -> bool {
+    fn is_in_generation(&self, worker: usize, generation: Generation) -> bool {
         let part = self.workers[worker].trainer.part.as_ref();
         part.is_some_and(|part| part.entry.generation == generation)
     }

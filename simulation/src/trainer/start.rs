@@ -59,16 +59,14 @@ impl World {
             self.let_members(group, |other| other != rank, 40, Work::Shared);
             return self.take(worker, has, Vec::new());
         }
-        if let Some(stage) = self.trainer(worker).stage() {
-            *stage = Stage::Sharing(has);
-        }
+        self.set_stage(worker, Stage::Sharing(has));
         if self.groups[group].payload.is_some() {
             self.compute_later(worker, 5, Work::Shared);
         }
     }
 
     /// What a member has of the state by itself.
-    pub(super) fn has(&mut self, worker: usize, start: &wire::Start, rank: usize) -> Result<Option<State>, String> {
+    fn has(&mut self, worker: usize, start: &wire::Start, rank: usize) -> Result<Option<State>, String> {
         let needed = start.source as usize == rank || !start.share;
         match start.from() {
             From::Initial => Ok(Some(State::default())),

@@ -57,7 +57,7 @@ impl World {
     }
 
     /// A lane of a step that several compute, now and then.
-    pub(super) fn replay(&mut self, worker: usize, step: u64, taint: u64) {
+    fn replay(&mut self, worker: usize, step: u64, taint: u64) {
         if !step.is_multiple_of(self.plan.job.replay_every) {
             return;
         }
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// The update, and what is told behind it.
-    pub(super) fn apply(&mut self, worker: usize, flags: u64, taint: u64) {
+    fn apply(&mut self, worker: usize, flags: u64, taint: u64) {
         let now = self.now;
         let trainer = &mut self.workers[worker].trainer;
         trainer.enter_phase(now, COMMIT);
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Behind a step and its evaluation.
-    pub(super) fn stop_or_go_on(&mut self, worker: usize, flags: u64) {
+    fn stop_or_go_on(&mut self, worker: usize, flags: u64) {
         let step = self.trainer(worker).step();
         if let Some(part) = &mut self.trainer(worker).part {
             part.reported = step;
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    pub(super) fn tell_digest(&mut self, worker: usize) {
+    fn tell_digest(&mut self, worker: usize) {
         let trainer = &self.workers[worker].trainer;
         let (Some(state), Some(part)) = (&trainer.state, &trainer.part) else { return };
         let said = wire::StateDigest {

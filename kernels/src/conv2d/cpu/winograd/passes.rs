@@ -16,7 +16,7 @@ pub(super) const LONGEST: usize = 8;
 const COLUMNS: usize = LONGEST * RESULTS + INPUTS - RESULTS;
 
 /// A run of tiles that is transformed one way: `[elements][columns]`.
-pub(super) type HalfWay = [[Pack; COLUMNS]; INPUTS];
+type HalfWay = [[Pack; COLUMNS]; INPUTS];
 
 /// Nothing yet.
 pub(super) fn half_way() -> HalfWay {
