@@ -9,9 +9,20 @@ use crate::{
 };
 
 /// A number type that buffers hold.
-pub trait Element: Copy + Default + Send + Sync + 'static {}
-impl Element for f32 {}
-impl Element for u8 {}
+pub trait Element: Copy + Default + Send + Sync + 'static {
+    /// Its bits, the lowest of them where it has fewer than 32.
+    fn bits(self) -> u32;
+}
+impl Element for f32 {
+    fn bits(self) -> u32 {
+        self.to_bits()
+    }
+}
+impl Element for u8 {
+    fn bits(self) -> u32 {
+        self.into()
+    }
+}
 
 /// A number type of labels: u8 up to 256 classes, u16 beyond.
 pub trait Label: Copy + Send + Sync + 'static {
@@ -26,6 +37,34 @@ impl Label for u8 {
 impl Label for u16 {
     fn class(self) -> usize {
         self.into()
+    }
+}
+
+/// Shape of an activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivationShape {
+    /// Samples in the micro-batch, N.
+    pub samples: usize,
+    /// Channels, C; features where there is no plane.
+    pub channels: usize,
+    /// Values of a channel of one sample, H · W; 1 where there is no plane.
+    pub plane: usize,
+}
+
+impl ActivationShape {
+    /// Features without a plane.
+    pub fn flat(samples: usize, features: usize) -> Self {
+        Self { samples, channels: features, plane: 1 }
+    }
+
+    /// Values a sample, C · H · W.
+    pub fn features(&self) -> usize {
+        self.channels * self.plane
+    }
+
+    /// Values of all samples.
+    pub fn values(&self) -> usize {
+        self.samples * self.features()
     }
 }
 
@@ -68,11 +107,16 @@ pub trait Memory: Sized {
     fn write<T: Element>(&mut self, from: &[T], to: Self::ViewMut<'_, T>);
     /// Copies `from` to the host (equal lengths).
     fn read<T: Element>(&mut self, from: Self::View<'_, T>, to: &mut [T]);
-    /// Copies an activation of `features` values for each of `samples` samples to the host: `to` (samples, features).
+    /// Copies an activation to the host: `to` (N, C, H · W).
     ///
     /// # Panics
     /// If a length is not that of the shape.
-    fn read_activation(&mut self, samples: usize, features: usize, from: Self::View<'_, f32>, to: &mut [f32]);
+    fn read_activation(&mut self, shape: &ActivationShape, from: Self::View<'_, f32>, to: &mut [f32]);
+    /// Copies `from` (N, C, H · W) to an activation, whose padding samples become 0.
+    ///
+    /// # Panics
+    /// If a length is not that of the shape.
+    fn write_activation(&mut self, shape: &ActivationShape, from: &[f32], to: Self::ViewMut<'_, f32>);
     /// Copies `from` to `to` (equal lengths).
     fn copy<T: Element>(&mut self, from: Self::View<'_, T>, to: Self::ViewMut<'_, T>);
     /// Overwrites all elements with one value.

@@ -17,6 +17,7 @@ pub mod conv2d;
 pub mod conv2d_max_pool2d;
 pub mod cpu;
 pub mod cross_entropy;
+pub mod cuda;
 pub mod curvature;
 pub mod device;
 pub mod dropout;

@@ -48,7 +48,7 @@ fn step(device: &mut Cpu, samples: usize, values: &mut [Vec<f32>; 6], choice: &m
         device.conv2d_backward_weight(&size, x, &y[..outside], d_w, Some(b));
     }
     for samples in [samples, samples + 10] {
-        let size = LinearSize { samples, inputs: 25, outputs: 7 };
+        let size = LinearSize { samples, inputs: 25, plane: 1, outputs: 7 };
         let (inside, outside) = (device.activation_len(samples, 25), device.activation_len(samples, 7));
         device.linear_backward_weight(&size, &x[..inside], &y[..outside], &mut d_weight[..175], &mut bias[..7]);
     }

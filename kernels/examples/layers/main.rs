@@ -125,7 +125,7 @@ fn element_wise(b: &mut Bench, samples: usize, features: usize) {
     let len = b.device.activation_len(samples, features);
     let keys: Vec<u64> = (0..samples as u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
     let Bench { device, x, y, d_y, .. } = b;
-    let size = DropoutSize { samples, features, probability: 0.5 };
+    let size = DropoutSize { samples, features, plane: 1, probability: 0.5 };
     time(&format!("dropout {samples}×{features}"), 2 * len, || {
         device.dropout_forward(&size, &keys, &x[..len], &mut y[..len]);
     });

@@ -74,11 +74,11 @@ impl Net for LeNet {
             let side = [28, 10][i];
             Pool2dSize { samples, channels: [6, 16][i], height: side, width: side, window: 2, stride: 2, padding: 0 }
         };
-        let linear = |i: usize| LinearSize { samples, inputs: LENET[4 + i], outputs: LENET[5 + i] };
+        let linear = |i: usize| LinearSize { samples, inputs: LENET[4 + i], plane: 1, outputs: LENET[5 + i] };
         let relu = |features| ActivationSize { samples, features };
         let work = |i: usize| samples * [6 * 784 * 25, 1600 * 150][i];
         let a = &mut self.activations;
-        let size = PixelsSize { samples, features: 784, scale: 1.0 / 255.0, shift: -0.5 };
+        let size = PixelsSize { samples, features: 784, plane: 784, scale: 1.0 / 255.0, shift: -0.5 };
         c.time("pixels", 0, || d.pixels_forward(&size, &self.pixels, a[0].as_mut_slice()));
         for i in 0..2 {
             let [x, y, z] = &mut a[2 * i..2 * i + 3] else { unreachable!("three buffers") };

@@ -53,7 +53,7 @@ fn multiply_add_peak(set: InstructionSet) -> f64 {
 
 /// GFLOP/s of a product that stays in the first-level cache.
 fn small_product(device: &mut Cpu) -> f64 {
-    let size = LinearSize { samples: 64, inputs: 64, outputs: 96 };
+    let size = LinearSize { samples: 64, inputs: 64, plane: 1, outputs: 96 };
     let (x, weight, bias) = (vec![0.5; 64 * 64], vec![0.5; 64 * 96], vec![0.5; 96]);
     let mut y = vec![0.0; 64 * 96];
     let mut times: Vec<_> = (0..3000)

@@ -45,14 +45,14 @@ impl Net for Mlp {
     fn step(&mut self, c: &mut Clock) {
         let Mlp { device: d, samples, hidden, .. } = self;
         let samples = *samples;
-        let first = LinearSize { samples, inputs: 784, outputs: *hidden };
-        let second = LinearSize { samples, inputs: *hidden, outputs: 10 };
+        let first = LinearSize { samples, inputs: 784, plane: 1, outputs: *hidden };
+        let second = LinearSize { samples, inputs: *hidden, plane: 1, outputs: 10 };
         let middle = ActivationSize { samples, features: *hidden };
         let classes = ClassesSize { samples, classes: 10 };
         let [x, h, y] = &mut self.activations;
         let [_, d_h, d_y] = &mut self.gradients;
         let [p, q] = &mut self.layers;
-        let size = PixelsSize { samples, features: 784, scale: 1.0 / 255.0, shift: -0.5 };
+        let size = PixelsSize { samples, features: 784, plane: 1, scale: 1.0 / 255.0, shift: -0.5 };
         c.time("pixels", 0, || d.pixels_forward(&size, &self.pixels, x.as_mut_slice()));
         linear_forward(c, d, &first, p, x, h);
         c.time("sigmoid", 0, || d.activation_forward(&middle, Activation::Sigmoid, h.as_mut_slice()));

@@ -1,6 +1,7 @@
 //! Element-wise sums: residual connections, and gradients of a value that several layers read.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

@@ -15,6 +15,8 @@ pub struct ConcatenateSize {
     pub first: usize,
     /// Values a sample of the part, P; `first + P ≤ F`.
     pub part: usize,
+    /// Values of one channel of one sample, H · W; divides the other sizes.
+    pub plane: usize,
 }
 
 /// Contract of the concatenation. Call it once a part.

@@ -10,7 +10,7 @@ mod scratch;
 
 use std::ops::Range;
 
-use crate::device::{Device, Element, Memory};
+use crate::device::{ActivationShape, Device, Element, Memory};
 pub use crate::simd::InstructionSet;
 use crate::simd::{Isa, WIDTH};
 pub use buffer::Buffer;
@@ -87,14 +87,28 @@ impl Memory for Cpu {
     fn read<T: Element>(&mut self, from: &[T], to: &mut [T]) {
         to.copy_from_slice(from);
     }
-    fn read_activation(&mut self, samples: usize, features: usize, from: &[f32], to: &mut [f32]) {
-        assert_len("the host's copy", to.len(), samples * features);
+    fn read_activation(&mut self, shape: &ActivationShape, from: &[f32], to: &mut [f32]) {
+        let (samples, features) = (shape.samples, shape.features());
+        assert_len("the host's copy", to.len(), shape.values());
         assert_len("the activation", from.len(), self.layout.len(samples, features));
         let lanes = self.layout.lanes(samples, features);
         let groups = from.chunks_exact((lanes * features).max(1));
         for (group, rows) in groups.zip(to.chunks_mut((lanes * features).max(1))) {
             for (sample, row) in rows.chunks_exact_mut(features).enumerate() {
                 row.iter_mut().zip(group.chunks_exact(lanes)).for_each(|(value, lanes)| *value = lanes[sample]);
+            }
+        }
+    }
+    fn write_activation(&mut self, shape: &ActivationShape, from: &[f32], to: &mut [f32]) {
+        let (samples, features) = (shape.samples, shape.features());
+        assert_len("the host's copy", from.len(), shape.values());
+        assert_len("the activation", to.len(), self.layout.len(samples, features));
+        let lanes = self.layout.lanes(samples, features);
+        to.fill(0.0);
+        let groups = to.chunks_exact_mut((lanes * features).max(1));
+        for (group, rows) in groups.zip(from.chunks((lanes * features).max(1))) {
+            for (sample, row) in rows.chunks_exact(features).enumerate() {
+                row.iter().zip(group.chunks_exact_mut(lanes)).for_each(|(value, lanes)| lanes[sample] = *value);
             }
         }
     }

@@ -16,6 +16,8 @@ pub struct DropoutSize {
     pub samples: usize,
     /// Values a sample.
     pub features: usize,
+    /// Those of one channel, H · W; 1 where there is no plane. Features are counted channel by channel.
+    pub plane: usize,
     /// Chance p of a value to be dropped, 0 ≤ p < 1.
     pub probability: f32,
 }

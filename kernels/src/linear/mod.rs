@@ -1,6 +1,7 @@
 //! Fully connected layer: `y[n,o] = Σ_i x[n,i] · w[o,i] + b[o]`.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 
@@ -11,6 +12,8 @@ pub struct LinearSize {
     pub samples: usize,
     /// Features in, I.
     pub inputs: usize,
+    /// Those of one channel of x, H · W: `weight` has them channel by channel. 1 where x has no plane.
+    pub plane: usize,
     /// Features out, O.
     pub outputs: usize,
 }

@@ -11,6 +11,8 @@ pub struct PixelsSize {
     pub samples: usize,
     /// Values a sample, F = channels · height · width.
     pub features: usize,
+    /// Those of one channel, height · width; 1 where the network takes features without a plane.
+    pub plane: usize,
     /// `1 / (255 · std)`.
     pub scale: f32,
     /// `−mean / std`.

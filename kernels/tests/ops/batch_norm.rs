@@ -5,8 +5,9 @@ use lockstep_kernels::batch_norm::{
 };
 use lockstep_kernels::cpu::Cpu;
 
+use crate::bits;
 use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
-use crate::{bits, reference};
+use lockstep_selftest::formulas;
 
 /// Every value that both passes yield, activations as rows.
 pub struct Results {
@@ -77,7 +78,7 @@ fn moments_and_statistics() {
         let size = BatchNormSize { samples, channels, plane, epsilon: 1e-5, relu: true };
         let rows = rows(&size, true);
         let n = (samples * plane) as f64;
-        let moments = reference::batch_moments(&size, &wide(&rows.x));
+        let moments = formulas::batch_moments(&size, &wide(&rows.x));
         let inverse = |(_, variance): &(f64, f64)| 1.0 / (variance + f64::from(size.epsilon)).sqrt();
         let means = moments.iter().map(|(mean, _)| *mean);
         let expected: Vec<f64> = means.clone().chain(moments.iter().map(inverse)).collect();
@@ -111,8 +112,8 @@ fn a_large_mean_costs_no_digits() {
     // Exact in f32: 10 bits before the point, 10 behind it.
     rows.x.iter_mut().for_each(|x| *x = 1000.0 - *x / 2.0);
     let x = wide(&rows.x);
-    let y = reference::batch_norm(&size, [&x, &wide(&rows.weight), &wide(&rows.bias), &[]], None);
-    let moments = reference::batch_moments(&size, &x);
+    let y = formulas::batch_norm(&size, [&x, &wide(&rows.weight), &wide(&rows.bias), &[]], None);
+    let moments = formulas::batch_moments(&size, &x);
     for mut device in devices() {
         let results = both_passes(&mut device, &size, &rows);
         assert_close("y", &results.y, &y, 1e-6);
@@ -135,7 +136,7 @@ fn evaluation_takes_running_moments() {
         let running = [0.5, -0.25, 3.0, 0.5, 2.0, 0.0625];
         let moments = [(0.5, 0.5), (-0.25, 2.0), (3.0, 0.0625)];
         let (x, w, b, r) = (wide(&rows.x), wide(&rows.weight), wide(&rows.bias), wide(&rows.residual));
-        let expected = reference::batch_norm(&size, [&x, &w, &b, &r], Some(&moments));
+        let expected = formulas::batch_norm(&size, [&x, &w, &b, &r], Some(&moments));
         for mut device in devices() {
             let (x, r) = (to_activation(&device, &rows.x, 15, 3.0), to_activation(&device, &rows.residual, 15, 3.0));
             let mut y = unwritten(&device, 19, 15);

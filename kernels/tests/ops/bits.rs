@@ -47,7 +47,7 @@ pub fn check(name: &str, run: impl Fn(&mut Cpu) -> Vec<f32>) {
 #[test]
 fn linear_layers() {
     for [samples, inputs, outputs] in [[64, 784, 100], [64, 100, 10], [37, 131, 23], [1, 3, 5], [128, 84, 10]] {
-        let size = LinearSize { samples, inputs, outputs };
+        let size = LinearSize { samples, inputs, plane: 1, outputs };
         let rows = operands([samples * inputs, outputs * inputs, outputs, samples * outputs]);
         check(&format!("{size:?}"), |device| passes::linear(device, &size, &rows).concat());
     }
@@ -109,7 +109,7 @@ fn losses() {
 #[test]
 fn element_wise_ops() {
     let pixels: Vec<u8> = (0..35 * 50).map(|i| (i * 37 % 256) as u8).collect();
-    let size = PixelsSize { samples: 35, features: 50, scale: 0.012_73, shift: -0.424 };
+    let size = PixelsSize { samples: 35, features: 50, plane: 1, scale: 0.012_73, shift: -0.424 };
     check("element-wise", |device| {
         let mut y = unwritten(device, 35, 50);
         device.pixels_forward(&size, &pixels, &mut y);
@@ -159,7 +159,7 @@ fn a_samples_values_depend_on_that_sample_alone() {
     let (w, b) = (rounding(30 * 11, 3), rounding(11, 4));
     for mut device in devices() {
         let mut forward = |rows: &[f32]| {
-            let size = LinearSize { samples: rows.len() / 30, inputs: 30, outputs: 11 };
+            let size = LinearSize { samples: rows.len() / 30, inputs: 30, plane: 1, outputs: 11 };
             let mut y = unwritten(&device, size.samples, 11);
             device.linear_forward(&size, &to_activation(&device, rows, 30, 0.0), &w, &b, &mut y);
             to_rows(&device, &y, size.samples, 11)
@@ -173,7 +173,7 @@ fn a_samples_values_depend_on_that_sample_alone() {
 /// What padding samples hold reaches no weight: only their zero gradients count.
 #[test]
 fn padding_never_reaches_a_weight() {
-    let size = LinearSize { samples: 19, inputs: 21, outputs: 7 };
+    let size = LinearSize { samples: 19, inputs: 21, plane: 1, outputs: 7 };
     let conv = conv2d_size([3, 2, 3, 6, 6, 3, 1]);
     for mut device in devices() {
         let mut gradients = |padding: f32| {

@@ -6,7 +6,7 @@ use lockstep_kernels::conv2d::{Accumulation, Algorithm, Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::Cpu;
 
 use crate::layout::{assert_padding_is_zero, bits, devices, lanes, noise, to_activation, to_rows, unwritten};
-use crate::reference::conv2d_terms;
+use lockstep_selftest::formulas::conv2d_terms;
 
 /// Values and gradients, activations in rows of samples.
 struct Results<T> {

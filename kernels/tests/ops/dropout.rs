@@ -5,7 +5,7 @@ use lockstep_kernels::dropout::{Dropout, DropoutSize};
 
 use crate::bits;
 use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten};
-use crate::reference::dropout_word;
+use lockstep_selftest::formulas::dropout_word;
 
 pub fn keys(samples: usize) -> Vec<u64> {
     (1..=samples as u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect()
@@ -26,7 +26,7 @@ pub fn both_passes(device: &mut Cpu, size: &DropoutSize, keys: &[u64], x: &[f32]
 #[test]
 fn values_are_kept_by_the_documented_words() {
     for (samples, features, probability) in [(1, 1, 0.5), (5, 7, 0.25), (16, 4, 0.9), (19, 13, 0.0), (33, 6, 0.5)] {
-        let size = DropoutSize { samples, features, probability };
+        let size = DropoutSize { samples, features, plane: 1, probability };
         let keys = keys(samples);
         let (x, d_y) = (numbers(samples * features, 1), numbers(samples * features, 2));
         let factor = |i: usize| {
@@ -49,7 +49,7 @@ fn values_are_dropped_at_random() {
     let (samples, features) = (128, 500);
     let (keys, ones) = (keys(samples), vec![1.0; samples * features]);
     for probability in [0.1, 0.5, 0.8] {
-        let size = DropoutSize { samples, features, probability };
+        let size = DropoutSize { samples, features, plane: 1, probability };
         let [y, _] = both_passes(&mut devices()[0], &size, &keys, &ones, &ones);
         let p = f64::from(probability);
         let check = |name: &str, events: usize, of: usize, chance: f64| {
@@ -77,7 +77,7 @@ fn a_samples_mask_depends_on_its_key_alone() {
     let (keys, x) = (keys(40), numbers(40 * 30, 1));
     for mut device in devices() {
         let mut run = |samples: usize, keys: &[u64], x: &[f32]| {
-            both_passes(&mut device, &DropoutSize { samples, features: 30, probability: 0.5 }, keys, x, x)
+            both_passes(&mut device, &DropoutSize { samples, features: 30, plane: 1, probability: 0.5 }, keys, x, x)
         };
         let [all, _] = run(40, &keys, &x);
         let [one, _] = run(1, &keys[37..38], &x[37 * 30..38 * 30]);
@@ -87,7 +87,7 @@ fn a_samples_mask_depends_on_its_key_alone() {
 
 #[test]
 fn all_instruction_sets_give_the_same_bits() {
-    let size = DropoutSize { samples: 50, features: 131, probability: 0.3 };
+    let size = DropoutSize { samples: 50, features: 131, plane: 1, probability: 0.3 };
     let (x, d_y) = (bits::rounding(50 * 131, 1), bits::rounding(50 * 131, 2));
     bits::check("dropout", |device| both_passes(device, &size, &keys(50), &x, &d_y).concat());
 }
@@ -95,6 +95,6 @@ fn all_instruction_sets_give_the_same_bits() {
 #[test]
 #[should_panic(expected = "probability 1 is not in [0, 1)")]
 fn to_drop_everything_is_refused() {
-    let size = DropoutSize { samples: 1, features: 1, probability: 1.0 };
+    let size = DropoutSize { samples: 1, features: 1, plane: 1, probability: 1.0 };
     both_passes(&mut devices()[0], &size, &[1], &[1.0], &[1.0]);
 }

@@ -14,8 +14,8 @@ use crate::activations::ACTIVATIONS;
 use crate::gradient_check::gradient_check;
 use crate::layout::numbers;
 use crate::losses::{self, LOSSES};
-use crate::reference::{self, Pooling};
 use crate::{batch_norm, dropout, group_norm, lenet5, local_response_norm, passes, pooling};
+use lockstep_selftest::formulas::{self, Pooling};
 
 /// Operands of these lengths, the last the gradient behind the op.
 fn rows<const N: usize>(lengths: [usize; N]) -> [Vec<f32>; N] {
@@ -34,11 +34,11 @@ fn linear() {
     for [samples, inputs, outputs] in
         [[1, 1, 1], [3, 5, 2], [16, 16, 6], [17, 33, 13], [33, 17, 10], [100, 7, 4], [5, 150, 9]]
     {
-        let size = LinearSize { samples, inputs, outputs };
+        let size = LinearSize { samples, inputs, plane: 1, outputs };
         gradient_check(
             &format!("{size:?}"),
             &rows([samples * inputs, outputs * inputs, outputs, samples * outputs]),
-            |[x, w, b, _]| reference::linear(&size, x, w, b),
+            |[x, w, b, _]| formulas::linear(&size, x, w, b),
             |device, rows| passes::linear(device, &size, rows),
             1e-6,
         );
@@ -80,7 +80,7 @@ fn conv2d() {
         gradient_check(
             &format!("{size:?}"),
             &rows([in_features(&size), size.weights(), size.out_channels, out_features]),
-            |[x, w, b, _]| reference::conv2d(&size, x, w, b),
+            |[x, w, b, _]| formulas::conv2d(&size, x, w, b),
             |device, rows| passes::conv2d(device, &size, rows),
             1e-6,
         );
@@ -105,7 +105,7 @@ fn conv2d_max_pool2d() {
         gradient_check(
             &format!("pooled {size:?}"),
             &rows([in_features(&size), size.weights(), channels, out_features]),
-            |[x, w, b, _]| reference::pool2d(Pooling::Max, &pool, &reference::conv2d(&size, x, w, b)),
+            |[x, w, b, _]| formulas::pool2d(Pooling::Max, &pool, &formulas::conv2d(&size, x, w, b)),
             |device, rows| passes::conv2d_max_pool2d(device, &size, rows),
             1e-6,
         );
@@ -120,7 +120,7 @@ fn max_and_average_pool2d() {
             gradient_check(
                 &format!("{pooling:?} {size:?}"),
                 &rows([size.samples * in_features, size.samples * out_features]),
-                |[x, _]| reference::pool2d(pooling, &size, x),
+                |[x, _]| formulas::pool2d(pooling, &size, x),
                 |device, [x, d_y]| pooling::both_passes(device, pooling, &size, x, d_y),
                 1e-6,
             );
@@ -135,7 +135,7 @@ fn adaptive_average_pool2d() {
         gradient_check(
             &format!("{size:?}"),
             &rows([planes * size.height * size.width, planes * size.out_height * size.out_width]),
-            |[x, _]| reference::adaptive_average_pool2d(&size, x),
+            |[x, _]| formulas::adaptive_average_pool2d(&size, x),
             |device, [x, d_y]| pooling::adaptive(device, &size, x, d_y),
             1e-6,
         );
@@ -149,7 +149,7 @@ fn activations() {
         gradient_check(
             &format!("{function:?}"),
             &stretched(4.0, rows([57, 57])),
-            |[x, _]| x.iter().map(|x| reference::activation(function, *x)).collect(),
+            |[x, _]| x.iter().map(|x| formulas::activation(function, *x)).collect(),
             |device, rows| passes::activation(device, &size, function, rows),
             1e-6,
         );
@@ -167,7 +167,7 @@ fn batch_norm() {
             gradient_check(
                 &format!("{size:?} residual: {residual}"),
                 &rows([len, channels, channels, if residual { len } else { 0 }, len]),
-                |[x, w, b, r, _]| reference::batch_norm(&size, [x, w, b, r], None),
+                |[x, w, b, r, _]| formulas::batch_norm(&size, [x, w, b, r], None),
                 |device, rows| batch_norm::value_and_gradients(device, &size, rows),
                 2e-6,
             );
@@ -187,7 +187,7 @@ fn group_norm() {
         gradient_check(
             &format!("{size:?}"),
             &rows([len, channels, channels, len]),
-            |[x, w, b, _]| reference::group_norm(&size, x, w, b),
+            |[x, w, b, _]| formulas::group_norm(&size, x, w, b),
             |device, rows| group_norm::both_passes(device, &size, rows),
             2e-6,
         );
@@ -201,7 +201,7 @@ fn local_response_norm() {
         gradient_check(
             &format!("{size:?}"),
             &stretched(3.0, rows([len, len])),
-            |[x, _]| reference::local_response_norm(&size, x),
+            |[x, _]| formulas::local_response_norm(&size, x),
             |device, [x, d_y]| local_response_norm::both_passes(device, &size, x, d_y),
             1e-6,
         );
@@ -211,11 +211,11 @@ fn local_response_norm() {
 #[test]
 fn dropout() {
     for (samples, features, probability) in [(1, 1, 0.5), (5, 7, 0.25), (16, 4, 0.9), (19, 13, 0.0), (33, 6, 0.5)] {
-        let (size, keys) = (DropoutSize { samples, features, probability }, dropout::keys(samples));
+        let (size, keys) = (DropoutSize { samples, features, plane: 1, probability }, dropout::keys(samples));
         gradient_check(
             &format!("{size:?}"),
             &rows([samples * features; 2]),
-            |[x, _]| reference::dropout(&size, &keys, x),
+            |[x, _]| formulas::dropout(&size, &keys, x),
             |device, [x, d_y]| dropout::both_passes(device, &size, &keys, x, d_y),
             1e-6,
         );
@@ -241,7 +241,7 @@ fn concatenate() {
         gradient_check(
             &format!("concatenate {samples} samples"),
             &rows([a, b, c, a + b + c]),
-            |[a, b, c, _]| reference::concatenate(&widths, &[a, b, c]),
+            |[a, b, c, _]| formulas::concatenate(&widths, &[a, b, c]),
             |device, rows| passes::concatenate(device, widths, rows),
             1e-6,
         );
@@ -256,7 +256,7 @@ fn subsample2d() {
         gradient_check(
             &format!("{size:?}"),
             &rows([planes * inside, size.channels, size.channels, planes * outside]),
-            |[x, w, b, _]| reference::subsample2d(&size, x, w, b),
+            |[x, w, b, _]| formulas::subsample2d(&size, x, w, b),
             |device, rows| lenet5::subsample2d(device, &size, rows),
             1e-6,
         );
@@ -273,7 +273,7 @@ fn radial_basis() {
         gradient_check(
             &format!("{size:?}"),
             &rows([samples * inputs, samples * outputs]),
-            |[x, _]| reference::radial_basis(&size, x, &wide),
+            |[x, _]| formulas::radial_basis(&size, x, &wide),
             |device, [x, d_y]| lenet5::radial_basis(device, &size, x, &centres, d_y),
             1e-6,
         );

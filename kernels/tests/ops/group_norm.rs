@@ -3,8 +3,9 @@
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::group_norm::{GroupNorm, GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
 
+use crate::bits;
 use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
-use crate::{bits, reference};
+use lockstep_selftest::formulas;
 
 /// x, weight, bias, d_y.
 pub type Rows = [Vec<f32>; 4];
@@ -40,7 +41,7 @@ fn a_large_mean_costs_no_digits() {
     rows[0].iter_mut().for_each(|x| *x = 1000.0 - *x / 2.0);
     let [x, w, b, _] = rows.each_ref().map(|row| wide(row));
     for mut device in devices() {
-        assert_close("y", &both_passes(&mut device, &size, &rows)[0], &reference::group_norm(&size, &x, &w, &b), 1e-6);
+        assert_close("y", &both_passes(&mut device, &size, &rows)[0], &formulas::group_norm(&size, &x, &w, &b), 1e-6);
     }
 }
 

@@ -31,7 +31,7 @@ fn parts_are_laid_side_by_side_and_taken_apart() {
             let mut y = unwritten(&device, samples, 9);
             let mut first = 0;
             for (part, width) in parts.iter().zip(widths) {
-                let size = ConcatenateSize { samples, features: 9, first, part: width };
+                let size = ConcatenateSize { samples, features: 9, first, part: width, plane: 1 };
                 device.concatenate_forward(&size, &to_activation(&device, part, width, 0.0), &mut y);
                 first += width;
             }
@@ -43,7 +43,7 @@ fn parts_are_laid_side_by_side_and_taken_apart() {
             assert_padding_is_zero(&device, "y", &y, samples, 9);
             first = 0;
             for (part, width) in parts.iter().zip(widths) {
-                let size = ConcatenateSize { samples, features: 9, first, part: width };
+                let size = ConcatenateSize { samples, features: 9, first, part: width, plane: 1 };
                 let mut d_x = unwritten(&device, samples, width);
                 device.concatenate_backward(&size, &y, &mut d_x);
                 assert_eq!(to_rows(&device, &d_x, samples, width), *part);
@@ -57,6 +57,6 @@ fn parts_are_laid_side_by_side_and_taken_apart() {
 #[test]
 #[should_panic(expected = "a part of 2 values from 3 on reaches beyond 4")]
 fn a_part_beyond_the_whole_is_refused() {
-    let size = ConcatenateSize { samples: 1, features: 4, first: 3, part: 2 };
+    let size = ConcatenateSize { samples: 1, features: 4, first: 3, part: 2, plane: 1 };
     devices()[0].concatenate_forward(&size, &[0.0; 32], &mut [0.0; 64]);
 }

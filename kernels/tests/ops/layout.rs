@@ -1,7 +1,7 @@
 //! Numbers for tests, and activations from and to rows of samples.
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{ActivationShape, Memory};
 
 /// Number `i` of a sequence: multiples of 1/512 in [−0.98, 0.98), exact in every format and easily made in Python.
 pub fn number(i: usize, seed: usize) -> f32 {
@@ -92,13 +92,17 @@ pub fn assert_close(name: &str, actual: &[f32], expected: &[f64], tolerance: f64
 }
 
 #[test]
-fn activations_are_read_sample_by_sample() {
+fn activations_are_read_and_written_sample_by_sample() {
     for (samples, features) in [(1, 1), (3, 5), (16, 2), (17, 3), (40, 7)] {
         let rows = numbers(samples * features, 3);
         for mut device in devices() {
             let mut read = vec![0.0; rows.len()];
-            device.read_activation(samples, features, &to_activation(&device, &rows, features, 7.0), &mut read);
+            let shape = ActivationShape { samples, channels: 1, plane: features };
+            device.read_activation(&shape, &to_activation(&device, &rows, features, 7.0), &mut read);
             assert_eq!(read, rows, "{samples} samples of {features}");
+            let mut written = unwritten(&device, samples, features);
+            device.write_activation(&shape, &rows, &mut written);
+            assert_eq!(written, to_activation(&device, &rows, features, 0.0));
         }
     }
 }

@@ -3,8 +3,9 @@
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::local_response_norm::{LocalResponseNorm, LocalResponseNormSize};
 
+use crate::bits;
 use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
-use crate::{bits, reference};
+use lockstep_selftest::formulas;
 
 /// y and d_x.
 pub fn both_passes(device: &mut Cpu, size: &LocalResponseNormSize, x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
@@ -40,7 +41,7 @@ fn powers_are_accurate() {
     for (beta, bound) in [(0.75, 3e-7), (0.6, 1e-6), (1.0, 1e-6), (2.5, 4e-6)] {
         let size = LocalResponseNormSize { samples: 1, channels: 2000, plane: 1, size: 1, alpha: 1.0, beta, k: 1e-3 };
         let x: Vec<f32> = (0..2000).map(|i| 1.01f32.powi(i - 1000) * 1e-2).collect();
-        let expected = reference::local_response_norm(&size, &wide(&x));
+        let expected = formulas::local_response_norm(&size, &wide(&x));
         for mut device in devices() {
             let [y, _] = both_passes(&mut device, &size, &x, &x);
             for (y, expected) in y.iter().zip(&expected) {

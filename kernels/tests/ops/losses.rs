@@ -8,33 +8,33 @@ use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
 
 use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
-use crate::reference;
+use lockstep_selftest::formulas;
 
 pub type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u8], &mut [f32]) -> LossSums;
 /// Loss of one sample in f64.
 pub type Formula = fn(&[f64], usize) -> f64;
 pub const LOSSES: [(&str, Loss, Formula); 6] = [
-    ("cross-entropy", |d, size, x, labels, d_x| d.cross_entropy(size, x, labels, d_x), reference::cross_entropy),
-    ("squared error", |d, size, x, labels, d_x| d.squared_error(size, x, labels, d_x), reference::squared_error),
+    ("cross-entropy", |d, size, x, labels, d_x| d.cross_entropy(size, x, labels, d_x), formulas::cross_entropy),
+    ("squared error", |d, size, x, labels, d_x| d.squared_error(size, x, labels, d_x), formulas::squared_error),
     (
         "smoothed cross-entropy",
         |d, size, x, labels, d_x| d.smoothed_cross_entropy(size, 0.125, x, labels, d_x),
-        |x, label| reference::smoothed_cross_entropy(x, label, 0.125),
+        |x, label| formulas::smoothed_cross_entropy(x, label, 0.125),
     ),
     (
         "wholly smoothed cross-entropy",
         |d, size, x, labels, d_x| d.smoothed_cross_entropy(size, 1.0, x, labels, d_x),
-        |x, label| reference::smoothed_cross_entropy(x, label, 1.0),
+        |x, label| formulas::smoothed_cross_entropy(x, label, 1.0),
     ),
     (
         "binary cross-entropy",
         |d, size, x, labels, d_x| d.binary_cross_entropy(size, x, labels, d_x),
-        reference::binary_cross_entropy,
+        formulas::binary_cross_entropy,
     ),
     (
         SMALLER_IS_BETTER,
         |d, size, x, labels, d_x| d.map_loss(&MapLossSize { classes: *size, rubbish: 0.5 }, x, labels, d_x),
-        |x, label| reference::map_loss(x, label, 0.5),
+        |x, label| formulas::map_loss(x, label, 0.5),
     ),
 ];
 /// Its answer is the smallest output.
@@ -126,7 +126,7 @@ fn labels_may_name_more_than_256_classes() {
         let mut d_x = unwritten(&device, 2, 1000);
         let sums = device.cross_entropy(&size, &to_activation(&device, &x, 1000, 0.0), &[999u16, 300], &mut d_x);
         let x = wide(&x);
-        let expected = reference::cross_entropy(&x[..1000], 999) + reference::cross_entropy(&x[1000..], 300);
+        let expected = formulas::cross_entropy(&x[..1000], 999) + formulas::cross_entropy(&x[1000..], 300);
         assert!((sums.loss - expected).abs() < 1e-6 * expected);
         let d_x = to_rows(&device, &d_x, 2, 1000);
         assert!(d_x[999] < 0.0 && d_x[1300] < 0.0 && d_x[300] > 0.0);

@@ -21,5 +21,4 @@ mod pooling;
 mod pytorch;
 mod pytorch_convolutions;
 mod pytorch_layers;
-mod reference;
 mod updates;

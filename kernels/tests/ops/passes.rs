@@ -16,7 +16,7 @@ const NO_GRADIENT: f32 = 0.0;
 
 /// Of x, weight, bias, d_y.
 pub fn linear(device: &mut Cpu, size: &LinearSize, [x, w, b, d_y]: &[Vec<f32>; 4]) -> [Vec<f32>; 4] {
-    let LinearSize { samples, inputs, outputs } = *size;
+    let LinearSize { samples, inputs, outputs, .. } = *size;
     let (x, d_y) = (to_activation(device, x, inputs, PADDING), to_activation(device, d_y, outputs, NO_GRADIENT));
     let (mut y, mut d_x) = (unwritten(device, samples, outputs), unwritten(device, samples, inputs));
     let (mut d_w, mut d_b) = (vec![7.0; w.len()], vec![7.0; b.len()]);
@@ -90,7 +90,7 @@ pub fn concatenate(device: &mut Cpu, widths: [usize; 3], [a, b, c, d_y]: &[Vec<f
     let mut gradients = [a, b, c].map(Vec::clone);
     let mut first = 0;
     for (part, width) in gradients.iter_mut().zip(widths) {
-        let size = ConcatenateSize { samples, features, first, part: width };
+        let size = ConcatenateSize { samples, features, first, part: width, plane: 1 };
         device.concatenate_forward(&size, &to_activation(device, part, width, PADDING), &mut y);
         let mut d = unwritten(device, samples, width);
         device.concatenate_backward(&size, &d_y, &mut d);

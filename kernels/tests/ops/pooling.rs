@@ -5,7 +5,7 @@ use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 
 use crate::bits;
 use crate::layout::{assert_padding_is_zero, devices, lanes, to_activation, to_rows, unwritten};
-use crate::reference::Pooling;
+use lockstep_selftest::formulas::Pooling;
 
 pub fn features(size: &Pool2dSize) -> (usize, usize) {
     (size.channels * size.height * size.width, size.channels * size.out_height() * size.out_width())

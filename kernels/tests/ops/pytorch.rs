@@ -102,7 +102,7 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
     let conv = Conv2dSize { samples, in_channels: 2, out_channels: 3, ..plain };
     let pool = Pool2dSize { samples, channels: 3, height: 4, width: 4, window: 2, stride: 2, padding: 0 };
     let hidden = ActivationSize { samples, features: 12 };
-    let linear = LinearSize { samples, inputs: 12, outputs: 3 };
+    let linear = LinearSize { samples, inputs: 12, plane: 4, outputs: 3 };
     let classes = ClassesSize { samples, classes: 3 };
 
     let mut y = unwritten(device, samples, 48);

@@ -10,7 +10,7 @@ use crate::layout::{assert_padding_is_zero, bits, devices, numbers, to_rows, unw
 #[test]
 fn pixels_are_normalised_with_one_rounding() {
     for (samples, features) in [(1, 1), (5, 784), (16, 16), (35, 49)] {
-        let size = PixelsSize { samples, features, scale: 0.012_73, shift: -0.424 };
+        let size = PixelsSize { samples, features, plane: 1, scale: 0.012_73, shift: -0.424 };
         let pixels: Vec<u8> = (0..samples * features).map(|i| (i * 37 % 256) as u8).collect();
         let expected: Vec<f32> = pixels.iter().map(|p| f32::from(*p).mul_add(size.scale, size.shift)).collect();
         for mut device in devices() {

@@ -9,16 +9,18 @@ use super::{Backward, Forward, Keeps, Layer};
 pub struct Concatenate {
     /// Values a sample of each part.
     pub parts: Vec<usize>,
+    /// Those of one channel.
+    pub plane: usize,
 }
 
 impl Concatenate {
     /// Each part's place and its size.
     fn sizes(&self, samples: usize) -> impl Iterator<Item = ConcatenateSize> {
-        let features = self.parts.iter().sum();
+        let (features, plane) = (self.parts.iter().sum(), self.plane);
         self.parts.iter().scan(0, move |end, &part| {
             let first = *end;
             *end += part;
-            Some(ConcatenateSize { samples, features, first, part })
+            Some(ConcatenateSize { samples, features, first, part, plane })
         })
     }
 }

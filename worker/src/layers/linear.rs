@@ -13,6 +13,8 @@ pub struct Linear {
     pub name: String,
     /// Features in, I.
     pub inputs: usize,
+    /// Those of one channel before it; 1 where there is no plane.
+    pub plane: usize,
     /// Features out, O.
     pub outputs: usize,
     /// f; none for linear outputs.
@@ -21,7 +23,7 @@ pub struct Linear {
 
 impl Linear {
     fn size(&self, samples: usize) -> LinearSize {
-        LinearSize { samples, inputs: self.inputs, outputs: self.outputs }
+        LinearSize { samples, inputs: self.inputs, plane: self.plane, outputs: self.outputs }
     }
 
     fn weights(&self) -> usize {

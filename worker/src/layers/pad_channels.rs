@@ -20,7 +20,7 @@ impl PadChannels {
     fn size(&self, samples: usize) -> ConcatenateSize {
         let plane = self.shape.height * self.shape.width;
         let (features, first) = (self.channels * plane, self.before * plane);
-        ConcatenateSize { samples, features, first, part: self.shape.features() }
+        ConcatenateSize { samples, features, first, part: self.shape.features(), plane }
     }
 }
 

@@ -28,6 +28,11 @@ impl Shape {
     pub fn features(&self) -> usize {
         self.channels * self.height * self.width
     }
+
+    /// Values of one channel of one sample.
+    pub fn plane(&self) -> usize {
+        self.height * self.width
+    }
 }
 
 impl std::fmt::Display for Shape {

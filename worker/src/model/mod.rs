@@ -139,6 +139,11 @@ impl<D: Device> Model<D> {
         self.shapes[0].features()
     }
 
+    /// Shape of a sample as the first layers see it.
+    pub fn input_shape(&self) -> Shape {
+        self.shapes[0]
+    }
+
     /// Values a sample behind the last layer.
     pub fn output_features(&self) -> usize {
         self.shapes[self.output()].features()

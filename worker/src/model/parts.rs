@@ -137,8 +137,9 @@ impl<D: Device> Builder<D> {
 
     /// A fully connected layer over all features.
     pub fn linear(&mut self, name: &str, value: ValueId, outputs: usize, activation: Option<Activation>) -> ValueId {
-        let inputs = self.shape(value).features();
-        let layer = layers::Linear { name: name.into(), inputs, outputs, activation };
+        let shape = self.shape(value);
+        let (inputs, plane) = (shape.features(), shape.plane());
+        let layer = layers::Linear { name: name.into(), inputs, plane, outputs, activation };
         self.layer(name, &[value], layer, Shape::flat(outputs))
     }
 
@@ -192,7 +193,7 @@ impl<D: Device> Builder<D> {
     pub fn dropout(&mut self, name: &str, value: ValueId, probability: f32) -> ValueId {
         let shape = self.shape(value);
         let stream = self.next_stream();
-        let size = DropoutSize { samples: 0, features: shape.features(), probability };
+        let size = DropoutSize { samples: 0, features: shape.features(), plane: shape.plane(), probability };
         self.layer(name, &[value], layers::Dropout { size, stream }, shape)
     }
 

@@ -1,7 +1,7 @@
 //! What a trained network says of images that are in no data set.
 
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{ActivationShape, Memory};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 use lockstep_proto::job::Job;
 
@@ -42,7 +42,8 @@ impl Predictor {
         let mut flat = vec![0.0; model.len()];
         weights.fill(model.tensors(), 0..0, &mut flat)?;
         let activations = Activations::new(&device, &model, 1);
-        let (pixels, loss) = (PixelsSize { samples: 1, ..prepare::pixels(job, shape) }, Loss::of(&job.loss));
+        let pixels = PixelsSize { samples: 1, ..prepare::pixels(job, model.input_shape()) };
+        let loss = Loss::of(&job.loss);
         Ok(Self { device, model, flat, activations, pixels, loss })
     }
 
@@ -59,7 +60,7 @@ impl Predictor {
         model.evaluate(device, batch, Weights { parameters, statistics }, activations);
         let mut outputs = vec![0.0; model.output_features()];
         let (output, _) = activations.output(device, model, 1);
-        device.read_activation(1, outputs.len(), output, &mut outputs);
+        device.read_activation(&ActivationShape::flat(1, outputs.len()), output, &mut outputs);
         let probabilities = self.loss.probabilities(&outputs);
         Answer { ranking: self.ranking(&outputs), probabilities, outputs }
     }

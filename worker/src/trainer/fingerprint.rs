@@ -53,11 +53,11 @@ fn canary_gradient(instruction_set: InstructionSet, names: &job::Model) -> Vec<f
     let mut device = Cpu::new(instruction_set);
     let Ok(model) = build::<Cpu>(names, shape) else { return Vec::new() };
     let parameters = initial_values(model.tensors(), 7, names);
-    let features = shape.features();
+    let (features, plane) = (shape.features(), model.input_shape().plane());
     let bytes: Vec<u8> = (0..SAMPLES * features).map(|i| (i * i % 251) as u8).collect();
     let labels: Vec<u8> = (0..SAMPLES).map(|i| (i * 5 % shape.classes) as u8).collect();
     let mut activations = Activations::new(&device, &model, SAMPLES);
-    let pixels = PixelsSize { samples: SAMPLES, features, scale: 1.0 / 128.0, shift: -1.0 };
+    let pixels = PixelsSize { samples: SAMPLES, features, plane, scale: 1.0 / 128.0, shift: -1.0 };
     let input = activations.input(&device, &model, SAMPLES);
     device.pixels_forward(&pixels, &bytes, input);
     let weights = Weights::<Cpu> { parameters: &parameters, statistics: &[] };

@@ -23,7 +23,7 @@ use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
 use crate::data::augment::Augmentation;
 use crate::data::dataset::{Dataset, Split};
-use crate::model::{Model, SampleShape, Tensor, build};
+use crate::model::{Model, SampleShape, Shape, Tensor, build};
 
 impl Trainer {
     /// Waits for the assignment and opens all that it names; tells what there is. `None` if there never is one.
@@ -159,6 +159,7 @@ pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerErro
         model.check_curvature()?;
     }
     let layers = model.layer_ranges();
+    let pixels = pixels(job, model.input_shape());
     let augmentation = Augmentation::of(job, dataset.shape()).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
@@ -166,7 +167,7 @@ pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerErro
         augmentation,
         loss: Loss::of(&job.loss),
         micro_batch: job.batch.micro_batch.into(),
-        pixels: pixels(job, shape),
+        pixels,
         layers,
         classes: shape.classes,
         mask_seed: job.seed.augment,
@@ -174,11 +175,12 @@ pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerErro
     })
 }
 
-/// How a job's pixels become inputs; the count of samples is each micro-batch's.
-pub(crate) fn pixels(job: &Job, shape: SampleShape) -> PixelsSize {
+/// How a job's pixels become a model's input; the count of samples is each micro-batch's.
+pub(crate) fn pixels(job: &Job, input: Shape) -> PixelsSize {
     PixelsSize {
         samples: 0,
-        features: shape.features(),
+        features: input.features(),
+        plane: input.plane(),
         scale: (1.0 / (255.0 * job.data.std)) as f32,
         shift: (-job.data.mean / job.data.std) as f32,
     }

@@ -74,8 +74,8 @@ fn layers_pass_squares_on() {
     let tanh = Some(activation::Activation::Tanh);
     let function = activation::Activation::ScaledTanh;
     check("activation", &Activation { function, features: 5 }, [5, 5]);
-    check("linear", &Linear { name: name(), inputs: 7, outputs: 5, activation: tanh }, [7, 5]);
-    check("linear alone", &Linear { name: name(), inputs: 3, outputs: 2, activation: None }, [3, 2]);
+    check("linear", &Linear { name: name(), inputs: 7, plane: 1, outputs: 5, activation: tanh }, [7, 5]);
+    check("linear alone", &Linear { name: name(), inputs: 3, plane: 1, outputs: 2, activation: None }, [3, 2]);
     let size = Conv2dSize { in_channels: 2, out_channels: 3, height: 6, width: 5, kernel: 3, ..Conv2dSize::PLAIN };
     let conv = |size| Conv2d { name: name(), size, bias: true };
     check("conv2d", &conv(size), [60, 3 * 4 * 3]);

@@ -21,7 +21,7 @@ use lockstep_worker::model::Shape;
 use super::alone::{Alone, Operands};
 use crate::gradient_check::gradient_check;
 use crate::layout::{assert_padding_is_zero, lanes, numbers, to_activation, to_rows};
-use crate::reference::{self, Pooling};
+use lockstep_selftest::formulas::{self, Pooling};
 
 const SAMPLES: usize = 5;
 /// Of two streams, of which a layer takes the second.
@@ -86,16 +86,16 @@ fn alike(device: &Cpu) -> Cpu {
 }
 
 fn applied(function: Option<Function>, y: Vec<f64>) -> Vec<f64> {
-    y.into_iter().map(|y| function.map_or(y, |function| reference::activation(function, y))).collect()
+    y.into_iter().map(|y| function.map_or(y, |function| formulas::activation(function, y))).collect()
 }
 
 #[test]
 fn linear() {
-    let size = LinearSize { samples: SAMPLES, inputs: 7, outputs: 4 };
+    let size = LinearSize { samples: SAMPLES, inputs: 7, plane: 1, outputs: 4 };
     for activation in [None, Some(Relu), Some(Sigmoid)] {
-        let layer = Linear { name: "linear".into(), inputs: 7, outputs: 4, activation };
+        let layer = Linear { name: "linear".into(), inputs: 7, plane: 1, outputs: 4, activation };
         check(&format!("linear {activation:?}"), &layer, [7, 28 + 4, 4], |[x, own, _]| {
-            applied(activation, reference::linear(&size, x, &own[..28], &own[28..]))
+            applied(activation, formulas::linear(&size, x, &own[..28], &own[28..]))
         });
     }
 }
@@ -126,7 +126,7 @@ fn conv2d() {
             let own = weights + if bias { 4 } else { 0 };
             check(&format!("{size:?} bias: {bias}"), &layer, [60, own, outputs], |[x, own, _]| {
                 let (weight, own) = own.split_at(weights);
-                reference::conv2d(&size, x, weight, if bias { own } else { &[0.0; 4] })
+                formulas::conv2d(&size, x, weight, if bias { own } else { &[0.0; 4] })
             });
         }
     }
@@ -140,8 +140,8 @@ fn conv2d_max_pool2d() {
     for activation in [None, Some(Tanh)] {
         let layer = Conv2dMaxPool2d { conv: Conv2d { name: "conv".into(), size, bias: true }, activation };
         check(&format!("pooled {activation:?}"), &layer, [60, weights + 4, 4 * 3 * 2], |[x, own, _]| {
-            let y = reference::conv2d(&size, x, &own[..weights], &own[weights..]);
-            applied(activation, reference::pool2d(Pooling::Max, &pool, &y))
+            let y = formulas::conv2d(&size, x, &own[..weights], &own[weights..]);
+            applied(activation, formulas::pool2d(Pooling::Max, &pool, &y))
         });
     }
 }
@@ -159,7 +159,7 @@ fn partial_conv2d() {
         for ((to, from), window) in connections.iter().zip(own[..weights].chunks(9)) {
             dense[(to * 2 + from) * 9..][..9].copy_from_slice(window);
         }
-        reference::conv2d(&size, x, &dense, &own[weights..])
+        formulas::conv2d(&size, x, &dense, &own[weights..])
     });
 }
 
@@ -175,7 +175,7 @@ fn pooled([window, stride, padding]: [usize; 3]) -> (Pool2dSize, usize) {
 fn max_pool2d() {
     for (size, outputs) in WINDOWS.map(pooled) {
         check(&format!("{size:?}"), &MaxPool2d { size }, [84, 0, outputs], |[x, ..]| {
-            reference::pool2d(Pooling::Max, &size, x)
+            formulas::pool2d(Pooling::Max, &size, x)
         });
     }
 }
@@ -186,7 +186,7 @@ fn average_pool2d() {
         for activation in [None, Some(ScaledTanh)] {
             let layer = AveragePool2d { size, activation };
             check(&format!("{size:?} {activation:?}"), &layer, [84, 0, outputs], |[x, ..]| {
-                applied(activation, reference::pool2d(Pooling::Average, &size, x))
+                applied(activation, formulas::pool2d(Pooling::Average, &size, x))
             });
         }
     }
@@ -199,7 +199,7 @@ fn adaptive_average_pool2d() {
         let size = AdaptivePool2dSize { samples: SAMPLES, channels: 2, height: 7, width: 6, out_height, out_width };
         let layer = AdaptiveAveragePool2d { size };
         check(&format!("{size:?}"), &layer, [84, 0, 2 * out_height * out_width], |[x, ..]| {
-            reference::adaptive_average_pool2d(&size, x)
+            formulas::adaptive_average_pool2d(&size, x)
         });
     }
 }
@@ -209,7 +209,7 @@ fn subsample2d() {
     let size = Subsample2dSize { samples: SAMPLES, channels: 2, height: 4, width: 6 };
     let layer = Subsample2d { name: "s2".into(), size, activation: ScaledTanh };
     check("sub-sampling", &layer, [48, 4, 12], |[x, own, _]| {
-        applied(Some(ScaledTanh), reference::subsample2d(&size, x, &own[..2], &own[2..]))
+        applied(Some(ScaledTanh), formulas::subsample2d(&size, x, &own[..2], &own[2..]))
     });
 }
 
@@ -228,10 +228,10 @@ fn batch_norm() {
         let size = BatchNormSize { samples: SAMPLES, channels: 3, plane: 4, epsilon: 1e-5, relu };
         let layer = |residual| BatchNorm { name: "bn".into(), size, residual, ends_block: false };
         check(&format!("batch norm, relu: {relu}"), &layer(false), [12, 6, 12], |[x, own, _]| {
-            reference::batch_norm(&size, [x, &own[..3], &own[3..], &[]], None)
+            formulas::batch_norm(&size, [x, &own[..3], &own[3..], &[]], None)
         });
         check(&format!("batch norm of a sum, relu: {relu}"), &layer(true), [12, 12, 6, 12], |[x, r, own, _]| {
-            reference::batch_norm(&size, [x, &own[..3], &own[3..], r], None)
+            formulas::batch_norm(&size, [x, &own[..3], &own[3..], r], None)
         });
     }
 }
@@ -243,7 +243,7 @@ fn group_norm() {
         let size = GroupNormSize { samples: SAMPLES, channels: 4, groups, plane: 5, epsilon: 1e-5 };
         let layer = GroupNorm { name: "gn".into(), size, ends_block: false };
         check(&format!("group norm of {groups}"), &layer, [20, 8, 20], |[x, own, _]| {
-            reference::group_norm(&size, x, &own[..4], &own[4..])
+            formulas::group_norm(&size, x, &own[..4], &own[4..])
         });
     }
 }
@@ -253,16 +253,16 @@ fn local_response_norm() {
     let size =
         LocalResponseNormSize { samples: SAMPLES, channels: 7, plane: 3, size: 5, alpha: 1.5, beta: 0.75, k: 2.0 };
     check("local response norm", &LocalResponseNorm { size }, [21, 0, 21], |[x, ..]| {
-        reference::local_response_norm(&size, x)
+        formulas::local_response_norm(&size, x)
     });
 }
 
 /// The masks are those of its own stream.
 #[test]
 fn dropout() {
-    let size = DropoutSize { samples: SAMPLES, features: 23, probability: 0.4 };
+    let size = DropoutSize { samples: SAMPLES, features: 23, plane: 1, probability: 0.4 };
     check("dropout", &Dropout { size, stream: 1 }, [23, 0, 23], |[x, ..]| {
-        reference::dropout(&size, &KEYS[SAMPLES..], x)
+        formulas::dropout(&size, &KEYS[SAMPLES..], x)
     });
 }
 
@@ -277,8 +277,8 @@ fn add() {
 
 #[test]
 fn concatenate() {
-    let layer = Concatenate { parts: vec![3, 1, 5] };
-    check("concatenate", &layer, [3, 1, 5, 0, 9], |[a, b, c, ..]| reference::concatenate(&[3, 1, 5], &[a, b, c]));
+    let layer = Concatenate { parts: vec![3, 1, 5], plane: 1 };
+    check("concatenate", &layer, [3, 1, 5, 0, 9], |[a, b, c, ..]| formulas::concatenate(&[3, 1, 5], &[a, b, c]));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn pad_channels() {
     let layer = PadChannels { before: 1, shape, channels: 5 };
     let zeros = [0.0; SAMPLES * 12];
     check("padded channels", &layer, [12, 0, 30], |[x, ..]| {
-        reference::concatenate(&[6, 12, 12], &[&zeros[..SAMPLES * 6], x, &zeros])
+        formulas::concatenate(&[6, 12, 12], &[&zeros[..SAMPLES * 6], x, &zeros])
     });
 }
 
@@ -296,9 +296,7 @@ fn radial_basis() {
     let size = RadialBasisSize { samples: SAMPLES, inputs: 9, outputs: 4 };
     let centres = numbers(36, 8);
     let wide: Vec<f64> = centres.iter().map(|c| f64::from(*c)).collect();
-    check("radial basis", &RadialBasis { size, centres }, [9, 0, 4], |[x, ..]| {
-        reference::radial_basis(&size, x, &wide)
-    });
+    check("radial basis", &RadialBasis { size, centres }, [9, 0, 4], |[x, ..]| formulas::radial_basis(&size, x, &wide));
 }
 
 /// A layer that is new comes here too.

@@ -6,9 +6,6 @@ mod gradient_check;
 #[allow(dead_code)]
 #[path = "../../../kernels/tests/ops/layout.rs"]
 mod layout;
-#[allow(dead_code)]
-#[path = "../../../kernels/tests/ops/reference.rs"]
-mod reference;
 
 mod alone;
 mod curvature;

@@ -14,7 +14,7 @@ use outer::Outer;
 
 impl Linear for Cpu {
     fn linear_forward(&mut self, size: &LinearSize, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-        let LinearSize { samples, inputs, outputs } = *size;
+        let LinearSize { samples, inputs, outputs, .. } = *size;
         assert_len("weight", weight.len(), outputs * inputs);
         assert_len("bias", bias.len(), outputs);
         let x = self.layout.whole("x", x, samples, inputs);
@@ -30,7 +30,7 @@ impl Linear for Cpu {
     }
 
     fn linear_backward_input(&mut self, size: &LinearSize, weight: &[f32], d_y: &[f32], d_x: &mut [f32]) {
-        let LinearSize { samples, inputs, outputs } = *size;
+        let LinearSize { samples, inputs, outputs, .. } = *size;
         assert_len("weight", weight.len(), outputs * inputs);
         let x = self.layout.whole("d_y", d_y, samples, outputs);
         let mut y = self.layout.whole_out("d_x", d_x, samples, inputs);
@@ -45,7 +45,7 @@ impl Linear for Cpu {
         d_weight: &mut [f32],
         d_bias: &mut [f32],
     ) {
-        let LinearSize { samples, inputs, outputs } = *size;
+        let LinearSize { samples, inputs, outputs, .. } = *size;
         assert_len("d_weight", d_weight.len(), outputs * inputs);
         assert_len("d_bias", d_bias.len(), outputs);
         let x = self.layout.whole("x", x, samples, inputs);

@@ -26,7 +26,7 @@ impl Kernel for Outer<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let LinearSize { samples, inputs, outputs } = *self.size;
+        let LinearSize { samples, inputs, outputs, .. } = *self.size;
         bias_gradient(s, outputs, self.d_y, self.d_bias);
         let tile = self.scratch.input.packs(samples * TILE);
         let factors = self.scratch.gradient.numbers(samples * outputs);

@@ -25,8 +25,9 @@ pub(super) fn build<D: Device>(model: &job::Model, shape: SampleShape) -> Result
     let value = conv_and_pool(&mut builder, value, "conv1", (6, 2), model.pooling, f);
     let mut value = conv_and_pool(&mut builder, value, "conv2", (16, 0), model.pooling, f);
     for (name, outputs, activation) in [("fc1", 120, Some(f)), ("fc2", 84, Some(f)), ("fc3", classes, None)] {
-        let inputs = builder.shape(value).features();
-        let layer = Linear { name: name.into(), inputs, outputs, activation };
+        let shape = builder.shape(value);
+        let (inputs, plane) = (shape.features(), shape.plane());
+        let layer = Linear { name: name.into(), inputs, plane, outputs, activation };
         value = builder.layer(name, &[value], layer, Shape::flat(outputs));
     }
     Ok(builder.finish())

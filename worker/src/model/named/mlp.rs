@@ -18,7 +18,7 @@ pub(super) fn build<D: Device>(model: &job::Model, shape: SampleShape) -> Model<
     for (index, (outputs, activation)) in hidden.chain([output]).enumerate() {
         let name = format!("fc{}", index + 1);
         let inputs = builder.shape(value).features();
-        let layer = Linear { name: name.clone(), inputs, outputs, activation };
+        let layer = Linear { name: name.clone(), inputs, plane: 1, outputs, activation };
         value = builder.layer(&name, &[value], layer, Shape::flat(outputs));
     }
     builder.finish()

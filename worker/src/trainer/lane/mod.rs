@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use lockstep_kernels::cross_entropy::ClassesSize;
-use lockstep_kernels::device::{Device, LossSums};
+use lockstep_kernels::device::{ActivationShape, Device, LossSums};
 use lockstep_kernels::map_loss::MapLossSize;
 use lockstep_kernels::pixels::PixelsSize;
 
@@ -114,7 +114,7 @@ impl<D: Device> LaneRunner<D> {
         let (samples, classes) = (self.labels.len(), work.classes);
         outputs.resize(samples * classes, 0.0);
         let (output, _) = self.activations.output(&self.device, &work.model, samples);
-        self.device.read_activation(samples, classes, output, outputs);
+        self.device.read_activation(&ActivationShape::flat(samples, classes), output, outputs);
         &self.labels
     }
 

@@ -1,4 +1,4 @@
-//! The forward formulas, written plainly over rows of samples in f64.
+//! The formulas of the way forward, written plainly over rows of samples, (N, C, H · W), in f64.
 
 use lockstep_kernels::activation::Activation;
 use lockstep_kernels::batch_norm::BatchNormSize;
@@ -11,8 +11,9 @@ use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2dSize};
 use lockstep_kernels::radial_basis::RadialBasisSize;
 use lockstep_kernels::subsample2d::Subsample2dSize;
 
+/// The linear layer.
 pub fn linear(size: &LinearSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
-    let LinearSize { samples, inputs, outputs } = *size;
+    let LinearSize { samples, inputs, outputs, .. } = *size;
     let mut y = Vec::new();
     for n in 0..samples {
         for o in 0..outputs {
@@ -22,6 +23,7 @@ pub fn linear(size: &LinearSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
     y
 }
 
+/// The convolution.
 pub fn conv2d(size: &Conv2dSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
     let mut y = vec![0.0; size.samples * size.out_channels * size.out_height() * size.out_width()];
     for (place, y) in y.iter_mut().enumerate() {
@@ -64,7 +66,9 @@ pub fn conv2d_terms(size: &Conv2dSize, mut term: impl FnMut(usize, usize, usize)
 /// What a pooling takes of a window.
 #[derive(Clone, Copy, Debug)]
 pub enum Pooling {
+    /// The largest value.
     Max,
+    /// The mean.
     Average,
 }
 
@@ -91,6 +95,7 @@ pub fn pool2d(pooling: Pooling, size: &Pool2dSize, x: &[f64]) -> Vec<f64> {
     y
 }
 
+/// The mean of each cell.
 pub fn adaptive_average_pool2d(size: &AdaptivePool2dSize, x: &[f64]) -> Vec<f64> {
     let part = |i: usize, all: usize, parts: usize| i * all / parts..((i + 1) * all).div_ceil(parts);
     let mut y = Vec::new();
@@ -105,6 +110,7 @@ pub fn adaptive_average_pool2d(size: &AdaptivePool2dSize, x: &[f64]) -> Vec<f64>
     y
 }
 
+/// Sub-sampling.
 pub fn subsample2d(size: &Subsample2dSize, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let mut y = Vec::new();
     for (plane, x) in x.chunks(size.height * size.width).enumerate() {
@@ -119,6 +125,7 @@ pub fn subsample2d(size: &Subsample2dSize, x: &[f64], weight: &[f64], bias: &[f6
     y
 }
 
+/// Radial basis functions.
 pub fn radial_basis(size: &RadialBasisSize, x: &[f64], centres: &[f64]) -> Vec<f64> {
     let distance = |x: &[f64], centre: &[f64]| x.iter().zip(centre).map(|(x, c)| (x - c).powi(2)).sum();
     let of_sample = |x| centres.chunks(size.inputs).map(move |centre| distance(x, centre));
@@ -148,6 +155,7 @@ pub fn batch_norm(size: &BatchNormSize, [x, w, b, r]: [&[f64]; 4], moments: Opti
     (0..x.len()).map(at).collect()
 }
 
+/// Group normalisation.
 pub fn group_norm(size: &GroupNormSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
     let mut y = Vec::new();
     for (g, values) in x.chunks(size.channels / size.groups * size.plane).enumerate() {
@@ -160,6 +168,7 @@ pub fn group_norm(size: &GroupNormSize, x: &[f64], w: &[f64], b: &[f64]) -> Vec<
     y
 }
 
+/// Local response normalisation.
 pub fn local_response_norm(size: &LocalResponseNormSize, x: &[f64]) -> Vec<f64> {
     let [alpha, beta, k] = [size.alpha, size.beta, size.k].map(f64::from);
     let (below, above) = (size.size / 2, (size.size - 1) / 2);
@@ -189,6 +198,7 @@ pub fn dropout_word(key: u64, feature: usize) -> u32 {
     counter[feature % 4]
 }
 
+/// Dropout.
 pub fn dropout(size: &DropoutSize, keys: &[u64], x: &[f64]) -> Vec<f64> {
     let probability = f64::from(size.probability);
     let factor = |i: usize| {
@@ -205,6 +215,7 @@ pub fn concatenate(widths: &[usize], parts: &[&[f64]]) -> Vec<f64> {
     (0..samples).flat_map(of_sample).copied().collect()
 }
 
+/// An activation function.
 pub fn activation(function: Activation, x: f64) -> f64 {
     match function {
         Activation::Relu => x.max(0.0),

@@ -1,0 +1,209 @@
+// A libcuda that runs kernels on the CPU. A stream does nothing until somebody waits for it, so that a result which is
+// read too early is seen; memory is bounded, and bytes around each allocation tell who writes beyond it.
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+
+#include "cuda_on_cpu.h"
+
+namespace cuda_on_cpu {
+const std::vector<Module>& modules();
+}
+
+namespace {
+
+using cuda_on_cpu::Entry;
+using cuda_on_cpu::Module;
+using Result = int;
+
+const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
+             LAUNCH_FAILED = 719;
+const size_t GUARD = 256;
+const unsigned char GUARDED = 0xA5;
+
+struct Stream {
+  std::deque<std::function<Result()>> work;
+};
+
+std::recursive_mutex lock;
+std::map<uint64_t, size_t> allocations;
+std::vector<Stream*> streams;
+size_t used;
+unsigned launches;
+// As a real context, one that has failed stays so.
+Result failure = SUCCESS;
+int context;
+
+size_t number(const char* name, size_t otherwise) {
+  const char* value = getenv(name);
+  return value ? strtoull(value, nullptr, 10) : otherwise;
+}
+
+size_t total() { return number("EMULATED_GPU_MEMORY", size_t(8) << 30); }
+
+Result fail(const std::string& why) {
+  fprintf(stderr, "emulated GPU: %s\n", why.c_str());
+  return failure = LAUNCH_FAILED;
+}
+
+bool is_inside(uint64_t address, size_t bytes) {
+  auto next = allocations.upper_bound(address);
+  if (next == allocations.begin()) return false;
+  auto [first, size] = *--next;
+  return address + bytes <= first + size;
+}
+
+bool is_guarded(uint64_t address, size_t size) {
+  const unsigned char* before = (const unsigned char*)address - GUARD;
+  const unsigned char* behind = (const unsigned char*)address + size;
+  for (size_t i = 0; i < GUARD; i++)
+    if (before[i] != GUARDED || behind[i] != GUARDED) return false;
+  return true;
+}
+
+Result finish(Stream* stream) {
+  while (!stream->work.empty() && failure == SUCCESS) {
+    auto work = std::move(stream->work.front());
+    stream->work.pop_front();
+    if (Result result = work()) failure = result;
+  }
+  for (auto [address, size] : allocations)
+    if (failure == SUCCESS && !is_guarded(address, size)) return fail("a kernel has written beyond a buffer");
+  return failure;
+}
+
+Result later(void* stream, std::function<Result()> work) {
+  if (failure != SUCCESS) return failure;
+  ((Stream*)stream)->work.push_back(std::move(work));
+  return SUCCESS;
+}
+
+}  // namespace
+
+#define CALL(name, ...)                                                   \
+  extern "C" __attribute__((visibility("default"))) Result name(__VA_ARGS__) { \
+    std::lock_guard<std::recursive_mutex> guard(lock);
+#define END }
+
+CALL(cuInit, unsigned) return SUCCESS; END
+CALL(cuDriverGetVersion, int* version) *version = int(number("EMULATED_GPU_DRIVER", 13000)); return SUCCESS; END
+CALL(cuDeviceGetCount, int* count) *count = int(number("EMULATED_GPU_COUNT", 1)); return SUCCESS; END
+CALL(cuDeviceGet, int* device, int ordinal) *device = ordinal; return SUCCESS; END
+CALL(cuDeviceGetName, char* name, int len, int) snprintf(name, len, "emulated GPU"); return SUCCESS; END
+CALL(cuDeviceTotalMem_v2, size_t* bytes, int) *bytes = total(); return SUCCESS; END
+CALL(cuDeviceGetAttribute, int* value, int attribute, int)
+  int architecture = int(number("EMULATED_GPU_ARCHITECTURE", 90));
+  *value = attribute == 75 ? architecture / 10 : attribute == 76 ? architecture % 10 : 0;
+  return SUCCESS;
+END
+CALL(cuDevicePrimaryCtxRetain, void** out, int) *out = &context; return SUCCESS; END
+CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; END
+CALL(cuCtxSetCurrent, void*) return SUCCESS; END
+CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream); *stream = streams.back(); return SUCCESS; END
+CALL(cuStreamDestroy_v2, void* stream)
+  for (auto place = streams.begin(); place != streams.end(); ++place)
+    if (*place == stream) {
+      streams.erase(place);
+      break;
+    }
+  delete (Stream*)stream;
+  return SUCCESS;
+END
+CALL(cuStreamSynchronize, void* stream) return finish((Stream*)stream); END
+CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
+CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
+  if (bytes > total() - used) return OUT_OF_MEMORY;
+  size_t padded = (bytes + 2 * GUARD + 255) / 256 * 256;
+  char* memory = (char*)aligned_alloc(256, padded);
+  if (!memory) return OUT_OF_MEMORY;
+  memset(memory, GUARDED, padded);
+  *address = (uint64_t)(memory + GUARD);
+  allocations[*address] = bytes;
+  used += bytes;
+  return SUCCESS;
+END
+CALL(cuMemFree_v2, uint64_t address)
+  for (Stream* stream : streams) finish(stream);
+  auto found = allocations.find(address);
+  if (found == allocations.end()) return INVALID_VALUE;
+  used -= found->second;
+  free((char*)address - GUARD);
+  allocations.erase(found);
+  return failure;
+END
+CALL(cuMemsetD8Async, uint64_t to, unsigned char value, size_t len, void* stream)
+  if (!is_inside(to, len)) return INVALID_VALUE;
+  return later(stream, [=] { memset((void*)to, value, len); return SUCCESS; });
+END
+CALL(cuMemsetD32Async, uint64_t to, unsigned value, size_t len, void* stream)
+  if (!is_inside(to, 4 * len)) return INVALID_VALUE;
+  return later(stream, [=] { for (size_t i = 0; i < len; i++) ((unsigned*)to)[i] = value; return SUCCESS; });
+END
+CALL(cuMemcpyHtoDAsync_v2, uint64_t to, const void* from, size_t bytes, void* stream)
+  if (!is_inside(to, bytes)) return INVALID_VALUE;
+  std::string copy((const char*)from, bytes);
+  return later(stream, [=] { memcpy((void*)to, copy.data(), bytes); return SUCCESS; });
+END
+CALL(cuMemcpyDtoHAsync_v2, void* to, uint64_t from, size_t bytes, void* stream)
+  if (!is_inside(from, bytes)) return INVALID_VALUE;
+  return later(stream, [=] { memcpy(to, (const void*)from, bytes); return SUCCESS; });
+END
+CALL(cuMemcpyDtoDAsync_v2, uint64_t to, uint64_t from, size_t bytes, void* stream)
+  if (!is_inside(from, bytes) || !is_inside(to, bytes)) return INVALID_VALUE;
+  return later(stream, [=] { memmove((void*)to, (const void*)from, bytes); return SUCCESS; });
+END
+CALL(cuModuleLoadData, void** module, const void* image)
+  for (const Module& known : cuda_on_cpu::modules())
+    if (!strcmp((const char*)image, known.hash.c_str())) {
+      *module = (void*)&known;
+      return SUCCESS;
+    }
+  return INVALID_IMAGE;
+END
+CALL(cuModuleUnload, void*) return SUCCESS; END
+CALL(cuModuleGetFunction, void** function, void* module, const char* name)
+  for (const Entry& entry : ((const Module*)module)->entries)
+    if (entry.name == name) {
+      *function = (void*)&entry;
+      return SUCCESS;
+    }
+  return NOT_FOUND;
+END
+CALL(cuFuncGetParamInfo, void* function, size_t index, size_t* offset, size_t* bytes)
+  const Entry& entry = *(const Entry*)function;
+  if (index >= entry.parameters.size()) return INVALID_VALUE;
+  *offset = 0;
+  *bytes = entry.parameters[index];
+  return SUCCESS;
+END
+CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigned tx, unsigned ty, unsigned tz, unsigned,
+     void* stream, void** arguments, void**)
+  const Entry& entry = *(const Entry*)function;
+  if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 || tx * ty * tz > 1024) return INVALID_VALUE;
+  std::vector<std::string> copies;
+  for (size_t i = 0; i < entry.parameters.size(); i++)
+    copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
+  unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
+  return later(stream, [=]() mutable {
+    std::vector<void*> places;
+    for (std::string& copy : copies) places.push_back(copy.data());
+    std::string wrong = cuda_on_cpu::launch(entry, dim3{x, y, z}, dim3{tx, ty, tz}, places.data(), seed);
+    return wrong.empty() ? SUCCESS : fail(wrong);
+  });
+END
+CALL(cuGetErrorName, int error, const char** name)
+  switch (error) {
+    case SUCCESS: *name = "CUDA_SUCCESS"; break;
+    case INVALID_VALUE: *name = "CUDA_ERROR_INVALID_VALUE"; break;
+    case OUT_OF_MEMORY: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
+    case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
+    case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
+    case LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
+    default: *name = "CUDA_ERROR_UNKNOWN";
+  }
+  return SUCCESS;
+END
+CALL(cuGetErrorString, int, const char** text) *text = "of the emulated GPU"; return SUCCESS; END

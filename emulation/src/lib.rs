@@ -1,0 +1,178 @@
+//! A CUDA driver and an NVRTC that run the kernels' sources on the CPU, for tests on machines without a GPU.
+//!
+//! [`libraries`] compiles them with the system's C++ compiler, once for each state of the sources, into a folder that
+//! [`lockstep_kernels::cuda::Places`] can name. The host's code then runs as it is: contexts, modules, launches,
+//! streams. `cpp/cuda_on_cpu.h` says what is modelled.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use lockstep_kernels::cuda::sources::{SOURCES, Source};
+
+/// Why there is no emulation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Tests that need it are skipped.
+    #[error("skipped: there is no C++ compiler (g++) to build the emulated GPU with")]
+    NoCompiler,
+    /// A source is wrong.
+    #[error("the emulated GPU does not compile:\n{0}")]
+    Compilation(String),
+    /// No folder to build in.
+    #[error("the emulated GPU can't be built: {0}")]
+    Io(#[from] io::Error),
+}
+
+const HEADER: &str = include_str!("../cpp/cuda_on_cpu.h");
+const FIBERS: &str = include_str!("../cpp/fibers.cpp");
+const DRIVER: &str = include_str!("../cpp/libcuda.cpp");
+const COMPILER: &str = include_str!("../cpp/libnvrtc.cpp");
+/// As kernels are compiled for GPUs: no contraction but `fmaf`.
+const OPTIONS: [&str; 7] =
+    ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
+
+/// A folder with `libcuda.so` and `libnvrtc.so`, of all kernels as they are.
+///
+/// # Errors
+/// See [`Error`].
+pub fn libraries() -> Result<PathBuf, Error> {
+    let texts: Vec<_> = SOURCES.iter().map(|source| (source, source.text())).collect();
+    build(&texts)
+}
+
+/// The same with one place of one source changed, to see that tests find what is wrong then.
+///
+/// # Errors
+/// See [`Error`].
+///
+/// # Panics
+/// If the source does not hold `from` exactly once.
+pub fn libraries_with(file: &str, from: &str, to: &str) -> Result<PathBuf, Error> {
+    let change = |source: &'static Source| {
+        let text = source.text();
+        assert!(source.file != file || text.matches(from).count() == 1, "{file} holds {from} not exactly once");
+        (source, if source.file == file { text.replace(from, to) } else { text })
+    };
+    build(&SOURCES.iter().map(change).collect::<Vec<_>>())
+}
+
+fn build(texts: &[(&Source, String)]) -> Result<PathBuf, Error> {
+    let root = root()?;
+    fs::create_dir_all(&root)?;
+    let folder = root.join(key(texts));
+    // Test processes that come at once build it once.
+    let lock = File::create(root.join("lock"))?;
+    lock.lock()?;
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let unfinished = root.join(format!("unfinished-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&unfinished);
+    fs::create_dir_all(&unfinished)?;
+    compile(&unfinished, texts)?;
+    fs::rename(&unfinished, &folder)?;
+    Ok(folder)
+}
+
+/// Beside the running test's own folder, so that it goes with the rest of what was built.
+fn root() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_path_buf);
+    Ok(folder.join("emulation"))
+}
+
+fn key(texts: &[(&Source, String)]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let own = [HEADER, FIBERS, DRIVER, COMPILER].into_iter().chain(OPTIONS);
+    for part in own.chain(texts.iter().map(|(_, text)| text.as_str())) {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
+    fs::write(folder.join("cuda_on_cpu.h"), HEADER)?;
+    let mut files: Vec<(String, String)> = vec![
+        ("fibers".into(), FIBERS.into()),
+        ("libcuda".into(), DRIVER.into()),
+        ("libnvrtc".into(), COMPILER.into()),
+        ("modules".into(), modules(texts)),
+    ];
+    // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
+    files.extend(
+        texts.iter().enumerate().map(|(index, (source, text))| (format!("m{index}"), module(index, source, text))),
+    );
+    for batch in files.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
+        let started: Vec<_> = batch.iter().map(|(name, text)| start(folder, name, text)).collect::<Result<_, _>>()?;
+        started.into_iter().try_for_each(finish)?;
+    }
+    let objects = files.iter().filter(|(name, _)| name != "libnvrtc").map(|(name, _)| format!("{name}.o"));
+    finish(link(folder, "libcuda.so", objects)?)?;
+    finish(link(folder, "libnvrtc.so", ["libnvrtc.o".into()].into_iter())?)?;
+    symlink("libcuda.so", folder.join("libcuda.so.1"))?;
+    symlink("libnvrtc.so", folder.join("libnvrtc.so.13"))?;
+    Ok(())
+}
+
+/// A module's kernels, in a namespace of its own.
+fn module(index: usize, source: &Source, text: &str) -> String {
+    let entries: String = source.kernels().map(|name| format!("cuda_on_cpu::entry(\"{name}\", {name}), ")).collect();
+    let hash = fnv(&source.text());
+    format!(
+        "#include \"cuda_on_cpu.h\"\nnamespace m{index} {{\n{text}\n\
+         extern const cuda_on_cpu::Module module;\n\
+         const cuda_on_cpu::Module module{{\"{hash:016x}\", {{{entries}}}}};\n}}\n"
+    )
+}
+
+/// The list of all modules.
+fn modules(texts: &[(&Source, String)]) -> String {
+    let all = 0..texts.len();
+    let declared: String =
+        all.clone().map(|i| format!("namespace m{i} {{ extern const cuda_on_cpu::Module module; }}\n")).collect();
+    let listed: String = all.map(|i| format!("m{i}::module, ")).collect();
+    // In one object with the list, the modules may be built after it: so it is made when it is asked for.
+    format!(
+        "#include \"cuda_on_cpu.h\"\n{declared}namespace cuda_on_cpu {{\n\
+         const std::vector<Module>& modules() {{ static const std::vector<Module> all{{{listed}}}; return all; }}\n}}\n"
+    )
+}
+
+/// As libnvrtc.cpp has it.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+fn start(folder: &Path, name: &str, text: &str) -> Result<Child, Error> {
+    fs::write(folder.join(format!("{name}.cpp")), text)?;
+    let mut command = Command::new("g++");
+    command.args(OPTIONS).args(["-c", &format!("{name}.cpp"), "-o", &format!("{name}.o")]);
+    spawn(command, folder)
+}
+
+fn link(folder: &Path, name: &str, objects: impl Iterator<Item = String>) -> Result<Child, Error> {
+    let mut command = Command::new("g++");
+    // The name under which cudarc asks for it first: the linker then gives it the one that is open.
+    command.args(["-shared", &format!("-Wl,-soname,{name}"), "-o", name]).args(objects);
+    spawn(command, folder)
+}
+
+fn spawn(mut command: Command, folder: &Path) -> Result<Child, Error> {
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NoCompiler,
+        _ => error.into(),
+    })
+}
+
+fn finish(child: Child) -> Result<(), Error> {
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(Error::Compilation(String::from_utf8_lossy(&output.stderr).into()))
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong with a GPU, each with what to do about it.
+
+use cudarc::driver::result::DriverError;
+
+/// Why a GPU can't be used, or no longer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CudaError {
+    /// There is no `libcuda`.
+    #[error(
+        "there is no NVIDIA driver: libcuda.so.1 was not found; install the driver, or compute with device \"cpu\""
+    )]
+    NoDriver,
+    /// The driver is older than what the calls need.
+    #[error("the NVIDIA driver is for CUDA {}.{}, the oldest that will do is 12.4; install a newer driver", found / 1000, found % 1000 / 10)]
+    OldDriver {
+        /// As the driver tells it: 1000 · major + 10 · minor.
+        found: i32,
+    },
+    /// There are fewer GPUs.
+    #[error("there is no GPU {index}: the driver shows {count}; see CUDA_VISIBLE_DEVICES")]
+    NoDevice {
+        /// Wanted.
+        index: usize,
+        /// There are.
+        count: usize,
+    },
+    /// The GPU is older than what kernels are written for.
+    #[error("GPU {index} ({name}) has compute capability {major}.{minor}, the oldest that will do is 8.0 (Ampere)")]
+    OldDevice {
+        /// Its index.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Of its compute capability.
+        major: i32,
+        /// The same.
+        minor: i32,
+    },
+    /// There is no `libnvrtc`.
+    #[error(
+        "kernels can't be compiled: libnvrtc.so (NVRTC, of the CUDA toolkit 12.4 or newer) was not found; install it, \
+         or name its folder in LOCKSTEP_CUDA_LIBRARIES"
+    )]
+    NoCompiler,
+    /// The compiler does not know the GPU.
+    #[error("NVRTC {major}.{minor} can't compile for {architecture}; install a newer one")]
+    OldCompiler {
+        /// Of the compiler's version.
+        major: i32,
+        /// The same.
+        minor: i32,
+        /// Of the GPU.
+        architecture: String,
+    },
+    /// A kernel does not compile.
+    #[error("{file} does not compile for {architecture}:\n{log}")]
+    Compilation {
+        /// Source.
+        file: &'static str,
+        /// Of the GPU.
+        architecture: String,
+        /// What the compiler says.
+        log: String,
+    },
+    /// The GPU has too little memory left.
+    #[error(
+        "out of GPU memory: {wanted} bytes more are wanted, {free} of {total} are free; a smaller batch.micro_batch \
+         needs less"
+    )]
+    OutOfMemory {
+        /// Bytes.
+        wanted: usize,
+        /// Bytes.
+        free: usize,
+        /// Bytes.
+        total: usize,
+    },
+    /// Any other failure of a call.
+    #[error("GPU failure in {call}: {text}")]
+    Call {
+        /// What was called.
+        call: &'static str,
+        /// The driver's or compiler's words.
+        text: String,
+    },
+}
+
+impl CudaError {
+    pub(super) fn of_driver(call: &'static str, error: DriverError) -> Self {
+        let word = |text: Result<&std::ffi::CStr, DriverError>| match text {
+            Ok(text) => text.to_string_lossy().into_owned(),
+            Err(_) => format!("code {}", error.0 as u32),
+        };
+        CudaError::Call { call, text: format!("{} ({})", word(error.error_name()), word(error.error_string())) }
+    }
+}

@@ -1,0 +1,158 @@
+//! An NVIDIA GPU as a device, through cudarc.
+//!
+//! Nothing of CUDA is needed to build: the driver and NVRTC are looked for at run time, and kernels are compiled for the
+//! GPU at hand. Activations lie sample by sample, place by place, `[N][H · W][C]`, so that neighbouring threads take
+//! neighbouring channels; there is no padding. Sums are in an order that only sizes decide: no atomics, and no number of
+//! blocks that comes from the hardware.
+
+mod buffer;
+pub mod compiler;
+mod error;
+mod gpu;
+pub(crate) mod launch;
+mod libraries;
+mod places;
+mod scratch;
+pub mod sources;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::device::{ActivationShape, Element, Memory};
+pub use buffer::{Buffer, View, ViewMut};
+pub use error::CudaError;
+use gpu::Gpu;
+pub use gpu::{About, count};
+use launch::{Argument, Grid};
+pub use places::Places;
+use scratch::{Part, Scratch};
+
+/// A GPU. Devices of one index share its stream and see each other's buffers.
+pub struct Cuda {
+    gpu: Arc<Gpu>,
+    scratch: Scratch,
+    uploads: Scratch,
+}
+
+impl Cuda {
+    /// The GPU of this index among those that the driver shows.
+    ///
+    /// # Errors
+    /// See [`CudaError`]; each names what to do.
+    pub fn new(index: usize) -> Result<Self, CudaError> {
+        Ok(Self { gpu: Gpu::open(index)?, scratch: Scratch::default(), uploads: Scratch::default() })
+    }
+
+    /// What it is.
+    pub fn about(&self) -> &About {
+        self.gpu.about()
+    }
+
+    /// Waits until all that was asked for is done.
+    ///
+    /// # Errors
+    /// The first call or kernel that has failed; everything after it was left out.
+    pub fn finish(&mut self) -> Result<(), CudaError> {
+        self.gpu.finish();
+        self.gpu.state()
+    }
+
+    #[track_caller]
+    pub(crate) fn launch(&mut self, kernel: &str, grid: Grid, arguments: &[Argument]) {
+        self.gpu.launch(kernel, grid, arguments);
+    }
+
+    /// `len` words of memory for this op.
+    pub(crate) fn scratch(&mut self, len: usize) -> Part {
+        self.scratch.words(&self.gpu, len)
+    }
+
+    /// Numbers for this op, beside its scratch memory; what an op uploaded before is lost.
+    pub(crate) fn upload(&mut self, words: &[u32]) -> Part {
+        let part = self.uploads.words(&self.gpu, words.len());
+        self.gpu.upload(words, part.address());
+        part
+    }
+
+    /// Waits for scratch memory's contents.
+    pub(crate) fn download(&mut self, part: Part, to: &mut [u32]) {
+        assert_len("to", to.len(), part.len());
+        self.gpu.download(part.address(), to);
+    }
+}
+
+impl Memory for Cuda {
+    type Buffer<T: Element> = Buffer<T>;
+    type View<'a, T: Element> = View<'a, T>;
+    type ViewMut<'a, T: Element> = ViewMut<'a, T>;
+
+    fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
+        Buffer::zeros(&self.gpu, len)
+    }
+    fn activation_len(&self, samples: usize, features: usize) -> usize {
+        samples * features
+    }
+    fn view<T: Element>(buffer: &Buffer<T>, range: Range<usize>) -> View<'_, T> {
+        buffer.view(range)
+    }
+    fn view_mut<T: Element>(buffer: &mut Buffer<T>, range: Range<usize>) -> ViewMut<'_, T> {
+        buffer.view_mut(range)
+    }
+    fn slice<'short, 'long: 'short, T: Element>(view: View<'long, T>, range: Range<usize>) -> View<'short, T> {
+        view.slice(range)
+    }
+    fn slice_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>, range: Range<usize>) -> ViewMut<'a, T> {
+        view.slice_mut(range)
+    }
+    fn shared<'a, T: Element>(view: Self::ViewMut<'a, T>) -> Self::View<'a, T> {
+        view.shared()
+    }
+    fn split_mut<'a, T: Element>(
+        view: Self::ViewMut<'a, T>,
+        middle: usize,
+    ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>) {
+        view.split(middle)
+    }
+    fn write<T: Element>(&mut self, from: &[T], to: ViewMut<'_, T>) {
+        assert_len("to", to.len(), from.len());
+        self.gpu.upload(from, to.address());
+    }
+    fn read<T: Element>(&mut self, from: View<'_, T>, to: &mut [T]) {
+        assert_len("to", to.len(), from.len());
+        self.gpu.download(from.address(), to);
+    }
+    fn read_activation(&mut self, shape: &ActivationShape, from: View<'_, f32>, to: &mut [f32]) {
+        assert_len("the host's copy", to.len(), shape.values());
+        let mut placed = vec![0.0; to.len()];
+        self.read(from, &mut placed);
+        turn(&placed, to, shape.plane, shape.channels);
+    }
+    fn write_activation(&mut self, shape: &ActivationShape, from: &[f32], to: ViewMut<'_, f32>) {
+        assert_len("the host's copy", from.len(), shape.values());
+        let mut placed = vec![0.0; from.len()];
+        turn(from, &mut placed, shape.channels, shape.plane);
+        self.write(&placed, to);
+    }
+    fn copy<T: Element>(&mut self, from: View<'_, T>, to: ViewMut<'_, T>) {
+        assert_len("to", to.len(), from.len());
+        self.gpu.copy(from.address(), to.address(), size_of::<T>() * to.len());
+    }
+    fn fill<T: Element>(&mut self, value: T, to: ViewMut<'_, T>) {
+        self.gpu.fill(value.bits(), to.address(), to.len(), size_of::<T>());
+    }
+}
+
+/// Turns each matrix of `rows` × `columns` around.
+fn turn(from: &[f32], to: &mut [f32], rows: usize, columns: usize) {
+    let len = (rows * columns).max(1);
+    for (from, to) in from.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
+        for (place, value) in to.iter_mut().enumerate() {
+            *value = from[place % rows * columns + place / rows];
+        }
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_len(name: &str, len: usize, expected: usize) {
+    assert!(len == expected, "{name} holds {len} elements where its shape has {expected}");
+}

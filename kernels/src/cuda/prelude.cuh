@@ -1,0 +1,33 @@
+// What all kernels begin with. The same text is compiled by NVRTC and, in tests, by a C++ compiler over an emulation.
+//
+// Activations are `act`, in [N][H*W][C]; parameters, statistics and sums are `float`. Compiled without contraction: a
+// product and a sum are rounded one by one unless fmaf says otherwise.
+
+typedef unsigned char u8;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef float act;
+
+// A kernel of at most so many threads a block; its name stands on the same line.
+#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+
+#define THREADS 256
+#define WARP 32
+
+// This thread among all of the grid: one an element.
+#define ELEMENT (blockIdx.x * (u64)blockDim.x + threadIdx.x)
+
+// Sum over the threads of a block of THREADS, the same for all of them; `shared` holds THREADS values. Always the same
+// tree: neighbours at half the distance each time.
+template <class T>
+__device__ T block_sum(T value, T* shared) {
+  shared[threadIdx.x] = value;
+  __syncthreads();
+  for (u32 half = THREADS / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+    __syncthreads();
+  }
+  T sum = shared[0];
+  __syncthreads();
+  return sum;
+}

@@ -1,0 +1,56 @@
+//! Memory that an op needs for itself while it runs.
+
+use std::sync::Arc;
+
+use super::buffer::Buffer;
+use super::gpu::Gpu;
+
+/// Grows with the first steps and is kept. One op's scratch is the next op's: the GPU runs them one after the other.
+#[derive(Default)]
+pub(super) struct Scratch {
+    buffer: Option<Buffer<f32>>,
+    len: usize,
+}
+
+/// A run of 32-bit words of scratch memory, with left-over contents.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    address: u64,
+    len: usize,
+}
+
+impl Part {
+    pub(super) fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Words.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The first `len` words, and the rest.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[track_caller]
+    pub(crate) fn split(self, len: usize) -> (Part, Part) {
+        assert!(len <= self.len, "{len} words of {}", self.len);
+        let rest = Part { address: self.address + 4 * len as u64, len: self.len - len };
+        (Part { address: self.address, len }, rest)
+    }
+}
+
+impl Scratch {
+    /// `len` words, at an address that is a multiple of 256.
+    pub fn words(&mut self, gpu: &Arc<Gpu>, len: usize) -> Part {
+        if self.len < len {
+            // First, so that both are never there at once.
+            self.buffer = None;
+            self.len = len;
+            self.buffer = Some(Buffer::zeros(gpu, len));
+        }
+        let address = self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..len).address());
+        Part { address, len }
+    }
+}

@@ -1,0 +1,98 @@
+//! Every kernel through NVRTC, for each generation of GPUs: it compiles, and takes no more registers than the table says.
+//!
+//! `registers.tsv` is written anew by `UPDATE_REGISTERS=1 cargo test --release -p lockstep-kernels --test nvrtc`. The
+//! compiler is looked for in `$LOCKSTEP_CUDA_LIBRARIES`, in `target/nvrtc` (where `.ci/run` puts it), and where the
+//! system has its libraries; figures are of NVRTC 13.0.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use lockstep_kernels::cuda::compiler::{Architecture, compile};
+use lockstep_kernels::cuda::sources::SOURCES;
+use lockstep_kernels::cuda::{CudaError, Places};
+
+/// Ampere, Hopper, Blackwell.
+const ARCHITECTURES: [(i32, i32); 3] = [(8, 0), (9, 0), (10, 0)];
+
+/// What a kernel needs on one architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Needs {
+    registers: u32,
+    spilled_bytes: u32,
+}
+
+type Table = BTreeMap<(String, String), Needs>;
+
+#[test]
+fn kernels_compile_and_take_no_more_registers_than_before() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut places = Places::from_environment();
+    places.libraries.push(root.join("../target/nvrtc/nvidia/cu13/lib"));
+    places.set();
+    let mut found = Table::new();
+    for (major, minor) in ARCHITECTURES {
+        let architecture = Architecture { major, minor };
+        for source in SOURCES {
+            match compile(source, architecture) {
+                Ok(compiled) => found.extend(needs(&compiled.log, &architecture.to_string())),
+                Err(CudaError::NoCompiler) => return println!("skipped: {}", CudaError::NoCompiler),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let kernels: usize = SOURCES.iter().map(|source| source.kernels().count()).sum();
+    assert_eq!(found.len(), kernels * ARCHITECTURES.len(), "the log tells of every kernel");
+    let file = root.join("tests/nvrtc/registers.tsv");
+    if std::env::var_os("UPDATE_REGISTERS").is_some() {
+        std::fs::write(&file, written(&found)).expect("the table can be written");
+        return;
+    }
+    let table = read(&std::fs::read_to_string(&file).expect("the table"));
+    for (key, needs) in &found {
+        let (kernel, architecture) = key;
+        let known = table.get(key).unwrap_or_else(|| panic!("{kernel} is not in registers.tsv"));
+        assert!(
+            needs.registers <= known.registers && needs.spilled_bytes <= known.spilled_bytes,
+            "{kernel} on {architecture}: {needs:?} where the table has {known:?}"
+        );
+    }
+    assert!(table.keys().all(|key| found.contains_key(key)), "registers.tsv has kernels that are no more");
+}
+
+/// Of each kernel that the assembler speaks of.
+fn needs(log: &str, architecture: &str) -> Table {
+    let mut table = Table::new();
+    let mut kernel = None;
+    let mut spilled_bytes = 0;
+    for line in log.lines() {
+        if let Some((_, rest)) = line.split_once("Compiling entry function '") {
+            kernel = rest.split('\'').next();
+        } else if let Some((before, _)) = line.split_once(" bytes spill stores") {
+            spilled_bytes = before.rsplit(' ').next().and_then(|bytes| bytes.parse().ok()).expect("bytes");
+        } else if let (Some((_, rest)), Some(kernel)) = (line.split_once("Used "), kernel) {
+            let registers = rest.split(' ').next().and_then(|count| count.parse().ok()).expect("registers");
+            table.insert((kernel.into(), architecture.into()), Needs { registers, spilled_bytes });
+        }
+    }
+    table
+}
+
+fn written(table: &Table) -> String {
+    let mut text = String::from("kernel\tarchitecture\tregisters\tspilled bytes\n");
+    for ((kernel, architecture), Needs { registers, spilled_bytes }) in table {
+        writeln!(text, "{kernel}\t{architecture}\t{registers}\t{spilled_bytes}").expect("memory");
+    }
+    text
+}
+
+fn read(text: &str) -> Table {
+    let row = |line: &str| {
+        let [kernel, architecture, registers, spilled]: [&str; 4] =
+            line.split('\t').collect::<Vec<_>>().try_into().expect("four columns");
+        let number = |text: &str| text.parse().expect("a number");
+        let needs = Needs { registers: number(registers), spilled_bytes: number(spilled) };
+        ((kernel.into(), architecture.into()), needs)
+    };
+    text.lines().skip(1).map(row).collect()
+}
