@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lockstep_proto::job::DeviceKind;
+use lockstep_worker::trainer::Hardware;
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
 #[derive(Debug, Parser)]
@@ -65,6 +67,8 @@ pub enum Verb {
     Chaos(Chaos),
     /// Say what this machine offers, and how long anything may take before it counts as lost
     Doctor(Doctor),
+    /// Check a device: every op against its formula, whole networks beside the CPU's
+    Selftest(Selftest),
 }
 
 /// A job file and changes to it.
@@ -132,15 +136,39 @@ pub struct Serve {
 pub struct Agent {
     #[command(flatten)]
     pub coordinator: Coordinator,
-    /// Workers at a time; the machine's cores divided by --threads without it
+    /// Workers at a time; without it the machine's cores divided by --threads, or its GPUs
     #[arg(long, value_name = "N")]
     pub slots: Option<u32>,
+    /// What workers compute with. cuda: a GPU each; auto: GPUs if there are any that can be used
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
     /// Threads a worker gets if its job doesn't say
     #[arg(long, value_name = "T", default_value_t = 1)]
     pub threads: u32,
     /// Name of this node; of two agents with one name the second is refused. Random without it
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// Kinds of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// GPUs where there are some, else the CPU
+    Auto,
+    /// The CPU
+    Cpu,
+    /// GPUs
+    Cuda,
+}
+
+impl From<DeviceName> for DeviceKind {
+    fn from(name: DeviceName) -> Self {
+        match name {
+            DeviceName::Auto => Self::Auto,
+            DeviceName::Cpu => Self::Cpu,
+            DeviceName::Cuda => Self::Cuda,
+        }
+    }
 }
 
 /// `worker`.
@@ -154,6 +182,8 @@ pub struct Worker {
     pub node: String,
     #[arg(long)]
     pub threads: u32,
+    #[arg(long)]
+    pub device: Hardware,
     #[arg(long)]
     pub parent: u32,
 }
@@ -405,6 +435,26 @@ pub struct Doctor {
     /// Change a key of the job
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `selftest`.
+#[derive(Debug, Args)]
+pub struct Selftest {
+    /// Which device; auto is a GPU if there is one that can be used
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
+    /// Which GPU, as the driver counts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub gpu: usize,
+    /// Only small networks
+    #[arg(long)]
+    pub small: bool,
+    /// Also write everything to a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `logs`.

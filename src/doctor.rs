@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use lockstep_coordinator::client::{columns, exit};
 use lockstep_coordinator::cluster::timeouts;
+use lockstep_kernels::cuda;
 use lockstep_proto::job::Job;
-use lockstep_worker::trainer;
+use lockstep_worker::trainer::{self, Hardware};
 
 use crate::arguments::Doctor;
 use crate::{load_job, print};
@@ -16,7 +17,7 @@ use crate::{load_job, print};
 /// # Errors
 /// If the job file can't be read.
 pub fn doctor(arguments: &Doctor) -> Result<u8> {
-    print(&columns(&machine()))?;
+    print(&columns(&machine()?))?;
     print("\nlimits of time\n")?;
     let limits = timeouts::lines().into_iter().map(|(limit, what)| vec![format!("  {limit}"), what.to_owned()]);
     print(&columns(&limits.collect::<Vec<_>>()))?;
@@ -31,17 +32,37 @@ fn row(name: &str, value: impl ToString) -> Vec<String> {
     vec![name.to_owned(), value.to_string()]
 }
 
-fn machine() -> Vec<Vec<String>> {
-    let fingerprint = trainer::fingerprint();
+fn machine() -> Result<Vec<Vec<String>>> {
+    let fingerprint = trainer::fingerprint(Hardware::Cpu)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    vec![
+    let mut rows = vec![
         row("version", lockstep_proto::VERSION),
         row("build", fingerprint.build),
-        row("device", fingerprint.device),
         row("instruction set", fingerprint.instruction_set),
         row("canary", fingerprint.canary),
         row("cores", cores),
-    ]
+    ];
+    rows.extend(gpus());
+    Ok(rows)
+}
+
+/// GPUs, driver and compiler; or what is missing.
+fn gpus() -> Vec<Vec<String>> {
+    let gpus = match cuda::look() {
+        Ok(gpus) => gpus,
+        Err(why) => return vec![row("GPUs", format!("none: {why}"))],
+    };
+    let driver = gpus.first().map_or(0, |gpu| gpu.driver);
+    let mut rows = vec![row("NVIDIA driver", format!("for CUDA {}.{}", driver / 1000, driver % 1000 / 10))];
+    rows.push(match cuda::compiler::version() {
+        Ok((major, minor)) => row("NVRTC", format!("{major}.{minor}")),
+        Err(why) => row("NVRTC", why),
+    });
+    rows.extend(gpus.iter().map(|gpu| {
+        let cuda::About { index, name, architecture, memory, .. } = gpu;
+        row(&format!("GPU {index}"), format!("{name}, {architecture}, {} GiB", memory >> 30))
+    }));
+    rows
 }
 
 /// What a job finds here, and whether it could run.

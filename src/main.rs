@@ -2,6 +2,7 @@
 
 mod arguments;
 mod chaos;
+mod device;
 mod doctor;
 mod eval;
 mod export;
@@ -11,6 +12,7 @@ mod picture;
 mod predict;
 mod run;
 mod run_folder;
+mod selftest;
 mod train;
 
 use std::io::IsTerminal;
@@ -128,6 +130,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
+        Verb::Selftest(arguments) => selftest::selftest(&arguments),
     }
 }
 
@@ -199,9 +202,14 @@ fn serve(arguments: Serve) -> Result<u8> {
 fn agent(arguments: Agent) -> Result<u8> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let threads = arguments.threads.max(1);
+    let offered = device::offered(arguments.device.into())?;
+    let all = offered.most.map_or((cores / threads).max(1), |gpus| gpus as u32);
+    let slots = arguments.slots.unwrap_or(all);
+    offered.check(slots, "--slots")?;
     let options = AgentOptions {
         coordinator: arguments.coordinator.address,
-        slots: arguments.slots.unwrap_or((cores / threads).max(1)),
+        slots,
+        device: offered.device,
         threads,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         echo: true,
@@ -255,6 +263,7 @@ fn worker(arguments: Worker) -> Result<u8> {
         worker: WorkerId::try_from(arguments.worker).map_err(BadInput::from_display)?,
         node: NodeId::try_from(arguments.node).map_err(BadInput::from_display)?,
         threads: arguments.threads,
+        hardware: arguments.device,
         parent: arguments.parent,
     };
     Ok(lockstep_worker::process::run(&options))

@@ -9,12 +9,13 @@ use lockstep_coordinator::client::{self, SubmitArgs, View};
 use lockstep_coordinator::{Coordinator, Handle, ServeOptions, StateFolder, listen};
 use lockstep_proto::job::Job;
 use lockstep_proto::wire::JobView;
-use lockstep_worker::agent::{self, AgentError, AgentOptions, Shutdown};
+use lockstep_worker::agent::{self, AgentError, AgentOptions, Shutdown, SlotDevice};
 use lockstep_worker::trainer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Train;
+use crate::device;
 use crate::run_folder;
 use crate::{BadInput, load_job, recipe_name};
 
@@ -36,6 +37,8 @@ pub fn train(arguments: &Train) -> Result<u8> {
 /// What is to be trained, and where its files go.
 struct Run {
     job: Job,
+    /// What its workers compute with.
+    device: SlotDevice,
     name: String,
     folder: PathBuf,
     /// Places whose checkpoints may be gone on from, beside the folder's own.
@@ -54,6 +57,9 @@ impl Run {
             (None, None) => return Err(BadInput("name a job file, or a run with --from".into()).into()),
         };
         let job = Self::job(file, arguments)?;
+        let offered = device::offered(job.cluster.device)?;
+        offered.check(job.cluster.workers, "cluster.workers")?;
+        let device = offered.device;
         let go_on = arguments.job.is_none();
         let places = match &source {
             Some((folder, toml)) => vec![run_folder::checkpoints_of(folder, &load_job(toml, &[])?)],
@@ -72,7 +78,7 @@ impl Run {
                 (run_folder::prepare(arguments.out.as_deref(), &name, arguments.overwrite)?, name)
             }
         };
-        Ok(Self { job, name, folder, from: places, go_on })
+        Ok(Self { job, device, name, folder, from: places, go_on })
     }
 
     fn job(file: &Path, arguments: &Train) -> Result<Job> {
@@ -129,7 +135,7 @@ struct Embedded {
 impl Embedded {
     async fn run(run: &Run, view: View) -> Result<JobView> {
         let signals = Signals::listen()?;
-        let mut embedded = Self::start(&run.job).await?;
+        let mut embedded = Self::start(&run.job, run.device).await?;
         let followed = embedded.submit_and_follow(run, view, signals).await;
         // Workers that completed may still have checkpoints to remove.
         let in_order = matches!(&followed, Ok(job) if job.state != "failed") && !embedded.hurried;
@@ -144,7 +150,7 @@ impl Embedded {
         Ok(job_view)
     }
 
-    async fn start(job: &Job) -> Result<Self> {
+    async fn start(job: &Job, device: SlotDevice) -> Result<Self> {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = format!("http://{}", listener.local_addr()?);
         let coordinator = Coordinator::open(&ServeOptions { state: StateFolder::Memory, allow_run_folder: true })?;
@@ -154,6 +160,7 @@ impl Embedded {
         let options = AgentOptions {
             coordinator: address.clone(),
             slots: job.cluster.workers,
+            device,
             threads: job.cluster.threads,
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             echo: false,

@@ -40,6 +40,11 @@ impl Label for u16 {
     }
 }
 
+/// A device has failed; in words, with what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
 /// Shape of an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActivationShape {
@@ -103,6 +108,15 @@ pub trait Memory: Sized {
         view: Self::ViewMut<'a, T>,
         middle: usize,
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>);
+    /// The host's memory as the device's, if it computes there.
+    fn host_view(host: &[f32]) -> Option<Self::View<'_, f32>>;
+    /// The same, exclusive; else the host's memory again.
+    fn host_view_mut(host: &mut [f32]) -> Result<Self::ViewMut<'_, f32>, &mut [f32]>;
+    /// Waits for what was asked for.
+    ///
+    /// # Errors
+    /// If any of it has failed: ops have given nothing since, and never will again.
+    fn health(&mut self) -> Result<(), Failure>;
     /// Copies host values into `to` (equal lengths).
     fn write<T: Element>(&mut self, from: &[T], to: Self::ViewMut<'_, T>);
     /// Copies `from` to the host (equal lengths).

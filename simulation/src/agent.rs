@@ -1,6 +1,6 @@
 //! A model of agents: they start and end worker processes, say who ended, and come back.
 
-use lockstep_coordinator::cluster::{AgentHello, Event, Exit};
+use lockstep_coordinator::cluster::{AgentHello, Event, Exit, SlotDevice};
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
 
@@ -101,6 +101,7 @@ impl World {
             host: format!("host-{}", machine.index),
             slots: machine.slots,
             threads: 1,
+            device: SlotDevice::Cpu,
             workers,
         };
         self.say(connection, Up::AgentHello(Box::new(hello)));

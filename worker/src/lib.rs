@@ -10,5 +10,6 @@ pub mod layers;
 mod link;
 pub mod model;
 pub mod process;
+pub mod selftest;
 pub mod trained;
 pub mod trainer;

@@ -255,6 +255,30 @@ pub struct SignOfLife {
     pub phases: Vec<(String, f64)>,
 }
 
+/// What a slot computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotDevice {
+    /// Cores of a CPU.
+    Cpu,
+    /// A GPU of its own.
+    Cuda,
+}
+
+impl SlotDevice {
+    /// As on the wire and in fingerprints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// By its name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Cpu, Self::Cuda].into_iter().find(|device| device.name() == name)
+    }
+}
+
 /// An agent's first words.
 #[derive(Clone, Debug)]
 pub struct AgentHello {
@@ -270,6 +294,8 @@ pub struct AgentHello {
     pub slots: u32,
     /// Threads of a slot.
     pub threads: u32,
+    /// What each slot computes with.
+    pub device: SlotDevice,
     /// Worker processes that it runs now.
     pub workers: Vec<WorkerId>,
 }

@@ -7,7 +7,7 @@ use lockstep_proto::identity::{NodeId, WorkerId};
 
 use super::Cluster;
 use super::command::Command;
-use super::event::{AgentHello, Connection, Exit};
+use super::event::{AgentHello, Connection, Exit, SlotDevice};
 use super::job::JobEvent;
 use super::scheduler::Offer;
 use super::time::Timestamp;
@@ -74,8 +74,12 @@ impl Cluster {
             self.node_is_gone(now, &node, "another agent took its place", out);
         }
         let node = hello.node.clone();
-        let AgentHello { host, slots, threads, .. } = &hello;
-        let (slots, threads) = (counted(*slots, "slot"), counted(*threads, "thread"));
+        let AgentHello { host, slots, threads, device, .. } = &hello;
+        let slots = counted(*slots, "slot");
+        let threads = match device {
+            SlotDevice::Cpu => counted(*threads, "thread"),
+            SlotDevice::Cuda => "1 GPU".into(),
+        };
         let runs = hello.workers.clone();
         let order = self.agents.get(&node).map(|agent| agent.order);
         let leaving = self.agents.get(&node).is_some_and(|agent| agent.leaving);
@@ -197,7 +201,7 @@ impl Cluster {
         let offer = |agent: &Agent| {
             let (node, slots) = (agent.hello.node.clone(), agent.hello.slots);
             let free = slots.saturating_sub(busy.get(&node).copied().unwrap_or(0));
-            Offer { node, slots, free }
+            Offer { node, device: agent.hello.device, slots, free }
         };
         agents.into_iter().map(offer).collect()
     }

@@ -6,11 +6,15 @@
 
 use lockstep_proto::identity::{JobId, NodeId};
 
+use super::event::SlotDevice;
+
 /// What an agent has, in the order in which agents joined.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// Which agent.
     pub node: NodeId,
+    /// What they compute with.
+    pub device: SlotDevice,
     /// All its slots.
     pub slots: u32,
     /// Slots without a worker.
@@ -24,6 +28,8 @@ pub struct Want {
     pub job: JobId,
     /// Slots.
     pub slots: u32,
+    /// Of this kind; of one kind in any case.
+    pub device: Option<SlotDevice>,
     /// All at once, or as they come.
     pub gang: bool,
     /// Nodes that it doesn't want any more.
@@ -44,23 +50,25 @@ pub fn allot(mut offers: Vec<Offer>, queue: &[Want]) -> Vec<(JobId, Verdict)> {
     let mut ahead: Option<&JobId> = None;
     let mut verdicts = Vec::with_capacity(queue.len());
     for want in queue {
-        let usable = |offer: &&Offer| !want.excluded.contains(&offer.node);
+        let device = want.device.unwrap_or_else(|| best(&offers, want));
+        let fits = |offer: &Offer| offer.device == device && !want.excluded.contains(&offer.node);
+        let usable = |offer: &&Offer| fits(offer);
         let offered: u32 = offers.iter().filter(usable).map(|offer| offer.slots).sum();
         let free: u32 = offers.iter().filter(usable).map(|offer| offer.free).sum();
         let verdict = if !want.gang {
             match want.slots.min(free) {
-                0 => Verdict::Waits(shortage(want.slots, free, &offers)),
-                some => Verdict::Allotted(take(&mut offers, some, &want.excluded)),
+                0 => Verdict::Waits(shortage((want.slots, device), free, &offers)),
+                some => Verdict::Allotted(take(&mut offers, some, fits)),
             }
         } else if want.slots > offered {
-            Verdict::Waits(shortage(want.slots, free, &offers))
+            Verdict::Waits(shortage((want.slots, device), free, &offers))
         } else if let Some(first) = ahead {
             Verdict::Waits(format!("waits behind job {first}"))
         } else if want.slots > free {
             ahead = Some(&want.job);
-            Verdict::Waits(shortage(want.slots, free, &offers))
+            Verdict::Waits(shortage((want.slots, device), free, &offers))
         } else {
-            Verdict::Allotted(take(&mut offers, want.slots, &want.excluded))
+            Verdict::Allotted(take(&mut offers, want.slots, fits))
         };
         verdicts.push((want.job.clone(), verdict));
     }
@@ -68,9 +76,9 @@ pub fn allot(mut offers: Vec<Offer>, queue: &[Want]) -> Vec<(JobId, Verdict)> {
 }
 
 /// Takes slots from the first agents that have some: as few nodes as their order allows.
-fn take(offers: &mut [Offer], mut slots: u32, excluded: &[NodeId]) -> Vec<NodeId> {
+fn take(offers: &mut [Offer], mut slots: u32, fits: impl Fn(&Offer) -> bool) -> Vec<NodeId> {
     let mut seats = Vec::new();
-    for offer in offers.iter_mut().filter(|offer| !excluded.contains(&offer.node)) {
+    for offer in offers.iter_mut().filter(|offer| fits(offer)) {
         let taken = offer.free.min(slots);
         offer.free -= taken;
         slots -= taken;
@@ -79,11 +87,27 @@ fn take(offers: &mut [Offer], mut slots: u32, excluded: &[NodeId]) -> Vec<NodeId
     seats
 }
 
-fn shortage(wanted: u32, free: u32, offers: &[Offer]) -> String {
-    let offered: u32 = offers.iter().map(|offer| offer.slots).sum();
-    let slots = if wanted == 1 { "1 slot".into() } else { format!("{wanted} slots") };
-    let agents = match offers.len() {
-        0 => return format!("waits for {slots}: no agent has joined"),
+/// GPUs where there are as many as are wanted, or no fewer than slots of CPUs.
+fn best(offers: &[Offer], want: &Want) -> SlotDevice {
+    let offered = |device| -> u32 {
+        let usable = offers.iter().filter(|offer| offer.device == device && !want.excluded.contains(&offer.node));
+        usable.map(|offer| offer.slots).sum()
+    };
+    let (gpus, cpus) = (offered(SlotDevice::Cuda), offered(SlotDevice::Cpu));
+    if gpus > 0 && gpus >= want.slots.min(cpus) { SlotDevice::Cuda } else { SlotDevice::Cpu }
+}
+
+fn shortage((wanted, device): (u32, SlotDevice), free: u32, offers: &[Offer]) -> String {
+    let alike: Vec<_> = offers.iter().filter(|offer| offer.device == device).collect();
+    let offered: u32 = alike.iter().map(|offer| offer.slots).sum();
+    let kind = match device {
+        SlotDevice::Cpu => "slot",
+        SlotDevice::Cuda => "GPU",
+    };
+    let slots = if wanted == 1 { format!("1 {kind}") } else { format!("{wanted} {kind}s") };
+    let agents = match alike.len() {
+        0 if offers.is_empty() => return format!("waits for {slots}: no agent has joined"),
+        0 => return format!("waits for {slots}: no agent offers any"),
         1 => "1 agent".into(),
         count => format!("{count} agents"),
     };

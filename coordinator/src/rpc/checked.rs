@@ -17,7 +17,7 @@ use crate::cluster::facts::{
     StopReason,
 };
 use crate::cluster::record::Member;
-use crate::cluster::{AgentHello, WorkerHello};
+use crate::cluster::{AgentHello, SlotDevice, WorkerHello};
 
 /// Lines for people in one message.
 const FEW_LINES: usize = 100;
@@ -121,11 +121,16 @@ pub fn agent_hello(hello: wire::AgentHello) -> Result<AgentHello, Status> {
             host: short("host", hello.host)?,
             slots: count("slots", hello.slots)?,
             threads: count("threads", hello.threads)?,
+            device: slot_device(short("device", hello.device)?)?,
             process: short("process", hello.process)?,
             workers: workers(hello.workers)?,
         })
     };
     checked().map_err(status)
+}
+
+fn slot_device(name: String) -> Result<SlotDevice, Malformed> {
+    SlotDevice::from_name(&name).ok_or_else(|| Malformed(format!("{name:?} is no kind of device")))
 }
 
 fn workers(ids: Vec<String>) -> Result<Vec<WorkerId>, Malformed> {

@@ -92,6 +92,7 @@ impl Agent {
             threads: 1,
             workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
             process: format!("process-{node}"),
+            device: "cpu".into(),
         };
         let event = Some(agent_event::Event::Hello(hello));
         events.send(wire::AgentEvent { event }).unwrap();

@@ -10,7 +10,7 @@ mod scratch;
 
 use std::ops::Range;
 
-use crate::device::{ActivationShape, Device, Element, Memory};
+use crate::device::{ActivationShape, Device, Element, Failure, Memory};
 pub use crate::simd::InstructionSet;
 use crate::simd::{Isa, WIDTH};
 pub use buffer::Buffer;
@@ -80,6 +80,15 @@ impl Memory for Cpu {
         middle: usize,
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>) {
         view.split_at_mut(middle)
+    }
+    fn host_view(host: &[f32]) -> Option<&[f32]> {
+        Some(host)
+    }
+    fn host_view_mut(host: &mut [f32]) -> Result<&mut [f32], &mut [f32]> {
+        Ok(host)
+    }
+    fn health(&mut self) -> Result<(), Failure> {
+        Ok(())
     }
     fn write<T: Element>(&mut self, from: &[T], to: &mut [T]) {
         to.copy_from_slice(from);

@@ -82,8 +82,12 @@ fn options(architecture: Architecture) -> [String; 7] {
     ]
 }
 
-/// Version of the compiler.
-fn version() -> Result<(c_int, c_int), CudaError> {
+/// Version of the compiler, major and minor.
+///
+/// # Errors
+/// If there is none.
+pub fn version() -> Result<(i32, i32), CudaError> {
+    libraries::compiler()?;
     let (mut major, mut minor) = (0, 0);
     // SAFETY: both point to integers that the call overwrites.
     unsafe { sys::nvrtcVersion(&mut major, &mut minor) }.result().map_err(|error| failed("nvrtcVersion", error))?;

@@ -290,6 +290,20 @@ pub fn count() -> Result<usize, CudaError> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// What can be used: all GPUs that the driver shows, and a compiler for their kernels.
+///
+/// # Errors
+/// What is missing, with what to do about it; [`CudaError::NoDevice`] if there is no GPU.
+pub fn look() -> Result<Vec<About>, CudaError> {
+    let count = count()?;
+    if count == 0 {
+        return Err(CudaError::NoDevice { index: 0, count });
+    }
+    let all = (0..count).map(|index| Ok(find(index)?.0)).collect::<Result<_, _>>()?;
+    libraries::compiler()?;
+    Ok(all)
+}
+
 fn driver_version() -> Result<i32, CudaError> {
     libraries::driver()?;
     let mut version = 0;

@@ -18,11 +18,11 @@ pub mod sources;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::device::{ActivationShape, Element, Memory};
+use crate::device::{ActivationShape, Element, Failure, Memory};
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
 use gpu::Gpu;
-pub use gpu::{About, count};
+pub use gpu::{About, count, look};
 use launch::{Argument, Grid};
 pub use places::Places;
 use scratch::{Part, Scratch};
@@ -112,6 +112,15 @@ impl Memory for Cuda {
         middle: usize,
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>) {
         view.split(middle)
+    }
+    fn host_view(_host: &[f32]) -> Option<View<'_, f32>> {
+        None
+    }
+    fn host_view_mut(host: &mut [f32]) -> Result<ViewMut<'_, f32>, &mut [f32]> {
+        Err(host)
+    }
+    fn health(&mut self) -> Result<(), Failure> {
+        self.finish().map_err(|error| Failure(error.to_string()))
     }
     fn write<T: Element>(&mut self, from: &[T], to: ViewMut<'_, T>) {
         assert_len("to", to.len(), from.len());

@@ -10,6 +10,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::trainer::Hardware;
+
 use super::exit_cause::{self, By};
 use super::out_of_memory::OomKills;
 
@@ -20,6 +22,7 @@ pub(super) struct Launch {
     pub node: NodeId,
     pub worker: WorkerId,
     pub threads: u32,
+    pub hardware: Hardware,
     pub echo: bool,
 }
 
@@ -82,6 +85,7 @@ fn command(launch: &Launch) -> Command {
         .args(["--worker", launch.worker.as_str()])
         .args(["--node", launch.node.as_str()])
         .args(["--threads", &launch.threads.to_string()])
+        .args(["--device", &launch.hardware.to_string()])
         .args(["--parent", &std::process::id().to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use backlog::Backlog;
 use child::Launch;
 
-pub use options::{AgentError, AgentOptions, Shutdown};
+pub use options::{AgentError, AgentOptions, Shutdown, SlotDevice};
 
 use crate::link::{self, ConnectError, Incoming, Link};
+use crate::trainer::Hardware;
 
 /// Between signs of life; the coordinator's loss detection is a multiple of it.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
@@ -58,11 +59,18 @@ struct Agent {
     reports: mpsc::UnboundedReceiver<wire::AgentEvent>,
     reporter: mpsc::UnboundedSender<wire::AgentEvent>,
     backlog: Backlog,
-    stops: BTreeMap<WorkerId, CancellationToken>,
+    running: BTreeMap<WorkerId, Running>,
     /// One task a worker process; it ends with the process.
     workers: JoinSet<WorkerId>,
     /// When it stops to wait, once it leaves.
     leaves: Option<Instant>,
+}
+
+/// A worker process.
+struct Running {
+    /// Ends it at once.
+    stop: CancellationToken,
+    hardware: Hardware,
 }
 
 /// How this agent stands with the coordinator.
@@ -99,7 +107,7 @@ impl Agent {
             reports,
             reporter,
             backlog: Backlog::default(),
-            stops: BTreeMap::new(),
+            running: BTreeMap::new(),
             workers: JoinSet::new(),
             leaves: None,
         };
@@ -152,8 +160,9 @@ impl Agent {
             host: host_name(),
             slots: self.options.slots,
             threads: self.options.threads,
-            workers: self.stops.keys().map(ToString::to_string).collect(),
+            workers: self.running.keys().map(ToString::to_string).collect(),
             process: self.process.clone(),
+            device: self.options.device.name().into(),
         }));
     }
 
@@ -163,9 +172,9 @@ impl Agent {
             agent_command::Command::Refused(refused) => return Err(AgentError::Refused(refused.reason)),
             agent_command::Command::StartWorker(start) => self.start(start),
             agent_command::Command::StopWorker(stop) => {
-                if let Some(token) = WorkerId::try_from(stop.worker).ok().and_then(|id| self.stops.get(&id)) {
+                if let Some(running) = WorkerId::try_from(stop.worker).ok().and_then(|id| self.running.get(&id)) {
                     tracing::info!(reason = %stop.reason, "ending a worker");
-                    token.cancel();
+                    running.stop.cancel();
                 }
             }
             agent_command::Command::Dismissed(_) => {}
@@ -204,14 +213,15 @@ impl Agent {
 
     fn start(&mut self, start: wire::StartWorker) {
         let Ok(worker) = WorkerId::try_from(start.worker.clone()) else { return };
-        let stop = CancellationToken::new();
-        self.stops.insert(worker.clone(), stop.clone());
+        let (stop, hardware) = (CancellationToken::new(), self.free_hardware());
+        self.running.insert(worker.clone(), Running { stop: stop.clone(), hardware });
         let launch = Launch {
             executable: self.options.executable.clone(),
             coordinator: self.options.coordinator.clone(),
             node: self.node.clone(),
             worker: worker.clone(),
             threads: if start.threads == 0 { self.options.threads } else { start.threads },
+            hardware,
             echo: self.options.echo,
         };
         let reporter = self.reporter.clone();
@@ -221,9 +231,19 @@ impl Agent {
         });
     }
 
+    /// What the next worker computes with: the first GPU that no worker has.
+    fn free_hardware(&self) -> Hardware {
+        let taken = |gpu: &usize| self.running.values().any(|running| running.hardware == Hardware::Gpu(*gpu));
+        match self.options.device {
+            SlotDevice::Cpu => Hardware::Cpu,
+            // The coordinator starts no more workers than there are slots.
+            SlotDevice::Cuda => Hardware::Gpu((0..self.options.slots as usize).find(|gpu| !taken(gpu)).unwrap_or(0)),
+        }
+    }
+
     fn ended(&mut self, worker: &WorkerId) {
-        self.stops.remove(worker);
-        if self.stops.is_empty()
+        self.running.remove(worker);
+        if self.running.is_empty()
             && let Some(leaves) = &mut self.leaves
         {
             *leaves = (*leaves).min(Instant::now() + DISMISSED_WITHIN);
@@ -232,8 +252,8 @@ impl Agent {
 
     /// Ends all workers and waits until the kernel has taken them.
     async fn end_workers(&mut self) {
-        for stop in self.stops.values() {
-            stop.cancel();
+        for running in self.running.values() {
+            running.stop.cancel();
         }
         let all_gone = async { while self.workers.join_next().await.is_some() {} };
         if tokio::time::timeout(END_WITHIN, all_gone).await.is_err() {

@@ -22,7 +22,7 @@ use compute::Compute;
 
 use crate::control::{Command, Control, Event, Weights};
 use crate::link::{Incoming, Link};
-use crate::trainer::{self, Progress, Seat, Signals, Task};
+use crate::trainer::{self, Hardware, Progress, Seat, Signals, Task};
 
 /// What a worker process is started with.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct WorkerOptions {
     pub node: NodeId,
     /// Lane threads.
     pub threads: u32,
+    /// What it computes with.
+    pub hardware: Hardware,
     /// Process id of the agent that started this process.
     pub parent: u32,
 }
@@ -87,11 +89,12 @@ impl Shell {
     fn start(options: &WorkerOptions) -> Result<Self, String> {
         let endpoint = Endpoint::bind(address_towards(&options.coordinator))
             .map_err(|error| format!("cannot open the data plane: {error}"))?;
-        let control = Control::new(hello(options, &endpoint));
+        let control = Control::new(hello(options, &endpoint)?);
         let (events, inbox) = mpsc::unbounded_channel();
         let progress = Arc::<Progress>::default();
         let seat = Seat {
             endpoint,
+            hardware: options.hardware,
             threads: options.threads.max(1) as usize,
             progress: progress.clone(),
             events: events.clone(),
@@ -202,17 +205,18 @@ impl Shell {
     }
 }
 
-fn hello(options: &WorkerOptions, endpoint: &Endpoint) -> wire::WorkerHello {
-    wire::WorkerHello {
+fn hello(options: &WorkerOptions, endpoint: &Endpoint) -> Result<wire::WorkerHello, String> {
+    let fingerprint = trainer::fingerprint(options.hardware).map_err(|error| error.to_string())?;
+    Ok(wire::WorkerHello {
         version: VERSION.into(),
         worker: options.worker.to_string(),
         node: options.node.to_string(),
         data_address: endpoint.tcp().to_string(),
         unix_address: endpoint.unix().to_owned(),
         threads: options.threads,
-        fingerprint: Some(trainer::fingerprint()),
+        fingerprint: Some(fingerprint),
         attachment: None,
-    }
+    })
 }
 
 /// The address of this machine that the coordinator's network sees.

@@ -5,9 +5,7 @@
 //! the state after a step is the same whether or not a worker has begun the next.
 
 use lockstep_collective::Tag;
-use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::curvature::Curvature;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::OptimizerName;
 
 use super::generation::Generation;
@@ -22,7 +20,7 @@ use crate::data::order::Order;
 /// The pass of a step that reduces second derivatives.
 pub(super) const CURVATURE_PASS: u32 = 1;
 
-impl Trainer {
+impl<D: Device> Trainer<D> {
     /// Samples that second derivatives are measured over; none without a use for them.
     fn curvature_samples(&self) -> u64 {
         let keys = &self.job.optimizer;
@@ -38,7 +36,7 @@ impl Trainer {
     }
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// Measures second derivatives if `plan` is the first step of an epoch; tells whether it did.
     pub(super) fn measure_curvature_if_due(&mut self, plan: &StepPlan) -> Result<bool, TrainerError> {
         let (samples, lanes) = (self.trainer.curvature_samples(), self.trainer.curvature_lanes());
@@ -64,8 +62,8 @@ impl Generation<'_> {
         };
         let hands = self.group.hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| {
-            for mut subtree in hand.subtrees {
-                *subtree.tally = runner.train_subtree(&pass, subtree.lanes, &mut subtree.gradient);
+            for subtree in hand.subtrees {
+                *subtree.tally = runner.train_slot(&pass, subtree.lanes, subtree.gradient);
             }
         });
         self.check_aborted()?;
@@ -75,9 +73,9 @@ impl Generation<'_> {
         let Trainer { curvature, crew, work, .. } = &mut *self.trainer;
         let (device, len) = (&mut crew.first().device, work.model.parameters());
         let mean = curvature.get_or_insert_with(|| device.zeros(len));
-        device.copy(&reduced.gradient[..len], Cpu::view_mut(mean, 0..len));
+        device.write(&reduced.gradient[..len], D::view_mut(mean, 0..len));
         let count = reduced.tally.counts[measures::SAMPLES];
-        device.scale((1.0 / count as f64) as f32, Cpu::view_mut(mean, 0..len));
+        device.scale((1.0 / count as f64) as f32, D::view_mut(mean, 0..len));
         Ok(true)
     }
 }

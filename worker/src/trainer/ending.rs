@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockstep_kernels::device::Device;
 use lockstep_proto::wire;
 use sha2::{Digest, Sha256};
 
@@ -20,7 +21,7 @@ pub(super) struct End {
     pub(super) weights: Option<Weights>,
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// The job is done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless the
     /// disk is full.
     pub(super) fn complete(&mut self, why: Completion) -> Result<End, TrainerError> {

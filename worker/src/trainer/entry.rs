@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_collective::{Group, Member, Membership, Shape, Tag};
-use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
@@ -23,19 +23,19 @@ use crate::control::{Entry, Ready, TrainerEvent};
 const MEET_WITHIN: Duration = Duration::from_secs(15);
 
 /// What a member has of the state that a generation starts from.
-enum Has {
+enum Has<D: Device> {
     /// It is what the trainer holds.
     Held,
     /// It was made or read.
-    Made(Box<State<Cpu>>),
+    Made(Box<State<D>>),
     /// Another member has it.
     Nothing,
 }
 
-impl Trainer {
+impl<D: Device> Trainer<D> {
     /// Meets the other members and takes the state that all start from. What the trainer held before is kept if that
     /// fails.
-    pub(super) fn enter(&mut self, entry: &Entry, signals: Arc<Signals>) -> Result<Generation<'_>, TrainerError> {
+    pub(super) fn enter(&mut self, entry: &Entry, signals: Arc<Signals>) -> Result<Generation<'_, D>, TrainerError> {
         let begin = &entry.begin;
         let start = begin.start.as_ref().ok_or_else(|| malformed("start"))?;
         let shape = Shape {
@@ -76,7 +76,7 @@ impl Trainer {
     }
 
     /// What this worker has of the state by itself.
-    fn start_state(&mut self, start: &wire::Start, rank: u32) -> Result<Has, TrainerError> {
+    fn start_state(&mut self, start: &wire::Start, rank: u32) -> Result<Has<D>, TrainerError> {
         let needed = start.source == rank || !start.share;
         match start.from() {
             From::Initial => {
@@ -111,11 +111,11 @@ impl Trainer {
     /// The source gives the state to all; who has it keeps its own.
     fn share(
         &mut self,
-        has: Has,
+        has: Has<D>,
         start: &wire::Start,
         entry: &Entry,
         group: &mut Group,
-    ) -> Result<(Has, Vec<wire::Report>), TrainerError> {
+    ) -> Result<(Has<D>, Vec<wire::Report>), TrainerError> {
         let tensors = self.work.model.tensors();
         let mut payload = Vec::new();
         if start.source == entry.begin.rank {
@@ -138,7 +138,7 @@ impl Trainer {
     }
 
     /// The state itself, if it is the one that was meant; what was kept from before goes.
-    fn checked(&mut self, has: Has, start: &wire::Start) -> Result<Kept, TrainerError> {
+    fn checked(&mut self, has: Has<D>, start: &wire::Start) -> Result<Kept<D>, TrainerError> {
         let made = match has {
             Has::Made(state) => *state,
             Has::Held | Has::Nothing => return self.kept.take().ok_or_else(|| malformed("start")),
@@ -153,12 +153,12 @@ impl Trainer {
     }
 
     /// A state to be overwritten.
-    fn blank(&mut self) -> State<Cpu> {
+    fn blank(&mut self) -> State<D> {
         self.state_of(&vec![0.0; self.work.model.len()])
     }
 
     /// The state before the first step.
-    fn state_of(&mut self, flat: &[f32]) -> State<Cpu> {
+    fn state_of(&mut self, flat: &[f32]) -> State<D> {
         let model = &self.work.model;
         let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
         State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, flat)

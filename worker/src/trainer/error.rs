@@ -32,6 +32,9 @@ pub enum TrainerError {
     /// The state contradicts itself.
     #[error("the state contradicts itself: {0}")]
     State(#[from] Gap),
+    /// The device has failed.
+    #[error(transparent)]
+    Device(#[from] lockstep_kernels::device::Failure),
     /// The machine refused something.
     #[error("{0}")]
     Machine(String),
@@ -42,7 +45,7 @@ impl TrainerError {
     pub fn bad_input(&self) -> bool {
         match self {
             Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Weights(_) | Self::Checkpoint(_) => true,
-            Self::Reduction(_) | Self::Entry(_) | Self::State(_) | Self::Machine(_) => false,
+            Self::Reduction(_) | Self::Entry(_) | Self::State(_) | Self::Device(_) | Self::Machine(_) => false,
         }
     }
 
@@ -53,7 +56,7 @@ impl TrainerError {
             Self::Reduction(Reduction::SharedMemory(_) | Reduction::System { .. }) => false,
             Self::Reduction(_) | Self::Entry(_) => true,
             Self::Job(_) | Self::Data(_) | Self::Model(_) | Self::Weights(_) | Self::Checkpoint(_) => false,
-            Self::State(_) | Self::Machine(_) => false,
+            Self::State(_) | Self::Device(_) | Self::Machine(_) => false,
         }
     }
 

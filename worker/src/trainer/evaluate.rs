@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use lockstep_collective::Tag;
+use lockstep_kernels::device::Device;
 use lockstep_proto::wire;
 
 use super::TrainerError;
@@ -13,7 +14,7 @@ use super::progress::Phase;
 use super::stops::{self, Completion};
 use crate::data::dataset::Split;
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// Whether there is an evaluation behind the newest step: a function of the state.
     pub(super) fn evaluates_here(&self) -> bool {
         let (job, cursor) = (&self.trainer.job, self.state.cursor);
@@ -65,6 +66,7 @@ impl Generation<'_> {
             }
         });
         self.check_aborted()?;
+        self.trainer.crew.first().device.health()?;
         let score = Score::of(self.group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?);
         self.trainer.meter.spent_apart(started.elapsed());
         self.outbox.report(wire::report::Report::Evaluation(wire::EvaluationReport {

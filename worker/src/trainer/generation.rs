@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use lockstep_collective::Group;
-use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::device::Device;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
+use super::crew::Devices;
 use super::ending::End;
 use super::measures::{self, Score};
 use super::outbox::Outbox;
 use super::progress::Phase;
+use super::reduced::on_device;
 use super::schedule::StepPlan;
 use super::sharpness::Place;
 use super::signals::Signals;
@@ -27,9 +29,9 @@ use crate::control::{StopReason, TrainerEvent};
 pub(super) const FIRST_PASS: u32 = 0;
 
 /// A generation that the trainer is in, with the state.
-pub(super) struct Generation<'a> {
-    pub(super) trainer: &'a mut Trainer,
-    pub(super) state: State<Cpu>,
+pub(super) struct Generation<'a, D: Device> {
+    pub(super) trainer: &'a mut Trainer<D>,
+    pub(super) state: State<D>,
     pub(super) group: Group,
     pub(super) signals: Arc<Signals>,
     pub(super) number: u64,
@@ -54,7 +56,7 @@ struct Committed {
     learning_rate: f64,
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// Trains until all steps are done or a stop is wanted.
     pub(super) fn run(&mut self) -> Result<End, TrainerError> {
         self.trainer.meter.begin();
@@ -65,7 +67,7 @@ impl Generation<'_> {
     }
 
     /// Gives the state back.
-    pub(super) fn leave(self) -> State<Cpu> {
+    pub(super) fn leave(self) -> State<D> {
         self.state
     }
 
@@ -138,8 +140,9 @@ impl Generation<'_> {
         self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, curvature, above, schedule, .. } = &mut *self.trainer;
-        let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
+        let Trainer { crew, optimizer, curvature, above, schedule, reduced: memory, work, .. } = &mut *self.trainer;
+        let gradient = on_device(crew.first_device(), reduced.gradient, memory);
+        let (mut tally, mut sums) = (reduced.tally, self.state.sums(gradient));
         if let (Place::Above, Some(above)) = (place, above) {
             (tally, sums.statistics) = (above.tally(), above.statistics());
         }
@@ -150,7 +153,8 @@ impl Generation<'_> {
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
         let row = row(&plan, cursor.step, self.number, &tally.counts);
         let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
-        let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| curvature.as_slice());
+        let parameters = 0..work.model.parameters();
+        let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| D::view(curvature, parameters));
         let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row, curvature };
         self.state.commit(crew, optimizer, &constants, sums, advance)?;
         self.outbox.committed(&self.state.ledger);

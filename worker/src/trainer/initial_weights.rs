@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
 
 use super::TrainerError;
@@ -14,7 +14,7 @@ use crate::model::{Model, NamedWeights, WeightsError, initial_values, read_bound
 ///
 /// # Errors
 /// If the job's file of weights is missing, another one, or not of this model.
-pub fn initial_weights(job: &Job, model: &Model<Cpu>) -> Result<Vec<f32>, TrainerError> {
+pub fn initial_weights<D: Device>(job: &Job, model: &Model<D>) -> Result<Vec<f32>, TrainerError> {
     let mut flat = initial_values(model.tensors(), job.seed.init, &job.model);
     if job.model.init_from.is_empty() {
         return Ok(flat);

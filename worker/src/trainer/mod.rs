@@ -17,6 +17,7 @@ mod evaluate;
 mod fault;
 mod fingerprint;
 mod generation;
+mod hardware;
 mod initial_weights;
 pub(crate) mod lane;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod passes;
 pub(crate) mod prepare;
 pub(crate) mod progress;
 mod recorder;
+mod reduced;
 mod replay;
 mod schedule;
 mod share;
@@ -39,6 +41,7 @@ mod signals;
 mod snapshot;
 mod state;
 mod stops;
+mod trial;
 mod weights_file;
 
 use std::sync::Arc;
@@ -46,7 +49,8 @@ use std::sync::mpsc::Receiver;
 
 use lockstep_collective::Endpoint;
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::cuda::Cuda;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
 use lockstep_proto::wire;
 use tokio::sync::mpsc::UnboundedSender;
@@ -67,11 +71,13 @@ pub use error::TrainerError;
 #[cfg(feature = "fault-points")]
 pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
+pub use hardware::Hardware;
 pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
 pub use prepare::check;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
+pub use trial::Trial;
 
 /// What the compute thread is told to do.
 #[derive(Debug)]
@@ -90,7 +96,9 @@ pub enum Task {
 pub struct Seat {
     /// The data plane's listeners.
     pub endpoint: Endpoint,
-    /// Lane threads.
+    /// What it computes with.
+    pub hardware: Hardware,
+    /// Lane threads of a CPU.
     pub threads: usize,
     /// What it shows of its work.
     pub progress: Arc<Progress>,
@@ -112,10 +120,7 @@ impl Seat {
 /// [`TrainerEvent::Failed`].
 pub fn run(seat: Seat, tasks: Receiver<Task>) {
     let (events, progress) = (seat.events.clone(), seat.progress.clone());
-    let served = Trainer::prepare(seat, tasks).and_then(|trainer| match trainer {
-        Some(mut trainer) => trainer.serve(),
-        None => Ok(()),
-    });
+    let served = serve(seat, tasks);
     if let Err(error) = served {
         progress.recent().iter().for_each(|line| eprintln!("  {line}"));
         let failed = TrainerEvent::Failed { reason: error.to_string(), bad_input: error.bad_input() };
@@ -123,32 +128,43 @@ pub fn run(seat: Seat, tasks: Receiver<Task>) {
     }
 }
 
+/// Waits for the assignment, then serves it with the seat's device. Without one there is nothing to do.
+fn serve(seat: Seat, tasks: Receiver<Task>) -> Result<(), TrainerError> {
+    let Some(assignment) = prepare::assignment(&tasks) else { return Ok(()) };
+    match seat.hardware {
+        Hardware::Cpu => Trainer::<Cpu>::prepare(seat, tasks, &assignment)?.serve(),
+        Hardware::Gpu(_) => Trainer::<Cuda>::prepare(seat, tasks, &assignment)?.serve(),
+    }
+}
+
 /// What the compute thread owns.
-struct Trainer {
+struct Trainer<D: Device> {
     seat: Seat,
     tasks: Receiver<Task>,
     job: Job,
-    work: Work<Cpu>,
+    work: Work<D>,
     schedule: Schedule,
-    optimizer: Optimizer<Cpu>,
+    optimizer: Optimizer<D>,
     /// Second derivatives of the epoch under way, until they are committed; memory that is kept.
-    curvature: Option<<Cpu as Memory>::Buffer<f32>>,
+    curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.
-    above: Option<Above>,
-    crew: Crew<Cpu>,
+    above: Option<Above<D>>,
+    /// The reduced vector on the device; memory that is kept.
+    reduced: reduced::Memory<D>,
+    crew: Crew<D>,
     checkpoints: Checkpoints,
     meter: Meter,
     /// Between generations; none before the first that got as far as having one.
-    kept: Option<Kept>,
+    kept: Option<Kept<D>>,
 }
 
 /// A state between generations, and what is told of it.
-struct Kept {
-    state: State<Cpu>,
+struct Kept<D: Device> {
+    state: State<D>,
     held: wire::Held,
 }
 
-impl Trainer {
+impl<D: Device> Trainer<D> {
     fn serve(&mut self) -> Result<(), TrainerError> {
         while let Ok(task) = self.tasks.recv() {
             match task {
@@ -208,7 +224,7 @@ impl Trainer {
     }
 
     /// What is told of a state.
-    fn held_of(&mut self, state: &State<Cpu>) -> wire::Held {
+    fn held_of(&mut self, state: &State<D>) -> wire::Held {
         let digest = state.digests(&mut self.crew.first().device, self.work.model.tensors()).state;
         wire::Held { step: state.cursor.step, digest }
     }

@@ -2,8 +2,7 @@
 //! since the reduced tally is the same on all. Rank 0 says where it began.
 
 use lockstep_collective::Tally;
-use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::OnNonfinite;
 use lockstep_proto::wire;
 
@@ -20,14 +19,14 @@ use crate::data::{Order, Split};
 /// As on the wire.
 const STOP_REASON: &str = "nonfinite";
 
-impl Trainer {
+impl<D: Device> Trainer<D> {
     /// Whether the job ends with a reduced tally like this.
     pub(super) fn refuses(&self, tally: &Tally) -> bool {
         self.job.schedule.on_nonfinite == OnNonfinite::Stop && Nonfinite::of(tally).is_some()
     }
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// The job fails with the state of the last good step. Rank 0's checkpoints are on disk then, unless the disk is
     /// full.
     pub(super) fn fail_nonfinite(&mut self, plan: StepPlan, place: Place) -> Result<End, TrainerError> {
@@ -58,7 +57,7 @@ impl Generation<'_> {
         for lane in 0..plan.lanes {
             // A sign of life for each lane.
             self.trainer.seat.progress.enter(Phase::Replay, committed);
-            found = runner.find_nonfinite(&again, lane, &mut Cpu::view_mut(&mut gradient, 0..len));
+            found = runner.find_nonfinite(&again, lane, &mut D::view_mut(&mut gradient, 0..len));
             if let Some(what) = &found {
                 found = Some(format!("in lane {lane} {what}"));
                 break;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lockstep_collective::{Group, Reduced, Tag};
+use lockstep_kernels::device::Device;
 
 use super::generation::Generation;
 use super::lane::TrainStep;
@@ -26,7 +27,7 @@ pub(super) struct Batch {
     pub(super) reducing: Duration,
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// A step before its first pass.
     pub(super) fn batch(&self, plan: StepPlan) -> Batch {
         let samples = self.trainer.work.dataset.len(Split::Train);
@@ -59,15 +60,16 @@ impl Generation<'_> {
         let hands = self.group.hands(batch.plan.lanes)?;
         let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
         self.trainer.crew.run(hands, |runner, hand| {
-            for mut subtree in hand.subtrees {
-                *subtree.tally = runner.train_subtree(&step, subtree.lanes, &mut subtree.gradient);
+            for subtree in hand.subtrees {
+                *subtree.tally = runner.train_slot(&step, subtree.lanes, subtree.gradient);
             }
         });
         progress.lanes(held, began.elapsed());
         if let Some(replay) = &mut batch.replay {
             replay.carry_out(&mut self.trainer.crew, &step, &self.trainer.seat);
         }
-        self.check_aborted()
+        self.check_aborted()?;
+        Ok(self.trainer.crew.first().device.health()?)
     }
 
     /// Tells the digest of the step's replayed lane, behind the last pass.
@@ -80,11 +82,11 @@ impl Generation<'_> {
 
 impl Batch {
     /// Adds up what all lanes have come to in the pass at `place`.
-    pub(super) fn reduce<'a>(
+    pub(super) fn reduce<'a, D: Device>(
         &mut self,
         place: Place,
         group: &'a mut Group,
-        trainer: &Trainer,
+        trainer: &Trainer<D>,
     ) -> Result<Reduced<'a>, TrainerError> {
         trainer.seat.progress.enter(Phase::Reduce, self.step);
         let began = Instant::now();

@@ -4,6 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
+use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::PixelsSize;
 use lockstep_proto::job::{self, Job, OptimizerName, SamOver};
 use lockstep_proto::wire;
@@ -11,6 +12,7 @@ use lockstep_proto::wire;
 use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
 use super::fingerprint::fingerprint;
+use super::hardware::{Hardware, Owned};
 use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
@@ -25,28 +27,34 @@ use crate::data::augment::Augmentation;
 use crate::data::dataset::{Dataset, Split};
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
 
-impl Trainer {
-    /// Waits for the assignment and opens all that it names; tells what there is. `None` if there never is one.
-    pub(super) fn prepare(seat: Seat, tasks: Receiver<Task>) -> Result<Option<Self>, TrainerError> {
-        let assignment = loop {
-            match tasks.recv() {
-                Ok(Task::Prepare(assignment)) => break assignment,
-                // Control sends nothing else before.
-                Ok(Task::Enter(..) | Task::WriteCheckpoint | Task::DeleteCheckpoints(_)) => {}
-                Err(_) => return Ok(None),
-            }
-        };
+/// Waits for the assignment; none if there never is one.
+pub(super) fn assignment(tasks: &Receiver<Task>) -> Option<Box<wire::Assignment>> {
+    loop {
+        match tasks.recv().ok()? {
+            Task::Prepare(assignment) => return Some(assignment),
+            // Control sends nothing else before.
+            Task::Enter(..) | Task::WriteCheckpoint | Task::DeleteCheckpoints(_) => {}
+        }
+    }
+}
+
+impl<D: Owned> Trainer<D> {
+    /// Opens all that an assignment names; tells what there is.
+    pub(super) fn prepare(
+        seat: Seat,
+        tasks: Receiver<Task>,
+        assignment: &wire::Assignment,
+    ) -> Result<Self, TrainerError> {
         seat.progress.enter(Phase::Prepare, 0);
         let job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
         let dataset = Dataset::open(&job.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let work = work(&job, dataset)?;
-        let instruction_set = instruction_set(job.cluster.instruction_set)?;
-        let runners = (0..seat.threads).map(|_| LaneRunner::new(Cpu::new(instruction_set), &work)).collect();
+        let runners = D::of_seat(&seat, &job)?.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
         let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
-        let about = about(&job, &assignment.job, &work);
+        let about = about(&job, &assignment.job, &work, seat.hardware)?;
         let wanted = wanted(&about, &work.model);
-        let checkpoints = Checkpoints::open(&assignment, &job.checkpoint, (about, wanted), seat.events.clone())?;
+        let checkpoints = Checkpoints::open(assignment, &job.checkpoint, (about, wanted), seat.events.clone())?;
         let newest = checkpoints.newest()?;
         let prepared = wire::Prepared {
             dataset: work.dataset.id().to_owned(),
@@ -57,7 +65,7 @@ impl Trainer {
             checkpoint: newest.held,
             checkpoint_name: newest.name,
             remarks: newest.remarks,
-            sees_run_folder: sees_run_folder(&assignment),
+            sees_run_folder: sees_run_folder(assignment),
             sample: [work.dataset.channels(), work.dataset.height(), work.dataset.width()]
                 .map(|size| size as u32)
                 .into(),
@@ -65,26 +73,39 @@ impl Trainer {
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
         let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
-        let (meter, kept, curvature, above) = (Meter::new(), None, None, None);
-        Ok(Some(Self { seat, tasks, job, work, schedule, optimizer, curvature, above, crew, checkpoints, meter, kept }))
+        Ok(Self {
+            seat,
+            tasks,
+            job,
+            work,
+            schedule,
+            optimizer,
+            curvature: None,
+            above: None,
+            reduced: None,
+            crew,
+            checkpoints,
+            meter: Meter::new(),
+            kept: None,
+        })
     }
 }
 
 /// What all checkpoints of a job say of themselves.
-fn about(job: &Job, id: &str, work: &Work<Cpu>) -> About {
-    let wire::Fingerprint { build, device, instruction_set, canary } = fingerprint();
-    About {
+fn about<D: Device>(job: &Job, id: &str, work: &Work<D>, hardware: Hardware) -> Result<About, TrainerError> {
+    let wire::Fingerprint { build, device, instruction_set, canary } = fingerprint(hardware)?;
+    Ok(About {
         job: id.to_owned(),
         job_hash: job.hash(),
         dataset: samples_in_order(job, &work.dataset),
         model: model_hash(work.model.tensors()),
         fingerprint: Fingerprint { build, device, instruction_set, canary },
         ..About::default()
-    }
+    })
 }
 
 /// What a checkpoint must be of for a job to go on from it.
-fn wanted(about: &About, model: &Model<Cpu>) -> Wanted {
+fn wanted<D: Device>(about: &About, model: &Model<D>) -> Wanted {
     let trained = model.trained_tensors().len();
     let named = |(place, tensor): (usize, &Tensor)| {
         let list = if place < trained { PARAMETERS } else { STATISTICS };
@@ -123,11 +144,11 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     instruction_set(job.cluster.instruction_set)?;
     let dataset = Dataset::open(&job.data)?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
-    let work = work(job, dataset)?;
+    let work = work::<Cpu>(job, dataset)?;
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }
-    let wanted = wanted(&about(job, "", &work), &work.model);
+    let wanted = wanted(&about(job, "", &work, Hardware::Cpu)?, &work.model);
     if from.is_empty() {
         initial_weights(job, &work.model)?;
     }
@@ -147,7 +168,7 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
 ///
 /// # Errors
 /// If the model does not fit the data.
-pub(crate) fn work(job: &Job, dataset: Dataset) -> Result<Work<Cpu>, TrainerError> {
+pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, TrainerError> {
     let shape = SampleShape {
         channels: dataset.channels(),
         height: dataset.height(),
@@ -186,7 +207,7 @@ pub(crate) fn pixels(job: &Job, input: Shape) -> PixelsSize {
     }
 }
 
-fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, TrainerError> {
+pub(super) fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, TrainerError> {
     let instruction_set = match wanted {
         job::InstructionSet::Auto => return Ok(InstructionSet::detect()),
         job::InstructionSet::Avx512 => InstructionSet::Avx512,

@@ -2,8 +2,7 @@
 //!
 //! Which lane of which step, and by whom, are pure functions of seed and step.
 
-use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::Device;
 use lockstep_proto::wire;
 
 use super::Seat;
@@ -33,7 +32,7 @@ enum Part {
     Verifier,
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// This worker's part in the replay of a lane of this step, if there is one. Short batches have none.
     pub(super) fn replay(&self, plan: &StepPlan) -> Option<Replay> {
         let job = &self.trainer.job;
@@ -68,7 +67,7 @@ fn part(shares: &[u32], owner: u32, rank: u32, turn: u64) -> Option<Part> {
 
 impl Replay {
     /// Behind the worker's own lanes of a pass, before the parameters change.
-    pub(super) fn carry_out(&mut self, crew: &mut Crew<Cpu>, step: &TrainStep<'_, Cpu>, seat: &Seat) {
+    pub(super) fn carry_out<D: Device>(&mut self, crew: &mut Crew<D>, step: &TrainStep<'_, D>, seat: &Seat) {
         let digest = match self.part {
             Part::Owner => crew.lane_digest(),
             Part::Verifier => {
@@ -76,7 +75,7 @@ impl Replay {
                 let len = step.work.model.len();
                 let runner = crew.first();
                 let mut gradient = runner.device.zeros(len);
-                runner.replay_lane(step, &mut Cpu::view_mut(&mut gradient, 0..len))
+                runner.replay_lane(step, &mut D::view_mut(&mut gradient, 0..len))
             }
         };
         // None if the generation is aborted.

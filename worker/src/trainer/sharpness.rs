@@ -6,8 +6,7 @@
 //! state before the second has arrived. Lanes that go up by themselves need none of this: see `lane/step_up.rs`.
 
 use lockstep_collective::Tally;
-use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::SamOver;
 
 use super::crew::Devices;
@@ -15,7 +14,8 @@ use super::generation::{FIRST_PASS, Generation};
 use super::measures;
 use super::passes::Batch;
 use super::progress::Phase;
-use super::state::State;
+use super::reduced::on_device;
+use super::state::{Sizes, State};
 use super::{Trainer, TrainerError};
 use crate::model::{Model, Weights};
 
@@ -42,17 +42,19 @@ impl Place {
 }
 
 /// The place above the weights of the step under way, and what the pass at the weights came to.
-pub(super) struct Above {
-    parameters: <Cpu as Memory>::Buffer<f32>,
-    statistics: <Cpu as Memory>::Buffer<f32>,
+pub(super) struct Above<D: Device> {
+    parameters: D::Buffer<f32>,
+    statistics: D::Buffer<f32>,
+    sizes: Sizes,
     tally: Tally,
 }
 
-impl Above {
-    fn new(device: &Cpu, model: &Model<Cpu>) -> Self {
-        let (parameters, statistics) = (device.zeros(model.parameters()), device.zeros(model.statistics()));
+impl<D: Device> Above<D> {
+    fn new(device: &D, model: &Model<D>) -> Self {
+        let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
+        let (parameters, statistics) = (device.zeros(sizes.parameters), device.zeros(sizes.statistics));
         let tally = Tally::new(measures::sums(model.layer_ranges().len()), measures::COUNTS);
-        Self { parameters, statistics, tally }
+        Self { parameters, statistics, sizes, tally }
     }
 
     /// The reduced tally of the pass at the weights.
@@ -61,20 +63,26 @@ impl Above {
     }
 
     /// The reduced statistics of the pass at the weights.
-    pub(super) fn statistics(&self) -> <Cpu as Memory>::View<'_, f32> {
-        self.statistics.as_slice()
+    pub(super) fn statistics(&self) -> D::View<'_, f32> {
+        D::view(&self.statistics, 0..self.sizes.statistics)
     }
 }
 
 /// The weights of a pass.
-pub(super) fn weights_at<'a>(place: Place, state: &'a State<Cpu>, above: Option<&'a Above>) -> Weights<'a, Cpu> {
+pub(super) fn weights_at<'a, D: Device>(
+    place: Place,
+    state: &'a State<D>,
+    above: Option<&'a Above<D>>,
+) -> Weights<'a, D> {
     match (place, above) {
-        (Place::Above, Some(above)) => Weights { parameters: above.parameters.as_slice(), ..state.weights() },
+        (Place::Above, Some(above)) => {
+            Weights { parameters: D::view(&above.parameters, 0..above.sizes.parameters), ..state.weights() }
+        }
         _ => state.weights(),
     }
 }
 
-impl Generation<'_> {
+impl<D: Device> Generation<'_, D> {
     /// The pass at the weights and the way up from them, if the job wants that. Gives where the step takes the gradient
     /// of its update; none if the pass is not finite and the job does not go on with such.
     pub(super) fn step_up_if_wanted(&mut self, batch: &mut Batch) -> Result<Option<Place>, TrainerError> {
@@ -88,15 +96,15 @@ impl Generation<'_> {
             return Ok(None);
         }
         self.trainer.seat.progress.enter(Phase::Ascend, batch.step);
-        let sums = self.state.sums(reduced.gradient);
-        let Trainer { above, crew, optimizer, work, .. } = &mut *self.trainer;
+        let Trainer { above, crew, optimizer, reduced: memory, work, .. } = &mut *self.trainer;
+        let sums = self.state.sums(on_device(crew.first_device(), reduced.gradient, memory));
         let above = above.get_or_insert_with(|| Above::new(crew.first_device(), &work.model));
         above.tally.clear();
         above.tally.add(reduced.tally);
         let statistics = 0..work.model.statistics();
-        crew.first_device().copy(sums.statistics, Cpu::view_mut(&mut above.statistics, statistics));
+        crew.first_device().copy(sums.statistics, D::view_mut(&mut above.statistics, statistics));
         let (samples, parameters) = (reduced.tally.counts[measures::SAMPLES], self.state.weights().parameters);
-        let up = Cpu::view_mut(&mut above.parameters, 0..work.model.parameters());
+        let up = D::view_mut(&mut above.parameters, 0..work.model.parameters());
         optimizer.step_up(crew, samples, sums.gradient, parameters, up);
         Ok(Some(Place::Above))
     }

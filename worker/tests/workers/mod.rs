@@ -93,6 +93,7 @@ impl Worker {
         let progress = Arc::<Progress>::default();
         let mut seat = Seat {
             endpoint,
+            hardware: Hardware::Cpu,
             threads: threads as usize,
             progress: progress.clone(),
             events,

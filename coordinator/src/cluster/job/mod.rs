@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lockstep_proto::identity::{JobId, NodeId, WorkerId};
-use lockstep_proto::job::Job as JobSpec;
+use lockstep_proto::job::{DeviceKind, Job as JobSpec};
 use lockstep_proto::ledger::Ledger;
 
 pub(super) use state::JobEvent;
@@ -34,6 +34,7 @@ pub use team::{Current, Link, Seat, Stage, Team};
 
 use super::command::Command;
 use super::entropy::Entropy;
+use super::event::SlotDevice;
 use super::event::{Assignment, Submission, Ticket};
 use super::facts::{CheckpointFact, EvaluationReport, Fingerprint, RunFacts, StepReport};
 use super::record::{GenerationRecord, Placement, Record, RunRecord};
@@ -230,16 +231,25 @@ impl Job {
         self.workers.saturating_add(self.spec.cluster.spares) as usize
     }
 
+    /// Kind of device that it wants: once it has run, the one that its results depend on.
+    fn device(&self) -> Option<SlotDevice> {
+        match self.spec.cluster.device {
+            DeviceKind::Cpu => Some(SlotDevice::Cpu),
+            DeviceKind::Cuda => Some(SlotDevice::Cuda),
+            DeviceKind::Auto => SlotDevice::from_name(&self.progress.fingerprint.device),
+        }
+    }
+
     /// Slots that it wants now.
     pub(super) fn want(&self) -> Option<Want> {
         let excluded: Vec<NodeId> = self.losses.excluded().cloned().collect();
-        let wanted = self.wanted();
+        let (wanted, device) = (self.wanted(), self.device());
         match &self.state {
-            State::Queued => Some(Want { job: self.id.clone(), slots: wanted as u32, gang: true, excluded }),
+            State::Queued => Some(Want { job: self.id.clone(), slots: wanted as u32, device, gang: true, excluded }),
             State::Active(team) if team.wish.is_none() => {
                 let there = team.staying();
                 let missing = wanted.saturating_sub(there) as u32;
-                (missing > 0).then(|| Want { job: self.id.clone(), slots: missing, gang: false, excluded })
+                (missing > 0).then(|| Want { job: self.id.clone(), slots: missing, device, gang: false, excluded })
             }
             State::Active(_)
             | State::Paused

@@ -8,7 +8,7 @@ use lockstep_proto::identity::{Generation, NodeId, WorkerId};
 use crate::cluster::event::{Assignment, Attachment, News, SignOfLife};
 use crate::cluster::facts::{Fingerprint, Held, Prepared};
 use crate::cluster::record::Member;
-use crate::cluster::{AgentHello, Begin, Connection, WorkerHello};
+use crate::cluster::{AgentHello, Begin, Connection, SlotDevice, WorkerHello};
 
 /// An agent.
 pub struct Agent {
@@ -16,6 +16,8 @@ pub struct Agent {
     pub connection: Option<Connection>,
     /// Worker processes that it may run at once.
     pub slots: u32,
+    /// What they compute with.
+    pub device: SlotDevice,
     /// Processes that it runs.
     pub runs: BTreeSet<WorkerId>,
 }
@@ -30,6 +32,7 @@ impl Agent {
             host: format!("host-{name}"),
             slots: self.slots,
             threads: 1,
+            device: self.device,
             workers: self.runs.iter().cloned().collect(),
         }
     }

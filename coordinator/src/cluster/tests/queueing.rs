@@ -157,3 +157,64 @@ fn a_running_job_takes_single_slots_before_those_that_wait() {
         "#]],
     );
 }
+
+/// Workers of one job never compute on devices of two kinds: the weights would be others.
+#[test]
+fn a_job_gets_slots_of_one_kind_of_device() {
+    check(
+        "agent A joins with 2 slots
+        quietly agent G joins with 2 slots of cuda
+        quietly submit J workers 1
+        submit K workers 1 on cuda
+        submit L workers 2 on auto
+        submit M workers 2 on cuda",
+        expect![[r#"
+            agent A joins with 2 slots
+                welcome: the agent on host-A offers 2 slots of 1 thread
+            quietly agent G joins with 2 slots of cuda
+            quietly submit J workers 1
+            submit K workers 1 on cuda
+                make /runs/K
+                save K as queued
+                answer K
+                save K as starting
+                tell watchers of K: starts 1 worker
+                start K.0 on G
+            submit L workers 2 on auto
+                make /runs/L
+                save L as queued
+                answer L
+                tell watchers of L: waits for 2 GPUs: 1 free of 2 offered by 1 agent
+            submit M workers 2 on cuda
+                make /runs/M
+                save M as queued
+                answer M
+                tell watchers of M: waits behind job L
+        "#]],
+    );
+}
+
+/// `auto` takes the CPU where that has more of what is wanted, and stays with what it has begun on.
+#[test]
+fn a_job_goes_on_with_the_kind_of_device_that_it_began_on() {
+    check(
+        "quietly agent A joins with 2 slots
+        quietly submit J workers 2 on auto
+        quietly J gets ready
+        agent G joins with 4 slots of cuda
+        quietly J.1 ends with code 1
+        scale J to 3",
+        expect![[r#"
+            quietly agent A joins with 2 slots
+            quietly submit J workers 2 on auto
+            quietly J gets ready
+            agent G joins with 4 slots of cuda
+                welcome: the agent on host-G offers 4 slots of 1 GPU
+            quietly J.1 ends with code 1
+            scale J to 3
+                save J as recovering
+                tell watchers of J: scaled from 2 to 3 workers by a user
+                answer J
+        "#]],
+    );
+}

@@ -1,6 +1,6 @@
 //! The language of the transcripts: each line is something that happens.
 
-use lockstep_proto::job::{Job as JobSpec, Measure};
+use lockstep_proto::job::{DeviceKind, Job as JobSpec, Measure};
 use lockstep_proto::ledger::{Ledger, LedgerRow};
 
 use super::peers::node;
@@ -9,7 +9,7 @@ use crate::cluster::event::{Batch, Failure, News, Wish};
 use crate::cluster::facts::{
     CheckpointFact, EvaluationReport, Held, Outcome, Prepared, Report, RunFacts, StepReport, StopReason,
 };
-use crate::cluster::{Event, Exit, Submission, Ticket};
+use crate::cluster::{Event, Exit, SlotDevice, Submission, Ticket};
 
 /// Words of a line, with values behind keys.
 struct Words<'a>(Vec<&'a str>);
@@ -36,8 +36,8 @@ impl<'a> Words<'a> {
 /// Plays a script. A line that begins with `quietly` shows nothing of what it leads to.
 ///
 /// ```text
-/// agent A joins with 2 slots [version 0.0.9] [process q]   agent A is lost   agent A joins again   agent A leaves
-/// agent A is stuck   submit J workers 2 lanes 5 [spares 1] [restarts 0] [keep_last 2] [keep_every 100] [keep_best]
+/// agent A joins with 2 slots [of cuda] [version 0.0.9] [process q]   agent A is lost   agent A joins again   agent A leaves
+/// agent A is stuck   submit J workers 2 lanes 5 [on auto] [spares 1] [restarts 0] [keep_last 2] [keep_every 100] [keep_best]
 /// cancel J   pause J   resume J   scale J to 4   checkpoint J   interrupt   checkpoints
 /// J gets ready         all workers of J that were started join, are prepared, and get ready where told to begin
 /// J.0 joins [canary ff]   J.0 is prepared [checkpoint 40] [dataset x]   J.0 is ready
@@ -69,7 +69,9 @@ fn happen(stage: &mut Stage, line: &str) {
         ["agent", name, "joins", "again"] => stage.agent_again(name),
         ["agent", name, "joins", "with", slots, ..] => {
             let version = words.value("version").unwrap_or(lockstep_proto::VERSION);
-            stage.agent_joins(name, slots.parse().expect("slots"), version, words.value("process").unwrap_or("p"));
+            let device = words.value("of").and_then(SlotDevice::from_name).unwrap_or(SlotDevice::Cpu);
+            let slots = (slots.parse().expect("slots"), device);
+            stage.agent_joins(name, slots, version, words.value("process").unwrap_or("p"));
         }
         ["agent", name, "is", "lost"] => stage.agent_lost(name),
         ["agent", name, "is", "stuck"] => stage.agent_stuck(name),
@@ -104,6 +106,11 @@ fn happen(stage: &mut Stage, line: &str) {
 fn submission(name: &str, words: &Words<'_>) -> Submission {
     let mut spec = JobSpec::default();
     spec.cluster.workers = words.number("workers").unwrap_or(1);
+    spec.cluster.device = match words.value("on") {
+        Some("cuda") => DeviceKind::Cuda,
+        Some("auto") => DeviceKind::Auto,
+        _ => DeviceKind::Cpu,
+    };
     spec.cluster.spares = words.number("spares").unwrap_or(0);
     spec.cluster.max_restarts = words.number("restarts").unwrap_or(spec.cluster.max_restarts);
     spec.batch.size = words.number("lanes").unwrap_or(2) * spec.batch.micro_batch;

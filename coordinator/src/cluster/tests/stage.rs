@@ -12,7 +12,9 @@ use super::note;
 use super::peers::{Agent, Worker, node};
 use crate::cluster::event::{News, Wish};
 use crate::cluster::facts::Held;
-use crate::cluster::{Begin, Cluster, Command, Connection, Entropy, Event, Exit, Job, Ticket, Timestamp};
+use crate::cluster::{
+    Begin, Cluster, Command, Connection, Entropy, Event, Exit, Job, SlotDevice, Ticket, Timestamp,
+};
 
 /// A cluster and its world.
 pub struct Stage {
@@ -125,9 +127,9 @@ impl Stage {
 
     // ---- agents
 
-    pub fn agent_joins(&mut self, name: &str, slots: u32, version: &str, process: &str) {
+    pub fn agent_joins(&mut self, name: &str, (slots, device): (u32, SlotDevice), version: &str, process: &str) {
         let connection = self.connection();
-        let agent = Agent { connection: Some(connection), slots, runs: Default::default() };
+        let agent = Agent { connection: Some(connection), slots, device, runs: Default::default() };
         let hello = agent.hello(name, version, process);
         self.agents.entry(name.into()).or_insert(agent);
         self.step(Event::AgentJoined { connection, hello });

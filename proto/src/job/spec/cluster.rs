@@ -49,8 +49,12 @@ impl Default for Cluster {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
-    /// CPU kernels.
+    /// GPUs where agents offer some, else CPUs.
+    Auto,
+    /// Cores of CPUs.
     Cpu,
+    /// GPUs, through CUDA.
+    Cuda,
 }
 
 /// Instruction sets of the CPU kernels. All give the same bits.

@@ -79,6 +79,8 @@ pub struct LaneRunner<D: Device> {
     keys: Vec<u64>,
     /// Right halves of inner nodes of the tree, one a level.
     right_halves: Vec<Option<D::Buffer<f32>>>,
+    /// The sum on its way to the host's memory, on a device that has its own.
+    slot: Option<D::Buffer<f32>>,
     seconds: LaneSeconds,
     lane_digest: Option<String>,
 }
@@ -97,6 +99,7 @@ impl<D: Device> LaneRunner<D> {
             labels: Vec::new(),
             ids: Vec::new(),
             keys: Vec::new(),
+            slot: None,
             right_halves: Vec::new(),
             seconds: LaneSeconds::default(),
             lane_digest: None,

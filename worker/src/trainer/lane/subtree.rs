@@ -11,6 +11,20 @@ use super::{Evaluation, LaneRunner, Pass, TrainStep};
 use crate::trainer::measures;
 
 impl<D: Device> LaneRunner<D> {
+    /// Sums the gradients and tallies of `lanes`, a node of the tree, into a slot of the host's memory.
+    pub fn train_slot(&mut self, step: &TrainStep<'_, D>, lanes: Range<u32>, slot: &mut [f32]) -> Tally {
+        let slot = match D::host_view_mut(slot) {
+            Ok(mut view) => return self.train_subtree(step, lanes, &mut view),
+            Err(slot) => slot,
+        };
+        let len = step.work.model.len();
+        let mut gradient = self.slot.take().unwrap_or_else(|| self.device.zeros(len));
+        let tally = self.train_subtree(step, lanes, &mut D::view_mut(&mut gradient, 0..len));
+        self.device.read(D::view(&gradient, 0..len), &mut slot[..len]);
+        self.slot = Some(gradient);
+        tally
+    }
+
     /// Sums the gradients and tallies of `lanes`, a node of the tree, in tree order.
     pub fn train_subtree(
         &mut self,

@@ -1,0 +1,99 @@
+//! One network and one micro-batch on a device, outside of any job: for the canary and for `selftest`.
+
+use lockstep_kernels::cross_entropy::ClassesSize;
+use lockstep_kernels::device::{Device, LossSums};
+use lockstep_kernels::optimizer::{Decay, Rule, Scaling, Sgd, Update, Vectors};
+use lockstep_kernels::pixels::PixelsSize;
+use lockstep_proto::job;
+
+use crate::layers::MicroBatch;
+use crate::model::{Activations, BuildError, Model, SampleShape, Weights, build, initial_values};
+
+/// Seed of the weights.
+const SEED: u64 = 7;
+
+/// A network with its weights, and memory for one micro-batch.
+pub struct Trial<D: Device> {
+    model: Model<D>,
+    shape: SampleShape,
+    samples: usize,
+    activations: Activations<D>,
+    /// The flat vector.
+    weights: D::Buffer<f32>,
+    gradient: D::Buffer<f32>,
+    /// Of the micro-batch.
+    statistics: D::Buffer<f32>,
+    /// One a sample and stream of random numbers.
+    keys: Vec<u64>,
+}
+
+impl<D: Device> Trial<D> {
+    /// A network with initial weights, always the same.
+    ///
+    /// # Errors
+    /// If it does not fit the samples' shape.
+    pub fn new(device: &mut D, names: &job::Model, shape: SampleShape, samples: usize) -> Result<Self, BuildError> {
+        let model: Model<D> = build(names, shape)?;
+        let initial = initial_values(model.tensors(), SEED, names);
+        let mut weights = device.zeros(model.len());
+        device.write(&initial, D::view_mut(&mut weights, 0..initial.len()));
+        Ok(Self {
+            activations: Activations::new(device, &model, samples),
+            gradient: device.zeros(model.parameters()),
+            statistics: device.zeros(model.statistics()),
+            keys: (0..(model.streams() * samples) as u64).collect(),
+            weights,
+            shape,
+            samples,
+            model,
+        })
+    }
+
+    /// Elements that are trained.
+    pub fn parameters(&self) -> usize {
+        self.model.parameters()
+    }
+
+    /// The way forward and back, with softmax cross-entropy. `pixels` (N, C, H, W), `labels` (N).
+    pub fn compute(&mut self, device: &mut D, pixels: &[u8], labels: &[u8]) -> LossSums {
+        let (samples, input) = (self.samples, self.model.input_shape());
+        let (features, plane) = (input.features(), input.plane());
+        let size = PixelsSize { samples, features, plane, scale: 1.0 / 128.0, shift: -1.0 };
+        let to = self.activations.input(device, &self.model, samples);
+        device.pixels_forward(&size, pixels, to);
+        let batch = MicroBatch { samples, keys: &self.keys };
+        let (parameters, all) = (self.model.parameters(), self.model.len());
+        let weights = || Weights::<D> {
+            parameters: D::view(&self.weights, 0..parameters),
+            statistics: D::view(&self.weights, parameters..all),
+        };
+        let statistics = D::view_mut(&mut self.statistics, 0..all - parameters);
+        self.model.forward(device, batch, weights(), &mut self.activations, statistics);
+        let (output, d_output) = self.activations.output(device, &self.model, samples);
+        let size = ClassesSize { samples, classes: self.shape.classes };
+        let sums = device.cross_entropy(&size, output, labels, d_output);
+        let gradient = D::view_mut(&mut self.gradient, 0..parameters);
+        self.model.backward(device, batch, weights(), &mut self.activations, gradient);
+        sums
+    }
+
+    /// The gradient of the micro-batch's summed loss.
+    pub fn gradient(&self, device: &mut D) -> Vec<f32> {
+        let mut values = vec![0.0; self.model.parameters()];
+        device.read(D::view(&self.gradient, 0..values.len()), &mut values);
+        values
+    }
+
+    /// One step of plain gradient descent.
+    pub fn descend(&mut self, device: &mut D, learning_rate: f64) {
+        let all = 0..self.model.parameters();
+        let rule = Sgd { learning_rate, momentum: 0.0, dampening: 0.0, nesterov: false, steps: 0 };
+        let scaling = Scaling::mean(self.samples as u64);
+        let vectors = Vectors {
+            gradient: D::view(&self.gradient, all.clone()),
+            parameters: D::view_mut(&mut self.weights, all),
+            state: [None, None, None],
+        };
+        device.update(&Update { scaling, decay: Decay::None, rule: Rule::Sgd(rule) }, vectors);
+    }
+}
