@@ -7,6 +7,7 @@
 mod adagrad;
 mod adam;
 mod cpu;
+mod cuda;
 mod diagonal;
 mod lamb;
 mod lars;
