@@ -3,6 +3,7 @@
 //! (PyTorch's `BCEWithLogitsLoss` once divided by the count of samples).
 
 mod cpu;
+mod cuda;
 
 use crate::cross_entropy::ClassesSize;
 use crate::device::{Label, LossSums, Memory};

@@ -3,7 +3,9 @@
 
 pub(crate) mod answers;
 mod cpu;
+mod cuda;
 pub(crate) mod groups;
+mod warps;
 
 use crate::device::{Label, LossSums, Memory};
 

@@ -132,3 +132,10 @@ impl<const N: usize> From<[usize; N]> for Argument {
         Self::new(&numbers.map(narrow))
     }
 }
+
+/// A structure of words: counts, flags, and the bits of numbers.
+impl<const N: usize> From<[u32; N]> for Argument {
+    fn from(words: [u32; N]) -> Self {
+        Self::new(&words)
+    }
+}

@@ -74,9 +74,9 @@ impl Cuda {
         part
     }
 
-    /// Waits for scratch memory's contents.
-    pub(crate) fn download(&mut self, part: Part, to: &mut [u32]) {
-        assert_len("to", to.len(), part.len());
+    /// Waits for scratch memory's contents, numbers of 32 or 64 bits.
+    pub(crate) fn download<T: Copy>(&mut self, part: Part, to: &mut [T]) {
+        assert_len("to", size_of_val(to) / 4, part.len());
         self.gpu.download(part.address(), to);
     }
 }

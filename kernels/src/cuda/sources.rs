@@ -4,6 +4,10 @@
 const PRELUDE: &str = include_str!("prelude.cuh");
 /// Tiles of matrix products.
 const MATRIX: &str = include_str!("matrix.cuh");
+/// Losses over classes.
+const CLASSES: &str = include_str!("classes.cuh");
+/// Element-wise formulas.
+const ELEMENTS: &str = include_str!("elements.cuh");
 
 /// A file of kernels.
 #[derive(Debug)]
@@ -21,13 +25,24 @@ macro_rules! sources {
     };
 }
 
-sources!["addition/addition.cu", "linear/linear.cu",];
+sources![
+    "addition/addition.cu",
+    "binary_cross_entropy/binary_cross_entropy.cu",
+    "cross_entropy/cross_entropy.cu",
+    "fold/fold.cu",
+    "linear/linear.cu",
+    "map_loss/map_loss.cu",
+    "moving_average/moving_average.cu",
+    "optimizer/optimizer.cu",
+    "perturb/perturb.cu",
+    "squared_error/squared_error.cu",
+];
 
 impl Source {
     /// What is compiled. Lines are counted within the file.
     pub fn text(&self) -> String {
         let Self { file, own } = self;
-        format!("{PRELUDE}\n{MATRIX}\n#line 1 \"{file}\"\n{own}")
+        format!("{PRELUDE}\n{MATRIX}\n{CLASSES}\n{ELEMENTS}\n#line 1 \"{file}\"\n{own}")
     }
 
     /// Names of the file's kernels: each is declared as `KERNEL(threads) name(…)`.

@@ -1,6 +1,7 @@
 //! What the tree reduction needs of a device: element-wise sums and squared norms over fixed blocks.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

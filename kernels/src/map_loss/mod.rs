@@ -5,6 +5,7 @@
 //! The paper does not say which j it used.
 
 mod cpu;
+mod cuda;
 
 use crate::cross_entropy::ClassesSize;
 use crate::device::{Label, LossSums, Memory};

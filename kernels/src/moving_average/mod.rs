@@ -1,6 +1,7 @@
 //! Exponential moving averages: of weights (Polyak & Juditsky 1992; Tarvainen & Valpola 2017) and of statistics.
 
 mod cpu;
+mod cuda;
 
 pub(crate) use cpu::interpolate;
 

@@ -21,4 +21,15 @@ impl Adagrad {
     pub(super) fn decayed_rate(&self) -> f64 {
         self.learning_rate / (1.0 + self.steps as f64 * self.learning_rate_decay)
     }
+
+    pub(super) fn constants(&self) -> Constants {
+        Constants { rate: self.decayed_rate() as f32, epsilon: self.epsilon as f32 }
+    }
+}
+
+/// What the formula takes, each rounded once.
+#[derive(Clone, Copy)]
+pub(super) struct Constants {
+    pub(super) rate: f32,
+    pub(super) epsilon: f32,
 }

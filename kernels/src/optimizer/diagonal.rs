@@ -12,3 +12,16 @@ pub struct Diagonal {
     /// μ, which bounds the step where h is small.
     pub mu: f64,
 }
+
+impl Diagonal {
+    pub(super) fn constants(&self) -> Constants {
+        Constants { rate: self.learning_rate as f32, mu: self.mu as f32 }
+    }
+}
+
+/// What the formula takes, each rounded once.
+#[derive(Clone, Copy)]
+pub(super) struct Constants {
+    pub(super) rate: f32,
+    pub(super) mu: f32,
+}

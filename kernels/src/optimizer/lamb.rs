@@ -1,6 +1,6 @@
 //! LAMB: Adam with layer-wise rates.
 
-use super::adam::Adam;
+use super::adam::{Adam, Moments};
 
 /// `m`, `v` as in Adam; `u = m/(1 − β₁ᵗ) / (√v/√(1 − β₂ᵗ) + ε) + λ·w`, then `w −= η·r·u` with the trust ratio r of the
 /// tensor. [`super::Decay`] has no part in it.
@@ -34,4 +34,27 @@ impl Lamb {
         let Self { learning_rate, beta1, beta2, epsilon, steps, .. } = *self;
         Adam { learning_rate, beta1, beta2, epsilon, steps }.corrections()
     }
+
+    pub(super) fn constants(&self) -> Constants {
+        let (correction, root_correction) = self.corrections();
+        Constants {
+            correction: correction as f32,
+            root_correction: root_correction as f32,
+            epsilon: self.epsilon as f32,
+            decay: self.weight_decay as f32,
+            moments: Moments::of(self.beta1, self.beta2),
+        }
+    }
+}
+
+/// What the formula takes, each rounded once.
+#[derive(Clone, Copy)]
+pub(super) struct Constants {
+    /// 1 − β₁ᵗ.
+    pub(super) correction: f32,
+    /// √(1 − β₂ᵗ).
+    pub(super) root_correction: f32,
+    pub(super) epsilon: f32,
+    pub(super) decay: f32,
+    pub(super) moments: Moments,
 }

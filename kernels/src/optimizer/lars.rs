@@ -18,4 +18,16 @@ impl Lars {
     pub fn trust_ratio(trust: f64, weights: f64, gradient: f64, weight_decay: f64) -> f64 {
         if weights > 0.0 && gradient > 0.0 { trust * weights / (gradient + weight_decay * weights) } else { 1.0 }
     }
+
+    pub(super) fn constants(&self) -> Constants {
+        Constants { rate: (self.learning_rate * self.trust_ratio) as f32, momentum: self.momentum as f32 }
+    }
+}
+
+/// What the formula takes, each rounded once.
+#[derive(Clone, Copy)]
+pub(super) struct Constants {
+    /// η·r.
+    pub(super) rate: f32,
+    pub(super) momentum: f32,
 }

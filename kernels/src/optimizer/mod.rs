@@ -7,6 +7,7 @@
 mod adagrad;
 mod adam;
 mod cpu;
+mod cuda;
 mod diagonal;
 mod lamb;
 mod lars;
@@ -103,6 +104,18 @@ impl Rule {
             Self::Diagonal(rule) => rule.learning_rate,
         }
     }
+
+    /// Which vectors of the state it has.
+    fn needs(&self) -> [bool; MOST_VECTORS] {
+        match self {
+            Self::Sgd(rule) => [rule.momentum > 0.0, false, false],
+            Self::Rmsprop(rule) => [true, rule.centered, rule.momentum > 0.0],
+            Self::Adam(_) => [true, true, false],
+            Self::Lars(rule) => [rule.momentum > 0.0, false, false],
+            Self::Lamb(_) => [true; MOST_VECTORS],
+            Self::Adagrad(_) | Self::Diagonal(_) => [true, false, false],
+        }
+    }
 }
 
 /// One update of a part of the flat vector.
@@ -116,6 +129,26 @@ pub struct Update {
     pub rule: Rule,
 }
 
+impl Update {
+    fn shrink(&self) -> Shrink {
+        match (self.decay, &self.rule) {
+            (Decay::None, _) | (_, Rule::Lamb(_)) => Shrink::None,
+            (Decay::Coupled(decay), _) => Shrink::Coupled(decay as f32),
+            (Decay::Decoupled(decay), rule) => Shrink::Decoupled((1.0 - rule.learning_rate() * decay) as f32),
+        }
+    }
+}
+
+/// Weight decay as it is computed.
+#[derive(Clone, Copy)]
+enum Shrink {
+    None,
+    /// λ.
+    Coupled(f32),
+    /// 1 − η·λ.
+    Decoupled(f32),
+}
+
 /// The same part of all vectors, of P elements each.
 pub struct Vectors<'g, 'a, M: Memory> {
     /// The sum over samples.
@@ -124,6 +157,22 @@ pub struct Vectors<'g, 'a, M: Memory> {
     pub parameters: M::ViewMut<'a, f32>,
     /// As the rule needs, updated in place; zeros before the first step unless the rule says otherwise.
     pub state: [Option<M::ViewMut<'a, f32>>; MOST_VECTORS],
+}
+
+impl<M: Memory> Vectors<'_, '_, M> {
+    /// Leaves only the vectors of the state that a rule needs.
+    ///
+    /// # Panics
+    /// If one is not there.
+    #[track_caller]
+    fn keep(&mut self, needs: [bool; MOST_VECTORS]) {
+        for (index, (vector, needed)) in self.state.iter_mut().zip(needs).enumerate() {
+            assert!(vector.is_some() || !needed, "the rule needs vector {index} of the state");
+            if !needed {
+                *vector = None;
+            }
+        }
+    }
 }
 
 /// Contract of the update.

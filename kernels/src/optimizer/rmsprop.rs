@@ -18,3 +18,28 @@ pub struct Rmsprop {
     /// Whether the mean is taken off.
     pub centered: bool,
 }
+
+impl Rmsprop {
+    pub(super) fn constants(&self) -> Constants {
+        Constants {
+            rate: self.learning_rate as f32,
+            alpha: self.alpha as f32,
+            rest: (1.0 - self.alpha) as f32,
+            epsilon: self.epsilon as f32,
+            momentum: self.momentum as f32,
+            centered: self.centered,
+        }
+    }
+}
+
+/// What the formula takes, each rounded once.
+#[derive(Clone, Copy)]
+pub(super) struct Constants {
+    pub(super) rate: f32,
+    pub(super) alpha: f32,
+    /// 1 − α.
+    pub(super) rest: f32,
+    pub(super) epsilon: f32,
+    pub(super) momentum: f32,
+    pub(super) centered: bool,
+}

@@ -17,3 +17,25 @@ pub struct Sgd {
     /// Steps before this one.
     pub steps: u64,
 }
+
+impl Sgd {
+    pub(super) fn constants(&self) -> Constants {
+        let dampening = if self.steps == 0 { 0.0 } else { self.dampening };
+        Constants {
+            rate: self.learning_rate as f32,
+            momentum: self.momentum as f32,
+            kept: (1.0 - dampening) as f32,
+            nesterov: self.nesterov,
+        }
+    }
+}
+
+/// What the formula takes, each rounded once.
+#[derive(Clone, Copy)]
+pub(super) struct Constants {
+    pub(super) rate: f32,
+    pub(super) momentum: f32,
+    /// 1 − dampening.
+    pub(super) kept: f32,
+    pub(super) nesterov: bool,
+}

@@ -2,6 +2,7 @@
 //! efficiently improving generalization", eq. 2).
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

@@ -2,6 +2,7 @@
 //! (PyTorch's `MSELoss` once divided by the count of samples).
 
 mod cpu;
+mod cuda;
 
 use crate::cross_entropy::ClassesSize;
 use crate::device::{Label, LossSums, Memory};

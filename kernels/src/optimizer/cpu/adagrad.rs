@@ -1,20 +1,9 @@
 //! Adagrad of 16 elements.
 
-use super::super::{Adagrad, MOST_VECTORS};
 use super::Formula;
+use crate::optimizer::MOST_VECTORS;
+use crate::optimizer::adagrad::Constants;
 use crate::simd::Simd;
-
-#[derive(Clone, Copy)]
-pub(super) struct Constants {
-    rate: f32,
-    epsilon: f32,
-}
-
-impl Constants {
-    pub(super) fn of(rule: &Adagrad) -> Self {
-        Self { rate: rule.decayed_rate() as f32, epsilon: rule.epsilon as f32 }
-    }
-}
 
 impl Formula for Constants {
     #[inline(always)]

@@ -1,20 +1,9 @@
 //! Stochastic diagonal Levenberg–Marquardt of 16 elements.
 
-use super::super::{Diagonal, MOST_VECTORS};
 use super::Formula;
+use crate::optimizer::MOST_VECTORS;
+use crate::optimizer::diagonal::Constants;
 use crate::simd::Simd;
-
-#[derive(Clone, Copy)]
-pub(super) struct Constants {
-    rate: f32,
-    mu: f32,
-}
-
-impl Constants {
-    pub(super) fn of(rule: &Diagonal) -> Self {
-        Self { rate: rule.learning_rate as f32, mu: rule.mu as f32 }
-    }
-}
 
 impl Formula for Constants {
     #[inline(always)]

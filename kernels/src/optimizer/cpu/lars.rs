@@ -1,21 +1,9 @@
 //! LARS of 16 elements.
 
-use super::super::{Lars, MOST_VECTORS};
 use super::Formula;
+use crate::optimizer::MOST_VECTORS;
+use crate::optimizer::lars::Constants;
 use crate::simd::Simd;
-
-#[derive(Clone, Copy)]
-pub(super) struct Constants {
-    /// η·r.
-    rate: f32,
-    momentum: f32,
-}
-
-impl Constants {
-    pub(super) fn of(rule: &Lars) -> Self {
-        Self { rate: (rule.learning_rate * rule.trust_ratio) as f32, momentum: rule.momentum as f32 }
-    }
-}
 
 impl Formula for Constants {
     #[inline(always)]

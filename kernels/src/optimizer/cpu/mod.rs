@@ -8,33 +8,27 @@ mod lars;
 mod rmsprop;
 mod sgd;
 
-use super::{Decay, MOST_VECTORS, Optimize, Rule, Scaling, Update, Vectors};
+use super::{MOST_VECTORS, Optimize, Rule, Scaling, Shrink, Update, Vectors};
 use crate::cpu::{Cpu, assert_len};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 impl Optimize for Cpu {
-    fn update(&mut self, update: &Update, vectors: Vectors<'_, '_, Cpu>) {
-        let Update { scaling, decay, rule } = update;
-        let rate = rule.learning_rate();
-        let decay = match *decay {
-            Decay::None => Shrink::None,
-            Decay::Coupled(decay) => Shrink::Coupled(decay as f32),
-            Decay::Decoupled(decay) => Shrink::Decoupled((1.0 - rate * decay) as f32),
-        };
-        let sweep = Sweep { isa: self.isa, scaling, decay };
-        match rule {
-            Rule::Sgd(rule) => sweep.run(sgd::Constants::of(rule), [rule.momentum > 0.0, false, false], vectors),
-            Rule::Adagrad(rule) => sweep.run(adagrad::Constants::of(rule), [true, false, false], vectors),
-            Rule::Rmsprop(rule) => {
-                sweep.run(rmsprop::Constants::of(rule), [true, rule.centered, rule.momentum > 0.0], vectors);
-            }
-            Rule::Adam(rule) => sweep.run(adam::Constants::of(rule), [true, true, false], vectors),
-            Rule::Lars(rule) => sweep.run(lars::Constants::of(rule), [rule.momentum > 0.0, false, false], vectors),
-            Rule::Diagonal(rule) => sweep.run(diagonal::Constants::of(rule), [true, false, false], vectors),
-            Rule::Lamb(rule) => {
-                let sweep = Sweep { decay: Shrink::None, ..sweep };
-                sweep.run(lamb::Constants::of(rule), [true; MOST_VECTORS], vectors);
-            }
+    fn update(&mut self, update: &Update, mut vectors: Vectors<'_, '_, Cpu>) {
+        vectors.keep(update.rule.needs());
+        let Vectors { gradient, parameters, state } = &vectors;
+        assert_len("gradient", gradient.len(), parameters.len());
+        for vector in state.iter().flatten() {
+            assert_len("a vector of the state", vector.len(), parameters.len());
+        }
+        let sweep = Sweep { isa: self.isa, scaling: &update.scaling, decay: update.shrink() };
+        match &update.rule {
+            Rule::Sgd(rule) => sweep.run(rule.constants(), vectors),
+            Rule::Adagrad(rule) => sweep.run(rule.constants(), vectors),
+            Rule::Rmsprop(rule) => sweep.run(rule.constants(), vectors),
+            Rule::Adam(rule) => sweep.run(rule.constants(), vectors),
+            Rule::Lars(rule) => sweep.run(rule.constants(), vectors),
+            Rule::Lamb(rule) => sweep.run(rule.constants(), vectors),
+            Rule::Diagonal(rule) => sweep.run(rule.constants(), vectors),
         }
     }
 
@@ -42,16 +36,6 @@ impl Optimize for Cpu {
         assert_len("direction", direction.len(), parameters.len());
         self.isa.run(Descend { rate, direction, parameters });
     }
-}
-
-/// Weight decay as it is computed.
-#[derive(Clone, Copy)]
-enum Shrink {
-    None,
-    /// λ.
-    Coupled(f32),
-    /// 1 − η·λ.
-    Decoupled(f32),
 }
 
 /// What a rule computes of 16 elements.
@@ -68,21 +52,9 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// # Panics
-    /// If a vector's length differs from the parameters', or one that the rule `needs` is not there.
-    #[track_caller]
-    fn run<F: Formula>(self, formula: F, needs: [bool; MOST_VECTORS], vectors: Vectors<'_, '_, Cpu>) {
-        let Vectors { gradient, parameters, mut state } = vectors;
-        assert_len("gradient", gradient.len(), parameters.len());
-        for (index, (vector, needed)) in state.iter_mut().zip(needs).enumerate() {
-            match vector {
-                Some(vector) if needed => assert_len("a vector of the state", vector.len(), parameters.len()),
-                None if needed => panic!("the rule needs vector {index} of the state"),
-                // One that the rule does not have is left alone.
-                Some(_) | None => *vector = None,
-            }
-        }
+    fn run<F: Formula>(self, formula: F, vectors: Vectors<'_, '_, Cpu>) {
         let Self { isa, scaling, decay } = self;
+        let Vectors { gradient, parameters, state } = vectors;
         isa.run(Pass { scaling, decay, formula, gradient, parameters, state });
     }
 }

@@ -1,33 +1,10 @@
 //! RMSprop of 16 elements.
 
-use super::super::{MOST_VECTORS, Rmsprop};
 use super::Formula;
 use crate::moving_average::interpolate;
+use crate::optimizer::MOST_VECTORS;
+use crate::optimizer::rmsprop::Constants;
 use crate::simd::Simd;
-
-#[derive(Clone, Copy)]
-pub(super) struct Constants {
-    rate: f32,
-    alpha: f32,
-    /// 1 − α.
-    rest: f32,
-    epsilon: f32,
-    momentum: f32,
-    centered: bool,
-}
-
-impl Constants {
-    pub(super) fn of(rule: &Rmsprop) -> Self {
-        Self {
-            rate: rule.learning_rate as f32,
-            alpha: rule.alpha as f32,
-            rest: (1.0 - rule.alpha) as f32,
-            epsilon: rule.epsilon as f32,
-            momentum: rule.momentum as f32,
-            centered: rule.centered,
-        }
-    }
-}
 
 impl Formula for Constants {
     #[inline(always)]

@@ -1,29 +1,9 @@
 //! SGD of 16 elements.
 
-use super::super::{MOST_VECTORS, Sgd};
 use super::Formula;
+use crate::optimizer::MOST_VECTORS;
+use crate::optimizer::sgd::Constants;
 use crate::simd::Simd;
-
-#[derive(Clone, Copy)]
-pub(super) struct Constants {
-    rate: f32,
-    momentum: f32,
-    /// 1 − dampening.
-    kept: f32,
-    nesterov: bool,
-}
-
-impl Constants {
-    pub(super) fn of(rule: &Sgd) -> Self {
-        let dampening = if rule.steps == 0 { 0.0 } else { rule.dampening };
-        Self {
-            rate: rule.learning_rate as f32,
-            momentum: rule.momentum as f32,
-            kept: (1.0 - dampening) as f32,
-            nesterov: rule.nesterov,
-        }
-    }
-}
 
 impl Formula for Constants {
     #[inline(always)]
