@@ -21,7 +21,16 @@ macro_rules! sources {
     };
 }
 
-sources!["addition/addition.cu", "linear/linear.cu",];
+sources![
+    "activation/activation.cu",
+    "addition/addition.cu",
+    "concatenate/concatenate.cu",
+    "linear/linear.cu",
+    "local_response_norm/local_response_norm.cu",
+    "pool2d/pool2d.cu",
+    "radial_basis/radial_basis.cu",
+    "subsample2d/subsample2d.cu",
+];
 
 impl Source {
     /// What is compiled. Lines are counted within the file.
