@@ -8,5 +8,6 @@ pub mod check;
 pub mod formulas;
 pub mod numbers;
 pub mod ops;
+mod reference;
 
 pub use check::{Bench, Check};

@@ -25,3 +25,8 @@ pub fn stretched<const N: usize>(factor: f32, mut rows: [Vec<f32>; N]) -> [Vec<f
 pub fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|x| f64::from(*x)).collect()
 }
+
+/// Numbers whose sums have to be rounded, as those of [`numbers`] hardly ever have.
+pub fn thirds(row: Vec<f32>) -> Vec<f32> {
+    row.into_iter().map(|x| x / 3.0).collect()
+}

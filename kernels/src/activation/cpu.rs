@@ -8,22 +8,15 @@ use crate::simd::{Kernel, Pack, Simd, math};
 const AMPLITUDE: f32 = 1.7159;
 const STEEPNESS: f32 = 2.0 / 3.0;
 
-#[track_caller]
-fn check(function: Activation) {
-    if let Activation::LeakyRelu { slope } = function {
-        assert!((0.0..1.0).contains(&slope), "slope {slope} is not in [0, 1)");
-    }
-}
-
 impl Activate for Cpu {
     fn activation_forward(&mut self, size: &ActivationSize, function: Activation, x: &mut [f32]) {
-        check(function);
+        function.check();
         let x = self.layout.packs_mut("x", x, size.samples, size.features);
         self.isa.run(Forward { function, x });
     }
 
     fn activation_backward(&mut self, size: &ActivationSize, function: Activation, y: &[f32], d: &mut [f32]) {
-        check(function);
+        function.check();
         let y = self.layout.packs("y", y, size.samples, size.features);
         let d = self.layout.packs_mut("d", d, size.samples, size.features);
         self.isa.run(Backward { function, y, d });

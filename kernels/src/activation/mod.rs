@@ -1,6 +1,7 @@
 //! Element-wise activation functions, in place.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 
@@ -21,6 +22,15 @@ pub enum Activation {
     /// `1.7159 · tanh(2/3 · x)` (LeCun, Bottou, Bengio & Haffner 1998, appendix A): close to ±1 at ±1, where its second
     /// derivative is largest.
     ScaledTanh,
+}
+
+impl Activation {
+    #[track_caller]
+    fn check(&self) {
+        if let Activation::LeakyRelu { slope } = self {
+            assert!((0.0..1.0).contains(slope), "slope {slope} is not in [0, 1)");
+        }
+    }
 }
 
 /// Sizes of an activation.

@@ -3,14 +3,6 @@
 use super::{Concatenate, ConcatenateSize};
 use crate::cpu::Cpu;
 
-impl ConcatenateSize {
-    #[track_caller]
-    fn check(&self) {
-        let ConcatenateSize { features, first, part, .. } = *self;
-        assert!(first + part <= features, "a part of {part} values from {first} on reaches beyond {features}");
-    }
-}
-
 impl Concatenate for Cpu {
     fn concatenate_forward(&mut self, size: &ConcatenateSize, x: &[f32], y: &mut [f32]) {
         size.check();

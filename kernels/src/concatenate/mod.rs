@@ -1,6 +1,7 @@
 //! Concatenation along channels, one part at a time: part p's features are a run of the whole's.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 
@@ -17,6 +18,14 @@ pub struct ConcatenateSize {
     pub part: usize,
     /// Values of one channel of one sample, H · W; divides the other sizes.
     pub plane: usize,
+}
+
+impl ConcatenateSize {
+    #[track_caller]
+    fn check(&self) {
+        let ConcatenateSize { features, first, part, .. } = *self;
+        assert!(first + part <= features, "a part of {part} values from {first} on reaches beyond {features}");
+    }
 }
 
 /// Contract of the concatenation. Call it once a part.

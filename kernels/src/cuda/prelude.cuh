@@ -17,6 +17,19 @@ typedef float act;
 // This thread among all of the grid: one an element.
 #define ELEMENT (blockIdx.x * (u64)blockDim.x + threadIdx.x)
 
+// Where an element of an activation with rows and columns lies.
+struct PlaneElement {
+  u32 n, row, column, channel;
+
+  __device__ PlaneElement(u32 element, u32 channels, u32 height, u32 width) {
+    channel = element % channels;
+    u32 place = element / channels;
+    column = place % width;
+    row = place / width % height;
+    n = place / width / height;
+  }
+};
+
 // Sum over the threads of a block of THREADS, the same for all of them; `shared` holds THREADS values. Always the same
 // tree: neighbours at half the distance each time.
 template <class T>

@@ -26,16 +26,22 @@ macro_rules! sources {
 }
 
 sources![
+    "activation/activation.cu",
     "addition/addition.cu",
     "binary_cross_entropy/binary_cross_entropy.cu",
+    "concatenate/concatenate.cu",
     "cross_entropy/cross_entropy.cu",
     "fold/fold.cu",
     "linear/linear.cu",
+    "local_response_norm/local_response_norm.cu",
     "map_loss/map_loss.cu",
     "moving_average/moving_average.cu",
     "optimizer/optimizer.cu",
     "perturb/perturb.cu",
+    "pool2d/pool2d.cu",
+    "radial_basis/radial_basis.cu",
     "squared_error/squared_error.cu",
+    "subsample2d/subsample2d.cu",
 ];
 
 impl Source {

@@ -7,10 +7,6 @@ use crate::cpu::{Cpu, Scratch};
 use crate::simd::{Kernel, Pack, Simd, math};
 
 impl LocalResponseNormSize {
-    fn features(&self) -> usize {
-        self.channels * self.plane
-    }
-
     /// The channels that channel `c` is divided by.
     fn neighbours(&self, c: usize) -> Range<usize> {
         c.saturating_sub(self.size / 2)..self.channels.min(c + (self.size - 1) / 2 + 1)
@@ -19,12 +15,6 @@ impl LocalResponseNormSize {
     /// The channels that channel `c` counts for.
     fn counts_for(&self, c: usize) -> Range<usize> {
         c.saturating_sub((self.size - 1) / 2)..self.channels.min(c + self.size / 2 + 1)
-    }
-
-    #[track_caller]
-    fn check(&self) {
-        let LocalResponseNormSize { size, alpha, k, .. } = *self;
-        assert!(size > 0 && alpha >= 0.0 && k > 0.0, "size {size}, alpha {alpha} or k {k} is outside its range");
     }
 }
 

@@ -5,6 +5,7 @@
 //! The paper's α is not divided by the size s: its α of 1e-4 with s = 5 is 5e-4 here.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 
@@ -25,6 +26,18 @@ pub struct LocalResponseNormSize {
     pub beta: f32,
     /// k > 0.
     pub k: f32,
+}
+
+impl LocalResponseNormSize {
+    fn features(&self) -> usize {
+        self.channels * self.plane
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let LocalResponseNormSize { size, alpha, k, .. } = *self;
+        assert!(size > 0 && alpha >= 0.0 && k > 0.0, "size {size}, alpha {alpha} or k {k} is outside its range");
+    }
 }
 
 /// Contract of the local response normalisation.

@@ -1,6 +1,7 @@
 //! 2-D pooling: the largest or the mean value of each window, and the mean over a grid of cells.
 
 pub(crate) mod cpu;
+mod cuda;
 
 use std::ops::Range;
 
@@ -34,6 +35,22 @@ impl Pool2dSize {
     pub fn out_width(&self) -> usize {
         (self.width + 2 * self.padding).checked_sub(self.window).map_or(0, |rest| rest / self.stride + 1)
     }
+
+    fn in_features(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    fn out_features(&self) -> usize {
+        self.channels * self.out_height() * self.out_width()
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let Pool2dSize { window, stride, padding, .. } = *self;
+        assert!((1..=16).contains(&window), "window {window} is not between 1 and 16");
+        assert!(stride > 0, "the stride is 0");
+        assert!(2 * padding <= window, "padding {padding} is more than half of the window's {window}");
+    }
 }
 
 /// Sizes of an average pooling over a grid of H′ × W′ cells, as PyTorch's `AdaptiveAvgPool2d`: cell i of H′ has the rows
@@ -61,6 +78,21 @@ impl AdaptivePool2dSize {
         let part = |index: usize, all: usize, parts: usize| index * all / parts..((index + 1) * all).div_ceil(parts);
         let (i, j) = (index / self.out_width, index % self.out_width);
         (part(i, self.height, self.out_height), part(j, self.width, self.out_width))
+    }
+
+    fn in_features(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    fn out_features(&self) -> usize {
+        self.channels * self.out_height * self.out_width
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let AdaptivePool2dSize { height, width, out_height, out_width, .. } = *self;
+        let empty = [height, width, out_height, out_width].contains(&0);
+        assert!(!empty, "{out_height}×{out_width} cells of {height}×{width} places");
     }
 }
 

@@ -2,6 +2,7 @@
 //! `y[n,o] = Σ_i (x[n,i] − centre[o,i])²`. The centres are fixed; the answer is the smallest output.
 
 mod cpu;
+mod cuda;
 pub mod digits;
 
 use crate::device::Memory;

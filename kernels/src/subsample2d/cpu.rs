@@ -8,16 +8,6 @@ use crate::cpu::{Cpu, assert_len, groups};
 use crate::simd::sums::{LaneSums, Terms};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
-impl Subsample2dSize {
-    fn in_features(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-
-    fn out_features(&self) -> usize {
-        self.channels * self.out_height() * self.out_width()
-    }
-}
-
 impl Subsample2d for Cpu {
     fn subsample2d_forward(&mut self, size: &Subsample2dSize, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
         assert_len("weight", weight.len(), size.channels);

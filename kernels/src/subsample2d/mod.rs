@@ -2,6 +2,7 @@
 //! `y[n,c,i,j] = weight[c] · Σ x[n,c,2i+u,2j+v] + bias[c]`, u and v in {0, 1}.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 
@@ -26,6 +27,14 @@ impl Subsample2dSize {
     /// W′ = ⌊W / 2⌋.
     pub fn out_width(&self) -> usize {
         self.width / 2
+    }
+
+    fn in_features(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    fn out_features(&self) -> usize {
+        self.channels * self.out_height() * self.out_width()
     }
 }
 

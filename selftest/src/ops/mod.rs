@@ -1,26 +1,32 @@
 //! The ops, family by family.
 
+mod activations;
 mod additions;
 mod averages;
+mod concatenation;
 mod folds;
 mod linear;
+mod local_response_norm;
 mod losses;
 mod optimizers;
+mod poolings;
+mod radial_basis;
+mod subsampling;
 
-use lockstep_kernels::addition::Addition;
-use lockstep_kernels::fold::Fold;
-use lockstep_kernels::linear::Linear;
-use lockstep_kernels::moving_average::MovingAverage;
-use lockstep_kernels::optimizer::Optimize;
-use lockstep_kernels::perturb::Perturb;
+use lockstep_kernels::device::Device;
 
 use crate::Bench;
-use losses::Losses;
 
 /// Goes through all ops of a device.
-pub fn all<D: Linear + Addition + Losses + Optimize + MovingAverage + Perturb + Fold>(bench: &mut Bench<'_, D>) {
+pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
     linear::linear(bench);
+    poolings::poolings(bench);
+    subsampling::subsampling(bench);
+    activations::activations(bench);
+    local_response_norm::local_response_norm(bench);
     additions::additions(bench);
+    concatenation::concatenation(bench);
+    radial_basis::radial_basis(bench);
     losses::losses(bench);
     optimizers::optimizers(bench);
     averages::averages(bench);

@@ -12,42 +12,9 @@ use apart::Apart;
 pub(crate) use maximum::Maximum;
 
 impl Pool2dSize {
-    fn in_features(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-
-    fn out_features(&self) -> usize {
-        self.channels * self.out_height() * self.out_width()
-    }
-
     /// Whether every place lies in at most one window, and windows hold nothing but places.
     fn is_apart(&self) -> bool {
         self.stride == self.window && self.padding == 0
-    }
-
-    #[track_caller]
-    fn check(&self) {
-        let Pool2dSize { window, stride, padding, .. } = *self;
-        assert!((1..=16).contains(&window), "window {window} is not between 1 and 16");
-        assert!(stride > 0, "the stride is 0");
-        assert!(2 * padding <= window, "padding {padding} is more than half of the window's {window}");
-    }
-}
-
-impl AdaptivePool2dSize {
-    fn in_features(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-
-    fn out_features(&self) -> usize {
-        self.channels * self.out_height * self.out_width
-    }
-
-    #[track_caller]
-    fn check(&self) {
-        let AdaptivePool2dSize { height, width, out_height, out_width, .. } = *self;
-        let empty = [height, width, out_height, out_width].contains(&0);
-        assert!(!empty, "{out_height}×{out_width} cells of {height}×{width} places");
     }
 }
 
