@@ -4,6 +4,8 @@
 const PRELUDE: &str = include_str!("prelude.cuh");
 /// Tiles of matrix products.
 const MATRIX: &str = include_str!("matrix.cuh");
+/// Sums of columns.
+const COLUMNS: &str = include_str!("columns.cuh");
 
 /// A file of kernels.
 #[derive(Debug)]
@@ -21,13 +23,21 @@ macro_rules! sources {
     };
 }
 
-sources!["addition/addition.cu", "linear/linear.cu",];
+sources![
+    "addition/addition.cu",
+    "batch_norm/batch_norm.cu",
+    "curvature/curvature.cu",
+    "dropout/dropout.cu",
+    "group_norm/group_norm.cu",
+    "linear/linear.cu",
+    "pixels/pixels.cu",
+];
 
 impl Source {
     /// What is compiled. Lines are counted within the file.
     pub fn text(&self) -> String {
         let Self { file, own } = self;
-        format!("{PRELUDE}\n{MATRIX}\n#line 1 \"{file}\"\n{own}")
+        format!("{PRELUDE}\n{MATRIX}\n{COLUMNS}\n#line 1 \"{file}\"\n{own}")
     }
 
     /// Names of the file's kernels: each is declared as `KERNEL(threads) name(…)`.
