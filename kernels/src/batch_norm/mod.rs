@@ -5,6 +5,7 @@
 //! n = samples · plane values; padding samples don't count.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

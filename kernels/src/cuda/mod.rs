@@ -6,13 +6,14 @@
 //! blocks that comes from the hardware.
 
 mod buffer;
+pub(crate) mod columns;
 pub mod compiler;
 mod error;
 mod gpu;
 pub(crate) mod launch;
 mod libraries;
 mod places;
-mod scratch;
+pub(crate) mod scratch;
 pub mod sources;
 
 use std::ops::Range;
@@ -71,6 +72,13 @@ impl Cuda {
     pub(crate) fn upload(&mut self, words: &[u32]) -> Part {
         let part = self.uploads.words(&self.gpu, words.len());
         self.gpu.upload(words, part.address());
+        part
+    }
+
+    /// The same of bytes.
+    pub(crate) fn upload_bytes(&mut self, bytes: &[u8]) -> Part {
+        let part = self.uploads.words(&self.gpu, bytes.len().div_ceil(4));
+        self.gpu.upload(bytes, part.address());
         part
     }
 

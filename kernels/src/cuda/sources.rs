@@ -1,13 +1,13 @@
 //! The kernels' sources: one file an op, each behind the same beginning.
 
-/// What all kernels begin with.
-const PRELUDE: &str = include_str!("prelude.cuh");
-/// Tiles of matrix products.
-const MATRIX: &str = include_str!("matrix.cuh");
-/// Losses over classes.
-const CLASSES: &str = include_str!("classes.cuh");
-/// Element-wise formulas.
-const ELEMENTS: &str = include_str!("elements.cuh");
+/// What all kernels begin with: names, matrix products, sums of columns, losses over classes, element-wise formulas.
+const HEADERS: [&str; 5] = [
+    include_str!("prelude.cuh"),
+    include_str!("matrix.cuh"),
+    include_str!("columns.cuh"),
+    include_str!("classes.cuh"),
+    include_str!("elements.cuh"),
+];
 
 /// A file of kernels.
 #[derive(Debug)]
@@ -28,16 +28,21 @@ macro_rules! sources {
 sources![
     "activation/activation.cu",
     "addition/addition.cu",
+    "batch_norm/batch_norm.cu",
     "binary_cross_entropy/binary_cross_entropy.cu",
     "concatenate/concatenate.cu",
     "cross_entropy/cross_entropy.cu",
+    "curvature/curvature.cu",
+    "dropout/dropout.cu",
     "fold/fold.cu",
+    "group_norm/group_norm.cu",
     "linear/linear.cu",
     "local_response_norm/local_response_norm.cu",
     "map_loss/map_loss.cu",
     "moving_average/moving_average.cu",
     "optimizer/optimizer.cu",
     "perturb/perturb.cu",
+    "pixels/pixels.cu",
     "pool2d/pool2d.cu",
     "radial_basis/radial_basis.cu",
     "squared_error/squared_error.cu",
@@ -48,7 +53,7 @@ impl Source {
     /// What is compiled. Lines are counted within the file.
     pub fn text(&self) -> String {
         let Self { file, own } = self;
-        format!("{PRELUDE}\n{MATRIX}\n{CLASSES}\n{ELEMENTS}\n#line 1 \"{file}\"\n{own}")
+        format!("{}\n#line 1 \"{file}\"\n{own}", HEADERS.join("\n"))
     }
 
     /// Names of the file's kernels: each is declared as `KERNEL(threads) name(…)`.

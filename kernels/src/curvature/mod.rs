@@ -6,6 +6,7 @@
 //! it; what they lack is here.
 
 mod cpu;
+mod cuda;
 
 use crate::cross_entropy::ClassesSize;
 use crate::device::Memory;

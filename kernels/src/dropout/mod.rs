@@ -6,6 +6,7 @@
 //! `p · 2³²`.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

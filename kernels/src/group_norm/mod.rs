@@ -6,6 +6,7 @@
 //! normalisation.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

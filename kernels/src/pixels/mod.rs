@@ -1,6 +1,7 @@
 //! u8 pixels to normalised f32 activations: `y[n,f] = pixel[n,f] · scale + shift`.
 
 mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

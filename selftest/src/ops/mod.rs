@@ -3,12 +3,17 @@
 mod activations;
 mod additions;
 mod averages;
+mod batch_norm;
 mod concatenation;
+mod curvature;
+mod dropout;
 mod folds;
+mod group_norm;
 mod linear;
 mod local_response_norm;
 mod losses;
 mod optimizers;
+mod pixels;
 mod poolings;
 mod radial_basis;
 mod subsampling;
@@ -19,15 +24,20 @@ use crate::Bench;
 
 /// Goes through all ops of a device.
 pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
+    pixels::pixels(bench);
     linear::linear(bench);
     poolings::poolings(bench);
     subsampling::subsampling(bench);
     activations::activations(bench);
+    batch_norm::batch_norm(bench);
+    group_norm::group_norm(bench);
     local_response_norm::local_response_norm(bench);
+    dropout::dropout(bench);
     additions::additions(bench);
     concatenation::concatenation(bench);
     radial_basis::radial_basis(bench);
     losses::losses(bench);
+    curvature::curvature(bench);
     optimizers::optimizers(bench);
     averages::averages(bench);
     folds::folds(bench);
