@@ -12,7 +12,7 @@ mod gpu;
 pub(crate) mod launch;
 mod libraries;
 mod places;
-mod scratch;
+pub(crate) mod scratch;
 pub mod sources;
 
 use std::ops::Range;

@@ -21,7 +21,7 @@ macro_rules! sources {
     };
 }
 
-sources!["addition/addition.cu", "linear/linear.cu",];
+sources!["addition/addition.cu", "conv2d/conv2d.cu", "conv2d_max_pool2d/conv2d_max_pool2d.cu", "linear/linear.cu",];
 
 impl Source {
     /// What is compiled. Lines are counted within the file.
