@@ -10,6 +10,17 @@ pub fn numbers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|i| number(i, seed)).collect()
 }
 
+/// Numbers in [−1, 1) without a pattern, whose products and sums are rounded: SplitMix64.
+pub fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let number = |i: u64| {
+        let mut z = (i + (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len as u64).map(number).collect()
+}
+
 /// Operands of these lengths, the last by convention the gradient behind the op.
 pub fn rows<const N: usize>(lengths: [usize; N]) -> [Vec<f32>; N] {
     std::array::from_fn(|i| numbers(lengths[i], i + 1))

@@ -1,6 +1,7 @@
 //! 2-D convolution: `y[n,o,i,j] = b[o] + Σ x[n,c,i·s+u·d−p,j·s+v·d−p] · w[o,c,u,v]`, c over the channels of o's group.
 
 pub(crate) mod cpu;
+mod cuda;
 
 use crate::device::Memory;
 

@@ -1,7 +1,8 @@
-//! Convolution and 2×2 maximum pooling as one op: the convolution's output, four times the pooled one, is never stored,
-//! and the backward passes do only the multiply-adds whose gradient is not zero.
+//! Convolution and 2×2 maximum pooling as one op, so that a device need not store the convolution's output, four times
+//! the pooled one, and may leave out the multiply-adds whose gradient is zero, as the CPU does.
 
 mod cpu;
+mod cuda;
 
 use crate::conv2d::Conv2dSize;
 use crate::device::Memory;
@@ -57,4 +58,26 @@ pub trait Conv2dMaxPool2d: Memory {
         d_weight: Self::ViewMut<'_, f32>,
         d_bias: Self::ViewMut<'_, f32>,
     );
+}
+
+#[track_caller]
+fn check(size: &Conv2dSize) {
+    size.check();
+    let plain = size.stride == 1 && size.dilation == 1 && size.groups == 1;
+    assert!(plain, "a convolution with pooling has stride, dilation and groups 1: {size:?}");
+}
+
+/// Rows of windows, of a convolution whose stride and dilation are known to be 1.
+fn pooled_height(size: &Conv2dSize) -> usize {
+    (size.height + 2 * size.padding + 1 - size.kernel) / 2
+}
+
+/// Columns of windows.
+fn pooled_width(size: &Conv2dSize) -> usize {
+    (size.width + 2 * size.padding + 1 - size.kernel) / 2
+}
+
+/// Values a sample after the pooling.
+fn pooled_features(size: &Conv2dSize) -> usize {
+    size.out_channels * pooled_height(size) * pooled_width(size)
 }

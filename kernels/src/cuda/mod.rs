@@ -19,7 +19,7 @@ pub mod sources;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::device::{ActivationShape, Element, Failure, Memory};
+use crate::device::{ActivationShape, Device, Element, Failure, Memory};
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
 use gpu::Gpu;
@@ -168,6 +168,8 @@ fn turn(from: &[f32], to: &mut [f32], rows: usize, columns: usize) {
         }
     }
 }
+
+impl Device for Cuda {}
 
 #[track_caller]
 pub(crate) fn assert_len(name: &str, len: usize, expected: usize) {

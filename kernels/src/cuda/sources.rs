@@ -31,6 +31,8 @@ sources![
     "batch_norm/batch_norm.cu",
     "binary_cross_entropy/binary_cross_entropy.cu",
     "concatenate/concatenate.cu",
+    "conv2d/conv2d.cu",
+    "conv2d_max_pool2d/conv2d_max_pool2d.cu",
     "cross_entropy/cross_entropy.cu",
     "curvature/curvature.cu",
     "dropout/dropout.cu",

@@ -10,20 +10,16 @@ struct Linear {
 // x(n, i)
 struct Inputs {
   static const bool K_IS_NEAR = true;
+  typedef const act* Across;
+  typedef u32 Along;
+
   Linear size;
   const act* x;
-  __device__ float operator()(u32 n, u32 i) const {
-    return n < size.samples && i < size.inputs ? x[(u64)n * size.inputs + size.feature(i)] : 0.0f;
-  }
-};
 
-// w(o, i)
-struct Weight {
-  static const bool K_IS_NEAR = true;
-  Linear size;
-  const float* w;
-  __device__ float operator()(u32 o, u32 i) const {
-    return o < size.outputs && i < size.inputs ? w[(u64)o * size.inputs + i] : 0.0f;
+  __device__ const act* across(u32 n) const { return n < size.samples ? x + (u64)n * size.inputs : nullptr; }
+  __device__ u32 along(u32 i) const { return i < size.inputs ? size.feature(i) : size.inputs; }
+  __device__ float at(const act* sample, u32 feature) const {
+    return sample && feature < size.inputs ? sample[feature] : 0.0f;
   }
 };
 
@@ -31,83 +27,57 @@ struct StoreOutputs {
   Linear size;
   const float* bias;
   act* y;
-  __device__ void operator()(u32 n, u32 o, float sum) const {
-    if (n < size.samples && o < size.outputs) y[(u64)n * size.outputs + o] = sum + bias[o];
+  __device__ void operator()(u32 n, u32 first, const float (&sums)[4]) const {
+    if (n >= size.samples) return;
+#pragma unroll
+    for (u32 o = first; o < first + 4; o++)
+      if (o < size.outputs) y[(u64)n * size.outputs + o] = sums[o - first] + bias[o];
   }
 };
 
 // A tile of y: rows are samples, columns outputs.
 KERNEL(THREADS) linear_forward(Linear size, const act* x, const float* weight, const float* bias, act* y) {
-  product_tile(blockIdx.y * TILE, blockIdx.x * TILE, 0, size.inputs, Inputs{size, x}, Weight{size, weight},
-               StoreOutputs{size, bias, y});
+  Plain of_weight{weight, size.outputs, size.inputs, size.inputs};
+  product_tile<Square>(blockIdx.y * Square::ROWS, blockIdx.x * Square::COLUMNS, 0, size.inputs, Inputs{size, x},
+                       of_weight, StoreOutputs{size, bias, y});
 }
-
-// d_y(n, o)
-struct Behind {
-  static const bool K_IS_NEAR = true;
-  Linear size;
-  const act* d_y;
-  __device__ float operator()(u32 n, u32 o) const {
-    return n < size.samples && o < size.outputs ? d_y[(u64)n * size.outputs + o] : 0.0f;
-  }
-};
-
-// w(i, o), by columns
-struct WeightAcross {
-  static const bool K_IS_NEAR = false;
-  Linear size;
-  const float* w;
-  __device__ float operator()(u32 i, u32 o) const {
-    return o < size.outputs && i < size.inputs ? w[(u64)o * size.inputs + i] : 0.0f;
-  }
-};
 
 struct StoreInputs {
   Linear size;
   act* d_x;
-  __device__ void operator()(u32 n, u32 i, float sum) const {
-    if (n < size.samples && i < size.inputs) d_x[(u64)n * size.inputs + size.feature(i)] = sum;
+  __device__ void operator()(u32 n, u32 first, const float (&sums)[4]) const {
+    if (n >= size.samples) return;
+#pragma unroll
+    for (u32 i = first; i < first + 4; i++)
+      if (i < size.inputs) d_x[(u64)n * size.inputs + size.feature(i)] = sums[i - first];
   }
 };
 
 // A tile of d_x: rows are samples, columns inputs.
 KERNEL(THREADS) linear_backward_input(Linear size, const float* weight, const act* d_y, act* d_x) {
-  product_tile(blockIdx.y * TILE, blockIdx.x * TILE, 0, size.outputs, Behind{size, d_y}, WeightAcross{size, weight},
-               StoreInputs{size, d_x});
+  Plain behind{d_y, size.samples, size.outputs, size.outputs};
+  Turned<Plain> of_weight{{weight, size.outputs, size.inputs, size.inputs}};
+  product_tile<Square>(blockIdx.y * Square::ROWS, blockIdx.x * Square::COLUMNS, 0, size.outputs, behind, of_weight,
+                       StoreInputs{size, d_x});
 }
-
-// d_y(o, n)
-struct BehindAcross {
-  static const bool K_IS_NEAR = false;
-  Linear size;
-  const act* d_y;
-  __device__ float operator()(u32 o, u32 n) const {
-    return n < size.samples && o < size.outputs ? d_y[(u64)n * size.outputs + o] : 0.0f;
-  }
-};
-
-// x(i, n)
-struct InputsAcross {
-  static const bool K_IS_NEAR = false;
-  Linear size;
-  const act* x;
-  __device__ float operator()(u32 i, u32 n) const {
-    return n < size.samples && i < size.inputs ? x[(u64)n * size.inputs + size.feature(i)] : 0.0f;
-  }
-};
 
 struct StoreWeight {
   Linear size;
   float* d_w;
-  __device__ void operator()(u32 o, u32 i, float sum) const {
-    if (o < size.outputs && i < size.inputs) d_w[(u64)o * size.inputs + i] = sum;
+  __device__ void operator()(u32 o, u32 first, const float (&sums)[4]) const {
+    if (o >= size.outputs) return;
+#pragma unroll
+    for (u32 i = first; i < first + 4; i++)
+      if (i < size.inputs) d_w[(u64)o * size.inputs + i] = sums[i - first];
   }
 };
 
 // A tile of d_w: rows are outputs, columns inputs.
 KERNEL(THREADS) linear_backward_weight(Linear size, const act* x, const act* d_y, float* d_weight) {
-  product_tile(blockIdx.y * TILE, blockIdx.x * TILE, 0, size.samples, BehindAcross{size, d_y}, InputsAcross{size, x},
-               StoreWeight{size, d_weight});
+  Turned<Plain> behind{{d_y, size.samples, size.outputs, size.outputs}};
+  Turned<Inputs> inputs{{size, x}};
+  product_tile<Square>(blockIdx.y * Square::ROWS, blockIdx.x * Square::COLUMNS, 0, size.samples, behind, inputs,
+                       StoreWeight{size, d_weight});
 }
 
 // d_b(o), samples upwards; a thread an output.

@@ -5,6 +5,7 @@ mod additions;
 mod averages;
 mod batch_norm;
 mod concatenation;
+mod convolutions;
 mod curvature;
 mod dropout;
 mod folds;
@@ -26,6 +27,7 @@ use crate::Bench;
 pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
     pixels::pixels(bench);
     linear::linear(bench);
+    convolutions::convolutions(bench);
     poolings::poolings(bench);
     subsampling::subsampling(bench);
     activations::activations(bench);

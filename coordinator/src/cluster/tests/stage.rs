@@ -12,9 +12,7 @@ use super::note;
 use super::peers::{Agent, Worker, node};
 use crate::cluster::event::{News, Wish};
 use crate::cluster::facts::Held;
-use crate::cluster::{
-    Begin, Cluster, Command, Connection, Entropy, Event, Exit, Job, SlotDevice, Ticket, Timestamp,
-};
+use crate::cluster::{Begin, Cluster, Command, Connection, Entropy, Event, Exit, Job, SlotDevice, Ticket, Timestamp};
 
 /// A cluster and its world.
 pub struct Stage {

@@ -14,7 +14,7 @@ mod forward;
 
 use std::mem::take;
 
-use super::{Conv2dMaxPool2d, Pooled, PooledMut};
+use super::{Conv2dMaxPool2d, Pooled, PooledMut, check, pooled_features, pooled_height, pooled_width};
 use crate::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use crate::cpu::{Cpu, assert_len};
 use crate::pool2d::{Pool2d, Pool2dSize};
@@ -25,13 +25,6 @@ use forward::Forward;
 
 /// Gradients of windows and the places that they go to.
 type Gradient<'a> = (&'a [Pack], &'a [[u8; WIDTH]]);
-
-#[track_caller]
-fn check(size: &Conv2dSize) {
-    size.check();
-    let plain = size.stride == 1 && size.dilation == 1 && size.groups == 1;
-    assert!(plain, "a convolution with pooling has stride, dilation and groups 1: {size:?}");
-}
 
 /// Whether the backward passes have kernels that select.
 fn selects(size: &Conv2dSize) -> bool {
@@ -48,21 +41,6 @@ fn pool_size(size: &Conv2dSize) -> Pool2dSize {
         stride: 2,
         padding: 0,
     }
-}
-
-/// Rows of windows, of a convolution whose stride and dilation are known to be 1.
-fn pooled_height(size: &Conv2dSize) -> usize {
-    (size.height + 2 * size.padding + 1 - size.kernel) / 2
-}
-
-/// Columns of windows.
-fn pooled_width(size: &Conv2dSize) -> usize {
-    (size.width + 2 * size.padding + 1 - size.kernel) / 2
-}
-
-/// Values a sample after the pooling.
-fn pooled_features(size: &Conv2dSize) -> usize {
-    size.out_channels * pooled_height(size) * pooled_width(size)
 }
 
 impl Conv2dMaxPool2d for Cpu {
