@@ -65,7 +65,10 @@ impl Cluster {
     /// network namespace.
     pub fn agent_by_way_of(&self, address: &str, namespace: Option<&str>, slots: u32) -> Command {
         let slots = slots.to_string();
-        lockstep_in(namespace, ["agent", "--slots", &slots, "--threads", "1", "--coordinator", address])
+        lockstep_in(
+            namespace,
+            ["agent", "--device", "cpu", "--slots", &slots, "--threads", "1", "--coordinator", address],
+        )
     }
 
     /// Starts an agent by its command and waits until it has joined.

@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod events;
+pub mod gpu;
 pub mod job;
 pub mod network;
 pub mod noise;

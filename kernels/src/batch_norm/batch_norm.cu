@@ -23,7 +23,7 @@ KERNEL(THREADS) batch_norm_sums(Columns columns, const act* x, double* partials)
   store_partials(columns, deviation_sums(columns, x, columns.channel()), partials);
 }
 
-// Moments and statistics of the micro-batch, as the contract has them.
+// ColumnMoments and statistics of the micro-batch, as the contract has them.
 KERNEL(THREADS) batch_norm_moments(Columns columns, u32 samples, float epsilon, const act* x, const double* partials,
                                    const float* weight, const float* bias, float* moments, float* statistics,
                                    float* factors) {
@@ -31,7 +31,7 @@ KERNEL(THREADS) batch_norm_moments(Columns columns, u32 samples, float epsilon, 
   ColumnSums sums = total_of_parts(partials, columns.parts, channels);
   if (!stores_total(channels)) return;
   double n = columns.rows;
-  Moments of_batch = moments_of(columns.rows > 0 ? x[channel] : 0.0f, sums, n);
+  ColumnMoments of_batch = moments_of(columns.rows > 0 ? x[channel] : 0.0f, sums, n);
   double inverse = 1.0 / sqrt(of_batch.variance + epsilon);
   // One number has no unbiased variance; its biased one is 0.
   double unbiased = n > 1.0 ? of_batch.variance * (n / (n - 1.0)) : of_batch.variance;

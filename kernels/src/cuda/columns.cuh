@@ -71,16 +71,16 @@ __device__ __forceinline__ ColumnSums deviation_sums(const Columns& columns, con
   return sums;
 }
 
-struct Moments {
+struct ColumnMoments {
   double mean, variance;
 };
 
 // Of n numbers, by what deviation_sums gives of them; the variance is the biased one.
-__device__ Moments moments_of(float origin, const ColumnSums& sums, double n) {
+__device__ ColumnMoments moments_of(float origin, const ColumnSums& sums, double n) {
   double rest = sums.first / n;
   double variance = (sums.second - sums.first * rest) / n;
   // A rounding error may leave it just below 0; a NaN stays.
-  return Moments{origin + rest, variance < 0.0 ? 0.0 : variance};
+  return ColumnMoments{origin + rest, variance < 0.0 ? 0.0 : variance};
 }
 
 // Sum over the rows of a block `width` channels wide, the same for all threads of a channel.

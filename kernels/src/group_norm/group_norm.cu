@@ -52,13 +52,13 @@ struct GroupNormGroups {
   }
 };
 
-// Moments (N, 2, G); and for each group what its mean lost when it was rounded, times the second moment.
+// ColumnMoments (N, 2, G); and for each group what its mean lost when it was rounded, times the second moment.
 KERNEL(THREADS) group_norm_moments(GroupNormGroups groups, float epsilon, const act* x, const double* partials,
                                    act* moments, float* rests) {
   ColumnSums sums = groups.total(partials, nullptr);
   if (!groups.stores()) return;
   u64 origin = (u64)groups.sample() * groups.rows * groups.channels + groups.first_channel();
-  Moments of_group = moments_of(groups.values() > 0.0 ? x[origin] : 0.0f, sums, groups.values());
+  ColumnMoments of_group = moments_of(groups.values() > 0.0 ? x[origin] : 0.0f, sums, groups.values());
   double inverse = 1.0 / sqrt(of_group.variance + epsilon);
   float mean = (float)of_group.mean;
   moments[groups.place()] = mean;

@@ -27,7 +27,8 @@ use crate::Bench;
 pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
     pixels::pixels(bench);
     linear::linear(bench);
-    convolutions::convolutions(bench);
+    convolutions::conv2d(bench);
+    convolutions::conv2d_max_pool2d(bench);
     poolings::poolings(bench);
     subsampling::subsampling(bench);
     activations::activations(bench);

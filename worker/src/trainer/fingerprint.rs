@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Memory};
 use lockstep_proto::{VERSION, job, wire};
 
 use super::TrainerError;

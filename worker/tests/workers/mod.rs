@@ -16,7 +16,7 @@ use lockstep_proto::job::{Job, LastBatch, OutputActivation};
 use lockstep_proto::ledger::Ledger;
 use lockstep_proto::wire::{self, start::From};
 use lockstep_worker::control::{Entry, Event, StopReason, TrainerEvent, Weights};
-use lockstep_worker::trainer::{self, Progress, Seat, Signals, Task};
+use lockstep_worker::trainer::{self, Hardware, Progress, Seat, Signals, Task};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A small job over the shipped MNIST: `lanes` lanes of `micro_batch`, three steps an epoch, the last short and kept.

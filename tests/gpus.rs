@@ -1,0 +1,176 @@
+//! GPUs, with the real binary and real processes, each worker on an emulated one of its own: the same bits for any
+//! number of them and after a loss, losses as on the CPU, and what can't be used said in one line.
+
+mod lockstep;
+
+use std::path::Path;
+use std::process::Command;
+
+use lockstep::cluster::Cluster;
+use lockstep::gpu::Gpus;
+use lockstep::noise::write_noise;
+use lockstep::outcome::Outcome;
+use lockstep::process::{Ended, Process};
+use lockstep::{lockstep as binary, recipe};
+use lockstep_kernels::cuda::{self, CudaError};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// Twenty steps of LeNet-5 over four lanes of 16 samples.
+const SETTINGS: [&str; 7] = [
+    "batch.size=64",
+    "batch.micro_batch=16",
+    "data.validation=0",
+    "schedule.epochs=2",
+    "schedule.max_steps=20",
+    "cluster.device=cuda",
+    "metrics.every=1",
+];
+
+/// A job's data, and places for its runs.
+struct Stage {
+    gpus: Gpus,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Option<Self> {
+        let (gpus, folder) = (Gpus::emulated()?, tempfile::tempdir().unwrap());
+        write_noise(folder.path(), 640, 64, 28, 10);
+        Some(Self { gpus, folder })
+    }
+
+    fn settings(&self) -> Vec<String> {
+        let data = format!("data.path={}", self.folder.path().display());
+        SETTINGS.iter().map(|setting| (*setting).to_owned()).chain([data]).collect()
+    }
+
+    /// What `train` into a run of this name is started with.
+    fn command(&self, run: &str, more: &[&str]) -> Command {
+        let settings = self.settings();
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let mut command = lockstep::train(&recipe("mnist-lenet5.toml"), &self.folder.path().join(run), &settings);
+        self.gpus.shown_to(&mut command, 3).args(more);
+        command
+    }
+
+    fn train(&self, run: &str, more: &[&str]) -> Outcome {
+        Ended::of(self.command(run, more).arg("--quiet")).success();
+        Outcome::of(&self.folder.path().join(run))
+    }
+
+    fn losses(&self, run: &str) -> Vec<f64> {
+        let text = std::fs::read_to_string(self.folder.path().join(run).join("metrics.jsonl")).unwrap();
+        lockstep::json_lines(&text).iter().map(|line| line["loss"].as_f64().unwrap()).collect()
+    }
+}
+
+#[test]
+fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
+    let Some(stage) = Stage::new() else { return };
+    let one = stage.train("one", &["--workers", "1"]);
+    assert_eq!(one.steps(), 20);
+    assert_eq!(stage.train("two", &["--workers", "2"]), one);
+    assert_eq!(stage.train("three", &["--workers", "3", "--set", "cluster.transport=tcp"]), one);
+    stage.train("cpu", &["--workers", "1", "--set", "cluster.device=cpu"]);
+    let (ours, cpus) = (stage.losses("one"), stage.losses("cpu"));
+    assert_eq!(ours.len(), cpus.len());
+    for (step, (ours, cpus)) in ours.iter().zip(&cpus).enumerate() {
+        assert!((ours - cpus).abs() < 1e-4 * cpus, "line {step}: {ours} on GPUs, {cpus} on the CPU");
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_changes_no_bit() {
+    let Some(stage) = Stage::new() else { return };
+    let clean = stage.train("clean", &["--workers", "1"]);
+    let mut train = Process::start(stage.command("killed", &["--workers", "2", "--json"]).args(["--threads", "1"]));
+    train.await_line("\"step\":4");
+    let workers = train.children();
+    assert_eq!(workers.len(), 2);
+    workers[0].signal(Signal::KILL);
+    let ended = train.wait();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("lost"), "the loss is told: {ended:?}");
+    clean.is_that_of(&stage.folder.path().join("killed"));
+}
+
+/// Agents of both kinds: a job gets devices of one, and its placement tells which.
+#[test]
+fn a_cluster_of_both_kinds_gives_a_job_what_it_asks_for() {
+    let Some(stage) = Stage::new() else { return };
+    let cluster = Cluster::start();
+    let _cpu = cluster.agent(2);
+    let mut command = binary(["agent", "--device", "cuda", "--coordinator", &cluster.address]);
+    stage.gpus.shown_to(&mut command, 2);
+    let _gpus = cluster.agent_of(command);
+    let settings = stage.settings();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
+    let id = cluster.submit("mnist-lenet5.toml", &settings);
+    cluster.run("wait", &[&id]).success();
+    let shown = cluster.run("show", &[&id]).success();
+    assert_eq!(shown.matches("emulated GPU (sm_90)").count(), 2, "{shown}");
+    assert_eq!(Outcome::of(&cluster.folder(&id)), stage.train("alone", &["--workers", "1"]));
+}
+
+#[test]
+fn what_can_not_be_used_is_said_in_one_line() {
+    let Some(stage) = Stage::new() else { return };
+    let refused = |change: &dyn Fn(&mut Command), words: &[&str]| {
+        let mut command = stage.command("refused", &["--quiet", "--workers", "1"]);
+        change(&mut command);
+        Ended::of(&mut command).is_refused_with(words);
+        assert!(!stage.folder.path().join("refused").exists(), "nothing is written");
+    };
+    let set = |name: &'static str, value: &'static str| move |command: &mut Command| drop(command.env(name, value));
+    refused(&set("EMULATED_GPU_COUNT", "0"), &["there is no GPU 0", "shows 0", "CUDA_VISIBLE_DEVICES"]);
+    refused(&set("EMULATED_GPU_DRIVER", "11080"), &["driver is for CUDA 11.8", "12.4"]);
+    refused(&set("EMULATED_GPU_ARCHITECTURE", "75"), &["compute capability 7.5", "8.0"]);
+    refused(&|command| drop(command.args(["--set", "cluster.workers=4"])), &["cluster.workers is 4", "3 GPUs"]);
+    match cuda::look() {
+        Err(CudaError::NoDriver) => {
+            refused(
+                &|command| drop(command.env_remove("LOCKSTEP_CUDA_LIBRARIES")),
+                &["no NVIDIA driver", "libcuda.so.1"],
+            );
+        }
+        _ => println!("skipped: this machine has a driver"),
+    }
+}
+
+/// A GPU that runs out of memory ends the job with the numbers and a remedy, not by a panic.
+#[test]
+fn a_gpu_without_memory_ends_the_job_with_a_remedy() {
+    let Some(stage) = Stage::new() else { return };
+    let mut command = stage.command("full", &["--quiet", "--workers", "1", "--set", "cluster.max_restarts=0"]);
+    let ended = Ended::of(command.env("EMULATED_GPU_MEMORY", "2000000"));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("out of GPU memory") && ended.stderr.contains("batch.micro_batch"), "{ended:?}");
+}
+
+#[test]
+fn auto_without_a_gpu_is_the_cpu_and_says_so() {
+    let Some(stage) = Stage::new() else { return };
+    let mut command = stage.command("auto", &["--quiet", "--workers", "1", "--set", "cluster.device=auto"]);
+    let ended = Ended::of(command.env("EMULATED_GPU_COUNT", "0"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("computing on the CPU: there is no GPU"), "{ended:?}");
+}
+
+/// `doctor` tells what there is, or what is missing; `selftest` finds everything as it should be.
+#[test]
+fn doctor_and_selftest_look_at_gpus() {
+    let Some(stage) = Stage::new() else { return };
+    let doctor = Ended::of(stage.gpus.shown_to(&mut binary(["doctor"]), 2)).success();
+    for words in ["for CUDA 13.0", "GPU 1", "emulated GPU, sm_90"] {
+        assert!(doctor.contains(words), "{words:?}: {doctor}");
+    }
+    assert!(Ended::of(&mut binary(["doctor"])).success().contains("GPUs"));
+    let report = stage.folder.path().join("selftest.json");
+    let mut command = binary(["selftest", "--device", "cuda", "--small", "--out"]);
+    let said = Ended::of(stage.gpus.shown_to(command.arg(&report), 1)).success();
+    assert!(said.contains("all as it should be"), "{said}");
+    let report = lockstep::json(Path::new(&report));
+    assert_eq!(report["failures"], 0);
+    assert!(report["ops"].as_array().is_some_and(|ops| ops.len() > 300), "{}", report["ops"]);
+}

@@ -1,0 +1,35 @@
+//! An emulated GPU for the binary under test: the kernels' sources, compiled for the CPU, behind a driver of our own.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use lockstep_emulation::{Error, libraries};
+use tempfile::TempDir;
+
+/// GPUs that a process is made to see.
+pub struct Gpus {
+    libraries: PathBuf,
+    /// Machine code that is kept, which is nothing to keep beyond a test.
+    cache: TempDir,
+}
+
+impl Gpus {
+    /// None, with the reason said, where they can't be built.
+    pub fn emulated() -> Option<Self> {
+        match libraries() {
+            Ok(libraries) => Some(Self { libraries, cache: tempfile::tempdir().unwrap() }),
+            Err(Error::NoCompiler) => {
+                println!("{}", Error::NoCompiler);
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Has a process see so many.
+    pub fn shown_to<'c>(&self, command: &'c mut Command, count: u32) -> &'c mut Command {
+        let (libraries, cache) = (&self.libraries, self.cache.path());
+        command.env("LOCKSTEP_CUDA_LIBRARIES", libraries).env("LOCKSTEP_CACHE", cache);
+        command.env("EMULATED_GPU_COUNT", count.to_string())
+    }
+}
