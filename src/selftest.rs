@@ -26,16 +26,21 @@ const SHOWN: usize = 10;
 /// # Errors
 /// If there is no such device, it fails, or the report can't be written.
 pub fn selftest(arguments: &Selftest) -> Result<u8> {
+    let told = |what: &str| {
+        if !arguments.json {
+            eprintln!("{what} …");
+        }
+    };
     let effort = if arguments.small { Effort::Small } else { Effort::Full };
     let (name, found) = match device::offered(arguments.device.into())?.device {
         SlotDevice::Cpu => {
             let set = InstructionSet::detect();
-            (format!("CPU, {set}"), Found::of(&mut Cpu::new(set), effort)?)
+            (format!("CPU, {set}"), Found::of(&mut Cpu::new(set), effort, told)?)
         }
         SlotDevice::Cuda => {
             let mut gpu = Cuda::new(arguments.gpu).map_err(BadInput::from_display)?;
             let about = gpu.about().clone();
-            (format!("GPU {}, {}, {}", about.index, about.name, about.architecture), Found::of(&mut gpu, effort)?)
+            (format!("GPU {}, {}, {}", about.index, about.name, about.architecture), Found::of(&mut gpu, effort, told)?)
         }
     };
     if let Some(file) = &arguments.out {
@@ -61,12 +66,15 @@ struct Found {
 }
 
 impl Found {
-    fn of<D: Device>(device: &mut D, effort: Effort) -> Result<Self> {
+    fn of<D: Device>(device: &mut D, effort: Effort, told: impl Fn(&str)) -> Result<Self> {
+        told("every op against its formula");
         let mut bench = Bench::new(device);
         ops::all(&mut bench);
         let ops = bench.checks;
         device.health()?;
+        told("a step of each network");
         let steps = selftest::steps(device, effort)?;
+        told("LeNet-5 step by step");
         let curve = selftest::curve(device, STEPS)?;
         device.health()?;
         Ok(Self { ops, steps, curve })

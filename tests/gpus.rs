@@ -116,23 +116,18 @@ fn a_cluster_of_both_kinds_gives_a_job_what_it_asks_for() {
 #[test]
 fn what_can_not_be_used_is_said_in_one_line() {
     let Some(stage) = Stage::new() else { return };
-    let refused = |change: &dyn Fn(&mut Command), words: &[&str]| {
-        let mut command = stage.command("refused", &["--quiet", "--workers", "1"]);
-        change(&mut command);
-        Ended::of(&mut command).is_refused_with(words);
+    let command = || stage.command("refused", &["--quiet", "--workers", "1"]);
+    let refused = |command: &mut Command, words: &[&str]| {
+        Ended::of(command).is_refused_with(words);
         assert!(!stage.folder.path().join("refused").exists(), "nothing is written");
     };
-    let set = |name: &'static str, value: &'static str| move |command: &mut Command| drop(command.env(name, value));
-    refused(&set("EMULATED_GPU_COUNT", "0"), &["there is no GPU 0", "shows 0", "CUDA_VISIBLE_DEVICES"]);
-    refused(&set("EMULATED_GPU_DRIVER", "11080"), &["driver is for CUDA 11.8", "12.4"]);
-    refused(&set("EMULATED_GPU_ARCHITECTURE", "75"), &["compute capability 7.5", "8.0"]);
-    refused(&|command| drop(command.args(["--set", "cluster.workers=4"])), &["cluster.workers is 4", "3 GPUs"]);
+    refused(command().env("EMULATED_GPU_COUNT", "0"), &["there is no GPU 0", "shows 0", "CUDA_VISIBLE_DEVICES"]);
+    refused(command().env("EMULATED_GPU_DRIVER", "11080"), &["driver is for CUDA 11.8", "12.4"]);
+    refused(command().env("EMULATED_GPU_ARCHITECTURE", "75"), &["compute capability 7.5", "8.0"]);
+    refused(command().args(["--set", "cluster.workers=4"]), &["cluster.workers is 4", "3 GPUs"]);
     match cuda::look() {
         Err(CudaError::NoDriver) => {
-            refused(
-                &|command| drop(command.env_remove("LOCKSTEP_CUDA_LIBRARIES")),
-                &["no NVIDIA driver", "libcuda.so.1"],
-            );
+            refused(command().env_remove("LOCKSTEP_CUDA_LIBRARIES"), &["no NVIDIA driver", "libcuda.so.1"]);
         }
         _ => println!("skipped: this machine has a driver"),
     }

@@ -69,11 +69,11 @@ fn build(texts: &[(&Source, String)]) -> Result<PathBuf, Error> {
     if folder.exists() {
         return Ok(folder);
     }
-    let unfinished = root.join(format!("unfinished-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&unfinished);
-    fs::create_dir_all(&unfinished)?;
-    compile(&unfinished, texts)?;
-    fs::rename(&unfinished, &folder)?;
+    let building = root.join("building");
+    let _ = fs::remove_dir_all(&building);
+    fs::create_dir_all(&building)?;
+    compile(&building, texts)?;
+    fs::rename(&building, &folder)?;
     Ok(folder)
 }
 
@@ -85,36 +85,52 @@ fn root() -> io::Result<PathBuf> {
 }
 
 fn key(texts: &[(&Source, String)]) -> String {
-    let mut hasher = blake3::Hasher::new();
     let own = [HEADER, FIBERS, DRIVER, COMPILER].into_iter().chain(OPTIONS);
-    for part in own.chain(texts.iter().map(|(_, text)| text.as_str())) {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    hasher.finalize().to_hex()[..16].to_owned()
+    hash(own.chain(texts.iter().map(|(_, text)| text.as_str())))
 }
 
+/// Builds both libraries. Objects are kept beside them: a source that changes is compiled alone.
 fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
-    fs::write(folder.join("cuda_on_cpu.h"), HEADER)?;
-    let mut files: Vec<(String, String)> = vec![
-        ("fibers".into(), FIBERS.into()),
-        ("libcuda".into(), DRIVER.into()),
-        ("libnvrtc".into(), COMPILER.into()),
-        ("modules".into(), modules(texts)),
-    ];
+    let objects = folder.parent().unwrap_or(folder).join("objects");
+    fs::create_dir_all(&objects)?;
+    fs::write(objects.join("cuda_on_cpu.h"), HEADER)?;
+    let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
-    files.extend(
-        texts.iter().enumerate().map(|(index, (source, text))| (format!("m{index}"), module(index, source, text))),
-    );
-    for batch in files.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
-        let started: Vec<_> = batch.iter().map(|(name, text)| start(folder, name, text)).collect::<Result<_, _>>()?;
+    driver.extend(texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)));
+    let all: Vec<String> = driver.iter().map(String::as_str).chain([COMPILER]).map(object).collect();
+    let missing = all.iter().zip(driver.iter().map(String::as_str).chain([COMPILER]));
+    let missing: Vec<_> = missing.filter(|(object, _)| !objects.join(object).exists()).collect();
+    for batch in missing.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
+        let started =
+            batch.iter().map(|(object, text)| start(&objects, object, text)).collect::<Result<Vec<_>, _>>()?;
         started.into_iter().try_for_each(finish)?;
+        for (object, _) in batch {
+            fs::rename(objects.join(unfinished(object)), objects.join(object))?;
+        }
     }
-    let objects = files.iter().filter(|(name, _)| name != "libnvrtc").map(|(name, _)| format!("{name}.o"));
-    finish(link(folder, "libcuda.so", objects)?)?;
-    finish(link(folder, "libnvrtc.so", ["libnvrtc.o".into()].into_iter())?)?;
+    let (of_driver, of_compiler) = all.split_at(driver.len());
+    finish(link(folder, "libcuda.so", &objects, of_driver)?)?;
+    finish(link(folder, "libnvrtc.so", &objects, of_compiler)?)?;
     symlink("libcuda.so", folder.join("libcuda.so.1"))?;
     symlink("libnvrtc.so", folder.join("libnvrtc.so.13"))?;
     Ok(())
+}
+
+/// Name of the object that a text is compiled to.
+fn object(text: &str) -> String {
+    format!("{}.o", hash(OPTIONS.into_iter().chain([HEADER, text])))
+}
+
+fn unfinished(object: &str) -> String {
+    format!("unfinished-{object}")
+}
+
+fn hash<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
 }
 
 /// A module's kernels, in a namespace of its own.
@@ -146,17 +162,19 @@ fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-fn start(folder: &Path, name: &str, text: &str) -> Result<Child, Error> {
-    fs::write(folder.join(format!("{name}.cpp")), text)?;
+fn start(objects: &Path, object: &str, text: &str) -> Result<Child, Error> {
+    let source = format!("{object}.cpp");
+    fs::write(objects.join(&source), text)?;
     let mut command = Command::new("g++");
-    command.args(OPTIONS).args(["-c", &format!("{name}.cpp"), "-o", &format!("{name}.o")]);
-    spawn(command, folder)
+    command.args(OPTIONS).args(["-c", &source, "-o", &unfinished(object)]);
+    spawn(command, objects)
 }
 
-fn link(folder: &Path, name: &str, objects: impl Iterator<Item = String>) -> Result<Child, Error> {
+fn link(folder: &Path, name: &str, objects: &Path, names: &[String]) -> Result<Child, Error> {
     let mut command = Command::new("g++");
     // The name under which cudarc asks for it first: the linker then gives it the one that is open.
-    command.args(["-shared", &format!("-Wl,-soname,{name}"), "-o", name]).args(objects);
+    command.args(["-shared", &format!("-Wl,-soname,{name}"), "-o", name]);
+    command.args(names.iter().map(|object| objects.join(object)));
     spawn(command, folder)
 }
 

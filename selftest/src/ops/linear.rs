@@ -8,6 +8,7 @@ use crate::array::Array;
 use crate::formulas;
 use crate::numbers::rows;
 
+/// Checks it.
 pub fn linear<D: Linear>(bench: &mut Bench<'_, D>) {
     // The last ones have more terms than a tile has, and several tiles; those before them planes.
     for [samples, inputs, plane, outputs] in [

@@ -23,10 +23,12 @@ use lockstep_kernels::device::Device;
 
 use crate::Bench;
 
+pub use linear::linear;
+
 /// Goes through all ops of a device.
 pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
     pixels::pixels(bench);
-    linear::linear(bench);
+    linear(bench);
     convolutions::conv2d(bench);
     convolutions::conv2d_max_pool2d(bench);
     poolings::poolings(bench);
