@@ -220,7 +220,12 @@ impl Agent {
             coordinator: self.options.coordinator.clone(),
             node: self.node.clone(),
             worker: worker.clone(),
-            threads: if start.threads == 0 { self.options.threads } else { start.threads },
+            threads: match (hardware, start.threads) {
+                // Its lanes come one after the other, each with all of the GPU.
+                (Hardware::Gpu(_), _) => 1,
+                (Hardware::Cpu, 0) => self.options.threads,
+                (Hardware::Cpu, threads) => threads,
+            },
             hardware,
             echo: self.options.echo,
         };

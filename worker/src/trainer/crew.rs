@@ -58,6 +58,7 @@ impl<D: Device> Crew<D> {
 
     /// Gives each runner one of `parts`, at most as many as there are threads, and waits until all are done.
     pub fn run<T: Send>(&mut self, parts: Vec<T>, work: impl Fn(&mut LaneRunner<D>, T) + Sync) {
+        assert!(parts.len() <= self.runners.len(), "{} parts for {} runners", parts.len(), self.runners.len());
         let alone = parts.len() <= 1;
         let pairs = self.runners.iter_mut().zip(parts);
         match &self.pool {
