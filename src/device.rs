@@ -1,7 +1,7 @@
 //! What this machine's workers compute with, by what was asked for and what there is.
 
 use anyhow::Result;
-use lockstep_kernels::cuda;
+use lockstep_kernels::cuda::{self, CudaError};
 use lockstep_proto::job::DeviceKind;
 use lockstep_worker::agent::SlotDevice;
 
@@ -11,28 +11,35 @@ use crate::BadInput;
 pub struct Offered {
     pub device: SlotDevice,
     pub most: Option<usize>,
+    /// Why it is the CPU where a GPU would have been taken.
+    pub instead: Option<CudaError>,
 }
 
-/// Looks for what was asked for. `auto` without a GPU that can be used is the CPU, and says why.
+/// Looks for what was asked for. `auto` without a GPU that can be used is the CPU.
 ///
 /// # Errors
 /// If GPUs were asked for and can't be used.
 pub fn offered(wanted: DeviceKind) -> Result<Offered> {
-    let cpu = Offered { device: SlotDevice::Cpu, most: None };
+    let cpu = |instead| Offered { device: SlotDevice::Cpu, most: None, instead };
     if wanted == DeviceKind::Cpu {
-        return Ok(cpu);
+        return Ok(cpu(None));
     }
     match cuda::look() {
-        Ok(gpus) => Ok(Offered { device: SlotDevice::Cuda, most: Some(gpus.len()) }),
-        Err(why) if wanted == DeviceKind::Auto => {
-            eprintln!("computing on the CPU: {why}");
-            Ok(cpu)
-        }
+        Ok(gpus) => Ok(Offered { device: SlotDevice::Cuda, most: Some(gpus.len()), instead: None }),
+        Err(why) if wanted == DeviceKind::Auto => Ok(cpu(Some(why))),
         Err(why) => Err(BadInput::from_display(why).into()),
     }
 }
 
 impl Offered {
+    /// Says why it is the CPU, to somebody who asked for `auto`.
+    pub fn explained(self) -> Self {
+        if let Some(why) = &self.instead {
+            eprintln!("computing on the CPU: {why}");
+        }
+        self
+    }
+
     /// Refuses more slots than there are GPUs. `asked`: what named their number.
     ///
     /// # Errors

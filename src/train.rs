@@ -57,7 +57,7 @@ impl Run {
             (None, None) => return Err(BadInput("name a job file, or a run with --from".into()).into()),
         };
         let job = Self::job(file, arguments)?;
-        let offered = device::offered(job.cluster.device)?;
+        let offered = device::offered(job.cluster.device)?.explained();
         offered.check(job.cluster.workers, "cluster.workers")?;
         let device = offered.device;
         let go_on = arguments.job.is_none();

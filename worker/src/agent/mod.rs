@@ -186,7 +186,8 @@ impl Agent {
         match std::mem::replace(&mut self.standing, Standing::Welcomed) {
             Standing::Lost => tracing::warn!("the coordinator at {} is back", self.link.address()),
             Standing::New | Standing::Welcomed => {
-                tracing::info!(coordinator = %self.options.coordinator, slots = self.options.slots, "joined");
+                let AgentOptions { coordinator, slots, device, .. } = &self.options;
+                tracing::info!(%coordinator, slots, device = device.name(), "joined");
             }
         }
         for event in self.backlog.take() {
