@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 use crate::arguments::Selftest;
 use crate::{BadInput, device, print};
 
-/// Steps of LeNet-5.
-const STEPS: usize = 200;
 /// Lines of its curve.
 const SHOWN: usize = 10;
 
@@ -75,7 +73,7 @@ impl Found {
         told("a step of each network");
         let steps = selftest::steps(device, effort)?;
         told("LeNet-5 step by step");
-        let curve = selftest::curve(device, STEPS)?;
+        let curve = selftest::curve(device, effort)?;
         device.health()?;
         Ok(Self { ops, steps, curve })
     }
@@ -91,7 +89,7 @@ impl Found {
         text += &columns(&self.op_rows());
         text += "\none training step of each network, beside the CPU's gradient\n";
         text += &columns(&self.step_rows());
-        text += &format!("\nLeNet-5 over {STEPS} steps of 64 samples\n");
+        text += &format!("\nLeNet-5 over {} steps of 64 samples\n", self.curve.losses.len());
         text += &columns(&self.curve_rows());
         match self.failures() {
             0 => text += "\nall as it should be\n",
@@ -145,9 +143,10 @@ impl Found {
         let mut rows = vec![["STEP", "LOSS", "ON THE CPU"].map(String::from).to_vec()];
         let pairs = self.curve.losses.iter().zip(&self.curve.of_cpu).enumerate();
         let last = self.curve.losses.len().saturating_sub(1);
+        let every = (self.curve.losses.len() / SHOWN).max(1);
         rows.extend(
             pairs
-                .filter(|(step, _)| step % (STEPS / SHOWN) == 0 || *step == last)
+                .filter(|(step, _)| step % every == 0 || *step == last)
                 .map(|(step, (ours, cpus))| vec![(step + 1).to_string(), format!("{ours:.6}"), format!("{cpus:.6}")]),
         );
         let verdict = if self.curve.passed() { "ok" } else { "FAILED" };

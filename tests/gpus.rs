@@ -116,7 +116,7 @@ fn a_cluster_of_both_kinds_gives_a_job_what_it_asks_for() {
 #[test]
 fn what_can_not_be_used_is_said_in_one_line() {
     let Some(stage) = Stage::new() else { return };
-    let command = || stage.command("refused", &["--quiet", "--workers", "1"]);
+    let command = || stage.command("refused", &["--quiet"]);
     let refused = |command: &mut Command, words: &[&str]| {
         Ended::of(command).is_refused_with(words);
         assert!(!stage.folder.path().join("refused").exists(), "nothing is written");

@@ -137,11 +137,15 @@ impl Curve {
     }
 }
 
-/// LeNet-5 trained for so many steps of 64 samples.
+/// LeNet-5 trained for 200 steps of 64 samples, or 20.
 ///
 /// # Errors
 /// If LeNet-5 does not fit its samples.
-pub fn curve<D: Device>(device: &mut D, steps: usize) -> Result<Curve, BuildError> {
+pub fn curve<D: Device>(device: &mut D, effort: Effort) -> Result<Curve, BuildError> {
+    let steps = match effort {
+        Effort::Small => 20,
+        Effort::Full => 200,
+    };
     let of_cpu = losses(&mut Cpu::new(InstructionSet::detect()), steps)?;
     Ok(Curve { losses: losses(device, steps)?, of_cpu, bound: 0.01 })
 }
