@@ -152,7 +152,8 @@ fn auto_without_a_gpu_is_the_cpu_and_says_so() {
     assert!(ended.stderr.contains("computing on the CPU: there is no GPU"), "{ended:?}");
 }
 
-/// `doctor` tells what there is, or what is missing; `selftest` finds everything as it should be.
+/// `doctor` tells what there is, or what is missing; `selftest` finds the CPU as it should be. The emulated GPU's ops are
+/// checked where they can be by themselves (selftest/tests/cuda.rs).
 #[test]
 fn doctor_and_selftest_look_at_gpus() {
     let Some(stage) = Stage::new() else { return };
@@ -162,8 +163,7 @@ fn doctor_and_selftest_look_at_gpus() {
     }
     assert!(Ended::of(&mut binary(["doctor"])).success().contains("GPUs"));
     let report = stage.folder.path().join("selftest.json");
-    let mut command = binary(["selftest", "--device", "cuda", "--small", "--out"]);
-    let said = Ended::of(stage.gpus.shown_to(command.arg(&report), 1)).success();
+    let said = Ended::of(binary(["selftest", "--device", "cpu", "--small", "--out"]).arg(&report)).success();
     assert!(said.contains("all as it should be"), "{said}");
     let report = lockstep::json(Path::new(&report));
     assert_eq!(report["failures"], 0);
