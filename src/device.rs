@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lockstep_kernels::cuda::{self, CudaError};
 use lockstep_proto::job::DeviceKind;
-use lockstep_worker::agent::SlotDevice;
+use lockstep_proto::slot::SlotDevice;
 
 use crate::BadInput;
 

@@ -8,8 +8,8 @@ use lockstep_coordinator::client::{columns, exit};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::Device;
+use lockstep_proto::slot::SlotDevice;
 use lockstep_selftest::{Bench, Check, ops};
-use lockstep_worker::agent::SlotDevice;
 use lockstep_worker::selftest::{self, Curve, Effort, StepCheck};
 use serde_json::{Value, json};
 

@@ -6,6 +6,7 @@
 pub mod identity;
 pub mod job;
 pub mod ledger;
+pub mod slot;
 
 /// The version that agents, workers and clients must have in common.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

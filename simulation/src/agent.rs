@@ -1,8 +1,9 @@
 //! A model of agents: they start and end worker processes, say who ended, and come back.
 
-use lockstep_coordinator::cluster::{AgentHello, Event, Exit, SlotDevice};
+use lockstep_coordinator::cluster::{AgentHello, Event, Exit};
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
+use lockstep_proto::slot::SlotDevice;
 
 use crate::network::{AgentOrder, Peer, Up};
 use crate::world::{Action, World};

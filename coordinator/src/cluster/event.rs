@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lockstep_proto::identity::{Generation, JobId, NodeId, WorkerId};
 use lockstep_proto::job::Job as JobSpec;
 use lockstep_proto::ledger::LedgerRow;
+use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire;
 
 use super::facts::{CheckpointFact, Fingerprint, Held, Outcome, Prepared, Report};
@@ -253,30 +254,6 @@ pub struct SignOfLife {
     pub lane_seconds: f64,
     /// Phases, with the seconds that each has taken on the whole.
     pub phases: Vec<(String, f64)>,
-}
-
-/// What a slot computes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotDevice {
-    /// Cores of a CPU.
-    Cpu,
-    /// A GPU of its own.
-    Cuda,
-}
-
-impl SlotDevice {
-    /// As on the wire and in fingerprints.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-        }
-    }
-
-    /// By its name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Cpu, Self::Cuda].into_iter().find(|device| device.name() == name)
-    }
 }
 
 /// An agent's first words.

@@ -27,7 +27,7 @@ use lockstep_proto::identity::{JobId, NodeId, WorkerId};
 
 pub use command::{Begin, Command, Refusal};
 pub use entropy::Entropy;
-pub use event::{AgentHello, Connection, Event, Exit, SlotDevice, Submission, Ticket, WorkerHello};
+pub use event::{AgentHello, Connection, Event, Exit, Submission, Ticket, WorkerHello};
 pub use job::Job;
 pub use time::Timestamp;
 

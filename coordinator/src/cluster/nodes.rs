@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
+use lockstep_proto::slot::SlotDevice;
 
 use super::Cluster;
 use super::command::Command;
-use super::event::{AgentHello, Connection, Exit, SlotDevice};
+use super::event::{AgentHello, Connection, Exit};
 use super::job::JobEvent;
 use super::scheduler::Offer;
 use super::time::Timestamp;

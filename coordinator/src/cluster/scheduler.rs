@@ -5,8 +5,7 @@
 //! back nobody. A job that runs already and lacks workers takes what there is, one by one.
 
 use lockstep_proto::identity::{JobId, NodeId};
-
-use super::event::SlotDevice;
+use lockstep_proto::slot::SlotDevice;
 
 /// What an agent has, in the order in which agents joined.
 #[derive(Clone, Debug)]
@@ -36,6 +35,13 @@ pub struct Want {
     pub excluded: Vec<NodeId>,
 }
 
+impl Want {
+    /// Whether a worker on this kind of device may go there.
+    fn accepts(&self, offer: &Offer, device: SlotDevice) -> bool {
+        offer.device == device && !self.excluded.contains(&offer.node)
+    }
+}
+
 /// What a queued job gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -51,10 +57,9 @@ pub fn allot(mut offers: Vec<Offer>, queue: &[Want]) -> Vec<(JobId, Verdict)> {
     let mut verdicts = Vec::with_capacity(queue.len());
     for want in queue {
         let device = want.device.unwrap_or_else(|| best(&offers, want));
-        let fits = |offer: &Offer| offer.device == device && !want.excluded.contains(&offer.node);
-        let usable = |offer: &&Offer| fits(offer);
-        let offered: u32 = offers.iter().filter(usable).map(|offer| offer.slots).sum();
-        let free: u32 = offers.iter().filter(usable).map(|offer| offer.free).sum();
+        let fits = |offer: &Offer| want.accepts(offer, device);
+        let offered = offered(&offers, fits);
+        let free: u32 = offers.iter().filter(|offer| fits(offer)).map(|offer| offer.free).sum();
         let verdict = if !want.gang {
             match want.slots.min(free) {
                 0 => Verdict::Waits(shortage((want.slots, device), free, &offers)),
@@ -89,23 +94,25 @@ fn take(offers: &mut [Offer], mut slots: u32, fits: impl Fn(&Offer) -> bool) -> 
 
 /// GPUs where there are as many as are wanted, or no fewer than slots of CPUs.
 fn best(offers: &[Offer], want: &Want) -> SlotDevice {
-    let offered = |device| -> u32 {
-        let usable = offers.iter().filter(|offer| offer.device == device && !want.excluded.contains(&offer.node));
-        usable.map(|offer| offer.slots).sum()
-    };
-    let (gpus, cpus) = (offered(SlotDevice::Cuda), offered(SlotDevice::Cpu));
+    let [gpus, cpus] =
+        [SlotDevice::Cuda, SlotDevice::Cpu].map(|device| offered(offers, |offer| want.accepts(offer, device)));
     if gpus > 0 && gpus >= want.slots.min(cpus) { SlotDevice::Cuda } else { SlotDevice::Cpu }
 }
 
+/// All slots of the offers that fit.
+fn offered(offers: &[Offer], fits: impl Fn(&Offer) -> bool) -> u32 {
+    offers.iter().filter(|offer| fits(offer)).map(|offer| offer.slots).sum()
+}
+
 fn shortage((wanted, device): (u32, SlotDevice), free: u32, offers: &[Offer]) -> String {
-    let alike: Vec<_> = offers.iter().filter(|offer| offer.device == device).collect();
-    let offered: u32 = alike.iter().map(|offer| offer.slots).sum();
+    let is_alike = |offer: &Offer| offer.device == device;
+    let (offered, agents) = (offered(offers, is_alike), offers.iter().filter(|offer| is_alike(offer)).count());
     let kind = match device {
         SlotDevice::Cpu => "slot",
         SlotDevice::Cuda => "GPU",
     };
     let slots = if wanted == 1 { format!("1 {kind}") } else { format!("{wanted} {kind}s") };
-    let agents = match alike.len() {
+    let agents = match agents {
         0 if offers.is_empty() => return format!("waits for {slots}: no agent has joined"),
         0 => return format!("waits for {slots}: no agent offers any"),
         1 => "1 agent".into(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lockstep_proto::identity::{Generation, JobId, Malformed, NodeId, WorkerId};
 use lockstep_proto::innermost;
 use lockstep_proto::ledger::LedgerRow;
+use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire::{self, report};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -17,7 +18,7 @@ use crate::cluster::facts::{
     StopReason,
 };
 use crate::cluster::record::Member;
-use crate::cluster::{AgentHello, SlotDevice, WorkerHello};
+use crate::cluster::{AgentHello, WorkerHello};
 
 /// Lines for people in one message.
 const FEW_LINES: usize = 100;

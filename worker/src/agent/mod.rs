@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
+use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire::{self, agent_command, agent_event};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use backlog::Backlog;
 use child::Launch;
 
-pub use options::{AgentError, AgentOptions, Shutdown, SlotDevice};
+pub use options::{AgentError, AgentOptions, Shutdown};
 
 use crate::link::{self, ConnectError, Incoming, Link};
 use crate::trainer::Hardware;

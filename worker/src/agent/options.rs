@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lockstep_proto::identity::NodeId;
+use lockstep_proto::slot::SlotDevice;
 use tokio_util::sync::CancellationToken;
 
 /// What an agent offers and where it reports.
@@ -12,7 +13,7 @@ pub struct AgentOptions {
     pub coordinator: String,
     /// Workers at a time.
     pub slots: u32,
-    /// What they compute with: if GPUs, a worker each, and as many as there are slots.
+    /// What they compute with; of GPUs there are as many as slots.
     pub device: SlotDevice,
     /// Threads a worker gets if its job asks for none.
     pub threads: u32,
@@ -22,25 +23,6 @@ pub struct AgentOptions {
     pub echo: bool,
     /// The node's name; random without one.
     pub name: Option<NodeId>,
-}
-
-/// What an agent's workers compute with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotDevice {
-    /// Cores of the CPU.
-    Cpu,
-    /// A GPU of its own for each worker: slot i has the driver's GPU i.
-    Cuda,
-}
-
-impl SlotDevice {
-    /// As on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-        }
-    }
 }
 
 /// Why an agent ended.

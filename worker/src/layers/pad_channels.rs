@@ -18,7 +18,7 @@ pub struct PadChannels {
 
 impl PadChannels {
     fn size(&self, samples: usize) -> ConcatenateSize {
-        let plane = self.shape.height * self.shape.width;
+        let plane = self.shape.plane();
         let (features, first) = (self.channels * plane, self.before * plane);
         ConcatenateSize { samples, features, first, part: self.shape.features(), plane }
     }

@@ -26,7 +26,7 @@ impl Shape {
 
     /// Values a sample.
     pub fn features(&self) -> usize {
-        self.channels * self.height * self.width
+        self.channels * self.plane()
     }
 
     /// Values of one channel of one sample.

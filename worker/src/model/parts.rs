@@ -118,7 +118,7 @@ impl<D: Device> Builder<D> {
     /// Batch normalisation.
     pub fn batch_norm(&mut self, name: &str, value: ValueId, behind: Behind) -> ValueId {
         let shape = self.shape(value);
-        let (channels, plane) = (shape.channels, shape.height * shape.width);
+        let (channels, plane) = (shape.channels, shape.plane());
         let size = BatchNormSize { samples: 0, channels, plane, epsilon: BATCH_NORM_EPSILON, relu: behind.relu };
         let residual = behind.residual.is_some();
         let layer = layers::BatchNorm { name: name.into(), size, residual, ends_block: behind.ends_block };
@@ -205,7 +205,7 @@ impl<D: Device> Builder<D> {
         (size, alpha, beta, k): (usize, f32, f32, f32),
     ) -> ValueId {
         let shape = self.shape(value);
-        let (channels, plane) = (shape.channels, shape.height * shape.width);
+        let (channels, plane) = (shape.channels, shape.plane());
         let size = LocalResponseNormSize { samples: 0, channels, plane, size, alpha, beta, k };
         self.layer(name, &[value], layers::LocalResponseNorm { size }, shape)
     }

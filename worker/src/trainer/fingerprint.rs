@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::{Device, Memory};
+use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::{VERSION, job, wire};
 
 use super::TrainerError;
@@ -19,16 +20,16 @@ pub fn fingerprint(hardware: Hardware) -> Result<wire::Fingerprint, TrainerError
     let (device, instruction_set, canary) = match hardware {
         Hardware::Cpu => {
             let set = InstructionSet::detect();
-            ("cpu", set.name().to_owned(), canary(&mut Cpu::new(set)))
+            (SlotDevice::Cpu, set.name().to_owned(), canary(&mut Cpu::new(set)))
         }
         Hardware::Gpu(index) => {
             let mut device = gpu(index)?;
             let canary = canary(&mut device);
             device.health()?;
-            ("cuda", format!("{} ({})", device.about().name, device.about().architecture), canary)
+            (SlotDevice::Cuda, format!("{} ({})", device.about().name, device.about().architecture), canary)
         }
     };
-    Ok(wire::Fingerprint { build: build_id().to_owned(), device: device.into(), instruction_set, canary })
+    Ok(wire::Fingerprint { build: build_id().to_owned(), device: device.name().into(), instruction_set, canary })
 }
 
 /// Version and hash of the executable, so that two different builds of one version are told apart.

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use lockstep_proto::identity::{JobId, NodeId, WorkerId};
 use lockstep_proto::job::{DeviceKind, Job as JobSpec};
 use lockstep_proto::ledger::Ledger;
+use lockstep_proto::slot::SlotDevice;
 
 pub(super) use state::JobEvent;
 pub use state::State;
@@ -34,7 +35,6 @@ pub use team::{Current, Link, Seat, Stage, Team};
 
 use super::command::Command;
 use super::entropy::Entropy;
-use super::event::SlotDevice;
 use super::event::{Assignment, Submission, Ticket};
 use super::facts::{CheckpointFact, EvaluationReport, Fingerprint, RunFacts, StepReport};
 use super::record::{GenerationRecord, Placement, Record, RunRecord};

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{Generation, NodeId, WorkerId};
+use lockstep_proto::slot::SlotDevice;
 
 use crate::cluster::event::{Assignment, Attachment, News, SignOfLife};
 use crate::cluster::facts::{Fingerprint, Held, Prepared};
 use crate::cluster::record::Member;
-use crate::cluster::{AgentHello, Begin, Connection, SlotDevice, WorkerHello};
+use crate::cluster::{AgentHello, Begin, Connection, WorkerHello};
 
 /// An agent.
 pub struct Agent {

@@ -2,6 +2,7 @@
 
 use lockstep_proto::job::{DeviceKind, Job as JobSpec, Measure};
 use lockstep_proto::ledger::{Ledger, LedgerRow};
+use lockstep_proto::slot::SlotDevice;
 
 use super::peers::node;
 use super::stage::Stage;
@@ -9,7 +10,7 @@ use crate::cluster::event::{Batch, Failure, News, Wish};
 use crate::cluster::facts::{
     CheckpointFact, EvaluationReport, Held, Outcome, Prepared, Report, RunFacts, StepReport, StopReason,
 };
-use crate::cluster::{Event, Exit, SlotDevice, Submission, Ticket};
+use crate::cluster::{Event, Exit, Submission, Ticket};
 
 /// Words of a line, with values behind keys.
 struct Words<'a>(Vec<&'a str>);

@@ -10,9 +10,11 @@ use lockstep_proto::ledger::Ledger;
 use super::memory::Memory;
 use super::note;
 use super::peers::{Agent, Worker, node};
+use lockstep_proto::slot::SlotDevice;
+
 use crate::cluster::event::{News, Wish};
 use crate::cluster::facts::Held;
-use crate::cluster::{Begin, Cluster, Command, Connection, Entropy, Event, Exit, Job, SlotDevice, Ticket, Timestamp};
+use crate::cluster::{Begin, Cluster, Command, Connection, Entropy, Event, Exit, Job, Ticket, Timestamp};
 
 /// A cluster and its world.
 pub struct Stage {
