@@ -97,7 +97,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// The formula's value, then the gradients of `Σ y · d_y`, the scalar whose gradients a backward pass computes.
-fn value_and_gradients<const N: usize>(
+pub fn value_and_gradients<const N: usize>(
     rows: &[Vec<f32>; N],
     formula: impl Fn([&[f64]; N]) -> Vec<f64>,
 ) -> [Vec<f64>; N] {

@@ -6,8 +6,9 @@ use lockstep_kernels::batch_norm::{
 use lockstep_kernels::cpu::Cpu;
 
 use crate::bits;
-use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
+use crate::layout::{assert_close, assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas;
+use lockstep_selftest::numbers::{numbers, wide};
 
 /// Every value that both passes yield, activations as rows.
 pub struct Results {

@@ -17,9 +17,10 @@ use lockstep_kernels::perturb::{Perturb, PerturbStep};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 
 use crate::activations::ACTIVATIONS;
-use crate::layout::{bits, devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{bits, devices, to_activation, to_rows, unwritten};
 use crate::losses::LOSSES;
 use crate::passes;
+use lockstep_selftest::numbers::numbers;
 
 /// Numbers whose sums round: thirds.
 pub fn rounding(len: usize, seed: usize) -> Vec<f32> {

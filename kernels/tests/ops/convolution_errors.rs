@@ -5,7 +5,8 @@ use std::ops::Range;
 use lockstep_kernels::conv2d::{Accumulation, Algorithm, Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::Cpu;
 
-use crate::layout::{devices, noise, to_activation, to_rows, unwritten};
+use crate::layout::{devices, to_activation, to_rows, unwritten};
+use lockstep_selftest::numbers::noise;
 
 /// Results computed in f64.
 const PLACES: usize = 150;

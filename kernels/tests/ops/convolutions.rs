@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use lockstep_kernels::conv2d::{Accumulation, Algorithm, Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::Cpu;
 
-use crate::layout::{assert_padding_is_zero, bits, devices, lanes, noise, to_activation, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, bits, devices, lanes, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas::conv2d_terms;
+use lockstep_selftest::numbers::noise;
 
 /// Values and gradients, activations in rows of samples.
 struct Results<T> {

@@ -7,10 +7,9 @@ use lockstep_kernels::optimizer::{Decay, Diagonal, Optimize, Rule, Scaling, Upda
 use lockstep_kernels::radial_basis::{OutputDerivatives, RadialBasis, RadialBasisSize};
 
 use crate::bits as instruction_sets;
-use crate::layout::{
-    assert_close, assert_padding_is_zero, bits, devices, numbers, to_activation, to_rows, unwritten, wide,
-};
+use crate::layout::{assert_close, assert_padding_is_zero, bits, devices, to_activation, to_rows, unwritten};
 use crate::losses::{Formula, LOSSES};
+use lockstep_selftest::numbers::{numbers, wide};
 
 /// Losses whose second derivatives are known, by their names among [`LOSSES`].
 fn criterion(name: &str, classes: usize) -> Option<Criterion> {

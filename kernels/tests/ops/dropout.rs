@@ -4,8 +4,9 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::dropout::{Dropout, DropoutSize};
 
 use crate::bits;
-use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas::dropout_word;
+use lockstep_selftest::numbers::numbers;
 
 pub fn keys(samples: usize) -> Vec<u64> {
     (1..=samples as u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect()

@@ -2,8 +2,9 @@
 //! central differences.
 
 use lockstep_kernels::cpu::Cpu;
+use lockstep_selftest::check::value_and_gradients;
 
-use crate::layout::{assert_close, devices, wide};
+use crate::layout::{assert_close, devices};
 
 /// Checks an op with every instruction set.
 ///
@@ -29,41 +30,6 @@ pub fn gradient_check<const N: usize>(
             assert_close(&format!("{name} {} {part}", device.instruction_set()), found, expected, tolerance);
         }
     }
-}
-
-/// The formula's value, then the gradients of `Σ y · d_y`, the scalar whose gradients a backward pass computes.
-fn value_and_gradients<const N: usize>(
-    rows: &[Vec<f32>; N],
-    formula: impl Fn([&[f64]; N]) -> Vec<f64>,
-) -> [Vec<f64>; N] {
-    let rows = rows.each_ref().map(|row| wide(row));
-    let d_y = &rows[N - 1];
-    std::array::from_fn(|place| {
-        if place == 0 {
-            return formula(rows.each_ref().map(Vec::as_slice));
-        }
-        gradient(&rows[place - 1], |moved| {
-            let mut operands = rows.each_ref().map(Vec::as_slice);
-            operands[place - 1] = moved;
-            formula(operands).iter().zip(d_y).map(|(y, d)| y * d).sum()
-        })
-    })
-}
-
-/// The gradient of `f` at `at` by central differences. Exact up to rounding where `f` is linear.
-fn gradient(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
-    let mut x = at.to_vec();
-    let step = 1e-5;
-    let slope = |i: usize| {
-        let mut moved = |by: f64| {
-            x[i] = at[i] + by;
-            f(&x)
-        };
-        let slope = (moved(step) - moved(-step)) / (2.0 * step);
-        x[i] = at[i];
-        slope
-    };
-    (0..at.len()).map(slope).collect()
 }
 
 /// The check can fail: a gradient that is off by a thousandth, a value by a millionth.

@@ -12,10 +12,12 @@ use lockstep_kernels::radial_basis::RadialBasisSize;
 
 use crate::activations::ACTIVATIONS;
 use crate::gradient_check::gradient_check;
-use crate::layout::numbers;
 use crate::losses::{self, LOSSES};
 use crate::{batch_norm, dropout, group_norm, lenet5, local_response_norm, passes, pooling};
 use lockstep_selftest::formulas::{self, Pooling};
+use lockstep_selftest::numbers::numbers;
+use lockstep_selftest::ops::local_response_norm::small_sizes;
+use lockstep_selftest::ops::poolings::{grid_sizes, window_sizes};
 
 /// Operands of these lengths, the last the gradient behind the op.
 fn rows<const N: usize>(lengths: [usize; N]) -> [Vec<f32>; N] {
@@ -114,7 +116,7 @@ fn conv2d_max_pool2d() {
 
 #[test]
 fn max_and_average_pool2d() {
-    for size in pooling::sizes() {
+    for size in window_sizes() {
         let (in_features, out_features) = pooling::features(&size);
         for pooling in [Pooling::Max, Pooling::Average] {
             gradient_check(
@@ -130,7 +132,7 @@ fn max_and_average_pool2d() {
 
 #[test]
 fn adaptive_average_pool2d() {
-    for size in pooling::grids() {
+    for size in grid_sizes() {
         let planes = size.samples * size.channels;
         gradient_check(
             &format!("{size:?}"),
@@ -196,7 +198,7 @@ fn group_norm() {
 
 #[test]
 fn local_response_norm() {
-    for size in local_response_norm::sizes() {
+    for size in small_sizes() {
         let len = size.samples * size.channels * size.plane;
         gradient_check(
             &format!("{size:?}"),

@@ -4,8 +4,9 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::group_norm::{GroupNorm, GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
 
 use crate::bits;
-use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
+use crate::layout::{assert_close, assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas;
+use lockstep_selftest::numbers::{numbers, wide};
 
 /// x, weight, bias, d_y.
 pub type Rows = [Vec<f32>; 4];

@@ -4,7 +4,8 @@ use lockstep_kernels::addition::Addition;
 use lockstep_kernels::concatenate::{Concatenate, ConcatenateSize};
 
 use crate::bits;
-use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
+use lockstep_selftest::numbers::numbers;
 
 #[test]
 fn sums_are_rounded_once() {

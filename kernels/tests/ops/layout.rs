@@ -1,27 +1,8 @@
-//! Numbers for tests, and activations from and to rows of samples.
+//! Activations of the CPU from and to rows of samples, and the numbers in them.
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::{ActivationShape, Memory};
-
-/// Number `i` of a sequence: multiples of 1/512 in [−0.98, 0.98), exact in every format and easily made in Python.
-pub fn number(i: usize, seed: usize) -> f32 {
-    ((i * 7919 + seed * 104_729) % 1009) as f32 / 512.0 - 504.0 / 512.0
-}
-
-pub fn numbers(len: usize, seed: usize) -> Vec<f32> {
-    (0..len).map(|i| number(i, seed)).collect()
-}
-
-/// Numbers in [−1, 1) without a pattern (splitmix64), so that products and sums round.
-pub fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let number = |i: u64| {
-        let mut z = (i + (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..len as u64).map(number).collect()
-}
+use lockstep_selftest::numbers::numbers;
 
 /// Samples that lie abreast in the device's memory.
 pub fn lanes(device: &Cpu, samples: usize, features: usize) -> usize {
@@ -105,10 +86,6 @@ fn activations_are_read_and_written_sample_by_sample() {
             assert_eq!(written, to_activation(&device, &rows, features, 0.0));
         }
     }
-}
-
-pub fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|x| f64::from(*x)).collect()
 }
 
 pub fn bits(values: &[f32]) -> Vec<u32> {

@@ -4,8 +4,10 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::local_response_norm::{LocalResponseNorm, LocalResponseNormSize};
 
 use crate::bits;
-use crate::layout::{assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
+use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas;
+use lockstep_selftest::numbers::{numbers, wide};
+use lockstep_selftest::ops::local_response_norm::small_sizes;
 
 /// y and d_x.
 pub fn both_passes(device: &mut Cpu, size: &LocalResponseNormSize, x: &[f32], d_y: &[f32]) -> [Vec<f32>; 2] {
@@ -17,22 +19,6 @@ pub fn both_passes(device: &mut Cpu, size: &LocalResponseNormSize, x: &[f32], d_
     device.local_response_norm_backward(size, &x, &d_y, &mut d_x);
     assert_padding_is_zero(device, "d_x", &d_x, size.samples, features);
     [to_rows(device, &y, size.samples, features), to_rows(device, &d_x, size.samples, features)]
-}
-
-/// Sizes of many kinds; the constants are strong, so that all terms show.
-pub fn sizes() -> Vec<LocalResponseNormSize> {
-    let constants = [(1.0, 0.75, 2.0), (4.0, 0.75, 1.0), (0.5, 1.3, 0.25), (2.0, 0.5, 3.0)];
-    let shapes = [[1, 1, 1, 1], [2, 7, 3, 5], [17, 6, 2, 4], [1, 3, 33, 9], [3, 5, 16, 1]];
-    let size = |([samples, channels, plane, size], (alpha, beta, k)): ([usize; 4], _)| LocalResponseNormSize {
-        samples,
-        channels,
-        plane,
-        size,
-        alpha,
-        beta,
-        k,
-    };
-    shapes.into_iter().flat_map(|shape| constants.map(|constants| size((shape, constants)))).collect()
 }
 
 /// Each output by itself, over many magnitudes: the power has its digits wherever it is.
@@ -54,7 +40,7 @@ fn powers_are_accurate() {
 
 #[test]
 fn all_instruction_sets_give_the_same_bits() {
-    for size in sizes() {
+    for size in small_sizes() {
         let x: Vec<f32> = numbers(size.samples * size.channels * size.plane, 1).iter().map(|x| x / 3.0).collect();
         bits::check(&format!("{size:?}"), |device| both_passes(device, &size, &x, &x).concat());
     }

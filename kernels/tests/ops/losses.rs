@@ -7,8 +7,9 @@ use lockstep_kernels::device::LossSums;
 use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
 
-use crate::layout::{assert_close, assert_padding_is_zero, devices, numbers, to_activation, to_rows, unwritten, wide};
+use crate::layout::{assert_close, assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas;
+use lockstep_selftest::numbers::{numbers, wide};
 
 pub type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u8], &mut [f32]) -> LossSums;
 /// Loss of one sample in f64.

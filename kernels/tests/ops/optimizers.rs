@@ -81,7 +81,8 @@ use lockstep_kernels::optimizer::{
 };
 use lockstep_kernels::perturb::{Perturb, PerturbStep};
 
-use crate::layout::{bits, devices, numbers};
+use crate::layout::{bits, devices};
+use lockstep_selftest::numbers::numbers;
 
 const LEN: usize = 37;
 const SHOWN: [usize; 3] = [0, 17, 36];

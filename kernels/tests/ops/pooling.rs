@@ -6,6 +6,7 @@ use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 use crate::bits;
 use crate::layout::{assert_padding_is_zero, devices, lanes, to_activation, to_rows, unwritten};
 use lockstep_selftest::formulas::Pooling;
+use lockstep_selftest::ops::poolings::{grid_sizes, window_sizes};
 
 pub fn features(size: &Pool2dSize) -> (usize, usize) {
     (size.channels * size.height * size.width, size.channels * size.out_height() * size.out_width())
@@ -30,35 +31,6 @@ pub fn both_passes(device: &mut Cpu, pooling: Pooling, size: &Pool2dSize, x: &[f
     }
     assert_padding_is_zero(device, "d_x", &d_x, size.samples, in_features);
     [to_rows(device, &y, size.samples, out_features), to_rows(device, &d_x, size.samples, in_features)]
-}
-
-/// (N, C, H, W, K, s, p): ResNet's, AlexNet's, gaps between windows, the largest window, ones that do not fit, and those
-/// without overlap.
-pub fn sizes() -> Vec<Pool2dSize> {
-    let shapes = [
-        [2, 2, 7, 8, 3, 2, 1],
-        [17, 1, 9, 9, 3, 2, 0],
-        [1, 3, 5, 6, 2, 1, 1],
-        [3, 1, 8, 7, 2, 3, 0],
-        [1, 1, 19, 18, 16, 1, 8],
-        [2, 1, 4, 4, 3, 3, 1],
-        [1, 2, 6, 6, 3, 1, 1],
-        [1, 1, 3, 9, 3, 1, 0],
-        [1, 1, 2, 2, 2, 2, 0],
-        [3, 2, 4, 6, 2, 2, 0],
-        [17, 1, 5, 7, 3, 3, 0],
-        [2, 3, 5, 5, 1, 1, 0],
-    ];
-    let size = |[samples, channels, height, width, window, stride, padding]: [usize; 7]| Pool2dSize {
-        samples,
-        channels,
-        height,
-        width,
-        window,
-        stride,
-        padding,
-    };
-    shapes.map(size).to_vec()
 }
 
 #[test]
@@ -112,31 +84,9 @@ pub fn adaptive(device: &mut Cpu, size: &AdaptivePool2dSize, x: &[f32], d_y: &[f
     [to_rows(device, &y, size.samples, out_features), to_rows(device, &d_x, size.samples, in_features)]
 }
 
-pub fn grids() -> Vec<AdaptivePool2dSize> {
-    let shapes = [
-        [3, 2, 7, 7, 1, 1],
-        [17, 1, 6, 4, 3, 2],
-        [1, 2, 5, 3, 5, 3],
-        [2, 1, 6, 5, 2, 1],
-        [1, 1, 8, 70, 4, 2],
-        // Cells that overlap, and cells that repeat places.
-        [2, 2, 7, 5, 3, 2],
-        [3, 2, 1, 2, 7, 7],
-    ];
-    let size = |[samples, channels, height, width, out_height, out_width]: [usize; 6]| AdaptivePool2dSize {
-        samples,
-        channels,
-        height,
-        width,
-        out_height,
-        out_width,
-    };
-    shapes.map(size).to_vec()
-}
-
 #[test]
 fn all_instruction_sets_give_the_same_bits() {
-    for size in sizes() {
+    for size in window_sizes() {
         let (in_features, out_features) = features(&size);
         let x = bits::rounding(size.samples * in_features, 1);
         let d_y = bits::rounding(size.samples * out_features, 2);
@@ -145,7 +95,7 @@ fn all_instruction_sets_give_the_same_bits() {
             bits::check(&name, |device| both_passes(device, pooling, &size, &x, &d_y).concat());
         }
     }
-    for size in grids() {
+    for size in grid_sizes() {
         let x = bits::rounding(size.samples * size.channels * size.height * size.width, 1);
         let d_y = bits::rounding(size.samples * size.channels * size.out_height * size.out_width, 2);
         bits::check(&format!("{size:?}"), |device| adaptive(device, &size, &x, &d_y).concat());

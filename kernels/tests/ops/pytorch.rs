@@ -30,7 +30,8 @@ use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
 use lockstep_kernels::squared_error::SquaredError;
 
-use crate::layout::{assert_close, devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{assert_close, devices, to_activation, to_rows, unwritten};
+use lockstep_selftest::numbers::numbers;
 
 #[rustfmt::skip]
 const ENTROPY: [f64; 161] = [

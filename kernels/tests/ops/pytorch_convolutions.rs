@@ -26,7 +26,8 @@
 
 use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 
-use crate::layout::{devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{devices, to_activation, to_rows, unwritten};
+use lockstep_selftest::numbers::numbers;
 
 /// (N, C, O, H, W, K, stride, padding, dilation, groups), and products of y, d_x, d_w and d_b.
 type Fixture = ([usize; 10], [f64; 4]);

@@ -45,9 +45,10 @@ use lockstep_kernels::group_norm::GroupNormSize;
 use lockstep_kernels::local_response_norm::LocalResponseNormSize;
 use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2dSize};
 
-use crate::layout::{assert_close, devices, numbers, to_activation, to_rows, unwritten};
+use crate::layout::{assert_close, devices, to_activation, to_rows, unwritten};
 use crate::{batch_norm, group_norm, local_response_norm, pooling};
 use lockstep_selftest::formulas::Pooling;
+use lockstep_selftest::numbers::numbers;
 
 #[rustfmt::skip]
 const BATCH_NORM: [f64; 58] = [

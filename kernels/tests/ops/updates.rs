@@ -5,7 +5,8 @@ use lockstep_kernels::fold::{BLOCK, Fold};
 use lockstep_kernels::optimizer::{Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 
-use crate::layout::{assert_padding_is_zero, bits, devices, numbers, to_rows, unwritten};
+use crate::layout::{assert_padding_is_zero, bits, devices, to_rows, unwritten};
+use lockstep_selftest::numbers::numbers;
 
 #[test]
 fn pixels_are_normalised_with_one_rounding() {

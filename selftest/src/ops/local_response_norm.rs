@@ -11,19 +11,23 @@ use crate::numbers::{rows, stretched, wide};
 /// (α, β, k): strong, so that all terms show.
 const CONSTANTS: [(f32, f32, f32); 4] = [(1.0, 0.75, 2.0), (4.0, 0.75, 1.0), (0.5, 1.3, 0.25), (2.0, 0.5, 3.0)];
 
+/// Sizes for differences.
+pub fn small_sizes() -> Vec<LocalResponseNormSize> {
+    let shapes = [[1, 1, 1, 1], [2, 7, 3, 5], [17, 6, 2, 4], [1, 3, 33, 9], [3, 5, 16, 1]];
+    shapes.into_iter().flat_map(|shape| CONSTANTS.map(|constants| size(shape, constants))).collect()
+}
+
+/// Checks it.
 pub fn local_response_norm<D: LocalResponseNorm>(bench: &mut Bench<'_, D>) {
-    for shape in [[1, 1, 1, 1], [2, 7, 3, 5], [17, 6, 2, 4], [1, 3, 33, 9], [3, 5, 16, 1]] {
-        for constants in CONSTANTS {
-            let size = size(shape, constants);
-            let len = size.samples * size.channels * size.plane;
-            bench.gradient_check(
-                ("local response norm", &format!("{size:?}")),
-                &stretched(3.0, rows([len, len])),
-                |[x, _]| formulas::local_response_norm(&size, x),
-                |device, rows| both_passes(device, &size, rows),
-                1e-6,
-            );
-        }
+    for size in small_sizes() {
+        let len = size.samples * size.channels * size.plane;
+        bench.gradient_check(
+            ("local response norm", &format!("{size:?}")),
+            &stretched(3.0, rows([len, len])),
+            |[x, _]| formulas::local_response_norm(&size, x),
+            |device, rows| both_passes(device, &size, rows),
+            1e-6,
+        );
     }
     large(bench);
     powers(bench);

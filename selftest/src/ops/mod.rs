@@ -11,11 +11,11 @@ mod dropout;
 mod folds;
 mod group_norm;
 mod linear;
-mod local_response_norm;
+pub mod local_response_norm;
 mod losses;
 mod optimizers;
 mod pixels;
-mod poolings;
+pub mod poolings;
 mod radial_basis;
 mod subsampling;
 

@@ -48,6 +48,17 @@ const GRIDS: [[usize; 6]; 7] = [
 /// The same, of several blocks.
 const LARGE_GRIDS: [[usize; 6]; 3] = [[5, 70, 7, 7, 1, 1], [3, 20, 9, 11, 6, 4], [2, 9, 5, 4, 7, 7]];
 
+/// Small sizes, for differences.
+pub fn window_sizes() -> [Pool2dSize; 12] {
+    WINDOWS.map(of_windows)
+}
+
+/// The same over grids.
+pub fn grid_sizes() -> [AdaptivePool2dSize; 7] {
+    GRIDS.map(of_grid)
+}
+
+/// Checks all of them.
 pub fn poolings<D: Pool2d>(bench: &mut Bench<'_, D>) {
     windows(bench);
     grids(bench);
@@ -60,7 +71,7 @@ fn windows<D: Pool2d>(bench: &mut Bench<'_, D>) {
             Pooling::Max => "max_pool2d",
             Pooling::Average => "average_pool2d",
         };
-        for size in WINDOWS.map(of_windows) {
+        for size in window_sizes() {
             bench.gradient_check(
                 (name, &format!("{size:?}")),
                 &operands(&shapes(&size)),
@@ -83,7 +94,7 @@ fn windows<D: Pool2d>(bench: &mut Bench<'_, D>) {
 }
 
 fn grids<D: Pool2d>(bench: &mut Bench<'_, D>) {
-    for size in GRIDS.map(of_grid) {
+    for size in grid_sizes() {
         bench.gradient_check(
             ("adaptive_average_pool2d", &format!("{size:?}")),
             &operands(&grid_shapes(&size)),

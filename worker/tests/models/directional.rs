@@ -11,7 +11,7 @@ use lockstep_worker::layers::Role;
 use lockstep_worker::model::{SampleShape, initial_values};
 
 use super::net::Net;
-use crate::layout::noise;
+use lockstep_selftest::numbers::noise;
 
 /// A full pack.
 const SAMPLES: usize = 16;

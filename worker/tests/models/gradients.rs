@@ -20,8 +20,9 @@ use lockstep_worker::model::Shape;
 
 use super::alone::{Alone, Operands};
 use crate::gradient_check::gradient_check;
-use crate::layout::{assert_padding_is_zero, lanes, numbers, to_activation, to_rows};
+use crate::layout::{assert_padding_is_zero, lanes, to_activation, to_rows};
 use lockstep_selftest::formulas::{self, Pooling};
+use lockstep_selftest::numbers::numbers;
 
 const SAMPLES: usize = 5;
 /// Of two streams, of which a layer takes the second.
