@@ -143,6 +143,29 @@ fn a_gpu_without_memory_ends_the_job_with_a_remedy() {
     assert!(ended.stderr.contains("out of GPU memory") && ended.stderr.contains("batch.micro_batch"), "{ended:?}");
 }
 
+/// Nothing that a failed GPU was asked for is taken for a result: a job goes on from its newest checkpoint, to the same
+/// bits.
+#[test]
+fn a_gpu_that_fails_leaves_good_checkpoints_alone() {
+    let Some(stage) = Stage::new() else { return };
+    let clean = stage.train("clean", &["--workers", "1"]);
+    let settings =
+        ["--quiet", "--workers", "1", "--set", "cluster.max_restarts=0", "--set", "checkpoint.every_steps=1"];
+    // In an update, in a lane's norms, and in its way forward.
+    for (kernel, launch) in [("optimizer_sgd", "5"), ("fold_squared_block_norms", "150"), ("linear_forward", "100")] {
+        let run = format!("failed-in-{kernel}");
+        let mut command = stage.command(&run, &settings);
+        command.env("EMULATED_GPU_FAILS_IN", kernel).env("EMULATED_GPU_FAILS_AT", launch);
+        let ended = Ended::of(&mut command);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("GPU failure in"), "{ended:?}");
+        let folder = stage.folder.path().join(&run);
+        let mut go_on = binary(["train", "--quiet", "--from"]);
+        Ended::of(stage.gpus.shown_to(go_on.arg(&folder), 1)).success();
+        clean.has_the_state_of(&folder);
+    }
+}
+
 #[test]
 fn auto_without_a_gpu_is_the_cpu_and_says_so() {
     let Some(stage) = Stage::new() else { return };

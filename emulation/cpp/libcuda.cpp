@@ -75,6 +75,14 @@ Result finish(Stream* stream) {
   return failure;
 }
 
+// Whether this launch is the one that the environment has the GPU fail in: EMULATED_GPU_FAILS_IN names a kernel,
+// EMULATED_GPU_FAILS_AT says at which of its launches.
+bool is_the_last(const std::string& kernel) {
+  static size_t count;
+  const char* named = getenv("EMULATED_GPU_FAILS_IN");
+  return named && kernel == named && ++count == number("EMULATED_GPU_FAILS_AT", 1);
+}
+
 Result later(void* stream, std::function<Result()> work) {
   if (failure != SUCCESS) return failure;
   ((Stream*)stream)->work.push_back(std::move(work));
@@ -187,7 +195,9 @@ CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigne
   for (size_t i = 0; i < entry.parameters.size(); i++)
     copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
   unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
+  bool fails = is_the_last(entry.name);
   return later(stream, [=]() mutable {
+    if (fails) return fail(entry.name + ": the GPU has fallen off the bus");
     std::vector<void*> places;
     for (std::string& copy : copies) places.push_back(copy.data());
     std::string wrong = cuda_on_cpu::launch(entry, dim3{x, y, z}, dim3{tx, ty, tz}, places.data(), seed);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use lockstep_kernels::cuda::sources::{SOURCES, Source};
+use lockstep_kernels::cuda::{Cuda, Places};
 
 /// Why there is no emulation.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,30 @@ pub fn libraries_with(file: &str, from: &str, to: &str) -> Result<PathBuf, Error
         (source, if source.file == file { text.replace(from, to) } else { text })
     };
     build(&SOURCES.iter().map(change).collect::<Vec<_>>())
+}
+
+/// The folder, or none with the reason said where a test has to be skipped.
+///
+/// # Panics
+/// If the libraries can't be built for another reason than the lack of a compiler.
+pub fn or_skip(built: Result<PathBuf, Error>) -> Option<PathBuf> {
+    match built {
+        Ok(folder) => Some(folder),
+        Err(Error::NoCompiler) => {
+            println!("{}", Error::NoCompiler);
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// This process' GPU of the libraries in `built`, or none as from [`or_skip`]. One set of libraries a process.
+///
+/// # Panics
+/// As [`or_skip`], and if the GPU can't be opened.
+pub fn device(built: Result<PathBuf, Error>) -> Option<Cuda> {
+    Places { libraries: vec![or_skip(built)?], cache: None }.set();
+    Some(Cuda::new(0).unwrap_or_else(|error| panic!("{error}")))
 }
 
 fn build(texts: &[(&Source, String)]) -> Result<PathBuf, Error> {

@@ -1,20 +1,13 @@
 //! The test of the test: a barrier is taken out of a kernel, and the checks of its op see it.
 
-use lockstep_emulation::{Error, libraries_with};
-use lockstep_kernels::cuda::{Cuda, Places};
+use lockstep_emulation::{device, libraries_with};
 use lockstep_selftest::{Bench, Check, ops};
 
 #[test]
 fn a_missing_barrier_is_found() {
     // Between the tile that was loaded and the product that reads it.
     let (with, without) = ("    of_b.put(columns);\n    __syncthreads();", "    of_b.put(columns);");
-    let folder = match libraries_with("linear/linear.cu", with, without) {
-        Ok(folder) => folder,
-        Err(Error::NoCompiler) => return println!("{}", Error::NoCompiler),
-        Err(error) => panic!("{error}"),
-    };
-    Places { libraries: vec![folder], cache: None }.set();
-    let mut device = Cuda::new(0).unwrap_or_else(|error| panic!("{error}"));
+    let Some(mut device) = device(libraries_with("linear/linear.cu", with, without)) else { return };
     let mut bench = Bench::new(&mut device);
     ops::linear(&mut bench);
     let failed = bench.checks.iter().filter(|check| !check.passed()).count();

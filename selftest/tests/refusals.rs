@@ -2,10 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lockstep_emulation::libraries;
+use lockstep_emulation::{device, libraries};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::cuda::{Cuda, Places};
 use lockstep_kernels::fold::Fold;
 use lockstep_kernels::optimizer::{Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
 use lockstep_selftest::array::Array;
@@ -17,9 +16,8 @@ fn of_the_cpu() {
 
 #[test]
 fn of_the_emulated_gpu() {
-    let Ok(folder) = libraries() else { return println!("skipped: see the test `cuda`") };
-    Places { libraries: vec![folder], cache: None }.set();
-    refusals(&mut Cuda::new(0).unwrap_or_else(|error| panic!("{error}")));
+    let Some(mut device) = device(libraries()) else { return };
+    refusals(&mut device);
 }
 
 fn refusals<D: CrossEntropy + Optimize + Fold>(device: &mut D) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use lockstep_emulation::{Error, libraries};
+use lockstep_emulation::{libraries, or_skip};
 use tempfile::TempDir;
 
 /// GPUs that a process is made to see.
@@ -16,14 +16,7 @@ pub struct Gpus {
 impl Gpus {
     /// None, with the reason said, where they can't be built.
     pub fn emulated() -> Option<Self> {
-        match libraries() {
-            Ok(libraries) => Some(Self { libraries, cache: tempfile::tempdir().unwrap() }),
-            Err(Error::NoCompiler) => {
-                println!("{}", Error::NoCompiler);
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
+        Some(Self { libraries: or_skip(libraries())?, cache: tempfile::tempdir().unwrap() })
     }
 
     /// Has a process see so many.

@@ -158,17 +158,19 @@ impl Checkpoints {
 
     fn submit<D: Device>(&mut self, state: &State<D>, device: &mut D, tensors: &[model::Tensor], priority: Priority) {
         self.newest = Instant::now();
-        let snapshot = snapshot(state, device, tensors, &self.about);
-        let (step, digest) = (snapshot.about.step, snapshot.about.digest.clone());
-        let failed = self.writer().err();
-        if let Some(reason) = failed {
+        let (step, shared) = (state.cursor.step, self.shared.clone());
+        let snapshot = snapshot(state, device, tensors, &self.about).map_err(|failure| failure.to_string());
+        let submitted = snapshot.and_then(|snapshot| {
+            let writer = self.writer()?;
+            // Before it can have been written.
+            let digest = snapshot.about.digest.clone();
+            shared.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(step, digest);
+            writer.submit(snapshot, priority);
+            Ok(())
+        });
+        if let Err(reason) = submitted {
             let failed = wire::CheckpointFailed { step, reason, full: false };
             let _ = self.events.send(Event::Trainer(TrainerEvent::CheckpointFailed(Box::new(failed))));
-            return;
-        }
-        self.shared.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(step, digest);
-        if let Ok(writer) = self.writer() {
-            writer.submit(snapshot, priority);
         }
     }
 

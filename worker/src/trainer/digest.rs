@@ -1,6 +1,6 @@
 //! Digests of a state: one a tensor, and one of all. Equal states have equal digests, whoever computed them.
 
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Failure};
 use lockstep_kernels::shared_memory::bytes;
 
 use super::state::{State, WORDS};
@@ -24,7 +24,10 @@ pub struct Digests {
 
 impl<D: Device> State<D> {
     /// Digests of this state over the model's `tensors`.
-    pub fn digests(&self, device: &mut D, tensors: &[Tensor]) -> Digests {
+    ///
+    /// # Errors
+    /// If the device has failed: what was read of it then is nobody's state.
+    pub fn digests(&self, device: &mut D, tensors: &[Tensor]) -> Result<Digests, Failure> {
         let mut digests = Digests::default();
         let mut whole = blake3::Hasher::new();
         for named in self.named(tensors) {
@@ -38,7 +41,8 @@ impl<D: Device> State<D> {
             whole.update(&word.to_le_bytes());
         }
         digests.state = hex(&whole);
-        digests
+        device.health()?;
+        Ok(digests)
     }
 }
 

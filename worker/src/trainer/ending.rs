@@ -36,6 +36,7 @@ impl<D: Device> Generation<'_, D> {
         let device = &mut self.trainer.crew.first().device;
         let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
         let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
+        device.health()?;
         outcome.weights_sha256 = sha256_hex(&file);
         self.hand_over();
         if self.speaks() {

@@ -124,7 +124,9 @@ impl<D: Device> Trainer<D> {
                 Has::Held | Has::Nothing => self.kept.as_ref().map(|kept| &kept.state),
             };
             let device = &mut self.crew.first().device;
-            payload = state.map_or(payload, |state| share::pack(state, device, tensors, entry.reports.clone()));
+            if let Some(state) = state {
+                payload = share::pack(state, device, tensors, entry.reports.clone())?;
+            }
         }
         group.broadcast(start.source, Tag { step: start.step, pass: FIRST_PASS }, &mut payload)?;
         if !matches!(has, Has::Nothing) {
@@ -143,7 +145,7 @@ impl<D: Device> Trainer<D> {
             Has::Made(state) => *state,
             Has::Held | Has::Nothing => return self.kept.take().ok_or_else(|| malformed("start")),
         };
-        let held = self.held_of(&made);
+        let held = self.held_of(&made)?;
         if held.step == start.step && (start.digest.is_empty() || held.digest == start.digest) {
             self.kept = None;
             return Ok(Kept { state: made, held });

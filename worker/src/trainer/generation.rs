@@ -90,7 +90,7 @@ impl<D: Device> Generation<'_, D> {
                 Err(place) => return self.fail_nonfinite(plan, place),
             };
             self.report_step(&committed);
-            self.compare_digests_if_due();
+            self.compare_digests_if_due()?;
             let epoch_ends = self.state.cursor.epoch > plan.epoch;
             let over = (committed.flags & measures::TIME_IS_OVER != 0).then_some(Completion::Time);
             // First, since an evaluation may take long and leaves the state as it is.
@@ -215,20 +215,21 @@ impl<D: Device> Generation<'_, D> {
         }
     }
 
-    fn compare_digests_if_due(&mut self) {
+    fn compare_digests_if_due(&mut self) -> Result<(), TrainerError> {
         let (every, step) = (self.trainer.job.cluster.digest_every, self.state.cursor.step);
         if every == 0 || !step.is_multiple_of(every) || self.shares.len() == 1 {
-            return;
+            return Ok(());
         }
         self.trainer.seat.progress.enter(Phase::Digest, step);
         let device = &mut self.trainer.crew.first().device;
-        let digests = self.state.digests(device, self.trainer.work.model.tensors());
+        let digests = self.state.digests(device, self.trainer.work.model.tensors())?;
         self.trainer.seat.tell(TrainerEvent::StateDigest(Box::new(wire::StateDigest {
             generation: Some(self.id.clone()),
             step,
             names: digests.names,
             digests: digests.tensors,
         })));
+        Ok(())
     }
 
     fn write_checkpoint_if_due(&mut self, epoch_ends: bool) {

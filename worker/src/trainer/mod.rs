@@ -13,6 +13,8 @@ mod entry;
 mod epoch_loss;
 mod error;
 mod evaluate;
+#[cfg(test)]
+mod failed_device;
 #[cfg(feature = "fault-points")]
 mod fault;
 mod fingerprint;
@@ -193,7 +195,7 @@ impl<D: Device> Trainer<D> {
             Ok(mut generation) => {
                 let ended = generation.run();
                 let state = generation.leave();
-                let held = self.held_of(&state);
+                let held = self.held_of(&state)?;
                 self.kept = Some(Kept { state, held });
                 ended
             }
@@ -224,8 +226,8 @@ impl<D: Device> Trainer<D> {
     }
 
     /// What is told of a state.
-    fn held_of(&mut self, state: &State<D>) -> wire::Held {
-        let digest = state.digests(&mut self.crew.first().device, self.work.model.tensors()).state;
-        wire::Held { step: state.cursor.step, digest }
+    fn held_of(&mut self, state: &State<D>) -> Result<wire::Held, TrainerError> {
+        let digest = state.digests(&mut self.crew.first().device, self.work.model.tensors())?.state;
+        Ok(wire::Held { step: state.cursor.step, digest })
     }
 }

@@ -3,7 +3,7 @@
 //! `length of the header, u64 │ header │ the state's words, u64 each │ the named list's elements, f32`, all
 //! little-endian. The header is a [`wire::Reports`]: the ledger, and reports that the coordinator may not have.
 
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Failure};
 use lockstep_kernels::shared_memory::{bytes, bytes_mut};
 use lockstep_proto::ledger::Ledger;
 use lockstep_proto::wire;
@@ -13,7 +13,15 @@ use super::state::{State, WORDS};
 use crate::model::Tensor;
 
 /// Packs a state, with reports that go along.
-pub fn pack<D: Device>(state: &State<D>, device: &mut D, tensors: &[Tensor], reports: Vec<wire::Report>) -> Vec<u8> {
+///
+/// # Errors
+/// If the device has failed.
+pub fn pack<D: Device>(
+    state: &State<D>,
+    device: &mut D,
+    tensors: &[Tensor],
+    reports: Vec<wire::Report>,
+) -> Result<Vec<u8>, Failure> {
     let rows = state.ledger.rows().iter().map(|&row| row.into()).collect();
     let header = wire::Reports { step: state.cursor.step, rows, reports, ..Default::default() }.encode_to_vec();
     let mut payload = (header.len() as u64).to_le_bytes().to_vec();
@@ -27,7 +35,8 @@ pub fn pack<D: Device>(state: &State<D>, device: &mut D, tensors: &[Tensor], rep
         device.read(named.values, &mut values);
         payload.extend_from_slice(bytes(&values));
     }
-    payload
+    device.health()?;
+    Ok(payload)
 }
 
 /// Unpacks what [`pack`] packed over what `state` held. Nothing about it is believed before its digest was compared.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_checkpoint::{About, Snapshot, Tensor};
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Failure};
 
 use super::state::{State, WORDS};
 use crate::model;
@@ -12,23 +12,15 @@ use crate::model;
 const WORDS_TENSOR: &str = "words";
 
 /// A copy of the state.
+///
+/// # Errors
+/// If the device has failed.
 pub(super) fn snapshot<D: Device>(
     state: &State<D>,
     device: &mut D,
     tensors: &[model::Tensor],
     about: &About,
-) -> Snapshot {
-    let cursor = state.cursor;
-    let about = About {
-        step: cursor.step,
-        epoch: cursor.epoch,
-        position: cursor.position,
-        samples: cursor.samples,
-        generation: state.ledger.rows().last().map_or(0, |row| row.generation),
-        digest: state.digests(device, tensors).state,
-        ledger: state.ledger.clone(),
-        ..about.clone()
-    };
+) -> Result<Snapshot, Failure> {
     let halves = |word: u64| [word as u32, (word >> 32) as u32].map(f32::from_bits);
     let words: Vec<f32> = state.words().into_iter().flat_map(halves).collect();
     let mut copies = vec![Tensor { name: WORDS_TENSOR.into(), shape: vec![words.len()], values: words }];
@@ -37,7 +29,19 @@ pub(super) fn snapshot<D: Device>(
         device.read(named.values, &mut values);
         Tensor { name: named.name, shape: named.shape.to_vec(), values }
     }));
-    Snapshot { about, tensors: copies }
+    let cursor = state.cursor;
+    let about = About {
+        step: cursor.step,
+        epoch: cursor.epoch,
+        position: cursor.position,
+        samples: cursor.samples,
+        generation: state.ledger.rows().last().map_or(0, |row| row.generation),
+        // Last, so that it tells whether the device was well while it was copied.
+        digest: state.digests(device, tensors)?.state,
+        ledger: state.ledger.clone(),
+        ..about.clone()
+    };
+    Ok(Snapshot { about, tensors: copies })
 }
 
 /// Overwrites `state` with what a checkpoint holds. Nothing about it is believed before its digest was compared.

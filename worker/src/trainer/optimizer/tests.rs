@@ -268,17 +268,18 @@ fn states_come_back_from_a_checkpoint_and_from_another_worker() {
     for keys in optimizers() {
         let mut state = fresh(&keys, &tensors, 10);
         train(&mut state, &keys, &tensors[..2], 34, 2, 1);
-        let digest = state.digests(device, &tensors).state;
+        let digest = state.digests(device, &tensors).unwrap().state;
 
         let mut restored = fresh(&keys, &tensors, 10);
-        restore(&snapshot(&state, device, &tensors, &About::default()), &mut restored, device, &tensors).unwrap();
-        let payload = share::pack(&state, device, &tensors, Vec::new());
+        restore(&snapshot(&state, device, &tensors, &About::default()).unwrap(), &mut restored, device, &tensors)
+            .unwrap();
+        let payload = share::pack(&state, device, &tensors, Vec::new()).unwrap();
         let mut shared = fresh(&keys, &tensors, 10);
         share::unpack(&payload, &mut shared, device, &tensors).unwrap();
 
         train(&mut state, &keys, &tensors[..2], 34, 2, 1);
         for mut other in [restored, shared] {
-            assert_eq!(other.digests(device, &tensors).state, digest, "{keys:?}");
+            assert_eq!(other.digests(device, &tensors).unwrap().state, digest, "{keys:?}");
             train(&mut other, &keys, &tensors[..2], 34, 2, 1);
             assert_eq!(bits(&other, &tensors), bits(&state, &tensors), "{keys:?}");
             assert_eq!(other.averaged(), state.averaged());
@@ -293,7 +294,7 @@ fn a_checkpoint_of_another_optimizer_is_refused_by_name() {
     let device = &mut Cpu::new(InstructionSet::detect());
     let sgd = fresh(&job::Optimizer::default(), &tensors, 10);
     let adam = job::Optimizer { name: OptimizerName::Adam, ..Default::default() };
-    let snapshot = snapshot(&sgd, device, &tensors, &About::default());
+    let snapshot = snapshot(&sgd, device, &tensors, &About::default()).unwrap();
     let error = restore(&snapshot, &mut fresh(&adam, &tensors, 10), device, &tensors).unwrap_err();
     assert_eq!(error, "it has no tensor first_moment/fc.weight: it is of another model or another optimizer");
 }
