@@ -179,3 +179,8 @@ pub struct LossSums {
     /// Samples whose label's output is among the five best (of equal ones the first are better).
     pub correct_in_5: u64,
 }
+
+#[track_caller]
+pub(crate) fn assert_len(name: &str, len: usize, expected: usize) {
+    assert!(len == expected, "{name} holds {len} elements where its shape has {expected}");
+}

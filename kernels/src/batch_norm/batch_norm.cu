@@ -23,7 +23,7 @@ KERNEL(THREADS) batch_norm_sums(Columns columns, const act* x, double* partials)
   store_partials(columns, deviation_sums(columns, x, columns.channel()), partials);
 }
 
-// ColumnMoments and statistics of the micro-batch, as the contract has them.
+// Moments and statistics of the micro-batch, as the contract has them.
 KERNEL(THREADS) batch_norm_moments(Columns columns, u32 samples, float epsilon, const act* x, const double* partials,
                                    const float* weight, const float* bias, float* moments, float* statistics,
                                    float* factors) {

@@ -7,11 +7,10 @@ struct Pooled {
 // y and choice of a window, a thread each. The first of equal values wins, a NaN over numbers.
 KERNEL(THREADS) conv2d_max_pool2d_forward(Pooled size, const act* convolved, act* y, u8* choice) {
   if (ELEMENT >= (u64)size.samples * size.pooled_height * size.pooled_width * size.channels) return;
-  u32 element = ELEMENT, channel = element % size.channels, window = element / size.channels;
-  u32 line = window / size.pooled_width, sample = line / size.pooled_height;
-  u32 row = line % size.pooled_height * 2, column = window % size.pooled_width * 2;
-  u64 pixel = (u64)(sample * size.height + row) * size.width + column;
-  const act* corner = convolved + pixel * size.channels + channel;
+  u32 element = ELEMENT;
+  PlaneElement at(element, size.channels, size.pooled_height, size.pooled_width);
+  u64 pixel = (u64)(at.n * size.height + 2 * at.row) * size.width + 2 * at.column;
+  const act* corner = convolved + pixel * size.channels + at.channel;
   float largest = corner[0];
   u32 chosen = 0;
   for (u32 place = 1; place < 4; place++) {
@@ -28,14 +27,13 @@ KERNEL(THREADS) conv2d_max_pool2d_forward(Pooled size, const act* convolved, act
 // The gradient of the convolution's output, a thread an element: d_y where a window chose it, else 0.
 KERNEL(THREADS) conv2d_max_pool2d_spread(Pooled size, const act* d_y, const u8* choice, act* d_convolved) {
   if (ELEMENT >= (u64)size.samples * size.height * size.width * size.channels) return;
-  u32 element = ELEMENT, channel = element % size.channels, pixel = element / size.channels;
-  u32 line = pixel / size.width, sample = line / size.height;
-  u32 row = line % size.height, column = pixel % size.width;
+  u32 element = ELEMENT;
+  PlaneElement at(element, size.channels, size.height, size.width);
   float gradient = 0.0f;
-  if (row / 2 < size.pooled_height && column / 2 < size.pooled_width) {
-    u64 window = (u64)(sample * size.pooled_height + row / 2) * size.pooled_width + column / 2;
-    u64 from = window * size.channels + channel;
-    if (choice[from] == row % 2 * 2 + column % 2) gradient = d_y[from];
+  if (at.row / 2 < size.pooled_height && at.column / 2 < size.pooled_width) {
+    u64 window = (u64)(at.n * size.pooled_height + at.row / 2) * size.pooled_width + at.column / 2;
+    u64 from = window * size.channels + at.channel;
+    if (choice[from] == at.row % 2 * 2 + at.column % 2) gradient = d_y[from];
   }
   d_convolved[element] = gradient;
 }

@@ -10,6 +10,7 @@ mod scratch;
 
 use std::ops::Range;
 
+pub(crate) use crate::device::assert_len;
 use crate::device::{ActivationShape, Device, Element, Failure, Memory};
 pub use crate::simd::InstructionSet;
 use crate::simd::{Isa, WIDTH};
@@ -139,9 +140,4 @@ pub(crate) fn groups(samples: usize) -> usize {
 /// Samples of group `group` that are no padding.
 pub(crate) fn samples_in_group(samples: usize, group: usize) -> usize {
     (samples - group * WIDTH).min(WIDTH)
-}
-
-#[track_caller]
-pub(crate) fn assert_len(name: &str, len: usize, expected: usize) {
-    assert!(len == expected, "{name} holds {len} elements where its shape has {expected}");
 }

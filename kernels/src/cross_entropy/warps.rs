@@ -1,12 +1,10 @@
 //! What the losses over classes share on a GPU: a warp a sample, then the sums over all samples.
 
 use super::ClassesSize;
-use crate::cuda::launch::{Argument, Grid};
+use crate::cuda::launch::{Argument, Grid, WARP};
 use crate::cuda::{Cuda, View, ViewMut, assert_len};
 use crate::device::{Label, LossSums};
 
-/// Threads of a warp.
-const WARP: usize = 32;
 /// Words of the three sums, 64 bits each.
 const SUMS: usize = 6;
 

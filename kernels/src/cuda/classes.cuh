@@ -11,13 +11,6 @@ struct LossRow {
   u32 label, classes, lane;
 };
 
-// Sum over a warp, the same for all lanes. Always the same tree: halves 16 apart are added, then 8, 4, 2 and 1.
-template <class T>
-__device__ T warp_sum(T value) {
-  for (u32 distance = WARP / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(~0u, value, distance);
-  return value;
-}
-
 // The largest over a warp, the same for all lanes; of a NaN and a number the number.
 __device__ inline float warp_largest(float value) {
   for (u32 distance = WARP / 2; distance > 0; distance /= 2)

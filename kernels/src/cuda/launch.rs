@@ -5,6 +5,8 @@ use super::scratch::Part;
 
 /// Threads of a block where a kernel has no reason for another number.
 pub(crate) const THREADS: u32 = 256;
+/// Threads of a warp.
+pub(crate) const WARP: usize = 32;
 
 /// Blocks and threads.
 #[derive(Clone, Copy, Debug)]

@@ -19,6 +19,7 @@ pub mod sources;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(crate) use crate::device::assert_len;
 use crate::device::{ActivationShape, Device, Element, Failure, Memory};
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
@@ -171,7 +172,12 @@ fn turn(from: &[f32], to: &mut [f32], rows: usize, columns: usize) {
 
 impl Device for Cuda {}
 
+/// The channels that features are, each of them a plane.
+///
+/// # Panics
+/// If planes don't make up the features.
 #[track_caller]
-pub(crate) fn assert_len(name: &str, len: usize, expected: usize) {
-    assert!(len == expected, "{name} holds {len} elements where its shape has {expected}");
+pub(crate) fn channels(features: usize, plane: usize) -> usize {
+    assert!(plane > 0 && features.is_multiple_of(plane), "planes of {plane} of {features}");
+    features / plane
 }

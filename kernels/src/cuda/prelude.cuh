@@ -30,6 +30,13 @@ struct PlaneElement {
   }
 };
 
+// Sum over a warp, the same for all lanes. Always the same tree: halves 16 apart are added, then 8, 4, 2 and 1.
+template <class T>
+__device__ T warp_sum(T value) {
+  for (u32 distance = WARP / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(~0u, value, distance);
+  return value;
+}
+
 // Sum over the threads of a block of THREADS, the same for all of them; `shared` holds THREADS values. Always the same
 // tree: neighbours at half the distance each time.
 template <class T>

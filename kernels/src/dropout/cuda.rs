@@ -2,26 +2,17 @@
 
 use super::{Dropout, DropoutSize};
 use crate::cuda::launch::{Argument, Grid, THREADS};
-use crate::cuda::{Cuda, View, ViewMut, assert_len};
+use crate::cuda::{Cuda, View, ViewMut, assert_len, channels};
 
 impl DropoutSize {
-    #[track_caller]
-    fn check(&self, keys: &[u64]) {
-        assert!((0.0..1.0).contains(&self.probability), "probability {} is not in [0, 1)", self.probability);
-        assert!(
-            self.plane > 0 && self.features.is_multiple_of(self.plane),
-            "planes of {} of {}",
-            self.plane,
-            self.features
-        );
-        assert_len("keys", keys.len(), self.samples);
-    }
-
     /// What the kernel is started with before its operands.
+    #[track_caller]
     fn arguments(&self) -> (Grid, [Argument; 3]) {
         // Without a plane, features lie as the places of one channel do.
-        let (channels, plane) =
-            if self.plane == 1 { (1, self.features) } else { (self.features / self.plane, self.plane) };
+        let (channels, plane) = match channels(self.features, self.plane) {
+            _ if self.plane == 1 => (1, self.features),
+            channels => (channels, self.plane),
+        };
         // A channel may begin and end within a block of four words.
         let blocks = if channels == 1 || plane.is_multiple_of(4) { plane.div_ceil(4) } else { (plane + 3).div_ceil(4) };
         let grid = Grid::blocks([self.samples, (blocks * channels).div_ceil(THREADS as usize), 1]);
@@ -50,8 +41,8 @@ impl Dropout for Cuda {
 impl Cuda {
     fn dropout(&mut self, size: &DropoutSize, keys: &[u64], from: Argument, to: Argument) {
         let words: Vec<u32> = keys.iter().flat_map(|key| [*key as u32, (key >> 32) as u32]).collect();
-        let keys = self.upload(&words);
         let (grid, [size, threshold, factor]) = size.arguments();
+        let keys = self.upload(&words);
         self.launch("dropout", grid, &[size, threshold, factor, keys.into(), from, to]);
     }
 }

@@ -8,7 +8,7 @@
 mod cpu;
 mod cuda;
 
-use crate::device::Memory;
+use crate::device::{Memory, assert_len};
 
 /// Sizes and constants of a dropout.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +21,14 @@ pub struct DropoutSize {
     pub plane: usize,
     /// Chance p of a value to be dropped, 0 ≤ p < 1.
     pub probability: f32,
+}
+
+impl DropoutSize {
+    #[track_caller]
+    fn check(&self, keys: &[u64]) {
+        assert!((0.0..1.0).contains(&self.probability), "probability {} is not in [0, 1)", self.probability);
+        assert_len("keys", keys.len(), self.samples);
+    }
 }
 
 /// Contract of the dropout.

@@ -23,12 +23,6 @@ impl GroupNormSize {
     fn channels_of(&self, g: usize) -> Range<usize> {
         g * self.channels_in_group()..(g + 1) * self.channels_in_group()
     }
-
-    #[track_caller]
-    fn check(&self) {
-        let GroupNormSize { channels, groups, .. } = *self;
-        assert!(groups > 0 && channels.is_multiple_of(groups), "{groups} groups do not divide {channels} channels");
-    }
 }
 
 impl GroupNorm for Cpu {

@@ -32,12 +32,6 @@ impl GroupNormSize {
     }
 
     #[track_caller]
-    fn check_groups(&self) {
-        let GroupNormSize { channels, groups, .. } = *self;
-        assert!(groups > 0 && channels.is_multiple_of(groups), "{groups} groups do not divide {channels} channels");
-    }
-
-    #[track_caller]
     fn check_activation(&self, name: &str, len: usize) {
         assert_len(name, len, self.samples * self.channels * self.plane);
     }
@@ -53,7 +47,7 @@ impl GroupNorm for Cuda {
         output: GroupNormOutput<'_, Cuda>,
     ) {
         let GroupNormOutput { y, moments } = output;
-        size.check_groups();
+        size.check();
         size.check_activation("x", x.len());
         size.check_activation("y", y.len());
         assert_len("weight", weight.len(), size.channels);
@@ -80,7 +74,7 @@ impl GroupNorm for Cuda {
     ) {
         let GroupNormSaved { x, weight, moments } = saved;
         let GroupNormGradients { d_y, d_x, d_weight, d_bias } = gradients;
-        size.check_groups();
+        size.check();
         size.check_activation("x", x.len());
         size.check_activation("d_y", d_y.len());
         size.check_activation("d_x", d_x.len());

@@ -52,7 +52,7 @@ struct GroupNormGroups {
   }
 };
 
-// ColumnMoments (N, 2, G); and for each group what its mean lost when it was rounded, times the second moment.
+// Moments (N, 2, G); and for each group what its mean lost when it was rounded, times the second moment.
 KERNEL(THREADS) group_norm_moments(GroupNormGroups groups, float epsilon, const act* x, const double* partials,
                                    act* moments, float* rests) {
   ColumnSums sums = groups.total(partials, nullptr);

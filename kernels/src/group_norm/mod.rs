@@ -30,6 +30,12 @@ impl GroupNormSize {
     pub fn moments_features(&self) -> usize {
         2 * self.groups
     }
+
+    #[track_caller]
+    fn check(&self) {
+        let GroupNormSize { channels, groups, .. } = *self;
+        assert!(groups > 0 && channels.is_multiple_of(groups), "{groups} groups do not divide {channels} channels");
+    }
 }
 
 /// What a forward pass overwrites.

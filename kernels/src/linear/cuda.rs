@@ -2,7 +2,7 @@
 
 use super::{Linear, LinearSize};
 use crate::cuda::launch::{Argument, Grid};
-use crate::cuda::{Cuda, View, ViewMut, assert_len};
+use crate::cuda::{Cuda, View, ViewMut, assert_len, channels};
 
 /// Side of a tile of a matrix product.
 const TILE: usize = 64;
@@ -15,12 +15,7 @@ impl LinearSize {
 
     #[track_caller]
     fn check(&self, inputs: (&str, usize), outputs: (&str, usize), (weight, len): (&str, usize)) {
-        assert!(
-            self.plane > 0 && self.inputs.is_multiple_of(self.plane),
-            "planes of {} of {}",
-            self.plane,
-            self.inputs
-        );
+        channels(self.inputs, self.plane);
         assert_len(inputs.0, inputs.1, self.samples * self.inputs);
         assert_len(outputs.0, outputs.1, self.samples * self.outputs);
         assert_len(weight, len, self.outputs * self.inputs);

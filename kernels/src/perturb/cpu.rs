@@ -24,7 +24,7 @@ impl Kernel for StepUp<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (reciprocal, scale) = ((1.0 / self.step.count as f64) as f32, self.step.scale);
+        let (reciprocal, scale) = (self.step.reciprocal(), self.step.scale);
         let (gradient, gradient_rest) = self.gradient.as_chunks();
         let (parameters, parameters_rest) = self.parameters.as_chunks();
         let (perturbed, perturbed_rest) = self.perturbed.as_chunks_mut();

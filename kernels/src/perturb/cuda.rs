@@ -15,8 +15,7 @@ impl Perturb for Cuda {
         let len = parameters.len();
         assert_len("gradient", gradient.len(), len);
         assert_len("perturbed", perturbed.len(), len);
-        let reciprocal = (1.0 / step.count as f64) as f32;
-        let (reciprocal, scale) = (reciprocal.into(), step.scale.into());
+        let (reciprocal, scale) = (step.reciprocal().into(), step.scale.into());
         let arguments = [reciprocal, scale, gradient.into(), parameters.into(), (&perturbed).into(), len.into()];
         self.launch("perturb", Grid::elements(len), &arguments);
     }

@@ -16,6 +16,11 @@ pub struct PerturbStep {
 }
 
 impl PerturbStep {
+    /// `1/count`, rounded once.
+    fn reciprocal(&self) -> f32 {
+        (1.0 / self.count as f64) as f32
+    }
+
     /// `ρ / (‖g‖ + 1e-12)`, with the norm of the mean gradient.
     pub fn scale(rho: f64, norm: f64) -> f32 {
         (rho / (norm + 1e-12)) as f32

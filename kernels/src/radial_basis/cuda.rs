@@ -1,11 +1,8 @@
 //! Radial basis functions on a GPU.
 
 use super::{OutputDerivatives, RadialBasis, RadialBasisSize};
-use crate::cuda::launch::{Argument, Grid};
+use crate::cuda::launch::{Argument, Grid, WARP};
 use crate::cuda::{Cuda, View, ViewMut, assert_len};
-
-/// Threads of a warp.
-const WARP: usize = 32;
 
 impl RadialBasisSize {
     /// As the kernels take it.

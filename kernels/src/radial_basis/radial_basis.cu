@@ -17,7 +17,7 @@ KERNEL(THREADS) radial_basis_forward(RadialBasis size, const act* x, const float
     float difference = own[i] - centre[i];
     sum = fmaf(difference, difference, sum);
   }
-  for (u32 apart = WARP / 2; apart > 0; apart /= 2) sum += __shfl_xor_sync(0xffffffff, sum, apart);
+  sum = warp_sum(sum);
   if (lane == 0) y[output] = sum;
 }
 

@@ -3,25 +3,19 @@
 mod philox;
 
 use super::{Dropout, DropoutSize};
-use crate::cpu::{Cpu, assert_len, samples_in_group};
+use crate::cpu::{Cpu, samples_in_group};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
-
-#[track_caller]
-fn check(size: &DropoutSize, keys: &[u64]) {
-    assert!((0.0..1.0).contains(&size.probability), "probability {} is not in [0, 1)", size.probability);
-    assert_len("keys", keys.len(), size.samples);
-}
 
 impl Dropout for Cpu {
     fn dropout_forward(&mut self, size: &DropoutSize, keys: &[u64], x: &[f32], y: &mut [f32]) {
-        check(size, keys);
+        size.check(keys);
         let x = self.layout.whole("x", x, size.samples, size.features);
         let mut y = self.layout.whole_out("y", y, size.samples, size.features);
         self.isa.run(Forward { size, keys, x: &x, y: &mut y });
     }
 
     fn dropout_backward(&mut self, size: &DropoutSize, keys: &[u64], d: &mut [f32]) {
-        check(size, keys);
+        size.check(keys);
         let mut d = self.layout.whole_mut("d", d, size.samples, size.features);
         self.isa.run(Backward { size, keys, d: &mut d });
     }
