@@ -1,10 +1,13 @@
-// A libcuda that runs kernels on the CPU. A stream does nothing until somebody waits for it, so that a result which is
-// read too early is seen; memory is bounded, and bytes around each allocation tell who writes beyond it.
+// A libcuda that runs kernels on the CPU. A stream does nothing until somebody waits for it or asks how it is, so that a
+// result which is read too early is seen; memory is bounded, and bytes around each allocation tell who writes beyond it.
+#include <sched.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "cuda_on_cpu.h"
@@ -20,13 +23,21 @@ using cuda_on_cpu::Module;
 using Result = int;
 
 const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
-             LAUNCH_FAILED = 719;
+             NOT_READY = 600, LAUNCH_FAILED = 719;
 const size_t GUARD = 256;
 const unsigned char GUARDED = 0xA5;
 
+// Work that gives NOT_READY waits for something outside of this process, and is tried again.
 struct Stream {
   std::deque<std::function<Result()>> work;
 };
+
+// How often it was recorded, and how many of these its streams have come past.
+struct Event {
+  Stream* stream = nullptr;
+  size_t recorded = 0, passed = 0;
+};
+using Events = std::shared_ptr<Event>;
 
 std::recursive_mutex lock;
 std::map<uint64_t, size_t> allocations;
@@ -64,12 +75,43 @@ bool is_guarded(uint64_t address, size_t size) {
   return true;
 }
 
-Result finish(Stream* stream) {
-  while (!stream->work.empty() && failure == SUCCESS) {
-    auto work = std::move(stream->work.front());
-    stream->work.pop_front();
-    if (Result result = work()) failure = result;
+// Does the next thing that a stream was asked for.
+Result advance(Stream* stream) {
+  if (failure != SUCCESS) return failure;
+  Result result = stream->work.front()();
+  if (result == NOT_READY) return NOT_READY;
+  stream->work.pop_front();
+  return failure = result;
+}
+
+// Goes on until a stream has nothing left to do, or can't go on.
+Result go_on(Stream* stream) {
+  while (!stream->work.empty())
+    if (Result result = advance(stream)) return result;
+  return failure;
+}
+
+// Goes on until a stream has come past an event.
+Result go_on_to(const Events& event, size_t time) {
+  while (event->passed < time)
+    if (Result result = advance(event->stream)) return result;
+  return SUCCESS;
+}
+
+// Tries until something is ready; others may call meanwhile.
+template <class Try>
+Result wait(Try attempt) {
+  Result result;
+  while ((result = attempt()) == NOT_READY) {
+    lock.unlock();
+    sched_yield();
+    lock.lock();
   }
+  return result;
+}
+
+Result finish(Stream* stream) {
+  if (Result result = wait([=] { return go_on(stream); })) return result;
   for (auto [address, size] : allocations)
     if (failure == SUCCESS && !is_guarded(address, size)) return fail("a kernel has written beyond a buffer");
   return failure;
@@ -121,6 +163,28 @@ CALL(cuStreamDestroy_v2, void* stream)
   return SUCCESS;
 END
 CALL(cuStreamSynchronize, void* stream) return finish((Stream*)stream); END
+CALL(cuStreamQuery, void* stream) return go_on((Stream*)stream); END
+CALL(cuStreamWaitEvent, void* stream, void* event, unsigned)
+  Events copy = *(Events*)event;
+  return later(stream, [copy, time = copy->recorded] { return go_on_to(copy, time); });
+END
+CALL(cuEventCreate, void** event, unsigned) *event = new Events(new Event); return SUCCESS; END
+CALL(cuEventDestroy_v2, void* event) delete (Events*)event; return SUCCESS; END
+CALL(cuEventRecord, void* event, void* stream)
+  Events copy = *(Events*)event;
+  copy->stream = (Stream*)stream;
+  return later(stream, [copy, time = ++copy->recorded] { copy->passed = time; return SUCCESS; });
+END
+CALL(cuEventQuery, void* event)
+  Events copy = *(Events*)event;
+  return go_on_to(copy, copy->recorded);
+END
+// For the emulated NCCL: work that may have to be tried again, and whether memory is the GPU's.
+CALL(emulated_gpu_later, void* stream, Result (*attempt)(void*), void (*drop)(void*), void* data)
+  std::shared_ptr<void> owned(data, drop);
+  return later(stream, [=] { return attempt(owned.get()); });
+END
+CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   if (bytes > total() - used) return OUT_OF_MEMORY;
@@ -211,6 +275,7 @@ CALL(cuGetErrorName, int error, const char** name)
     case OUT_OF_MEMORY: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
+    case NOT_READY: *name = "CUDA_ERROR_NOT_READY"; break;
     case LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
     default: *name = "CUDA_ERROR_UNKNOWN";
   }
