@@ -27,8 +27,14 @@ const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 
 const size_t GUARD = 256;
 const unsigned char GUARDED = 0xA5;
 
+// A GPU of this process. As with a real one, a context that has failed stays so.
+struct Context {
+  Result failure = SUCCESS;
+};
+
 // Work that gives NOT_READY waits for something outside of this process, and is tried again.
 struct Stream {
+  Context* context;
   std::deque<std::function<Result()>> work;
 };
 
@@ -44,9 +50,8 @@ std::map<uint64_t, size_t> allocations;
 std::vector<Stream*> streams;
 size_t used;
 unsigned launches;
-// As a real context, one that has failed stays so.
-Result failure = SUCCESS;
-int context;
+std::map<int, Context> contexts;
+thread_local Context* current;
 
 size_t number(const char* name, size_t otherwise) {
   const char* value = getenv(name);
@@ -57,7 +62,7 @@ size_t total() { return number("EMULATED_GPU_MEMORY", size_t(8) << 30); }
 
 Result fail(const std::string& why) {
   fprintf(stderr, "emulated GPU: %s\n", why.c_str());
-  return failure = LAUNCH_FAILED;
+  return LAUNCH_FAILED;
 }
 
 bool is_inside(uint64_t address, size_t bytes) {
@@ -77,6 +82,7 @@ bool is_guarded(uint64_t address, size_t size) {
 
 // Does the next thing that a stream was asked for.
 Result advance(Stream* stream) {
+  Result& failure = stream->context->failure;
   if (failure != SUCCESS) return failure;
   Result result = stream->work.front()();
   if (result == NOT_READY) return NOT_READY;
@@ -88,7 +94,7 @@ Result advance(Stream* stream) {
 Result go_on(Stream* stream) {
   while (!stream->work.empty())
     if (Result result = advance(stream)) return result;
-  return failure;
+  return stream->context->failure;
 }
 
 // Goes on until a stream has come past an event.
@@ -113,8 +119,8 @@ Result wait(Try attempt) {
 Result finish(Stream* stream) {
   if (Result result = wait([=] { return go_on(stream); })) return result;
   for (auto [address, size] : allocations)
-    if (failure == SUCCESS && !is_guarded(address, size)) return fail("a kernel has written beyond a buffer");
-  return failure;
+    if (!is_guarded(address, size)) return stream->context->failure = fail("a kernel has written beyond a buffer");
+  return SUCCESS;
 }
 
 // Whether this launch is the one that the environment has the GPU fail in: EMULATED_GPU_FAILS_IN names a kernel,
@@ -126,6 +132,7 @@ bool is_the_last(const std::string& kernel) {
 }
 
 Result later(void* stream, std::function<Result()> work) {
+  Result failure = ((Stream*)stream)->context->failure;
   if (failure != SUCCESS) return failure;
   ((Stream*)stream)->work.push_back(std::move(work));
   return SUCCESS;
@@ -140,7 +147,7 @@ Result later(void* stream, std::function<Result()> work) {
 
 CALL(cuInit, unsigned) return SUCCESS; END
 CALL(cuDriverGetVersion, int* version) *version = int(number("EMULATED_GPU_DRIVER", 13000)); return SUCCESS; END
-CALL(cuDeviceGetCount, int* count) *count = int(number("EMULATED_GPU_COUNT", 1)); return SUCCESS; END
+CALL(cuDeviceGetCount, int* count) *count = int(number("EMULATED_GPU_COUNT", 4)); return SUCCESS; END
 CALL(cuDeviceGet, int* device, int ordinal) *device = ordinal; return SUCCESS; END
 CALL(cuDeviceGetName, char* name, int len, int) snprintf(name, len, "emulated GPU"); return SUCCESS; END
 CALL(cuDeviceTotalMem_v2, size_t* bytes, int) *bytes = total(); return SUCCESS; END
@@ -149,10 +156,10 @@ CALL(cuDeviceGetAttribute, int* value, int attribute, int)
   *value = attribute == 75 ? architecture / 10 : attribute == 76 ? architecture % 10 : 0;
   return SUCCESS;
 END
-CALL(cuDevicePrimaryCtxRetain, void** out, int) *out = &context; return SUCCESS; END
+CALL(cuDevicePrimaryCtxRetain, void** out, int device) *out = &contexts[device]; return SUCCESS; END
 CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; END
-CALL(cuCtxSetCurrent, void*) return SUCCESS; END
-CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream); *stream = streams.back(); return SUCCESS; END
+CALL(cuCtxSetCurrent, void* context) current = (Context*)context; return SUCCESS; END
+CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}}); *stream = streams.back(); return SUCCESS; END
 CALL(cuStreamDestroy_v2, void* stream)
   for (auto place = streams.begin(); place != streams.end(); ++place)
     if (*place == stream) {
@@ -198,13 +205,15 @@ CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   return SUCCESS;
 END
 CALL(cuMemFree_v2, uint64_t address)
-  for (Stream* stream : streams) finish(stream);
+  auto all = streams;
+  for (Stream* stream : all)
+    if (stream->context == current) finish(stream);
   auto found = allocations.find(address);
   if (found == allocations.end()) return INVALID_VALUE;
   used -= found->second;
   free((char*)address - GUARD);
   allocations.erase(found);
-  return failure;
+  return current->failure;
 END
 CALL(cuMemsetD8Async, uint64_t to, unsigned char value, size_t len, void* stream)
   if (!is_inside(to, len)) return INVALID_VALUE;

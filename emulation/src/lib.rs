@@ -1,4 +1,5 @@
-//! A CUDA driver and an NVRTC that run the kernels' sources on the CPU, for tests on machines without a GPU.
+//! A CUDA driver and an NVRTC that run the kernels' sources on the CPU, and an NCCL between such, for tests on machines
+//! without a GPU.
 //!
 //! [`libraries`] compiles them with the system's C++ compiler, once for each state of the sources, into a folder that
 //! [`lockstep_kernels::cuda::Places`] can name. The host's code then runs as it is: contexts, modules, launches,
@@ -31,11 +32,12 @@ const HEADER: &str = include_str!("../cpp/cuda_on_cpu.h");
 const FIBERS: &str = include_str!("../cpp/fibers.cpp");
 const DRIVER: &str = include_str!("../cpp/libcuda.cpp");
 const COMPILER: &str = include_str!("../cpp/libnvrtc.cpp");
+const NCCL: &str = include_str!("../cpp/libnccl.cpp");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
     ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
 
-/// A folder with `libcuda.so` and `libnvrtc.so`, of all kernels as they are.
+/// A folder with `libcuda.so`, `libnvrtc.so` and `libnccl.so.2`, of all kernels as they are.
 ///
 /// # Errors
 /// See [`Error`].
@@ -75,7 +77,8 @@ pub fn or_skip(built: Result<PathBuf, Error>) -> Option<PathBuf> {
     }
 }
 
-/// This process' GPU of the libraries in `built`, or none as from [`or_skip`]. One set of libraries a process.
+/// This process' first GPU of the libraries in `built`, or none as from [`or_skip`]. One set of libraries a process;
+/// there are more GPUs.
 ///
 /// # Panics
 /// As [`or_skip`], and if the GPU can't be opened.
@@ -110,11 +113,11 @@ fn root() -> io::Result<PathBuf> {
 }
 
 fn key(texts: &[(&Source, String)]) -> String {
-    let own = [HEADER, FIBERS, DRIVER, COMPILER].into_iter().chain(OPTIONS);
+    let own = [HEADER, FIBERS, DRIVER, COMPILER, NCCL].into_iter().chain(OPTIONS);
     hash(own.chain(texts.iter().map(|(_, text)| text.as_str())))
 }
 
-/// Builds both libraries. Objects are kept beside them: a source that changes is compiled alone.
+/// Builds the libraries. Objects are kept beside them: a source that changes is compiled alone.
 fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let objects = folder.parent().unwrap_or(folder).join("objects");
     fs::create_dir_all(&objects)?;
@@ -122,8 +125,9 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
     driver.extend(texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)));
-    let all: Vec<String> = driver.iter().map(String::as_str).chain([COMPILER]).map(object).collect();
-    let missing = all.iter().zip(driver.iter().map(String::as_str).chain([COMPILER]));
+    let texts = || driver.iter().map(String::as_str).chain([COMPILER, NCCL]);
+    let all: Vec<String> = texts().map(object).collect();
+    let missing = all.iter().zip(texts());
     let missing: Vec<_> = missing.filter(|(object, _)| !objects.join(object).exists()).collect();
     for batch in missing.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
         let started =
@@ -133,9 +137,11 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
             fs::rename(objects.join(unfinished(object)), objects.join(object))?;
         }
     }
-    let (of_driver, of_compiler) = all.split_at(driver.len());
+    let (of_driver, others) = all.split_at(driver.len());
+    let (of_compiler, of_nccl) = others.split_at(1);
     finish(link(folder, "libcuda.so", &objects, of_driver)?)?;
     finish(link(folder, "libnvrtc.so", &objects, of_compiler)?)?;
+    finish(link(folder, "libnccl.so.2", &objects, of_nccl)?)?;
     symlink("libcuda.so", folder.join("libcuda.so.1"))?;
     symlink("libnvrtc.so", folder.join("libnvrtc.so.13"))?;
     Ok(())

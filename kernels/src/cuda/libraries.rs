@@ -22,6 +22,11 @@ pub(super) fn driver() -> Result<(), CudaError> {
     if *present { Ok(()) } else { Err(CudaError::NoDriver) }
 }
 
+/// The user's folders.
+pub(crate) fn folders() -> &'static [PathBuf] {
+    &places::current().libraries
+}
+
 /// Finds the compiler.
 pub(super) fn compiler() -> Result<(), CudaError> {
     static PRESENT: OnceLock<bool> = OnceLock::new();
@@ -36,13 +41,13 @@ pub(super) fn compiler() -> Result<(), CudaError> {
 
 /// Opens a library from the user's folders and keeps it: the dynamic linker then has it for whoever asks by its name.
 fn open_from_folders(names: &[&str]) {
-    let files = places::current().libraries.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+    let files = folders().iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
     files.filter(|file| file.exists()).any(open);
 }
 
 /// NVRTC looks for its second library where the system has its own, and not beside itself.
 fn open_builtins() {
-    let entries = places::current().libraries.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+    let entries = folders().iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
     let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("libnvrtc-builtins.so"));
     names.for_each(|entry| {
         open(entry.path());
