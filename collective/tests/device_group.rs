@@ -58,7 +58,7 @@ fn sum(step: u32, node: Range<u32>) -> Vec<f32> {
 
 fn connect(group: &mut Group, device: &mut Cuda, order: Order) -> Result<DeviceGroup<Cuda>, Error> {
     let (_, ranks) = group.rank_and_ranks();
-    let transport = device.transport().expect("NCCL").expect("it has memory of its own");
+    let transport = Cuda::transport().expect("NCCL").expect("it has memory of its own");
     let buckets = Buckets::new(LEN, ranks, &[300, 700, LEN], 200);
     DeviceGroup::connect(group, device, &transport, (order, buckets), (TAG, BUDGET))
 }

@@ -12,7 +12,7 @@ use crate::device::Failure;
 impl Exchange for Cpu {
     type Transport = Infallible;
 
-    fn transport(&self) -> Result<Option<Infallible>, Failure> {
+    fn transport() -> Result<Option<Infallible>, Failure> {
         Ok(None)
     }
 }

@@ -20,7 +20,7 @@ pub struct OverNccl(Arc<Nccl>);
 impl Exchange for Cuda {
     type Transport = OverNccl;
 
-    fn transport(&self) -> Result<Option<OverNccl>, Failure> {
+    fn transport() -> Result<Option<OverNccl>, Failure> {
         static FOUND: OnceLock<Result<Arc<Nccl>, NcclError>> = OnceLock::new();
         let found = FOUND.get_or_init(|| Nccl::find(libraries::folders()).map(Arc::new));
         found.clone().map(|nccl| Some(OverNccl(nccl))).map_err(|error| Failure(error.to_string()))

@@ -32,7 +32,7 @@ pub trait Exchange: Memory {
     ///
     /// # Errors
     /// What is missing, with what to do about it.
-    fn transport(&self) -> Result<Option<Self::Transport>, Failure>;
+    fn transport() -> Result<Option<Self::Transport>, Failure>;
 }
 
 /// What vectors go by, before anybody is met.
