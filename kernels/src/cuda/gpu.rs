@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::result::{self, DriverError};
@@ -46,6 +47,7 @@ pub(super) struct Gpu {
     modules: Vec<sys::CUmodule>,
     kernels: HashMap<&'static str, Kernel>,
     failure: Mutex<Option<CudaError>>,
+    waits: AtomicU64,
 }
 
 struct Kernel {
@@ -84,6 +86,7 @@ impl Gpu {
             modules: Vec::new(),
             kernels: HashMap::new(),
             failure: Mutex::new(None),
+            waits: AtomicU64::new(0),
         };
         // From here on the context is given back when `gpu` is dropped.
         gpu.enter()?;
@@ -191,6 +194,7 @@ impl Gpu {
     /// Gives memory back.
     pub fn free(&self, address: u64) {
         if address != 0 && self.enter().is_ok() {
+            self.waits.fetch_add(1, Ordering::Relaxed);
             // The call waits for what was asked for before. If it fails so has that, which the next call tells.
             // SAFETY: the address is of `allocate`, and its buffer is being dropped.
             let _ = unsafe { result::free_sync(address) };
@@ -232,20 +236,21 @@ impl Gpu {
         });
     }
 
-    /// Sets `len` elements of 4 bytes or 1.
-    pub fn fill(&self, bits: u32, to: u64, len: usize, bytes: usize) {
+    /// Sets `len` elements.
+    pub fn fill(&self, value: f32, to: u64, len: usize) {
         if len == 0 {
             return;
         }
         self.attempt(|| {
-            let done = match bytes {
-                // SAFETY: `to` is of an exclusive view of so many elements.
-                4 => unsafe { sys::cuMemsetD32Async(to, bits, len, self.stream) },
-                // SAFETY: the same.
-                _ => unsafe { sys::cuMemsetD8Async(to, bits as u8, len, self.stream) },
-            };
-            done.result().map_err(failed("cuMemsetAsync"))
+            // SAFETY: `to` is of an exclusive view of so many elements.
+            let done = unsafe { sys::cuMemsetD32Async(to, value.to_bits(), len, self.stream) };
+            done.result().map_err(failed("cuMemsetD32Async"))
         });
+    }
+
+    /// How often the host has waited.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was asked for is done.
@@ -254,6 +259,7 @@ impl Gpu {
     }
 
     fn wait(&self) -> Result<(), CudaError> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the stream lives as long as `self`.
         unsafe { result::stream::synchronize(self.stream) }.map_err(failed("cuStreamSynchronize"))
     }

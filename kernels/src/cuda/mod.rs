@@ -33,7 +33,6 @@ use scratch::{Part, Scratch};
 pub struct Cuda {
     gpu: Arc<Gpu>,
     scratch: Scratch,
-    uploads: Scratch,
 }
 
 impl Cuda {
@@ -42,12 +41,17 @@ impl Cuda {
     /// # Errors
     /// See [`CudaError`]; each names what to do.
     pub fn new(index: usize) -> Result<Self, CudaError> {
-        Ok(Self { gpu: Gpu::open(index)?, scratch: Scratch::default(), uploads: Scratch::default() })
+        Ok(Self { gpu: Gpu::open(index)?, scratch: Scratch::default() })
     }
 
     /// What it is.
     pub fn about(&self) -> &About {
         self.gpu.about()
+    }
+
+    /// How often the host has waited for this GPU since it was opened.
+    pub fn waits(&self) -> u64 {
+        self.gpu.waits()
     }
 
     /// Waits until all that was asked for is done.
@@ -67,26 +71,6 @@ impl Cuda {
     /// `len` words of memory for this op.
     pub(crate) fn scratch(&mut self, len: usize) -> Part {
         self.scratch.words(&self.gpu, len)
-    }
-
-    /// Numbers for this op, beside its scratch memory; what an op uploaded before is lost.
-    pub(crate) fn upload(&mut self, words: &[u32]) -> Part {
-        let part = self.uploads.words(&self.gpu, words.len());
-        self.gpu.upload(words, part.address());
-        part
-    }
-
-    /// The same of bytes.
-    pub(crate) fn upload_bytes(&mut self, bytes: &[u8]) -> Part {
-        let part = self.uploads.words(&self.gpu, bytes.len().div_ceil(4));
-        self.gpu.upload(bytes, part.address());
-        part
-    }
-
-    /// Waits for scratch memory's contents, numbers of 32 or 64 bits.
-    pub(crate) fn download<T: Copy>(&mut self, part: Part, to: &mut [T]) {
-        assert_len("to", size_of_val(to) / 4, part.len());
-        self.gpu.download(part.address(), to);
     }
 }
 
@@ -113,6 +97,9 @@ impl Memory for Cuda {
     fn slice_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>, range: Range<usize>) -> ViewMut<'a, T> {
         view.slice_mut(range)
     }
+    fn reborrow<'short, 'long: 'short, T: Element>(view: View<'long, T>) -> View<'short, T> {
+        view
+    }
     fn shared<'a, T: Element>(view: Self::ViewMut<'a, T>) -> Self::View<'a, T> {
         view.shared()
     }
@@ -122,7 +109,7 @@ impl Memory for Cuda {
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>) {
         view.split(middle)
     }
-    fn host_view(_host: &[f32]) -> Option<View<'_, f32>> {
+    fn host_view<T: Element>(_host: &[T]) -> Option<View<'_, T>> {
         None
     }
     fn host_view_mut(host: &mut [f32]) -> Result<ViewMut<'_, f32>, &mut [f32]> {
@@ -155,8 +142,8 @@ impl Memory for Cuda {
         assert_len("to", to.len(), from.len());
         self.gpu.copy(from.address(), to.address(), size_of::<T>() * to.len());
     }
-    fn fill<T: Element>(&mut self, value: T, to: ViewMut<'_, T>) {
-        self.gpu.fill(value.bits(), to.address(), to.len(), size_of::<T>());
+    fn fill(&mut self, value: f32, to: ViewMut<'_, f32>) {
+        self.gpu.fill(value, to.address(), to.len());
     }
 }
 

@@ -24,11 +24,6 @@ impl Part {
         self.address
     }
 
-    /// Words.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The first `len` words, and the rest.
     ///
     /// # Panics

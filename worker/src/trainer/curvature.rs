@@ -61,11 +61,7 @@ impl<D: Device> Generation<'_, D> {
             times: 1,
         };
         let hands = self.group.hands(lanes)?;
-        self.trainer.crew.run(hands, |runner, hand| {
-            for subtree in hand.subtrees {
-                *subtree.tally = runner.train_slot(&pass, subtree.lanes, subtree.gradient);
-            }
-        });
+        self.trainer.crew.run(hands, |runner, hand| runner.train_hand(&pass, hand));
         self.check_aborted()?;
         let tag = Tag { step, pass: CURVATURE_PASS };
         let reduced = self.group.reduce(lanes, tag, self.trainer.crew.pool())?;

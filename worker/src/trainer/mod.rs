@@ -44,6 +44,7 @@ mod snapshot;
 mod state;
 mod stops;
 mod trial;
+mod upload;
 mod weights_file;
 
 use std::sync::Arc;

@@ -59,11 +59,7 @@ impl<D: Device> Generation<'_, D> {
         };
         let hands = self.group.hands(batch.plan.lanes)?;
         let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
-        self.trainer.crew.run(hands, |runner, hand| {
-            for subtree in hand.subtrees {
-                *subtree.tally = runner.train_slot(&step, subtree.lanes, subtree.gradient);
-            }
-        });
+        self.trainer.crew.run(hands, |runner, hand| runner.train_hand(&step, hand));
         progress.lanes(held, began.elapsed());
         if let Some(replay) = &mut batch.replay {
             replay.carry_out(&mut self.trainer.crew, &step, &self.trainer.seat);
