@@ -198,7 +198,7 @@ fn a_gpu_that_fails_leaves_good_checkpoints_alone() {
     let settings =
         ["--quiet", "--workers", "1", "--set", "cluster.max_restarts=0", "--set", "checkpoint.every_steps=1"];
     // In an update, in a lane's norms, and in its way forward.
-    for (kernel, launch) in [("optimizer_sgd", "5"), ("fold_squared_block_norms", "150"), ("linear_forward", "100")] {
+    for (kernel, launch) in [("optimizer_sgd", "5"), ("fold_squared_norms", "30"), ("linear_forward", "100")] {
         let run = format!("failed-in-{kernel}");
         let mut command = stage.command(&run, &settings);
         command.env("EMULATED_GPU_FAILS_IN", kernel).env("EMULATED_GPU_FAILS_AT", launch);

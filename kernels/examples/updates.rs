@@ -80,8 +80,9 @@ fn main() {
             let rate = rate(moved, took);
             println!("  {name:20} {:7.1} µs {rate:6.1} GB/s {:4.0}%", took * 1e6, 100.0 * rate / best);
         }
-        let mut sums = vec![0.0; len.div_ceil(BLOCK)];
-        let took = seconds(|| device.squared_block_norms(&gradient, &mut sums));
+        let blocks: Vec<_> = (0..len).step_by(BLOCK).map(|start| start..len.min(start + BLOCK)).collect();
+        let (parts, mut norms) = (device.parts(&blocks), vec![0.0; blocks.len()]);
+        let took = seconds(|| device.squared_norms(&parts, &gradient, &mut norms));
         println!("  {:20} {:7.1} µs {:6.1} GB/s", "norms", took * 1e6, (4 * len) as f64 / took / 1e9);
     }
 }

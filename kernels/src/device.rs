@@ -9,36 +9,19 @@ use crate::{
 };
 
 /// A number type that buffers hold.
-pub trait Element: Copy + Default + Send + Sync + 'static {
-    /// Its bits, the lowest of them where it has fewer than 32.
-    fn bits(self) -> u32;
-}
-impl Element for f32 {
-    fn bits(self) -> u32 {
-        self.to_bits()
-    }
-}
-impl Element for u8 {
-    fn bits(self) -> u32 {
-        self.into()
-    }
-}
-
-/// A number type of labels: u8 up to 256 classes, u16 beyond.
-pub trait Label: Copy + Send + Sync + 'static {
-    /// The class that it names.
-    fn class(self) -> usize;
-}
-impl Label for u8 {
-    fn class(self) -> usize {
-        self.into()
-    }
-}
-impl Label for u16 {
-    fn class(self) -> usize {
-        self.into()
-    }
-}
+pub trait Element: Copy + Default + Send + Sync + 'static {}
+/// Values, parameters, gradients.
+impl Element for f32 {}
+/// Sums that reach the host.
+impl Element for f64 {}
+/// Pixels, and what layers note.
+impl Element for u8 {}
+/// Labels.
+impl Element for u16 {}
+/// Places in a vector.
+impl Element for u32 {}
+/// Keys of random numbers.
+impl Element for u64 {}
 
 /// A device has failed; in words, with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +84,8 @@ pub trait Memory: Sized {
     ) -> Self::View<'short, T>;
     /// Narrows an exclusive view for as long as the borrow lasts.
     fn slice_mut<'a, T: Element>(view: &'a mut Self::ViewMut<'_, T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
+    /// The same view, for as long as is wanted.
+    fn reborrow<'short, 'long: 'short, T: Element>(view: Self::View<'long, T>) -> Self::View<'short, T>;
     /// Gives up exclusiveness.
     fn shared<'a, T: Element>(view: Self::ViewMut<'a, T>) -> Self::View<'a, T>;
     /// Splits an exclusive view at `middle`.
@@ -109,7 +94,7 @@ pub trait Memory: Sized {
         middle: usize,
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>);
     /// The host's memory as the device's, if it computes there.
-    fn host_view(host: &[f32]) -> Option<Self::View<'_, f32>>;
+    fn host_view<T: Element>(host: &[T]) -> Option<Self::View<'_, T>>;
     /// The same, exclusive; else the host's memory again.
     fn host_view_mut(host: &mut [f32]) -> Result<Self::ViewMut<'_, f32>, &mut [f32]>;
     /// Waits for what was asked for.
@@ -134,11 +119,12 @@ pub trait Memory: Sized {
     /// Copies `from` to `to` (equal lengths).
     fn copy<T: Element>(&mut self, from: Self::View<'_, T>, to: Self::ViewMut<'_, T>);
     /// Overwrites all elements with one value.
-    fn fill<T: Element>(&mut self, value: T, to: Self::ViewMut<'_, T>);
+    fn fill(&mut self, value: f32, to: Self::ViewMut<'_, f32>);
 }
 
 /// A device: its memory and every op. Ops take `&mut self` because a device owns its scratch memory;
-/// on the CPU every lane thread has a device of its own.
+/// on the CPU every lane thread has a device of its own. Operands and results are in the device's memory, so that no op
+/// waits: who wants a result on the host reads it.
 pub trait Device:
     Memory
     + pixels::Pixels
@@ -170,6 +156,14 @@ pub trait Device:
 {
 }
 
+/// What a loss over classes overwrites.
+pub struct LossOutput<'a, M: Memory> {
+    /// The gradient of the sum of losses, as `x`.
+    pub d_x: M::ViewMut<'a, f32>,
+    /// [`LossSums::LEN`] numbers, see [`LossSums::of`].
+    pub sums: M::ViewMut<'a, f64>,
+}
+
 /// Sums over one lane's samples that a loss yields beside the gradient.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LossSums {
@@ -179,6 +173,20 @@ pub struct LossSums {
     pub correct: u64,
     /// Samples whose label's output is among the five best (of equal ones the first are better).
     pub correct_in_5: u64,
+}
+
+impl LossSums {
+    /// Numbers of them in a device's memory.
+    pub const LEN: usize = 3;
+
+    /// As a loss writes them: loss, correct, correct within five. Counts are exact in f64.
+    pub fn of([loss, correct, correct_in_5]: [f64; Self::LEN]) -> Self {
+        Self { loss, correct: correct as u64, correct_in_5: correct_in_5 as u64 }
+    }
+
+    pub(crate) fn numbers(self) -> [f64; Self::LEN] {
+        [self.loss, self.correct as f64, self.correct_in_5 as f64]
+    }
 }
 
 #[track_caller]

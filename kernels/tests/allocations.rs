@@ -74,11 +74,11 @@ fn normalise(device: &mut Cpu, samples: usize, channels: usize, values: [&mut Ve
 }
 
 /// Norms and an update.
-fn update(device: &mut Cpu, values: &mut [Vec<f32>; 6]) {
-    let mut sums = [0.0; 10];
-    device.squared_block_norms(&values[0], &mut sums);
+fn update(device: &mut Cpu, parts: &<Cpu as Fold>::Parts, values: &mut [Vec<f32>; 6]) {
+    let mut norms = [0.0; 10];
+    device.squared_norms(parts, &values[0], &mut norms);
     let rule = Rule::Adam(Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, steps: 0 });
-    let factor = Scaling::factor_of_norm(sums.iter().sum::<f64>().sqrt(), 1.0);
+    let factor = Scaling::factor_of_norm(norms.iter().sum::<f64>().sqrt(), 1.0);
     let update = Update { scaling: Scaling { factor, ..Scaling::mean(3) }, decay: Decay::None, rule };
     let [gradient, parameters, m, v, ..] = values;
     device.update(&update, Vectors { gradient, parameters, state: [Some(m), Some(v), None] });
@@ -90,9 +90,11 @@ fn a_second_step_allocates_nothing() {
     for (mut device, samples) in [(Cpu::new(set), 20), (Cpu::halved(set), 7)] {
         let mut values = [(); 6].map(|()| vec![0.5; 40_000]);
         let mut choice = vec![0; 40_000];
+        let ranges: Vec<_> = (0..10).map(|part| part * 4000..(part + 1) * 4000).collect();
+        let parts = device.parts(&ranges);
         let mut whole = || {
             step(&mut device, samples, &mut values, &mut choice);
-            update(&mut device, &mut values);
+            update(&mut device, &parts, &mut values);
         };
         whole();
         let before = Counted::count();

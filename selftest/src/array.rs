@@ -12,13 +12,6 @@ pub struct Array<D: Memory, T: Element = f32> {
 }
 
 impl<D: Memory> Array<D> {
-    /// A tensor of these values.
-    pub fn tensor(device: &mut D, values: &[f32]) -> Self {
-        let mut array = Self { buffer: device.zeros(values.len()), len: values.len() };
-        device.write(values, array.view_mut());
-        array
-    }
-
     /// A tensor to be overwritten.
     pub fn unwritten(device: &mut D, len: usize) -> Self {
         Self::tensor(device, &vec![UNWRITTEN; len])
@@ -38,13 +31,6 @@ impl<D: Memory> Array<D> {
         Self::unwritten(device, len)
     }
 
-    /// A tensor's values.
-    pub fn read(&self, device: &mut D) -> Vec<f32> {
-        let mut values = vec![0.0; self.len];
-        device.read(self.view(), &mut values);
-        values
-    }
-
     /// An activation's rows, (N, C, H · W).
     pub fn rows(&self, device: &mut D, shape: &ActivationShape) -> Vec<f32> {
         let mut rows = vec![0.0; shape.values()];
@@ -54,6 +40,20 @@ impl<D: Memory> Array<D> {
 }
 
 impl<D: Memory, T: Element> Array<D, T> {
+    /// A tensor of these values.
+    pub fn tensor(device: &mut D, values: &[T]) -> Self {
+        let mut array = Self { buffer: device.zeros(values.len()), len: values.len() };
+        device.write(values, array.view_mut());
+        array
+    }
+
+    /// A tensor's values.
+    pub fn read(&self, device: &mut D) -> Vec<T> {
+        let mut values = vec![T::default(); self.len];
+        device.read(self.view(), &mut values);
+        values
+    }
+
     /// So many zeros.
     pub fn zeros(device: &D, len: usize) -> Self {
         Self { buffer: device.zeros(len), len }

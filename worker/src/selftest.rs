@@ -88,13 +88,13 @@ fn gradient<D: Device>(device: &mut D, model: ModelName, shape: SampleShape) -> 
 }
 
 /// Blurred patches whose place tells the class, over noise that tells nothing.
-fn samples(shape: SampleShape, count: usize, turn: usize) -> (Vec<u8>, Vec<u8>) {
+fn samples(shape: SampleShape, count: usize, turn: usize) -> (Vec<u8>, Vec<u16>) {
     let SampleShape { channels, height, width, classes } = shape;
     let (mut pixels, mut labels) = (Vec::with_capacity(count * shape.features()), Vec::with_capacity(count));
     for sample in 0..count {
         let id = turn * count + sample;
         let class = id * 7 % classes;
-        labels.push(class as u8);
+        labels.push(class as u16);
         let (row, column) = (height * (class / 5 + 1) / 4, width * (class % 5 + 1) / 6);
         for place in 0..channels * height * width {
             let (i, j) = (place / width % height, place % width);

@@ -3,6 +3,7 @@
 use lockstep_kernels::allocations::Counted;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::device::{LossOutput, LossSums};
 use lockstep_proto::job::{self, Job, ModelName};
 use lockstep_worker::layers::MicroBatch;
 use lockstep_worker::model::{Activations, SampleShape, Weights, build, initial_values};
@@ -23,7 +24,7 @@ fn check(names: &job::Model, (channels, side): (usize, usize)) {
     let statistics = parameters.split_off(model.parameters());
     let mut activations = Activations::new(&device, &model, SAMPLES);
     let (mut gradient, keys) = (vec![0.0; model.len()], vec![7; model.streams() * SAMPLES]);
-    let batch = MicroBatch { samples: SAMPLES, keys: &keys };
+    let batch = MicroBatch::<Cpu> { samples: SAMPLES, keys: &keys };
     let weights = Weights::<Cpu> { parameters: &parameters, statistics: &statistics };
     let mut step = || {
         activations.input(&device, &model, SAMPLES).fill(0.5);
@@ -31,7 +32,8 @@ fn check(names: &job::Model, (channels, side): (usize, usize)) {
         model.forward(&mut device, batch, weights, &mut activations, moments);
         let (output, d_output) = activations.output(&device, &model, SAMPLES);
         let size = ClassesSize { samples: SAMPLES, classes: CLASSES };
-        device.cross_entropy(&size, output, &[1u8, 2, 3, 4, 5], d_output);
+        let mut sums = [0.0; LossSums::LEN];
+        device.cross_entropy(&size, output, &[1, 2, 3, 4, 5], LossOutput { d_x: d_output, sums: &mut sums });
         model.backward(&mut device, batch, weights, &mut activations, d_parameters);
         model.evaluate(&mut device, batch, weights, &mut activations);
     };

@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release -p lockstep-kernels --example layers [avx512|avx2|portable]`
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
@@ -12,7 +11,7 @@ use lockstep_kernels::batch_norm::{
 };
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::dropout::{Dropout, DropoutSize};
 use lockstep_kernels::group_norm::{GroupNorm, GroupNormGradients, GroupNormOutput, GroupNormSaved, GroupNormSize};
 use lockstep_kernels::local_response_norm::{LocalResponseNorm, LocalResponseNormSize};
@@ -144,12 +143,14 @@ fn classes(b: &mut Bench, samples: usize, classes: usize) {
     let len = b.device.activation_len(samples, classes);
     let labels: Vec<u16> = (0..samples).map(|n| (n * 7 % classes) as u16).collect();
     let Bench { device, x, d_x, .. } = b;
-    let size = ClassesSize { samples, classes };
+    let (size, mut sums) = (ClassesSize { samples, classes }, [0.0; LossSums::LEN]);
     time(&format!("cross-entropy {samples}×{classes}"), 2 * len, || {
-        black_box(device.cross_entropy(&size, &x[..len], &labels, &mut d_x[..len]));
+        let output = LossOutput { d_x: &mut d_x[..len], sums: sums.as_mut_slice() };
+        device.cross_entropy(&size, &x[..len], &labels, output);
     });
     time(&format!("smoothed cross-entropy {samples}×{classes}"), 2 * len, || {
-        black_box(device.smoothed_cross_entropy(&size, 0.1, &x[..len], &labels, &mut d_x[..len]));
+        let output = LossOutput { d_x: &mut d_x[..len], sums: sums.as_mut_slice() };
+        device.smoothed_cross_entropy(&size, 0.1, &x[..len], &labels, output);
     });
 }
 

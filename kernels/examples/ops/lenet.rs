@@ -1,13 +1,11 @@
 //! LeNet-5.
 
-use std::hint::black_box;
-
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
 use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::conv2d_max_pool2d::{Conv2dMaxPool2d, Pooled, PooledMut};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::linear::LinearSize;
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
@@ -28,7 +26,8 @@ pub struct LeNet {
     device: Cpu,
     samples: usize,
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
+    sums: [f64; LossSums::LEN],
     layers: [Parameters; 5],
     activations: [Buffer; 8],
     gradients: [Buffer; 8],
@@ -46,7 +45,8 @@ impl LeNet {
             pooling,
             samples,
             pixels: (0..samples * 784).map(|i| (i * 37) as u8).collect(),
-            labels: (0..samples).map(|i| (i * 7 % 10) as u8).collect(),
+            labels: (0..samples).map(|i| (i * 7 % 10) as u16).collect(),
+            sums: [0.0; LossSums::LEN],
             layers: layers.map(|(weights, biases)| parameters(weights, biases)),
             activations: buffers(),
             gradients: buffers(),
@@ -111,7 +111,8 @@ impl Net for LeNet {
         let g = &mut self.gradients;
         let size = ClassesSize { samples, classes: 10 };
         c.time("cross-entropy", 0, || {
-            black_box(d.cross_entropy(&size, a[7].as_slice(), &self.labels, g[7].as_mut_slice()));
+            let output = LossOutput { d_x: g[7].as_mut_slice(), sums: self.sums.as_mut_slice() };
+            d.cross_entropy(&size, a[7].as_slice(), &self.labels, output);
         });
         for i in (0..3).rev() {
             let [d_x, d_y] = &mut g[4 + i..6 + i] else { unreachable!("two buffers") };

@@ -1,11 +1,9 @@
 //! One hidden layer.
 
-use std::hint::black_box;
-
 use lockstep_kernels::activation::{Activate, Activation, ActivationSize};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::linear::LinearSize;
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 
@@ -19,7 +17,8 @@ pub struct Mlp {
     samples: usize,
     hidden: usize,
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
+    sums: [f64; LossSums::LEN],
     layers: [Parameters; 2],
     activations: [Buffer; 3],
     gradients: [Buffer; 3],
@@ -32,7 +31,8 @@ impl Mlp {
             samples,
             hidden,
             pixels: (0..samples * 784).map(|i| (i * 37) as u8).collect(),
-            labels: (0..samples).map(|i| (i * 7 % 10) as u8).collect(),
+            labels: (0..samples).map(|i| (i * 7 % 10) as u16).collect(),
+            sums: [0.0; LossSums::LEN],
             layers: [parameters(784 * hidden, hidden), parameters(hidden * 10, 10)],
             activations: buffers(),
             gradients: buffers(),
@@ -58,7 +58,8 @@ impl Net for Mlp {
         c.time("sigmoid", 0, || d.activation_forward(&middle, Activation::Sigmoid, h.as_mut_slice()));
         linear_forward(c, d, &second, q, h, y);
         c.time("cross-entropy", 0, || {
-            black_box(d.cross_entropy(&classes, y.as_slice(), &self.labels, d_y.as_mut_slice()));
+            let output = LossOutput { d_x: d_y.as_mut_slice(), sums: self.sums.as_mut_slice() };
+            d.cross_entropy(&classes, y.as_slice(), &self.labels, output);
         });
         linear_backward(c, d, &second, q, h, d_y);
         linear_input(c, d, &second, q, d_y, d_h);

@@ -19,7 +19,7 @@ struct EachOutput {
   }
 };
 
-KERNEL(THREADS) binary_cross_entropy(LossSize size, const act* x, const u32* labels, act* d_x, double* losses,
+KERNEL(THREADS) binary_cross_entropy(LossSize size, const act* x, const u16* labels, act* d_x, double* losses,
                                      u32* answers) {
   loss_over_classes(EachOutput{}, size, x, labels, d_x, losses, answers);
 }

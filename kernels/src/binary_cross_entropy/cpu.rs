@@ -5,19 +5,13 @@ use crate::cpu::Cpu;
 use crate::cross_entropy::ClassesSize;
 use crate::cross_entropy::answers::{Better, classes_of};
 use crate::cross_entropy::groups::GroupLoss;
-use crate::device::{Label, LossSums};
+use crate::device::LossOutput;
 use crate::simd::sums::{LaneSums, Terms};
 use crate::simd::{Pack, Simd, math};
 
 impl BinaryCrossEntropy for Cpu {
-    fn binary_cross_entropy<L: Label>(
-        &mut self,
-        size: &ClassesSize,
-        x: &[f32],
-        labels: &[L],
-        d_x: &mut [f32],
-    ) -> LossSums {
-        self.loss_over_classes(EachOutput, size, x, labels, d_x)
+    fn binary_cross_entropy(&mut self, size: &ClassesSize, x: &[f32], labels: &[u16], output: LossOutput<'_, Cpu>) {
+        self.loss_over_classes(EachOutput, size, x, labels, output);
     }
 }
 
@@ -27,7 +21,7 @@ impl GroupLoss for EachOutput {
     const BETTER: Better = Better::Larger;
 
     #[inline(always)]
-    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let classes = x.len();
         let mut losses = LaneSums::<1>::new();
         losses.add(s, classes, &mut Outputs::<S> { x, d_x, class_of: s.load(&classes_of(labels)), classes });

@@ -2,17 +2,17 @@
 
 use super::BinaryCrossEntropy;
 use crate::cross_entropy::ClassesSize;
-use crate::cuda::{Cuda, View, ViewMut};
-use crate::device::{Label, LossSums};
+use crate::cuda::{Cuda, View};
+use crate::device::LossOutput;
 
 impl BinaryCrossEntropy for Cuda {
-    fn binary_cross_entropy<L: Label>(
+    fn binary_cross_entropy(
         &mut self,
         size: &ClassesSize,
         x: View<'_, f32>,
-        labels: &[L],
-        d_x: ViewMut<'_, f32>,
-    ) -> LossSums {
-        self.loss_over_classes(("binary_cross_entropy", &[]), size, x, labels, d_x)
+        labels: View<'_, u16>,
+        output: LossOutput<'_, Cuda>,
+    ) {
+        self.loss_over_classes(("binary_cross_entropy", &[]), size, x, labels, output);
     }
 }

@@ -73,6 +73,9 @@ impl Memory for Cpu {
     fn slice_mut<'a, T: Element>(view: &'a mut Self::ViewMut<'_, T>, range: Range<usize>) -> Self::ViewMut<'a, T> {
         &mut view[range]
     }
+    fn reborrow<'short, 'long: 'short, T: Element>(view: &'long [T]) -> &'short [T] {
+        view
+    }
     fn shared<'a, T: Element>(view: Self::ViewMut<'a, T>) -> Self::View<'a, T> {
         view
     }
@@ -82,7 +85,7 @@ impl Memory for Cpu {
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>) {
         view.split_at_mut(middle)
     }
-    fn host_view(host: &[f32]) -> Option<&[f32]> {
+    fn host_view<T: Element>(host: &[T]) -> Option<&[T]> {
         Some(host)
     }
     fn host_view_mut(host: &mut [f32]) -> Result<&mut [f32], &mut [f32]> {
@@ -125,7 +128,7 @@ impl Memory for Cpu {
     fn copy<T: Element>(&mut self, from: &[T], to: &mut [T]) {
         to.copy_from_slice(from);
     }
-    fn fill<T: Element>(&mut self, value: T, to: &mut [T]) {
+    fn fill(&mut self, value: f32, to: &mut [f32]) {
         to.fill(value);
     }
 }

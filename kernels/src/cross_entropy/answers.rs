@@ -1,6 +1,6 @@
 //! Counting right answers: where a label's output stands among the others.
 
-use crate::device::{Label, LossSums};
+use crate::device::LossSums;
 use crate::simd::{Pack, Simd, WIDTH};
 
 /// Which outputs are the better ones.
@@ -11,10 +11,10 @@ pub(crate) enum Better {
 }
 
 /// The classes of a group's labels as numbers; NaN, which equals no class, for padding samples.
-pub(crate) fn classes_of<L: Label>(labels: &[L]) -> Pack {
+pub(crate) fn classes_of(labels: &[u16]) -> Pack {
     let mut classes = [f32::NAN; WIDTH];
     for (class, label) in classes.iter_mut().zip(labels) {
-        *class = label.class() as f32;
+        *class = f32::from(*label);
     }
     classes
 }
@@ -23,10 +23,10 @@ pub(crate) fn classes_of<L: Label>(labels: &[L]) -> Pack {
 ///
 /// An output stands behind those that are better, those that are equal and come first, and NaNs; a NaN behind all.
 #[inline(always)]
-pub(crate) fn count<S: Simd, L: Label>(s: S, x: &[Pack], labels: &[L], better: Better, sums: &mut LossSums) {
+pub(crate) fn count<S: Simd>(s: S, x: &[Pack], labels: &[u16], better: Better, sums: &mut LossSums) {
     let mut of_label = [f32::NAN; WIDTH];
     for (i, label) in labels.iter().enumerate() {
-        of_label[i] = x[label.class()][i];
+        of_label[i] = x[usize::from(*label)][i];
     }
     let (of_label, class_of) = (s.load(&of_label), s.load(&classes_of(labels)));
     let one = s.splat(1.0);
@@ -44,7 +44,7 @@ pub(crate) fn count<S: Simd, L: Label>(s: S, x: &[Pack], labels: &[L], better: B
     let mut places = [0.0; WIDTH];
     s.store(&mut places, ahead);
     for (i, (place, label)) in places.iter().zip(labels).enumerate() {
-        let number = !x[label.class()][i].is_nan();
+        let number = !x[usize::from(*label)][i].is_nan();
         sums.correct += u64::from(number && *place < 1.0);
         sums.correct_in_5 += u64::from(number && *place < 5.0);
     }

@@ -4,25 +4,25 @@ use super::answers::Better;
 use super::groups::GroupLoss;
 use super::{ClassesSize, CrossEntropy};
 use crate::cpu::Cpu;
-use crate::device::{Label, LossSums};
+use crate::device::LossOutput;
 use crate::simd::sums::{Deviations, LaneSums, lanes_below};
 use crate::simd::{Pack, Simd, WIDTH, math};
 
 impl CrossEntropy for Cpu {
-    fn cross_entropy<L: Label>(&mut self, size: &ClassesSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
-        self.loss_over_classes(Plain, size, x, labels, d_x)
+    fn cross_entropy(&mut self, size: &ClassesSize, x: &[f32], labels: &[u16], output: LossOutput<'_, Cpu>) {
+        self.loss_over_classes(Plain, size, x, labels, output);
     }
 
-    fn smoothed_cross_entropy<L: Label>(
+    fn smoothed_cross_entropy(
         &mut self,
         size: &ClassesSize,
         smoothing: f32,
         x: &[f32],
-        labels: &[L],
-        d_x: &mut [f32],
-    ) -> LossSums {
+        labels: &[u16],
+        output: LossOutput<'_, Cpu>,
+    ) {
         assert!((0.0..=1.0).contains(&smoothing), "smoothing {smoothing} is not in [0, 1]");
-        self.loss_over_classes(Smoothed { smoothing }, size, x, labels, d_x)
+        self.loss_over_classes(Smoothed { smoothing }, size, x, labels, output);
     }
 }
 
@@ -32,9 +32,9 @@ impl GroupLoss for Plain {
     const BETTER: Better = Better::Larger;
 
     #[inline(always)]
-    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let Softmax { largest, log_of_sum } = softmax(s, x, d_x);
-        for (i, label) in labels.iter().map(|label| label.class()).enumerate() {
+        for (i, label) in labels.iter().map(|label| usize::from(*label)).enumerate() {
             *sum += f64::from(largest[i] + log_of_sum[i] - x[label][i]);
             d_x[label][i] -= 1.0;
         }
@@ -50,7 +50,7 @@ impl GroupLoss for Smoothed {
 
     /// In f64, with z = x − max: `l = log Σ e^z − (1 − ε) · z[label] − ε/K · Σ z`.
     #[inline(always)]
-    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let (classes, smoothing) = (x.len(), f64::from(self.smoothing));
         let (on_label, on_all) = (1.0 - smoothing, smoothing / classes as f64);
         let Softmax { largest, log_of_sum } = softmax(s, x, d_x);
@@ -59,7 +59,7 @@ impl GroupLoss for Smoothed {
         for d_x in d_x.iter_mut() {
             s.store(d_x, s.sub(s.load(d_x), s.splat(on_all as f32)));
         }
-        for (i, label) in labels.iter().map(|label| label.class()).enumerate() {
+        for (i, label) in labels.iter().map(|label| usize::from(*label)).enumerate() {
             let of_label = f64::from(x[label][i]) - f64::from(largest[i]);
             *sum += f64::from(log_of_sum[i]) - on_label * of_label - on_all * distances.0[0][i];
             d_x[label][i] -= on_label as f32;

@@ -28,36 +28,26 @@ struct CrossEntropy {
   }
 };
 
-KERNEL(THREADS) cross_entropy(LossSize size, const act* x, const u32* labels, act* d_x, double* losses,
+KERNEL(THREADS) cross_entropy(LossSize size, const act* x, const u16* labels, act* d_x, double* losses,
                               u32* answers, float smoothing) {
   loss_over_classes(CrossEntropy{smoothing}, size, x, labels, d_x, losses, answers);
 }
 
-struct Sums {
-  double loss;
-  u64 correct, correct_in_5;
-};
-
-// One block: losses in the samples' order, which one thread adds out of shared memory.
-KERNEL(THREADS) cross_entropy_sums(const double* losses, const u32* answers, Sums* sums, u32 samples) {
+// One block: the losses in the samples' order, and the two counts.
+KERNEL(THREADS) cross_entropy_sums(const double* losses, const u32* answers, double* sums, u32 samples) {
   __shared__ double tile[THREADS];
-  __shared__ u64 counts[THREADS];
-  double loss = 0.0;
-  u64 correct = 0, correct_in_5 = 0;
-  for (u32 first = 0; first < samples; first += THREADS) {
-    u32 terms = min(samples - first, (u32)THREADS);
-    if (threadIdx.x < terms) {
-      u32 answer = answers[first + threadIdx.x];
-      tile[threadIdx.x] = losses[first + threadIdx.x];
-      correct += answer & 1;
-      correct_in_5 += answer >> 1;
-    }
-    __syncthreads();
-    if (threadIdx.x == 0)
-      for (u32 i = 0; i < terms; i++) loss += tile[i];
-    __syncthreads();
+  __shared__ u32 counts[THREADS];
+  double loss = ordered_sum(losses, samples, tile);
+  u32 correct = 0, correct_in_5 = 0;
+  for (u32 n = threadIdx.x; n < samples; n += THREADS) {
+    correct += answers[n] & 1;
+    correct_in_5 += answers[n] >> 1;
   }
   correct = block_sum(correct, counts);
   correct_in_5 = block_sum(correct_in_5, counts);
-  if (threadIdx.x == 0) *sums = Sums{loss, correct, correct_in_5};
+  if (threadIdx.x == 0) {
+    sums[0] = loss;
+    sums[1] = correct;
+    sums[2] = correct_in_5;
+  }
 }

@@ -3,7 +3,7 @@
 use super::ClassesSize;
 use super::answers::{Better, count};
 use crate::cpu::{Cpu, assert_len, samples_in_group};
-use crate::device::{Label, LossSums};
+use crate::device::{LossOutput, LossSums};
 use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 /// A loss of up to 16 samples.
@@ -13,7 +13,7 @@ pub(crate) trait GroupLoss {
 
     /// Adds the losses of the samples that have labels to `sum`, in order, and overwrites `d_x` with their gradient.
     /// `x` and `d_x` have a pack for each class; what `d_x` gets for padding does not matter.
-    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64);
+    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64);
 }
 
 impl Cpu {
@@ -21,32 +21,35 @@ impl Cpu {
     ///
     /// # Panics
     /// If a buffer's length differs from its shape, or a label names no class.
-    pub(crate) fn loss_over_classes<L: Label>(
+    pub(crate) fn loss_over_classes(
         &mut self,
         loss: impl GroupLoss,
         size: &ClassesSize,
         x: &[f32],
-        labels: &[L],
-        d_x: &mut [f32],
-    ) -> LossSums {
+        labels: &[u16],
+        output: LossOutput<'_, Cpu>,
+    ) {
         assert_len("labels", labels.len(), size.samples);
-        let largest = labels.iter().map(|label| label.class()).max().unwrap_or(0);
+        let largest = labels.iter().max().map_or(0, |label| usize::from(*label));
         assert!(labels.is_empty() || largest < size.classes, "label {largest} of {} classes", size.classes);
+        let LossOutput { d_x, sums } = output;
+        assert_len("sums", sums.len(), LossSums::LEN);
         let x = self.layout.whole("x", x, size.samples, size.classes);
         let mut d_x = self.layout.whole_out("d_x", d_x, size.samples, size.classes);
-        self.isa.run(Groups { loss, size, x: &x, labels, d_x: &mut d_x })
+        let found = self.isa.run(Groups { loss, size, x: &x, labels, d_x: &mut d_x });
+        sums.copy_from_slice(&found.numbers());
     }
 }
 
-struct Groups<'a, T, L> {
+struct Groups<'a, T> {
     loss: T,
     size: &'a ClassesSize,
     x: &'a [Pack],
-    labels: &'a [L],
+    labels: &'a [u16],
     d_x: &'a mut [Pack],
 }
 
-impl<T: GroupLoss, L: Label> Kernel for Groups<'_, T, L> {
+impl<T: GroupLoss> Kernel for Groups<'_, T> {
     type Output = LossSums;
 
     #[inline(always)]

@@ -7,7 +7,7 @@ mod cuda;
 pub(crate) mod groups;
 mod warps;
 
-use crate::device::{Label, LossSums, Memory};
+use crate::device::{LossOutput, Memory};
 
 /// Sizes of a loss over classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,27 +20,31 @@ pub struct ClassesSize {
 
 /// Contract of softmax cross-entropy.
 ///
+/// Who loads labels sees to it that each names a class. A GPU can't refuse one that doesn't: it makes the sample's loss
+/// and gradient NaN.
+///
 /// # Panics
-/// If a buffer's length differs from its shape, a label names no class, or a smoothing is outside [0, 1].
+/// If a buffer's length differs from its shape, or a smoothing is outside [0, 1]; on the CPU also if a label names no
+/// class.
 pub trait CrossEntropy: Memory {
     /// `x` (N, K) logits, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
     /// `softmax(x)[n,k] − 1[k = label]`, zero for padding samples. The divisor is applied once, after the reduction.
-    fn cross_entropy<L: Label>(
+    fn cross_entropy(
         &mut self,
         size: &ClassesSize,
         x: Self::View<'_, f32>,
-        labels: &[L],
-        d_x: Self::ViewMut<'_, f32>,
-    ) -> LossSums;
+        labels: Self::View<'_, u16>,
+        output: LossOutput<'_, Self>,
+    );
 
     /// With `smoothing` ε in [0, 1]: PyTorch's `label_smoothing`. Overwrites `d_x` with the gradient of the *sum* of
     /// losses: `softmax(x)[n,k] − (1 − ε) · 1[k = label] − ε/K`, zero for padding samples.
-    fn smoothed_cross_entropy<L: Label>(
+    fn smoothed_cross_entropy(
         &mut self,
         size: &ClassesSize,
         smoothing: f32,
         x: Self::View<'_, f32>,
-        labels: &[L],
-        d_x: Self::ViewMut<'_, f32>,
-    ) -> LossSums;
+        labels: Self::View<'_, u16>,
+        output: LossOutput<'_, Self>,
+    );
 }

@@ -1,5 +1,7 @@
 // What the losses over classes share: a warp has a sample, and its lanes take the classes in turn.
 
+#define NOT_A_NUMBER __uint_as_float(0x7fc00000u)
+
 struct LossSize {
   u32 samples, classes;
 };
@@ -34,13 +36,22 @@ __device__ inline u32 right_answers(const LossRow& row, float sign) {
   return is_number ? (ahead < 1) + 2 * (ahead < 5) : 0;
 }
 
-// A warp's sample. `loss(row)` gives its loss, the same for all lanes, and overwrites the gradient.
+// A warp's sample. `loss(row)` gives its loss, the same for all lanes, and overwrites the gradient. A label that names no
+// class, which nobody on the host has looked at here, makes both NaN.
 template <class Loss>
-__device__ void loss_over_classes(const Loss& loss, const LossSize& size, const act* x, const u32* labels, act* d_x,
+__device__ void loss_over_classes(const Loss& loss, const LossSize& size, const act* x, const u16* labels, act* d_x,
                                   double* losses, u32* answers) {
   u64 n = ELEMENT / WARP;
   if (n >= size.samples) return;
   LossRow row{x + n * size.classes, d_x + n * size.classes, labels[n], size.classes, threadIdx.x % WARP};
+  if (row.label >= row.classes) {
+    for (u32 k = row.lane; k < row.classes; k += WARP) row.d_x[k] = NOT_A_NUMBER;
+    if (row.lane == 0) {
+      losses[n] = NOT_A_NUMBER;
+      answers[n] = 0;
+    }
+    return;
+  }
   double of_sample = loss(row);
   u32 answer = right_answers(row, Loss::SMALLER_IS_BETTER ? -1.0f : 1.0f);
   if (row.lane == 0) {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
@@ -41,6 +42,7 @@ pub(super) struct Gpu {
     modules: Vec<sys::CUmodule>,
     kernels: HashMap<&'static str, Kernel>,
     failure: Mutex<Option<CudaError>>,
+    waits: AtomicU64,
 }
 
 pub(super) struct Kernel {
@@ -60,8 +62,15 @@ impl Gpu {
         let (about, device) = find(index)?;
         // SAFETY: the device is one that the driver has just given.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(failed("cuDevicePrimaryCtxRetain"))?;
-        let mut gpu =
-            Gpu { about, device, context, modules: Vec::new(), kernels: HashMap::new(), failure: Mutex::new(None) };
+        let mut gpu = Gpu {
+            about,
+            device,
+            context,
+            modules: Vec::new(),
+            kernels: HashMap::new(),
+            failure: Mutex::new(None),
+            waits: AtomicU64::new(0),
+        };
         // From here on the context is given back when `gpu` is dropped.
         gpu.enter()?;
         SOURCES.iter().try_for_each(|source| gpu.load(source))?;
@@ -129,10 +138,21 @@ impl Gpu {
     /// Gives memory back.
     pub fn free(&self, address: u64) {
         if address != 0 && self.enter().is_ok() {
+            self.waits.fetch_add(1, Ordering::Relaxed);
             // The call waits for what was asked for before. If it fails so has that, which the next call tells.
             // SAFETY: the address is of `allocate`, and its buffer is being dropped.
             let _ = unsafe { result::free_sync(address) };
         }
+    }
+
+    /// How often the host has waited.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// The host is about to wait.
+    pub fn count_wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -34,7 +34,6 @@ use stream::Stream;
 pub struct Cuda {
     stream: Arc<Stream>,
     scratch: Scratch,
-    uploads: Scratch,
 }
 
 impl Cuda {
@@ -43,13 +42,13 @@ impl Cuda {
     /// # Errors
     /// See [`CudaError`]; each names what to do.
     pub fn new(index: usize) -> Result<Self, CudaError> {
-        Ok(Self { stream: Stream::open(index)?, scratch: Scratch::default(), uploads: Scratch::default() })
+        Ok(Self { stream: Stream::open(index)?, scratch: Scratch::default() })
     }
 
     /// The same GPU with a stream of its own: what it is asked for goes on beside this device's work, which is to be
     /// ordered by [`Cuda::wait_for`] where one uses what the other makes.
     pub(crate) fn beside(&self) -> Result<Self, CudaError> {
-        Ok(Self { stream: self.stream.beside()?, scratch: Scratch::default(), uploads: Scratch::default() })
+        Ok(Self { stream: self.stream.beside()?, scratch: Scratch::default() })
     }
 
     /// What it is asked for from here on waits until all is done that `other` has been asked for.
@@ -77,6 +76,11 @@ impl Cuda {
         self.stream.gpu().about()
     }
 
+    /// How often the host has waited for this GPU since it was opened.
+    pub fn waits(&self) -> u64 {
+        self.stream.gpu().waits()
+    }
+
     /// Waits until all that was asked for is done.
     ///
     /// # Errors
@@ -94,26 +98,6 @@ impl Cuda {
     /// `len` words of memory for this op.
     pub(crate) fn scratch(&mut self, len: usize) -> Part {
         self.scratch.words(&self.stream, len)
-    }
-
-    /// Numbers for this op, beside its scratch memory; what an op uploaded before is lost.
-    pub(crate) fn upload(&mut self, words: &[u32]) -> Part {
-        let part = self.uploads.words(&self.stream, words.len());
-        self.stream.upload(words, part.address());
-        part
-    }
-
-    /// The same of bytes.
-    pub(crate) fn upload_bytes(&mut self, bytes: &[u8]) -> Part {
-        let part = self.uploads.words(&self.stream, bytes.len().div_ceil(4));
-        self.stream.upload(bytes, part.address());
-        part
-    }
-
-    /// Waits for scratch memory's contents, numbers of 32 or 64 bits.
-    pub(crate) fn download<T: Copy>(&mut self, part: Part, to: &mut [T]) {
-        assert_len("to", size_of_val(to) / 4, part.len());
-        self.stream.download(part.address(), to);
     }
 }
 
@@ -140,6 +124,9 @@ impl Memory for Cuda {
     fn slice_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>, range: Range<usize>) -> ViewMut<'a, T> {
         view.slice_mut(range)
     }
+    fn reborrow<'short, 'long: 'short, T: Element>(view: View<'long, T>) -> View<'short, T> {
+        view
+    }
     fn shared<'a, T: Element>(view: Self::ViewMut<'a, T>) -> Self::View<'a, T> {
         view.shared()
     }
@@ -149,7 +136,7 @@ impl Memory for Cuda {
     ) -> (Self::ViewMut<'a, T>, Self::ViewMut<'a, T>) {
         view.split(middle)
     }
-    fn host_view(_host: &[f32]) -> Option<View<'_, f32>> {
+    fn host_view<T: Element>(_host: &[T]) -> Option<View<'_, T>> {
         None
     }
     fn host_view_mut(host: &mut [f32]) -> Result<ViewMut<'_, f32>, &mut [f32]> {
@@ -182,8 +169,8 @@ impl Memory for Cuda {
         assert_len("to", to.len(), from.len());
         self.stream.copy(from.address(), to.address(), size_of::<T>() * to.len());
     }
-    fn fill<T: Element>(&mut self, value: T, to: ViewMut<'_, T>) {
-        self.stream.fill(value.bits(), to.address(), to.len(), size_of::<T>());
+    fn fill(&mut self, value: f32, to: ViewMut<'_, f32>) {
+        self.stream.fill(value, to.address(), to.len());
     }
 }
 

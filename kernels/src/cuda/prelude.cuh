@@ -4,6 +4,7 @@
 // product and a sum are rounded one by one unless fmaf says otherwise.
 
 typedef unsigned char u8;
+typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef float act;
@@ -49,5 +50,19 @@ __device__ T block_sum(T value, T* shared) {
   }
   T sum = shared[0];
   __syncthreads();
+  return sum;
+}
+
+// Sum of numbers in their order, for thread 0 of a block of THREADS; `tile` is shared and holds THREADS values.
+__device__ inline double ordered_sum(const double* values, u32 count, double* tile) {
+  double sum = 0.0;
+  for (u32 first = 0; first < count; first += THREADS) {
+    u32 terms = min(count - first, (u32)THREADS);
+    if (threadIdx.x < terms) tile[threadIdx.x] = values[first + threadIdx.x];
+    __syncthreads();
+    if (threadIdx.x == 0)
+      for (u32 i = 0; i < terms; i++) sum += tile[i];
+    __syncthreads();
+  }
   return sum;
 }

@@ -22,11 +22,6 @@ impl Part {
         self.address
     }
 
-    /// Words.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The first `len` words, and the rest.
     ///
     /// # Panics

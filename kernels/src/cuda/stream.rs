@@ -174,19 +174,15 @@ impl Stream {
         });
     }
 
-    /// Sets `len` elements of 4 bytes or 1.
-    pub fn fill(&self, bits: u32, to: u64, len: usize, bytes: usize) {
+    /// Sets `len` elements.
+    pub fn fill(&self, value: f32, to: u64, len: usize) {
         if len == 0 {
             return;
         }
         self.gpu.attempt(|| {
-            let done = match bytes {
-                // SAFETY: `to` is of an exclusive view of so many elements.
-                4 => unsafe { sys::cuMemsetD32Async(to, bits, len, self.handle) },
-                // SAFETY: the same.
-                _ => unsafe { sys::cuMemsetD8Async(to, bits as u8, len, self.handle) },
-            };
-            done.result().map_err(failed("cuMemsetAsync"))
+            // SAFETY: `to` is of an exclusive view of so many elements.
+            let done = unsafe { sys::cuMemsetD32Async(to, value.to_bits(), len, self.handle) };
+            done.result().map_err(failed("cuMemsetD32Async"))
         });
     }
 
@@ -196,6 +192,7 @@ impl Stream {
     }
 
     fn wait(&self) -> Result<(), CudaError> {
+        self.gpu.count_wait();
         // SAFETY: the stream lives as long as `self`.
         unsafe { result::stream::synchronize(self.handle) }.map_err(failed("cuStreamSynchronize"))
     }

@@ -24,25 +24,23 @@ impl DropoutSize {
 }
 
 impl Dropout for Cuda {
-    fn dropout_forward(&mut self, size: &DropoutSize, keys: &[u64], x: View<'_, f32>, y: ViewMut<'_, f32>) {
-        size.check(keys);
+    fn dropout_forward(&mut self, size: &DropoutSize, keys: View<'_, u64>, x: View<'_, f32>, y: ViewMut<'_, f32>) {
+        size.check(keys.len());
         assert_len("x", x.len(), size.samples * size.features);
         assert_len("y", y.len(), size.samples * size.features);
         self.dropout(size, keys, x.into(), (&y).into());
     }
 
-    fn dropout_backward(&mut self, size: &DropoutSize, keys: &[u64], d: ViewMut<'_, f32>) {
-        size.check(keys);
+    fn dropout_backward(&mut self, size: &DropoutSize, keys: View<'_, u64>, d: ViewMut<'_, f32>) {
+        size.check(keys.len());
         assert_len("d", d.len(), size.samples * size.features);
         self.dropout(size, keys, (&d).into(), (&d).into());
     }
 }
 
 impl Cuda {
-    fn dropout(&mut self, size: &DropoutSize, keys: &[u64], from: Argument, to: Argument) {
-        let words: Vec<u32> = keys.iter().flat_map(|key| [*key as u32, (key >> 32) as u32]).collect();
+    fn dropout(&mut self, size: &DropoutSize, keys: View<'_, u64>, from: Argument, to: Argument) {
         let (grid, [size, threshold, factor]) = size.arguments();
-        let keys = self.upload(&words);
         self.launch("dropout", grid, &[size, threshold, factor, keys.into(), from, to]);
     }
 }

@@ -28,14 +28,14 @@ __device__ __forceinline__ void dropout_words(u32 block, u32 key_low, u32 key_hi
   words[3] = d;
 }
 
-// `keys` two words each. Words below the threshold drop; what stays is multiplied by the factor. `y` may be `x`.
-KERNEL(THREADS) dropout(Dropout size, u32 threshold, float factor, const u32* keys, const act* x, act* y) {
+// Words below the threshold drop; what stays is multiplied by the factor. `y` may be `x`.
+KERNEL(THREADS) dropout(Dropout size, u32 threshold, float factor, const u64* keys, const act* x, act* y) {
   u32 i = blockIdx.y * THREADS + threadIdx.x, n = blockIdx.x;
   if (i >= size.blocks * size.channels) return;
   u32 channel = i % size.channels, first_feature = channel * size.plane;
   u32 block = first_feature / 4 + i / size.channels;
   u32 words[4];
-  dropout_words(block, keys[2 * (u64)n], keys[2 * (u64)n + 1], words);
+  dropout_words(block, (u32)keys[n], (u32)(keys[n] >> 32), words);
 #pragma unroll
   for (u32 j = 0; j < 4; j++) {
     // Wraps around for a feature of the channel before.

@@ -25,9 +25,9 @@ pub struct DropoutSize {
 
 impl DropoutSize {
     #[track_caller]
-    fn check(&self, keys: &[u64]) {
+    fn check(&self, keys: usize) {
         assert!((0.0..1.0).contains(&self.probability), "probability {} is not in [0, 1)", self.probability);
-        assert_len("keys", keys.len(), self.samples);
+        assert_len("keys", keys, self.samples);
     }
 }
 
@@ -38,8 +38,14 @@ impl DropoutSize {
 pub trait Dropout: Memory {
     /// `x`, `y` activations; `keys` (N): give every sample of every layer and step a key of its own.
     /// Padding samples of `y` become 0.
-    fn dropout_forward(&mut self, size: &DropoutSize, keys: &[u64], x: Self::View<'_, f32>, y: Self::ViewMut<'_, f32>);
+    fn dropout_forward(
+        &mut self,
+        size: &DropoutSize,
+        keys: Self::View<'_, u64>,
+        x: Self::View<'_, f32>,
+        y: Self::ViewMut<'_, f32>,
+    );
 
     /// `d` holds `d_y` and becomes `d_x = d_y · mask / (1 − p)`, with the forward pass' keys.
-    fn dropout_backward(&mut self, size: &DropoutSize, keys: &[u64], d: Self::ViewMut<'_, f32>);
+    fn dropout_backward(&mut self, size: &DropoutSize, keys: Self::View<'_, u64>, d: Self::ViewMut<'_, f32>);
 }

@@ -1,23 +1,27 @@
 //! Folds on the CPU.
 
+use std::ops::Range;
+
 use super::{BLOCK, Fold};
 use crate::cpu::{Cpu, assert_len};
 use crate::simd::{Kernel, Simd, WIDTH};
 
 impl Fold for Cpu {
+    type Parts = Vec<Range<usize>>;
+
     fn fold_add(&mut self, sum: &mut [f32], value: &[f32]) {
         assert_len("value", value.len(), sum.len());
         self.isa.run(Add { sum, value });
     }
 
-    fn squared_norm(&mut self, x: &[f32]) -> f64 {
-        self.isa.run(SquaredNorm { x })
+    fn parts(&mut self, ranges: &[Range<usize>]) -> Self::Parts {
+        ranges.to_vec()
     }
 
-    fn squared_block_norms(&mut self, x: &[f32], sums: &mut [f64]) {
-        assert_len("sums", sums.len(), x.len().div_ceil(BLOCK));
-        for (sum, block) in sums.iter_mut().zip(x.chunks(BLOCK)) {
-            *sum = self.isa.run(SquaredNorm { x: block });
+    fn squared_norms(&mut self, parts: &Self::Parts, x: &[f32], norms: &mut [f64]) {
+        assert_len("norms", norms.len(), parts.len());
+        for (norm, part) in norms.iter_mut().zip(parts) {
+            *norm = self.isa.run(SquaredNorm { x: &x[part.clone()] });
         }
     }
 }

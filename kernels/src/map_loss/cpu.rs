@@ -4,12 +4,12 @@ use super::{MapLoss, MapLossSize};
 use crate::cpu::Cpu;
 use crate::cross_entropy::answers::{Better, classes_of};
 use crate::cross_entropy::groups::GroupLoss;
-use crate::device::{Label, LossSums};
+use crate::device::LossOutput;
 use crate::simd::{Pack, Simd, WIDTH, math};
 
 impl MapLoss for Cpu {
-    fn map_loss<L: Label>(&mut self, size: &MapLossSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
-        self.loss_over_classes(Distances { rubbish: size.rubbish }, &size.classes, x, labels, d_x)
+    fn map_loss(&mut self, size: &MapLossSize, x: &[f32], labels: &[u16], output: LossOutput<'_, Cpu>) {
+        self.loss_over_classes(Distances { rubbish: size.rubbish }, &size.classes, x, labels, output);
     }
 }
 
@@ -21,9 +21,9 @@ impl GroupLoss for Distances {
     const BETTER: Better = Better::Smaller;
 
     #[inline(always)]
-    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let (smallest, log_of_sum) = wrong_answers(s, self.rubbish, labels, x, d_x);
-        for (i, label) in labels.iter().map(|label| label.class()).enumerate() {
+        for (i, label) in labels.iter().map(|label| usize::from(*label)).enumerate() {
             *sum += f64::from(x[label][i]) - f64::from(smallest[i]) + f64::from(log_of_sum[i]);
             d_x[label][i] = 1.0;
         }
@@ -33,7 +33,7 @@ impl GroupLoss for Distances {
 /// The gradients of all outputs but the label's. Returns m, the smallest of j and these outputs, and
 /// `ln(e^(m−j) + Σ e^(m−x[k]))`: in relation to the smallest no power overflows.
 #[inline(always)]
-fn wrong_answers<S: Simd, L: Label>(s: S, rubbish: f32, labels: &[L], x: &[Pack], d_x: &mut [Pack]) -> (Pack, Pack) {
+fn wrong_answers<S: Simd>(s: S, rubbish: f32, labels: &[u16], x: &[Pack], d_x: &mut [Pack]) -> (Pack, Pack) {
     let class_of = s.load(&classes_of(labels));
     let (zero, j) = (s.splat(0.0), s.splat(rubbish));
     let mut smallest = j;

@@ -1,17 +1,11 @@
 //! The maximum a posteriori loss on a GPU.
 
 use super::{MapLoss, MapLossSize};
-use crate::cuda::{Cuda, View, ViewMut};
-use crate::device::{Label, LossSums};
+use crate::cuda::{Cuda, View};
+use crate::device::LossOutput;
 
 impl MapLoss for Cuda {
-    fn map_loss<L: Label>(
-        &mut self,
-        size: &MapLossSize,
-        x: View<'_, f32>,
-        labels: &[L],
-        d_x: ViewMut<'_, f32>,
-    ) -> LossSums {
-        self.loss_over_classes(("map_loss", &[size.rubbish]), &size.classes, x, labels, d_x)
+    fn map_loss(&mut self, size: &MapLossSize, x: View<'_, f32>, labels: View<'_, u16>, output: LossOutput<'_, Cuda>) {
+        self.loss_over_classes(("map_loss", &[size.rubbish]), &size.classes, x, labels, output);
     }
 }

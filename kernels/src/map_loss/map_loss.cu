@@ -22,7 +22,7 @@ struct Distances {
   }
 };
 
-KERNEL(THREADS) map_loss(LossSize size, const act* x, const u32* labels, act* d_x, double* losses,
+KERNEL(THREADS) map_loss(LossSize size, const act* x, const u16* labels, act* d_x, double* losses,
                          u32* answers, float rubbish) {
   loss_over_classes(Distances{rubbish}, size, x, labels, d_x, losses, answers);
 }

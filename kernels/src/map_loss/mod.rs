@@ -8,7 +8,7 @@ mod cpu;
 mod cuda;
 
 use crate::cross_entropy::ClassesSize;
-use crate::device::{Label, LossSums, Memory};
+use crate::device::{LossOutput, Memory};
 
 /// Sizes and the constant of a maximum a posteriori loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,16 +22,17 @@ pub struct MapLossSize {
 /// Contract of the maximum a posteriori loss.
 ///
 /// # Panics
-/// If a buffer's length differs from its shape, or a label names no class.
+/// If a buffer's length differs from its shape, or, on the CPU, a label names no class: see
+/// [`crate::cross_entropy::CrossEntropy`].
 pub trait MapLoss: Memory {
     /// `x` (N, K) outputs such as [`crate::radial_basis`] yields, `labels` (N) each below K. Overwrites `d_x` with the
     /// gradient of the *sum* of losses: 1 at the label, `−e^−x[n,k] / (e^−j + Σ_{i≠D} e^−x[n,i])` elsewhere, zero for
     /// padding samples. Correct is whose *smallest* output (first on a tie) is the label's.
-    fn map_loss<L: Label>(
+    fn map_loss(
         &mut self,
         size: &MapLossSize,
         x: Self::View<'_, f32>,
-        labels: &[L],
-        d_x: Self::ViewMut<'_, f32>,
-    ) -> LossSums;
+        labels: Self::View<'_, u16>,
+        output: LossOutput<'_, Self>,
+    );
 }

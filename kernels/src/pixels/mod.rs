@@ -25,6 +25,6 @@ pub struct PixelsSize {
 /// # Panics
 /// If a buffer's length differs from its shape.
 pub trait Pixels: Memory {
-    /// `pixels` (N, F) row-major u8 on the host; `y` (N, F) activation. Each value is one f32 fused multiply-add.
-    fn pixels_forward(&mut self, size: &PixelsSize, pixels: &[u8], y: Self::ViewMut<'_, f32>);
+    /// `pixels` (N, F) row-major u8; `y` (N, F) activation. Each value is one f32 fused multiply-add.
+    fn pixels_forward(&mut self, size: &PixelsSize, pixels: Self::View<'_, u8>, y: Self::ViewMut<'_, f32>);
 }

@@ -5,12 +5,12 @@ use crate::cpu::Cpu;
 use crate::cross_entropy::ClassesSize;
 use crate::cross_entropy::answers::{Better, classes_of};
 use crate::cross_entropy::groups::GroupLoss;
-use crate::device::{Label, LossSums};
+use crate::device::LossOutput;
 use crate::simd::{Pack, Simd, WIDTH};
 
 impl SquaredError for Cpu {
-    fn squared_error<L: Label>(&mut self, size: &ClassesSize, x: &[f32], labels: &[L], d_x: &mut [f32]) -> LossSums {
-        self.loss_over_classes(Squares, size, x, labels, d_x)
+    fn squared_error(&mut self, size: &ClassesSize, x: &[f32], labels: &[u16], output: LossOutput<'_, Cpu>) {
+        self.loss_over_classes(Squares, size, x, labels, output);
     }
 }
 
@@ -21,7 +21,7 @@ impl GroupLoss for Squares {
 
     /// Classes are added in order, in f32, and divided by K once.
     #[inline(always)]
-    fn add<S: Simd, L: Label>(&self, s: S, x: &[Pack], labels: &[L], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let classes = x.len();
         let (zero, one) = (s.splat(0.0), s.splat(1.0));
         let factor = s.splat((2.0 / classes as f64) as f32);

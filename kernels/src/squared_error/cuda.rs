@@ -2,17 +2,17 @@
 
 use super::SquaredError;
 use crate::cross_entropy::ClassesSize;
-use crate::cuda::{Cuda, View, ViewMut};
-use crate::device::{Label, LossSums};
+use crate::cuda::{Cuda, View};
+use crate::device::LossOutput;
 
 impl SquaredError for Cuda {
-    fn squared_error<L: Label>(
+    fn squared_error(
         &mut self,
         size: &ClassesSize,
         x: View<'_, f32>,
-        labels: &[L],
-        d_x: ViewMut<'_, f32>,
-    ) -> LossSums {
-        self.loss_over_classes(("squared_error", &[]), size, x, labels, d_x)
+        labels: View<'_, u16>,
+        output: LossOutput<'_, Cuda>,
+    ) {
+        self.loss_over_classes(("squared_error", &[]), size, x, labels, output);
     }
 }

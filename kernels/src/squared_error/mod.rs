@@ -5,20 +5,21 @@ mod cpu;
 mod cuda;
 
 use crate::cross_entropy::ClassesSize;
-use crate::device::{Label, LossSums, Memory};
+use crate::device::{LossOutput, Memory};
 
 /// Contract of the squared error.
 ///
 /// # Panics
-/// If a buffer's length differs from its shape, or a label names no class.
+/// If a buffer's length differs from its shape, or, on the CPU, a label names no class: see
+/// [`crate::cross_entropy::CrossEntropy`].
 pub trait SquaredError: Memory {
     /// `x` (N, K) outputs, `labels` (N) each below K. Overwrites `d_x` with the gradient of the *sum* of losses:
     /// `2/K · (x − target)`, zero for padding samples.
-    fn squared_error<L: Label>(
+    fn squared_error(
         &mut self,
         size: &ClassesSize,
         x: Self::View<'_, f32>,
-        labels: &[L],
-        d_x: Self::ViewMut<'_, f32>,
-    ) -> LossSums;
+        labels: Self::View<'_, u16>,
+        output: LossOutput<'_, Self>,
+    );
 }

@@ -15,7 +15,7 @@ struct Squares {
   }
 };
 
-KERNEL(THREADS) squared_error(LossSize size, const act* x, const u32* labels, act* d_x, double* losses,
+KERNEL(THREADS) squared_error(LossSize size, const act* x, const u16* labels, act* d_x, double* losses,
                               u32* answers) {
   loss_over_classes(Squares{}, size, x, labels, d_x, losses, answers);
 }

@@ -18,8 +18,9 @@ use lockstep_kernels::pixels::{Pixels, PixelsSize};
 
 use crate::activations::ACTIVATIONS;
 use crate::layout::{bits, devices, to_activation, to_rows, unwritten};
-use crate::losses::LOSSES;
+use crate::losses::{self, LOSSES};
 use crate::passes;
+use crate::updates::squared_norm;
 use lockstep_selftest::numbers::numbers;
 
 /// Numbers whose sums round: thirds.
@@ -95,12 +96,12 @@ fn activations() {
 fn losses() {
     let size = ClassesSize { samples: 50, classes: 10 };
     let x: Vec<f32> = rounding(500, 1).into_iter().map(|x| 20.0 * x).collect();
-    let labels: Vec<u8> = (0..50).map(|n| n * 7 % 10).collect();
+    let labels: Vec<u16> = (0..50).map(|n| n * 7 % 10).collect();
     for (name, loss, _) in LOSSES {
         check(name, |device| {
             let x = to_activation(device, &x, 10, 0.0);
             let mut d_x = unwritten(device, 50, 10);
-            let sums = loss(device, &size, &x, &labels, &mut d_x).loss.to_bits();
+            let sums = losses::sums(&mut d_x, |out| loss(device, &size, &x, &labels, out)).loss.to_bits();
             let halves = [(sums >> 32) as u32, sums as u32].map(f32::from_bits);
             [d_x, halves.to_vec()].concat()
         });
@@ -120,7 +121,7 @@ fn element_wise_ops() {
         let mut up = vec![0.0; 9001];
         device.perturb(&PerturbStep { count: 3, scale: 0.7 }, &value, &sum, &mut up);
         device.descend(0.3, &value, &mut up);
-        let norm = device.squared_norm(&sum).to_bits();
+        let norm = squared_norm(device, &sum).to_bits();
         [y, sum, up, vec![f32::from_bits((norm >> 32) as u32), f32::from_bits(norm as u32)]].concat()
     });
 }

@@ -8,7 +8,7 @@ use lockstep_kernels::radial_basis::{OutputDerivatives, RadialBasis, RadialBasis
 
 use crate::bits as instruction_sets;
 use crate::layout::{assert_close, assert_padding_is_zero, bits, devices, to_activation, to_rows, unwritten};
-use crate::losses::{Formula, LOSSES};
+use crate::losses::{Formula, LOSSES, sums};
 use lockstep_selftest::numbers::{numbers, wide};
 
 /// Losses whose second derivatives are known, by their names among [`LOSSES`].
@@ -38,15 +38,15 @@ fn second_derivatives_of_losses() {
     for (samples, classes) in [(1, 2), (16, 10), (37, 10), (5, 33)] {
         let size = ClassesSize { samples, classes };
         let x: Vec<f32> = numbers(samples * classes, 1).into_iter().map(|x| 3.0 * x).collect();
-        let labels: Vec<u8> = (0..samples).map(|n| (n * 7 % classes) as u8).collect();
+        let labels: Vec<u16> = (0..samples).map(|n| (n * 7 % classes) as u16).collect();
         for (name, loss, formula) in LOSSES {
             let Some(criterion) = criterion(name, classes) else { continue };
-            let of_sample = |(x, label): (&[f64], &u8)| second_differences(formula, x, usize::from(*label));
+            let of_sample = |(x, label): (&[f64], &u16)| second_differences(formula, x, usize::from(*label));
             let expected: Vec<f64> = wide(&x).chunks(classes).zip(&labels).flat_map(of_sample).collect();
             for mut device in devices() {
                 let mut d = unwritten(&device, samples, classes);
                 let x = to_activation(&device, &x, classes, 1.0);
-                loss(&mut device, &size, &x, &labels, &mut d);
+                sums(&mut d, |out| loss(&mut device, &size, &x, &labels, out));
                 device.output_curvature(&size, criterion, &mut d);
                 assert_padding_is_zero(&device, name, &d, samples, classes);
                 let second = to_rows(&device, &d, samples, classes);

@@ -3,7 +3,7 @@
 use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::LossSums;
+use lockstep_kernels::device::{LossOutput, LossSums};
 use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
 
@@ -11,39 +11,46 @@ use crate::layout::{assert_close, assert_padding_is_zero, devices, to_activation
 use lockstep_selftest::formulas;
 use lockstep_selftest::numbers::{numbers, wide};
 
-pub type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u8], &mut [f32]) -> LossSums;
+pub type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u16], LossOutput<'_, Cpu>);
 /// Loss of one sample in f64.
 pub type Formula = fn(&[f64], usize) -> f64;
 pub const LOSSES: [(&str, Loss, Formula); 6] = [
-    ("cross-entropy", |d, size, x, labels, d_x| d.cross_entropy(size, x, labels, d_x), formulas::cross_entropy),
-    ("squared error", |d, size, x, labels, d_x| d.squared_error(size, x, labels, d_x), formulas::squared_error),
+    ("cross-entropy", |d, size, x, labels, out| d.cross_entropy(size, x, labels, out), formulas::cross_entropy),
+    ("squared error", |d, size, x, labels, out| d.squared_error(size, x, labels, out), formulas::squared_error),
     (
         "smoothed cross-entropy",
-        |d, size, x, labels, d_x| d.smoothed_cross_entropy(size, 0.125, x, labels, d_x),
+        |d, size, x, labels, out| d.smoothed_cross_entropy(size, 0.125, x, labels, out),
         |x, label| formulas::smoothed_cross_entropy(x, label, 0.125),
     ),
     (
         "wholly smoothed cross-entropy",
-        |d, size, x, labels, d_x| d.smoothed_cross_entropy(size, 1.0, x, labels, d_x),
+        |d, size, x, labels, out| d.smoothed_cross_entropy(size, 1.0, x, labels, out),
         |x, label| formulas::smoothed_cross_entropy(x, label, 1.0),
     ),
     (
         "binary cross-entropy",
-        |d, size, x, labels, d_x| d.binary_cross_entropy(size, x, labels, d_x),
+        |d, size, x, labels, out| d.binary_cross_entropy(size, x, labels, out),
         formulas::binary_cross_entropy,
     ),
     (
         SMALLER_IS_BETTER,
-        |d, size, x, labels, d_x| d.map_loss(&MapLossSize { classes: *size, rubbish: 0.5 }, x, labels, d_x),
+        |d, size, x, labels, out| d.map_loss(&MapLossSize { classes: *size, rubbish: 0.5 }, x, labels, out),
         |x, label| formulas::map_loss(x, label, 0.5),
     ),
 ];
 /// Its answer is the smallest output.
 const SMALLER_IS_BETTER: &str = "maximum a posteriori";
 
+/// The sums of a loss, whose gradient goes to `d_x`.
+pub fn sums(d_x: &mut [f32], loss: impl FnOnce(LossOutput<'_, Cpu>)) -> LossSums {
+    let mut sums = [f64::NAN; LossSums::LEN];
+    loss(LossOutput { d_x, sums: &mut sums });
+    LossSums::of(sums)
+}
+
 /// Labels whose output is the best, and among the five best, in a stable order of the outputs times `sign`.
-fn right_answers(x: &[f32], classes: usize, labels: &[u8], sign: f32) -> (u64, u64) {
-    let place = |x: &[f32], label: u8| {
+fn right_answers(x: &[f32], classes: usize, labels: &[u16], sign: f32) -> (u64, u64) {
+    let place = |x: &[f32], label: u16| {
         let mut order: Vec<usize> = (0..classes).collect();
         order.sort_by(|a, b| (sign * x[*b]).total_cmp(&(sign * x[*a])));
         order.iter().position(|k| *k == usize::from(label)).expect("a class")
@@ -53,15 +60,16 @@ fn right_answers(x: &[f32], classes: usize, labels: &[u8], sign: f32) -> (u64, u
     (below(1), below(5))
 }
 
-pub fn labels(size: &ClassesSize) -> Vec<u8> {
-    (0..size.samples).map(|n| (n * 7 % size.classes) as u8).collect()
+pub fn labels(size: &ClassesSize) -> Vec<u16> {
+    (0..size.samples).map(|n| (n * 7 % size.classes) as u16).collect()
 }
 
 /// The sum over [`labels`] and its gradient.
 pub fn value_and_gradient(device: &mut Cpu, loss: Loss, size: &ClassesSize, x: &[f32]) -> [Vec<f32>; 2] {
     let ClassesSize { samples, classes } = *size;
     let mut d_x = unwritten(device, samples, classes);
-    let sums = loss(device, size, &to_activation(device, x, classes, 3.0), &labels(size), &mut d_x);
+    let x = to_activation(device, x, classes, 3.0);
+    let sums = sums(&mut d_x, |out| loss(device, size, &x, &labels(size), out));
     assert_padding_is_zero(device, "d_x", &d_x, samples, classes);
     [vec![sums.loss as f32], to_rows(device, &d_x, samples, classes)]
 }
@@ -75,7 +83,7 @@ fn right_answers_are_counted() {
             for (name, loss, _) in LOSSES {
                 let mut d_x = unwritten(&device, samples, classes);
                 let logits = to_activation(&device, &x, classes, 3.0);
-                let sums = loss(&mut device, &size, &logits, &labels, &mut d_x);
+                let sums = sums(&mut d_x, |out| loss(&mut device, &size, &logits, &labels, out));
                 let sign = if name == SMALLER_IS_BETTER { -1.0 } else { 1.0 };
                 let expected = right_answers(&x, classes, &labels, sign);
                 assert_eq!((sums.correct, sums.correct_in_5), expected, "{name} {size:?}");
@@ -90,7 +98,8 @@ fn the_first_of_equal_outputs_is_the_answer_and_a_nan_is_none() {
     for mut device in devices() {
         let x = to_activation(&device, &[1.0, 1.0, 0.0, 1.0, 1.0, 0.0, f32::NAN, 1.0, 0.0], 3, 0.0);
         let mut d_x = unwritten(&device, 3, 3);
-        assert_eq!(device.cross_entropy(&size, &x, &[0u8, 1, 1], &mut d_x).correct, 1);
+        let sums = sums(&mut d_x, |out| device.cross_entropy(&size, &x, &[0, 1, 1], out));
+        assert_eq!(sums.correct, 1);
         assert!(d_x[2].is_nan(), "a NaN among the logits must reach the gradient");
     }
 }
@@ -109,8 +118,8 @@ fn the_five_best_are_in_order_of_output_then_class() {
     for mut device in devices() {
         let x = to_activation(&device, rows.as_flattened(), 7, 0.0);
         let mut d_x = unwritten(&device, 5, 7);
-        let mut count = |labels: [u8; 5]| {
-            let sums = device.cross_entropy(&size, &x, &labels, &mut d_x);
+        let mut count = |labels: [u16; 5]| {
+            let sums = sums(&mut d_x, |out| device.cross_entropy(&size, &x, &labels, out));
             (sums.correct, sums.correct_in_5)
         };
         assert_eq!(count([0, 5, 5, 5, 0]), (1, 1));
@@ -125,7 +134,8 @@ fn labels_may_name_more_than_256_classes() {
     let x = numbers(2000, 1);
     for mut device in devices() {
         let mut d_x = unwritten(&device, 2, 1000);
-        let sums = device.cross_entropy(&size, &to_activation(&device, &x, 1000, 0.0), &[999u16, 300], &mut d_x);
+        let logits = to_activation(&device, &x, 1000, 0.0);
+        let sums = sums(&mut d_x, |out| device.cross_entropy(&size, &logits, &[999, 300], out));
         let x = wide(&x);
         let expected = formulas::cross_entropy(&x[..1000], 999) + formulas::cross_entropy(&x[1000..], 300);
         assert!((sums.loss - expected).abs() < 1e-6 * expected);
@@ -140,8 +150,8 @@ fn a_binary_cross_entropy_near_zero_keeps_its_digits() {
     let size = ClassesSize { samples: 1, classes: 2 };
     for mut device in devices() {
         let mut d_x = unwritten(&device, 1, 2);
-        let sums =
-            device.binary_cross_entropy(&size, &to_activation(&device, &[30.0, -20.0], 2, 0.0), &[0u8], &mut d_x);
+        let x = to_activation(&device, &[30.0, -20.0], 2, 0.0);
+        let sums = sums(&mut d_x, |out| device.binary_cross_entropy(&size, &x, &[0], out));
         let expected = ((-30f64).exp() + (-20f64).exp()) / 2.0;
         assert!((sums.loss - expected).abs() < 1e-6 * expected, "{} not {expected}", sums.loss);
         assert_close("d_x", &to_rows(&device, &d_x, 1, 2)[..1], &[-(-30f64).exp() / 2.0], 1e-6);
@@ -154,7 +164,7 @@ fn large_distances_do_not_overflow() {
     for mut device in devices() {
         let x = to_activation(&device, &[0.0, 1e4, 1e4, 0.0, 3e38, 3e38], 2, 0.0);
         let mut d_x = unwritten(&device, 3, 2);
-        let sums = device.map_loss(&size, &x, &[0u8, 0, 0], &mut d_x);
+        let sums = sums(&mut d_x, |out| device.map_loss(&size, &x, &[0, 0, 0], out));
         let expected = -1.0 + (1e4 + (1.0 + (-1f64).exp()).ln()) + (f64::from(3e38f32) - 1.0);
         assert!((sums.loss - expected).abs() < 1e-6 * expected, "{} not {expected}", sums.loss);
         assert_eq!(sums.correct, 2);
@@ -166,7 +176,7 @@ fn large_distances_do_not_overflow() {
 #[should_panic(expected = "smoothing 1.5 is not in [0, 1]")]
 fn a_smoothing_above_one_is_refused() {
     let size = ClassesSize { samples: 1, classes: 3 };
-    devices()[0].smoothed_cross_entropy(&size, 1.5, &[0.0; 48], &[2u8], &mut [0.0; 48]);
+    sums(&mut [0.0; 48], |out| devices()[0].smoothed_cross_entropy(&size, 1.5, &[0.0; 48], &[2], out));
 }
 
 #[test]
@@ -175,7 +185,7 @@ fn large_logits_do_not_overflow() {
     for mut device in devices() {
         let x = to_activation(&device, &[1e4, -1e4, -3e38, 3e38], 2, 0.0);
         let mut d_x = unwritten(&device, 2, 2);
-        let sums = device.cross_entropy(&size, &x, &[0u8, 1], &mut d_x);
+        let sums = sums(&mut d_x, |out| device.cross_entropy(&size, &x, &[0, 1], out));
         assert_eq!(sums, LossSums { loss: 0.0, correct: 2, correct_in_5: 2 });
     }
 }
@@ -184,6 +194,5 @@ fn large_logits_do_not_overflow() {
 #[should_panic(expected = "label 3 of 3 classes")]
 fn a_label_beyond_the_classes_is_refused() {
     let size = ClassesSize { samples: 1, classes: 3 };
-    let mut device = devices().remove(0);
-    device.cross_entropy(&size, &[0.0; 48], &[3u8], &mut [0.0; 48]);
+    sums(&mut [0.0; 48], |out| devices()[0].cross_entropy(&size, &[0.0; 48], &[3], out));
 }

@@ -74,7 +74,6 @@
 //! ```
 
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::fold::Fold;
 use lockstep_kernels::moving_average::{AverageStep, MovingAverage};
 use lockstep_kernels::optimizer::{
     Adagrad, Adam, Decay, Lamb, Lars, MOST_VECTORS, Optimize, Rmsprop, Rule, Scaling, Sgd, Update, Vectors,
@@ -82,6 +81,7 @@ use lockstep_kernels::optimizer::{
 use lockstep_kernels::perturb::{Perturb, PerturbStep};
 
 use crate::layout::{bits, devices};
+use crate::updates::squared_norm;
 use lockstep_selftest::numbers::numbers;
 
 const LEN: usize = 37;
@@ -266,7 +266,7 @@ impl Trainee {
 
     /// Norm of the mean gradient.
     fn norm(&self, device: &mut Cpu) -> f64 {
-        device.squared_norm(&self.sum).sqrt() / COUNT as f64
+        squared_norm(device, &self.sum).sqrt() / COUNT as f64
     }
 }
 
@@ -345,7 +345,7 @@ fn adam_is_pytorchs() {
 fn lars_is_the_papers() {
     check(&LARS, 0.0, |device, trainee| {
         let decay = 5e-4;
-        let weights = device.squared_norm(&trainee.parameters).sqrt();
+        let weights = squared_norm(device, &trainee.parameters).sqrt();
         let trust_ratio = Lars::trust_ratio(0.02, weights, trainee.norm(device), decay);
         let rule = Rule::Lars(Lars { learning_rate: 0.1, momentum: 0.9, trust_ratio });
         trainee.update(device, &Update { scaling: Scaling::mean(COUNT), decay: Decay::Coupled(decay), rule });
@@ -358,12 +358,12 @@ fn lamb_is_the_papers() {
     let (learning_rate, beta1, beta2, epsilon, weight_decay) = (0.01, 0.9, 0.999, 1e-6, 0.01);
     check(&LAMB, 0.0, |device, trainee| {
         let rule = Lamb { learning_rate, beta1, beta2, epsilon, weight_decay, steps: trainee.steps };
-        let weights = device.squared_norm(&trainee.parameters).sqrt();
+        let weights = squared_norm(device, &trainee.parameters).sqrt();
         let before = trainee.parameters.clone();
         trainee.update(device, &Update { scaling: Scaling::mean(COUNT), decay: Decay::None, rule: Rule::Lamb(rule) });
         assert_eq!(bits(&trainee.parameters), bits(&before), "parameters follow later");
         let direction = &trainee.state[2];
-        let rate = learning_rate * Lamb::trust_ratio(weights, device.squared_norm(direction).sqrt());
+        let rate = learning_rate * Lamb::trust_ratio(weights, squared_norm(device, direction).sqrt());
         device.descend(rate as f32, direction, &mut trainee.parameters);
         None
     });

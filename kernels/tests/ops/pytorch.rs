@@ -31,6 +31,7 @@ use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
 use lockstep_kernels::squared_error::SquaredError;
 
 use crate::layout::{assert_close, devices, to_activation, to_rows, unwritten};
+use crate::losses::sums;
 use lockstep_selftest::numbers::numbers;
 
 #[rustfmt::skip]
@@ -117,11 +118,11 @@ fn loss_and_gradients(device: &mut Cpu, loss: Loss) -> Vec<f32> {
 
     let mut d_z = unwritten(device, samples, 3);
     let sums = match loss {
-        Loss::CrossEntropy => device.cross_entropy(&classes, &z, &[2u8, 0], &mut d_z),
+        Loss::CrossEntropy => sums(&mut d_z, |out| device.cross_entropy(&classes, &z, &[2, 0], out)),
         Loss::SquaredErrorOfSigmoid => {
             let size = ActivationSize { samples, features: 3 };
             device.activation_forward(&size, Activation::Sigmoid, &mut z);
-            let sums = device.squared_error(&classes, &z, &[2u8, 0], &mut d_z);
+            let sums = sums(&mut d_z, |out| device.squared_error(&classes, &z, &[2, 0], out));
             device.activation_backward(&size, Activation::Sigmoid, &z, &mut d_z);
             sums
         }

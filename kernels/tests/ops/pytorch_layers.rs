@@ -40,13 +40,13 @@ use lockstep_kernels::batch_norm::{BatchNorm, BatchNormInput, BatchNormSize};
 use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::LossSums;
+use lockstep_kernels::device::LossOutput;
 use lockstep_kernels::group_norm::GroupNormSize;
 use lockstep_kernels::local_response_norm::LocalResponseNormSize;
 use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2dSize};
 
 use crate::layout::{assert_close, devices, to_activation, to_rows, unwritten};
-use crate::{batch_norm, group_norm, local_response_norm, pooling};
+use crate::{batch_norm, group_norm, local_response_norm, losses, pooling};
 use lockstep_selftest::formulas::Pooling;
 use lockstep_selftest::numbers::numbers;
 
@@ -260,10 +260,11 @@ fn activations() {
 }
 
 /// Loss and gradient of 3 · x, times what PyTorch starts its backward pass with, as means over the two samples.
-fn loss(device: &mut Cpu, of: impl Fn(&mut Cpu, &[f32], &mut [f32]) -> LossSums) -> Vec<f32> {
+fn loss(device: &mut Cpu, of: impl Fn(&mut Cpu, &[f32], LossOutput<'_, Cpu>)) -> Vec<f32> {
     let x: Vec<f32> = numbers(10, 1).into_iter().map(|x| 3.0 * x).collect();
     let mut d_x = unwritten(device, 2, 5);
-    let sums = of(device, &to_activation(device, &x, 5, 0.0), &mut d_x);
+    let x = to_activation(device, &x, 5, 0.0);
+    let sums = losses::sums(&mut d_x, |out| of(device, &x, out));
     let start = numbers(1, 9)[0];
     let d_x = to_rows(device, &d_x, 2, 5).into_iter().map(|d| d / 2.0 * 3.0 * start);
     std::iter::once((sums.loss / 2.0) as f32).chain(d_x).collect()
@@ -271,11 +272,11 @@ fn loss(device: &mut Cpu, of: impl Fn(&mut Cpu, &[f32], &mut [f32]) -> LossSums)
 
 #[test]
 fn losses() {
-    let (size, labels) = (ClassesSize { samples: 2, classes: 5 }, [2u8, 0]);
+    let (size, labels) = (ClassesSize { samples: 2, classes: 5 }, [2, 0]);
     for mut device in devices() {
-        let smoothed = loss(&mut device, |d, x, d_x| d.smoothed_cross_entropy(&size, 0.1, x, &labels, d_x));
+        let smoothed = loss(&mut device, |d, x, out| d.smoothed_cross_entropy(&size, 0.1, x, &labels, out));
         assert_close("smoothed cross-entropy", &smoothed, &SMOOTHED, 1e-6);
-        let binary = loss(&mut device, |d, x, d_x| d.binary_cross_entropy(&size, x, &labels, d_x));
+        let binary = loss(&mut device, |d, x, out| d.binary_cross_entropy(&size, x, &labels, out));
         assert_close("binary cross-entropy", &binary, &BINARY, 1e-6);
     }
 }

@@ -1,5 +1,8 @@
 //! Pixels, updates and folds: element-wise work on flat vectors.
 
+use std::slice;
+
+use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::device::Memory;
 use lockstep_kernels::fold::{BLOCK, Fold};
 use lockstep_kernels::optimizer::{Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
@@ -67,11 +70,7 @@ fn parts_are_updated_as_the_whole() {
             for pair in cuts.windows(2) {
                 let range = pair[0]..pair[1];
                 let state = [Some(&mut m[range.clone()]), Some(&mut v[range.clone()]), None];
-                let vectors = Vectors::<lockstep_kernels::cpu::Cpu> {
-                    gradient: &gradient[range.clone()],
-                    parameters: &mut w[range],
-                    state,
-                };
+                let vectors = Vectors::<Cpu> { gradient: &gradient[range.clone()], parameters: &mut w[range], state };
                 device.update(&update, vectors);
             }
             [m, v, w].map(|vector| bits(&vector))
@@ -90,6 +89,14 @@ fn folds_add_element_by_element() {
     }
 }
 
+/// Σ x², of all as one part.
+pub fn squared_norm(device: &mut Cpu, x: &[f32]) -> f64 {
+    let parts = device.parts(slice::from_ref(&(0..x.len())));
+    let mut norm = [f64::NAN];
+    device.squared_norms(&parts, x, &mut norm);
+    norm[0]
+}
+
 #[test]
 fn squared_norms_are_exact_to_f64() {
     for len in [0, 1, 15, BLOCK, 2 * BLOCK + 77] {
@@ -97,10 +104,12 @@ fn squared_norms_are_exact_to_f64() {
         // Squares of multiples of 1/512 below 1 add without rounding in f64: any order gives the true sum.
         let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
         for mut device in devices() {
-            assert_eq!(device.squared_norm(&x), expected);
-            let mut blocks = vec![f64::NAN; len.div_ceil(BLOCK)];
-            device.squared_block_norms(&x, &mut blocks);
-            assert_eq!(blocks.iter().sum::<f64>(), expected);
+            assert_eq!(squared_norm(&mut device, &x), expected);
+            let blocks: Vec<_> = (0..len).step_by(BLOCK).map(|start| start..len.min(start + BLOCK)).collect();
+            let parts = device.parts(&blocks);
+            let mut norms = vec![f64::NAN; blocks.len()];
+            device.squared_norms(&parts, &x, &mut norms);
+            assert_eq!(norms.iter().sum::<f64>(), expected);
         }
     }
 }
@@ -110,9 +119,9 @@ fn buffers_are_aligned_and_views_narrow() {
     for mut device in devices() {
         let mut buffer = device.zeros::<f32>(40);
         assert_eq!(buffer.as_slice().as_ptr() as usize % 64, 0);
-        device.write(&[1.0, 2.0], lockstep_kernels::cpu::Cpu::view_mut(&mut buffer, 38..40));
+        device.write(&[1.0, 2.0], Cpu::view_mut(&mut buffer, 38..40));
         let mut host = [0.0; 3];
-        device.read(lockstep_kernels::cpu::Cpu::view(&buffer, 37..40), &mut host);
+        device.read(Cpu::view(&buffer, 37..40), &mut host);
         assert_eq!(host, [0.0, 1.0, 2.0]);
     }
 }

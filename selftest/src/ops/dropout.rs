@@ -51,10 +51,11 @@ fn both_passes<D: Dropout>(
     [x, d_y]: &[Vec<f32>; 2],
 ) -> [Vec<f32>; 2] {
     let shape = ActivationShape { samples: size.samples, channels: size.features / size.plane, plane: size.plane };
+    let keys = Array::tensor(device, keys);
     let x = Array::activation(device, &shape, x);
     let mut y = Array::unwritten_activation(device, &shape);
-    device.dropout_forward(size, keys, x.view(), y.view_mut());
+    device.dropout_forward(size, keys.view(), x.view(), y.view_mut());
     let mut d = Array::activation(device, &shape, d_y);
-    device.dropout_backward(size, keys, d.view_mut());
+    device.dropout_backward(size, keys.view(), d.view_mut());
     [y.rows(device, &shape), d.rows(device, &shape)]
 }

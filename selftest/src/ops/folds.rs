@@ -27,19 +27,20 @@ pub fn folds<D: Fold>(bench: &mut Bench<'_, D>) {
     }
 }
 
-/// The norm, the norm of all but the first, and each block's, of numbers whose sums are rounded.
+/// Norms of numbers whose sums are rounded: of all, of all but the first, of none, and of each block.
 fn squared_norms<D: Fold>(device: &mut D, len: usize) -> Vec<f32> {
     let x: Vec<f32> = numbers(len, 1).iter().map(|x| 1.0 / (x + 1.001)).collect();
     let x = Array::tensor(device, &x);
-    let mut sums = vec![f64::NAN; len.div_ceil(BLOCK)];
-    device.squared_block_norms(x.view(), &mut sums);
-    sums.push(device.squared_norm(x.view()));
-    sums.push(device.squared_norm(D::slice(x.view(), len.min(1)..len)));
-    sums.into_iter().flat_map(parts).collect()
+    let blocks = (0..len).step_by(BLOCK).map(|start| start..len.min(start + BLOCK));
+    let ranges: Vec<_> = [0..len, len.min(1)..len, len..len].into_iter().chain(blocks).collect();
+    let mut norms = Array::tensor(device, &vec![f64::NAN; ranges.len()]);
+    let parts = device.parts(&ranges);
+    device.squared_norms(&parts, x.view(), norms.view_mut());
+    norms.read(device).into_iter().flat_map(as_three).collect()
 }
 
 /// Three numbers whose sum it is, to the last bit.
-fn parts(x: f64) -> [f32; 3] {
+fn as_three(x: f64) -> [f32; 3] {
     let high = x as f32;
     let middle = (x - f64::from(high)) as f32;
     [high, middle, (x - f64::from(high) - f64::from(middle)) as f32]

@@ -2,7 +2,7 @@
 
 use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
-use lockstep_kernels::device::{ActivationShape, Label, LossSums};
+use lockstep_kernels::device::{ActivationShape, LossOutput, LossSums};
 use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
 
@@ -36,25 +36,24 @@ const LOSSES: [(&str, Loss); 6] = [
 
 impl Loss {
     /// The sums, and the gradient's rows.
-    fn of<D: Losses, L: Label>(
-        self,
-        device: &mut D,
-        size: &ClassesSize,
-        rows: &[f32],
-        labels: &[L],
-    ) -> (LossSums, Vec<f32>) {
+    fn of<D: Losses>(self, device: &mut D, size: &ClassesSize, rows: &[f32], labels: &[u16]) -> (LossSums, Vec<f32>) {
         let shape = ActivationShape::flat(size.samples, size.classes);
         let logits = Array::activation(device, &shape, rows);
         let mut d_x = Array::unwritten_activation(device, &shape);
-        let (x, d) = (logits.view(), d_x.view_mut());
-        let sums = match self {
-            Self::CrossEntropy => device.cross_entropy(size, x, labels, d),
-            Self::Smoothed(smoothing) => device.smoothed_cross_entropy(size, smoothing, x, labels, d),
-            Self::EachOutput => device.binary_cross_entropy(size, x, labels, d),
-            Self::Squares => device.squared_error(size, x, labels, d),
-            Self::Distances(rubbish) => device.map_loss(&MapLossSize { classes: *size, rubbish }, x, labels, d),
-        };
-        (sums, d_x.rows(device, &shape))
+        let mut sums = Array::tensor(device, &[f64::NAN; LossSums::LEN]);
+        let labels = Array::tensor(device, labels);
+        let (x, labels) = (logits.view(), labels.view());
+        let output = LossOutput { d_x: d_x.view_mut(), sums: sums.view_mut() };
+        match self {
+            Self::CrossEntropy => device.cross_entropy(size, x, labels, output),
+            Self::Smoothed(smoothing) => device.smoothed_cross_entropy(size, smoothing, x, labels, output),
+            Self::EachOutput => device.binary_cross_entropy(size, x, labels, output),
+            Self::Squares => device.squared_error(size, x, labels, output),
+            Self::Distances(rubbish) => device.map_loss(&MapLossSize { classes: *size, rubbish }, x, labels, output),
+        }
+        let mut found = [0.0; LossSums::LEN];
+        device.read(sums.view(), &mut found);
+        (LossSums::of(found), d_x.rows(device, &shape))
     }
 
     /// Of one sample.
@@ -142,7 +141,7 @@ fn ties<D: Losses>(bench: &mut Bench<'_, D>) {
         [f32::NAN; 7],
     ];
     let of_device =
-        |device: &mut D, labels: &[u8; 5]| Loss::CrossEntropy.of(device, &size, rows.as_flattened(), labels);
+        |device: &mut D, labels: &[u16; 5]| Loss::CrossEntropy.of(device, &size, rows.as_flattened(), labels);
     for (labels, expected) in
         [([0, 5, 5, 5, 0], [1.0, 1.0]), ([1, 4, 4, 3, 0], [0.0, 4.0]), ([4, 6, 0, 4, 0], [1.0, 2.0])]
     {
@@ -168,7 +167,7 @@ struct Extreme {
     loss: Loss,
     classes: usize,
     x: Vec<f32>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     value: f64,
     d_x: Vec<f64>,
 }

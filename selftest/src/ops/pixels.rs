@@ -17,7 +17,8 @@ pub fn pixels<D: Pixels>(bench: &mut Bench<'_, D>) {
         let expected: Vec<f32> = pixels.iter().map(|p| f32::from(*p).mul_add(size.scale, size.shift)).collect();
         let [first, again] = [(); 2].map(|()| {
             let mut y = Array::unwritten_activation(bench.device, &shape);
-            bench.device.pixels_forward(&size, &pixels, y.view_mut());
+            let pixels = Array::tensor(bench.device, &pixels);
+            bench.device.pixels_forward(&size, pixels.view(), y.view_mut());
             y.rows(bench.device, &shape)
         });
         bench.compare(("pixels", &format!("{shape:?}"), "y"), [&first, &again], &wide(&expected), 0.0);

@@ -154,8 +154,7 @@ fn both_passes<D: Pool2d>(
     match pooling {
         Pooling::Max => {
             let len = device.activation_len(outside.samples, outside.features());
-            let mut choice = Array::<D, u8>::zeros(device, len);
-            device.fill(99, choice.view_mut());
+            let mut choice = Array::tensor(device, &vec![99u8; len]);
             device.max_pool2d_forward(size, x.view(), y.view_mut(), choice.view_mut());
             device.max_pool2d_backward(size, d_y.view(), choice.view(), d_x.view_mut());
         }

@@ -48,18 +48,33 @@ pub use tensor::{Role, TensorShape};
 pub const MAX_INPUTS: usize = 4;
 
 /// What a micro-batch has beside its values.
-#[derive(Clone, Copy, Debug)]
-pub struct MicroBatch<'a> {
+pub struct MicroBatch<'a, D: Device> {
     /// Samples, N.
     pub samples: usize,
     /// Random numbers, the same in all passes of a step: for each of the model's streams one for each sample.
-    pub keys: &'a [u64],
+    pub keys: D::View<'a, u64>,
 }
 
-impl<'a> MicroBatch<'a> {
+impl<D: Device> Clone for MicroBatch<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D: Device> Copy for MicroBatch<'_, D> {}
+
+impl<'a, D: Device> MicroBatch<'a, D> {
+    /// The same for as long as is wanted.
+    pub fn reborrow<'short>(self) -> MicroBatch<'short, D>
+    where
+        'a: 'short,
+    {
+        MicroBatch { samples: self.samples, keys: D::reborrow(self.keys) }
+    }
+
     /// One stream's numbers.
-    pub fn keys_of(&self, stream: usize) -> &'a [u64] {
-        &self.keys[stream * self.samples..][..self.samples]
+    pub fn keys_of(&self, stream: usize) -> D::View<'a, u64> {
+        D::slice(self.keys, stream * self.samples..(stream + 1) * self.samples)
     }
 }
 
@@ -111,7 +126,7 @@ impl<'a, D: Device> Inputs<'a, D> {
 /// What a layer reads and writes on the way forward.
 pub struct Forward<'a, D: Device> {
     /// The micro-batch.
-    pub batch: MicroBatch<'a>,
+    pub batch: MicroBatch<'a, D>,
     /// Its tensors.
     pub own: Own<'a, D>,
     /// Training or evaluation.
@@ -137,7 +152,7 @@ pub struct Gradient<'a, D: Device> {
 /// What a layer reads and writes on the way back.
 pub struct Backward<'a, D: Device> {
     /// The micro-batch.
-    pub batch: MicroBatch<'a>,
+    pub batch: MicroBatch<'a, D>,
     /// Its tensors.
     pub own: Own<'a, D>,
     /// Gradient of its parameters, overwritten.

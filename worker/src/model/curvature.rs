@@ -70,7 +70,7 @@ impl<D: Device> Model<D> {
     pub fn curvature(
         &self,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         criterion: Criterion,
         memory: (&mut Activations<D>, &mut CurvatureMemory<D>),

@@ -192,7 +192,7 @@ impl<D: Device> Model<D> {
     pub fn forward(
         &self,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         statistics: D::ViewMut<'_, f32>,
@@ -208,7 +208,7 @@ impl<D: Device> Model<D> {
     pub fn first_nonfinite(
         &self,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         mut statistics: D::ViewMut<'_, f32>,
@@ -231,7 +231,7 @@ impl<D: Device> Model<D> {
     pub fn evaluate(
         &self,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
     ) {
@@ -244,7 +244,7 @@ impl<D: Device> Model<D> {
         &self,
         index: usize,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         statistics: Option<D::ViewMut<'_, f32>>,
@@ -263,7 +263,7 @@ impl<D: Device> Model<D> {
         self.layers[index].forward(
             device,
             Forward {
-                batch,
+                batch: batch.reborrow(),
                 own: Self::own(placed, weights),
                 mode,
                 inputs: self.inputs(device, batch.samples, placed, slots),
@@ -297,7 +297,7 @@ impl<D: Device> Model<D> {
     pub fn backward(
         &self,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         mut gradient: D::ViewMut<'_, f32>,
@@ -313,7 +313,7 @@ impl<D: Device> Model<D> {
         &self,
         index: usize,
         device: &mut D,
-        batch: MicroBatch<'_>,
+        batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         (mut d_parameters, memory): (D::ViewMut<'_, f32>, Option<&mut CurvatureMemory<D>>),
@@ -346,7 +346,7 @@ impl<D: Device> Model<D> {
                 Some(Gradient { d_x: D::view_mut(buffer, 0..lens[place]), accumulation })
             });
             let back = Backward {
-                batch,
+                batch: batch.reborrow(),
                 own: Self::own(placed, weights),
                 d_parameters: D::slice_mut(&mut d_parameters, 0..placed.parameters.len()),
                 inputs: self.inputs(device, batch.samples, placed, slots),

@@ -56,7 +56,7 @@ impl Predictor {
         let input = activations.input(device, model, 1);
         device.pixels_forward(&self.pixels, pixels, input);
         let (parameters, statistics) = self.flat.split_at(model.parameters());
-        let batch = MicroBatch { samples: 1, keys: &[] };
+        let batch = MicroBatch::<Cpu> { samples: 1, keys: &[] };
         model.evaluate(device, batch, Weights { parameters, statistics }, activations);
         let mut outputs = vec![0.0; model.output_features()];
         let (output, _) = activations.output(device, model, 1);

@@ -60,11 +60,7 @@ impl<D: Device> Generation<'_, D> {
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let evaluation = Evaluation { work, weights: self.state.averaged_weights(), split, pulse };
         let hands = self.reduction.group.tally_hands(lanes)?;
-        self.trainer.crew.run(hands, |runner, hand| {
-            for subtree in hand.subtrees {
-                *subtree.tally = runner.evaluate_subtree(&evaluation, subtree.lanes);
-            }
-        });
+        self.trainer.crew.run(hands, |runner, hand| runner.evaluate_hand(&evaluation, hand));
         self.check_aborted()?;
         self.trainer.crew.first().device.health()?;
         let score = Score::of(self.reduction.group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?);

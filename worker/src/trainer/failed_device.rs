@@ -1,11 +1,11 @@
 //! A device that has failed gives nothing that could be taken for a state.
 
 use lockstep_checkpoint::About;
-use lockstep_emulation::{device, libraries};
 use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::Memory;
 use lockstep_proto::job;
 
+use super::emulated_gpu;
 use super::optimizer::kept;
 use super::share;
 use super::snapshot::snapshot;
@@ -15,7 +15,10 @@ use crate::model::Tensor;
 
 #[test]
 fn nothing_is_read_of_it() {
-    let Some(mut device) = device(libraries()) else { return };
+    emulated_gpu::alone(check);
+}
+
+fn check(mut device: Cuda) {
     let shape = TensorShape::new("fc", "bias", vec![5], Role::Bias { fan_in: 5, plane: false });
     let tensors = [Tensor { shape, range: 0..5 }];
     let sizes = Sizes { parameters: 5, statistics: 0 };

@@ -63,7 +63,7 @@ fn canary_gradient<D: Device>(device: &mut D, names: &job::Model) -> Vec<f32> {
     let shape = SampleShape { channels: 1, height: 14, width: 13, classes: 7 };
     let Ok(mut trial) = Trial::new(device, names, shape, SAMPLES) else { return Vec::new() };
     let bytes: Vec<u8> = (0..SAMPLES * shape.features()).map(|i| (i * i % 251) as u8).collect();
-    let labels: Vec<u8> = (0..SAMPLES).map(|i| (i * 5 % shape.classes) as u8).collect();
+    let labels: Vec<u16> = (0..SAMPLES).map(|i| (i * 5 % shape.classes) as u16).collect();
     trial.compute(device, &bytes, &labels);
     trial.gradient(device)
 }

@@ -42,30 +42,47 @@ pub fn sums(layers: usize) -> usize {
     1 + layers
 }
 
-/// What one training lane measured beside its gradient.
-pub struct LaneMeasures {
-    /// Loss and correct answers.
-    pub sums: LossSums,
-    /// Samples of the lane.
-    pub samples: u64,
-    /// Sum of hashed sample ids.
-    pub sample_hashes: u64,
+/// The samples of a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneSamples {
+    /// How many.
+    pub count: u64,
+    /// Sum of their hashed ids.
+    pub hashes: u64,
 }
 
-/// A training lane's contribution. `norms`: the squared norm of each layer's part of the lane's gradient.
-pub fn training_tally(measures: &LaneMeasures, norms: Vec<f64>, flags: u64) -> Tally {
-    let mut sums = norms;
-    sums.insert(0, measures.sums.loss);
-    let LossSums { correct, correct_in_5, .. } = measures.sums;
-    Tally { sums, counts: vec![measures.samples, correct, measures.sample_hashes, 0, correct_in_5], flags }
+/// What one lane measured beside its gradient.
+pub struct LaneMeasures<'a> {
+    /// Loss and correct answers.
+    pub sums: LossSums,
+    /// The squared norm of each layer's part of the lane's gradient, where it has one.
+    pub norms: &'a [f64],
+    /// Its samples.
+    pub samples: LaneSamples,
+}
+
+/// A training lane's contribution.
+pub fn training_tally(measures: &LaneMeasures<'_>, flags: u64) -> Tally {
+    let mut sums = Vec::with_capacity(sums(measures.norms.len()));
+    sums.push(measures.sums.loss);
+    sums.extend_from_slice(measures.norms);
+    let (LossSums { correct, correct_in_5, .. }, LaneSamples { count, hashes }) = (measures.sums, measures.samples);
+    Tally { sums, counts: vec![count, correct, hashes, 0, correct_in_5], flags }
 }
 
 /// An evaluation lane's contribution: the same layout, without norms and sample ids.
-pub fn evaluation_tally(measured: &LossSums, samples: u64, layers: usize) -> Tally {
-    let mut tally = Tally::new(sums(layers), COUNTS);
-    tally.sums[0] = measured.loss;
-    (tally.counts[SAMPLES], tally.counts[CORRECT]) = (samples, measured.correct);
-    tally.counts[CORRECT_IN_5] = measured.correct_in_5;
+pub fn evaluation_tally(measures: &LaneMeasures<'_>) -> Tally {
+    let mut tally = curvature_tally(measures);
+    tally.sums[0] = measures.sums.loss;
+    tally.counts[CORRECT] = measures.sums.correct;
+    tally.counts[CORRECT_IN_5] = measures.sums.correct_in_5;
+    tally
+}
+
+/// What a lane of second derivatives contributes: its samples.
+pub fn curvature_tally(measures: &LaneMeasures<'_>) -> Tally {
+    let mut tally = Tally::new(sums(measures.norms.len()), COUNTS);
+    tally.counts[SAMPLES] = measures.samples.count;
     tally
 }
 

@@ -8,6 +8,8 @@ mod checkpoints;
 pub(crate) mod crew;
 mod curvature;
 mod digest;
+#[cfg(test)]
+mod emulated_gpu;
 mod ending;
 mod entry;
 mod epoch_loss;
@@ -24,6 +26,8 @@ mod initial_weights;
 pub(crate) mod lane;
 #[cfg(test)]
 mod lane_allocations;
+#[cfg(test)]
+mod lane_waits;
 pub(crate) mod loss;
 pub(crate) mod measures;
 mod meter;
@@ -44,6 +48,7 @@ mod snapshot;
 mod state;
 mod stops;
 mod trial;
+mod upload;
 mod weights_file;
 
 use std::sync::Arc;

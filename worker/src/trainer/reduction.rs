@@ -87,11 +87,7 @@ impl<D: Device> Reduction<D> {
         let Some(devices) = &self.devices else {
             let hands = self.group.hands(lanes)?;
             let held = hands.iter().map(|hand| hand.lanes.len()).sum();
-            crew.run(hands, |runner, hand| {
-                for subtree in hand.subtrees {
-                    *subtree.tally = runner.train_slot(step, subtree.lanes, subtree.gradient);
-                }
-            });
+            crew.run(hands, |runner, hand| runner.train_hand(step, hand));
             return Ok(held);
         };
         let len = devices.buckets().elements();

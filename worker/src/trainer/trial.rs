@@ -1,11 +1,12 @@
 //! One network and one micro-batch on a device, outside of any job: for the canary and for `selftest`.
 
 use lockstep_kernels::cross_entropy::ClassesSize;
-use lockstep_kernels::device::{Device, LossSums};
+use lockstep_kernels::device::{Device, LossOutput, LossSums};
 use lockstep_kernels::optimizer::{Decay, Rule, Scaling, Sgd, Update, Vectors};
 use lockstep_kernels::pixels::PixelsSize;
 use lockstep_proto::job;
 
+use super::upload::Upload;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, BuildError, Model, SampleShape, Weights, build, initial_values};
 
@@ -23,8 +24,11 @@ pub struct Trial<D: Device> {
     gradient: D::Buffer<f32>,
     /// Of the micro-batch.
     statistics: D::Buffer<f32>,
+    pixels: Upload<D, u8>,
+    labels: Upload<D, u16>,
     /// One a sample and stream of random numbers.
-    keys: Vec<u64>,
+    keys: Upload<D, u64>,
+    sums: D::Buffer<f64>,
 }
 
 impl<D: Device> Trial<D> {
@@ -37,11 +41,17 @@ impl<D: Device> Trial<D> {
         let initial = initial_values(model.tensors(), SEED, names);
         let mut weights = device.zeros(model.len());
         device.write(&initial, D::view_mut(&mut weights, 0..initial.len()));
+        let streams = model.streams() * samples;
+        let mut keys = Upload::new(device, streams);
+        keys.replace(device, &(0..streams as u64).collect::<Vec<_>>());
         Ok(Self {
             activations: Activations::new(device, &model, samples),
             gradient: device.zeros(model.parameters()),
             statistics: device.zeros(model.statistics()),
-            keys: (0..(model.streams() * samples) as u64).collect(),
+            pixels: Upload::new(device, samples * model.input_features()),
+            labels: Upload::new(device, samples),
+            keys,
+            sums: device.zeros(LossSums::LEN),
             weights,
             shape,
             samples,
@@ -55,13 +65,15 @@ impl<D: Device> Trial<D> {
     }
 
     /// The way forward and back, with softmax cross-entropy. `pixels` (N, C, H, W), `labels` (N).
-    pub fn compute(&mut self, device: &mut D, pixels: &[u8], labels: &[u8]) -> LossSums {
+    pub fn compute(&mut self, device: &mut D, pixels: &[u8], labels: &[u16]) -> LossSums {
         let (samples, input) = (self.samples, self.model.input_shape());
         let (features, plane) = (input.features(), input.plane());
         let size = PixelsSize { samples, features, plane, scale: 1.0 / 128.0, shift: -1.0 };
+        self.pixels.replace(device, pixels);
+        self.labels.replace(device, labels);
         let to = self.activations.input(device, &self.model, samples);
-        device.pixels_forward(&size, pixels, to);
-        let batch = MicroBatch { samples, keys: &self.keys };
+        device.pixels_forward(&size, self.pixels.view(), to);
+        let batch = MicroBatch { samples, keys: self.keys.view() };
         let (parameters, all) = (self.model.parameters(), self.model.len());
         let weights = || Weights::<D> {
             parameters: D::view(&self.weights, 0..parameters),
@@ -69,12 +81,15 @@ impl<D: Device> Trial<D> {
         };
         let statistics = D::view_mut(&mut self.statistics, 0..all - parameters);
         self.model.forward(device, batch, weights(), &mut self.activations, statistics);
-        let (output, d_output) = self.activations.output(device, &self.model, samples);
+        let (x, d_x) = self.activations.output(device, &self.model, samples);
         let size = ClassesSize { samples, classes: self.shape.classes };
-        let sums = device.cross_entropy(&size, output, labels, d_output);
+        let output = LossOutput { d_x, sums: D::view_mut(&mut self.sums, 0..LossSums::LEN) };
+        device.cross_entropy(&size, x, self.labels.view(), output);
         let gradient = D::view_mut(&mut self.gradient, 0..parameters);
         self.model.backward(device, batch, weights(), &mut self.activations, gradient);
-        sums
+        let mut sums = [0.0; LossSums::LEN];
+        device.read(D::view(&self.sums, 0..LossSums::LEN), &mut sums);
+        LossSums::of(sums)
     }
 
     /// The gradient of the micro-batch's summed loss.

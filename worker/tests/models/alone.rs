@@ -11,7 +11,7 @@ use lockstep_worker::layers::{
 pub struct Alone<'a> {
     layer: &'a dyn Layer<Cpu>,
     pub device: Cpu,
-    batch: MicroBatch<'a>,
+    batch: MicroBatch<'a, Cpu>,
     pub operands: Operands,
     pub y: Vec<f32>,
     choices: Vec<u8>,
@@ -32,7 +32,7 @@ impl<'a> Alone<'a> {
     pub fn new(
         layer: &'a dyn Layer<Cpu>,
         mut device: Cpu,
-        batch: MicroBatch<'a>,
+        batch: MicroBatch<'a, Cpu>,
         operands: Operands,
         outputs: usize,
     ) -> Self {
@@ -44,7 +44,7 @@ impl<'a> Alone<'a> {
         let mut moments = vec![12345.0; memo.moments_len(&device, batch.samples)];
         let mut statistics: Vec<f32> = vec![12345.0; layer.statistics().iter().map(|tensor| tensor.len()).sum()];
         let pass = Forward::<Cpu> {
-            batch,
+            batch: batch.reborrow(),
             own: Own::<Cpu> { parameters: &operands.parameters, statistics: &[] },
             mode: Mode::Train(statistics.as_mut_slice()),
             inputs: views(&operands.inputs),
@@ -90,7 +90,7 @@ impl<'a> Alone<'a> {
             (passed != Some(place)).then_some(Gradient { d_x: d_x.as_mut_slice(), accumulation })
         });
         let back = Backward::<Cpu> {
-            batch: self.batch,
+            batch: self.batch.reborrow(),
             own: Own::<Cpu> { parameters: &self.operands.parameters, statistics: &[] },
             d_parameters: &mut d_parameters,
             inputs: if keeps.inputs { views(&self.operands.inputs) } else { views(&[]) },

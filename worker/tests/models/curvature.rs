@@ -5,7 +5,7 @@ use lockstep_kernels::conv2d::Conv2dSize;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::curvature::Criterion;
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::pool2d::Pool2dSize;
 use lockstep_kernels::squared_error::SquaredError;
 use lockstep_kernels::subsample2d::Subsample2dSize;
@@ -35,7 +35,7 @@ fn check(name: &str, layer: &dyn Layer<Cpu>, features: [usize; 2]) {
         let parameters: usize = layer.parameters().iter().map(|tensor| tensor.len()).sum();
         let inputs = vec![numbers(device.activation_len(samples, inputs), 2)];
         let operands = Operands { inputs, parameters: numbers(parameters, 1) };
-        let mut alone = Alone::new(layer, device, MicroBatch { samples, keys: &[] }, operands, outputs);
+        let mut alone = Alone::new(layer, device, MicroBatch::<Cpu> { samples, keys: &[] }, operands, outputs);
         let mut h_y = vec![0.0; alone.y.len()];
         let mut expected = [vec![0.0; alone.operands.inputs[0].len()], vec![0.0; parameters]];
         for sample in 0..samples {
@@ -107,11 +107,12 @@ fn of_network(hidden: &[u32], [inputs, classes, samples]: [usize; 3]) -> (Model<
         }
     }
     let weights = Weights::<Cpu> { parameters: &parameters, statistics: &[] };
-    let batch = MicroBatch { samples, keys: &[] };
+    let batch = MicroBatch::<Cpu> { samples, keys: &[] };
     model.forward(&mut device, batch, weights, &mut activations, &mut []);
-    let (output, d_output) = activations.output(&device, &model, samples);
-    let labels = vec![0u8; samples];
-    device.squared_error(&ClassesSize { samples, classes }, output, &labels, d_output);
+    let (outputs, d_x) = activations.output(&device, &model, samples);
+    let (labels, mut sums) = (vec![0; samples], [0.0; LossSums::LEN]);
+    let loss = LossOutput::<Cpu> { d_x, sums: &mut sums };
+    device.squared_error(&ClassesSize { samples, classes }, outputs, &labels, loss);
     let mut second = vec![7.0; model.parameters()];
     let criterion = Criterion::Quadratic { curvature: 2.0 / classes as f32 };
     model.curvature(&mut device, batch, weights, criterion, (&mut activations, &mut memory), &mut second);

@@ -38,7 +38,7 @@ fn mean_squares(activation: job::Activation, init: Init, init_value: f64) -> (Ve
     let mut device = Cpu::new(InstructionSet::detect());
     let whole = build::<Cpu>(&all, SHAPE).unwrap();
     let parameters = initial_values(whole.tensors(), 1, &all);
-    let batch = MicroBatch { samples: SAMPLES, keys: &[] };
+    let batch = MicroBatch::<Cpu> { samples: SAMPLES, keys: &[] };
     let layer = parameters.len() / (HIDDEN + 1);
     let (mut sums, mut gradient) = (Vec::new(), vec![0.0; parameters.len()]);
     for layers in 1..=HIDDEN + 1 {

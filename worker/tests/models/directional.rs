@@ -26,7 +26,7 @@ const CHANGE: f64 = 1e-3;
 /// In a direction some layers' weights move along their gradient, element by element by half or one and a half of it at
 /// random, as far as changes the loss by the same for all of them.
 fn worst_error(net: &mut Net) -> (f64, f64) {
-    let labels: [u8; SAMPLES] = std::array::from_fn(|n| (n * 3 % CLASSES) as u8);
+    let labels: [u16; SAMPLES] = std::array::from_fn(|n| (n * 3 % CLASSES) as u16);
     let (loss, _) = net.loss(&labels);
     let gradient: Vec<f64> = net.gradient().into_iter().map(f64::from).collect();
     let (weights, layers) = (net.parameters.clone(), net.model.layer_ranges());

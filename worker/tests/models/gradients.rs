@@ -52,7 +52,7 @@ fn both_passes<const N: usize>(
     let (inputs, outputs) = (&sizes[..N - 2], sizes[N - 1]);
     let values = rows.iter().zip(inputs).map(|(x, features)| to_activation(device, x, *features, 3.0));
     let operands = Operands { inputs: values.collect(), parameters: rows[N - 2].clone() };
-    let batch = MicroBatch { samples: SAMPLES, keys: &KEYS };
+    let batch = MicroBatch::<Cpu> { samples: SAMPLES, keys: &KEYS };
     let mut alone = Alone::new(layer, alike(device), batch, operands, outputs);
     let d_y = to_activation(device, &rows[N - 1], outputs, 0.0);
     let back = alone.back(d_y.clone());

@@ -2,6 +2,7 @@
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::device::{LossOutput, LossSums};
 use lockstep_proto::job;
 use lockstep_worker::layers::MicroBatch;
 use lockstep_worker::model::{Activations, Model, SampleShape, Tensor, Weights, build};
@@ -71,8 +72,8 @@ impl Net {
         }
     }
 
-    fn batch(&self) -> MicroBatch<'static> {
-        MicroBatch { samples: self.count, keys: &KEYS[..self.model.streams() * self.count] }
+    fn batch(&self) -> MicroBatch<'static, Cpu> {
+        MicroBatch::<Cpu> { samples: self.count, keys: &KEYS[..self.model.streams() * self.count] }
     }
 
     /// Writes the samples: the way back lays gradients over them.
@@ -94,7 +95,7 @@ impl Net {
 
     /// Sum of the losses in training under these labels, whose gradient is laid behind the network, and the
     /// micro-batch's statistics.
-    pub fn loss(&mut self, labels: &[u8]) -> (f64, Vec<f32>) {
+    pub fn loss(&mut self, labels: &[u16]) -> (f64, Vec<f32>) {
         self.load();
         let mut statistics = vec![0.0; self.model.statistics()];
         let batch = self.batch();
@@ -102,7 +103,9 @@ impl Net {
         self.model.forward(&mut self.device, batch, weights, &mut self.activations, &mut statistics);
         let (output, d_output) = self.activations.output(&self.device, &self.model, self.count);
         let size = ClassesSize { samples: self.count, classes: self.classes };
-        (self.device.cross_entropy(&size, output, labels, d_output).loss, statistics)
+        let mut sums = [0.0; LossSums::LEN];
+        self.device.cross_entropy(&size, output, labels, LossOutput { d_x: d_output, sums: &mut sums });
+        (LossSums::of(sums).loss, statistics)
     }
 
     /// Gradient of the sum of the losses, behind [`Net::loss`].

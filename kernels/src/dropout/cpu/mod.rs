@@ -8,14 +8,14 @@ use crate::simd::{Kernel, Pack, Simd, WIDTH};
 
 impl Dropout for Cpu {
     fn dropout_forward(&mut self, size: &DropoutSize, keys: &[u64], x: &[f32], y: &mut [f32]) {
-        size.check(keys);
+        size.check(keys.len());
         let x = self.layout.whole("x", x, size.samples, size.features);
         let mut y = self.layout.whole_out("y", y, size.samples, size.features);
         self.isa.run(Forward { size, keys, x: &x, y: &mut y });
     }
 
     fn dropout_backward(&mut self, size: &DropoutSize, keys: &[u64], d: &mut [f32]) {
-        size.check(keys);
+        size.check(keys.len());
         let mut d = self.layout.whole_mut("d", d, size.samples, size.features);
         self.isa.run(Backward { size, keys, d: &mut d });
     }

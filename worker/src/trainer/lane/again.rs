@@ -14,7 +14,8 @@ impl<D: Device> LaneRunner<D> {
 
     /// Computes the step's replayed lane into `gradient`, memory that nobody else reads, for its digest.
     pub fn replay_lane(&mut self, step: &TrainStep<'_, D>, gradient: &mut D::ViewMut<'_, f32>) -> Option<String> {
-        self.train_lane(step, step.replayed?, gradient);
+        let lane = step.replayed?;
+        self.train_subtree(step, lane..lane + 1, gradient);
         self.take_lane_digest()
     }
 
@@ -28,11 +29,11 @@ impl<D: Device> LaneRunner<D> {
     ) -> Option<String> {
         let work = step.work;
         let gradient_of = |place| work.model.layer_names().nth(place).unwrap_or_default().to_owned();
-        match Nonfinite::of(&self.train_lane(step, lane, gradient))? {
+        match Nonfinite::of(&self.train_subtree(step, lane..lane + 1, gradient))? {
             Nonfinite::Gradient(place) => Some(format!("the gradient of layer {} is not finite", gradient_of(place))),
             Nonfinite::Loss => {
                 self.write_input(work);
-                let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+                let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
                 let (_, statistics) =
                     D::split_mut(D::slice_mut(gradient, 0..work.model.len()), work.model.parameters());
                 let (device, activations) = (&mut self.device, &mut self.activations);

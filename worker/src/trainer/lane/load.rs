@@ -9,68 +9,70 @@ use super::{LaneRunner, TrainStep, Work};
 use crate::data::augment::Seen;
 use crate::data::dataset::Split;
 use crate::data::random::{Purpose, Random};
-use crate::trainer::measures;
+use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
 
 impl<D: Device> LaneRunner<D> {
-    /// Gathers a training lane's samples; returns the sum of their hashed ids.
-    pub(super) fn load_train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32) -> u64 {
+    /// Gathers a training lane's samples.
+    pub(super) fn load_train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32) -> LaneSamples {
         let StepPlan { first, samples, epoch, .. } = step.plan;
         let positions = lane_positions(first..first + samples, lane, step.work.micro_batch);
         self.load(step.work, Split::Train, Some(epoch), positions.map(|position| step.order.sample_at(position)))
     }
 
-    /// Gathers the samples and writes them to the model's input; returns the sum of hashed sample ids. `epoch`: of
-    /// training.
+    /// Gathers the samples and writes them to the model's input. `epoch`: of training.
     pub(super) fn load(
         &mut self,
         work: &Work<D>,
         split: Split,
         epoch: Option<u64>,
         samples: impl Iterator<Item = u64>,
-    ) -> u64 {
-        self.bytes.clear();
-        self.labels.clear();
+    ) -> LaneSamples {
+        self.pixels.values.clear();
+        self.labels.values.clear();
         self.ids.clear();
         let mut hashes = 0u64;
         for sample in samples {
             let pixels = work.dataset.pixels(split, sample);
             match work.augmentation.as_ref().zip(epoch) {
                 Some((augmentation, epoch)) => {
-                    augmentation.append(pixels, Seen { epoch, sample }, &mut self.augmenting, &mut self.bytes);
+                    augmentation.append(pixels, Seen { epoch, sample }, &mut self.augmenting, &mut self.pixels.values);
                 }
-                None => self.bytes.extend_from_slice(pixels),
+                None => self.pixels.values.extend_from_slice(pixels),
             }
-            self.labels.push(work.dataset.label(split, sample));
+            self.labels.values.push(work.dataset.label(split, sample));
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
             self.ids.push(sample);
         }
         if let Some(epoch) = epoch {
             self.draw_keys(work, epoch);
         }
+        self.pixels.send(&mut self.device);
+        self.labels.send(&mut self.device);
         self.write_input(work);
-        hashes
+        LaneSamples { count: self.ids.len() as u64, hashes }
     }
 
     /// Writes the samples that were gathered to the model's input, which every way back overwrites.
     pub(super) fn write_input(&mut self, work: &Work<D>) {
-        let samples = self.labels.len();
+        let samples = self.samples();
         let size = PixelsSize { samples, ..work.pixels };
         let input = self.activations.input(&self.device, &work.model, samples);
-        self.device.pixels_forward(&size, &self.bytes, input);
+        self.device.pixels_forward(&size, self.pixels.view(), input);
     }
 
     /// Draws the samples' random numbers of an epoch.
     fn draw_keys(&mut self, work: &Work<D>, epoch: u64) {
-        self.keys.clear();
+        self.keys.values.clear();
         for stream in 0..work.model.streams() {
             let key = |sample: &u64| {
                 let mut random = Random::new(work.mask_seed, Purpose::Dropout, epoch, *sample);
                 (0..stream).for_each(|_| _ = random.next_u64());
                 random.next_u64()
             };
-            self.keys.extend(self.ids.iter().map(key));
+            self.keys.values.extend(self.ids.iter().map(key));
         }
+        self.keys.send(&mut self.device);
     }
 }
 

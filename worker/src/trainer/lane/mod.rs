@@ -1,30 +1,34 @@
 //! A lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
 //!
-//! `load` brings samples before the network, `train` computes lanes of a step, `subtree` adds them up in tree order,
-//! `step` says what of, `step_up` takes a lane's gradient above the weights, and `again` computes lanes a second time to
-//! look at them.
+//! `load` brings samples before the network, `train` computes lanes of a step, `rows` keeps what they measure, `hand` adds
+//! them up in tree order, `step` says what of, `step_up` takes a lane's gradient above the weights, and `again` computes
+//! lanes a second time to look at them. All of a lane's operands and results are in the device's memory: the host asks
+//! for a hand's lanes one after the other and waits once, for what they come to.
 
 mod again;
+mod hand;
 mod load;
+mod rows;
 mod step;
 mod step_up;
-mod subtree;
 mod train;
 
 use std::ops::Range;
 use std::time::Duration;
 
 use lockstep_kernels::cross_entropy::ClassesSize;
-use lockstep_kernels::device::{ActivationShape, Device, LossSums};
+use lockstep_kernels::device::{ActivationShape, Device, LossOutput};
 use lockstep_kernels::map_loss::MapLossSize;
 use lockstep_kernels::pixels::PixelsSize;
 
 use super::loss::Loss;
+use super::upload::Upload;
 use crate::data::augment::{self, Augmentation};
 use crate::data::dataset::Dataset;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
 
+use rows::{Row, Rows};
 pub use step::{Evaluation, Pass, Pulse, TrainStep};
 use step_up::Above;
 
@@ -52,7 +56,8 @@ pub struct Work<D: Device> {
     pub lane_sam: Option<f64>,
 }
 
-/// Where the time of one lane thread went, since it was last asked.
+/// Where the time of one lane thread went, since it was last asked. Of a GPU's work the waiting is seen, behind a hand's
+/// lanes, and counts as backward.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LaneSeconds {
     /// Sampling, reading and converting pixels.
@@ -72,11 +77,15 @@ pub struct LaneRunner<D: Device> {
     curvature: Option<CurvatureMemory<D>>,
     /// For gradients above the weights; none before the first.
     above: Option<Above<D>>,
-    bytes: Vec<u8>,
     augmenting: augment::Memory,
-    labels: Vec<u16>,
+    /// The lane's samples: what ops see of them, and their ids.
+    pixels: Upload<D, u8>,
+    labels: Upload<D, u16>,
+    keys: Upload<D, u64>,
     ids: Vec<u64>,
-    keys: Vec<u64>,
+    rows: Rows<D>,
+    /// The layers' parts of a gradient.
+    layers: D::Parts,
     /// Right halves of inner nodes of the tree, one a level.
     right_halves: Vec<Option<D::Buffer<f32>>>,
     /// The sum on its way to the host's memory, on a device that has its own.
@@ -87,18 +96,20 @@ pub struct LaneRunner<D: Device> {
 
 impl<D: Device> LaneRunner<D> {
     /// Working memory for lanes of `work`.
-    pub fn new(device: D, work: &Work<D>) -> Self {
-        let activations = Activations::new(&device, &work.model, work.micro_batch as usize);
+    pub fn new(mut device: D, work: &Work<D>) -> Self {
+        let samples = work.micro_batch as usize;
         Self {
-            device,
-            activations,
+            activations: Activations::new(&device, &work.model, samples),
             curvature: None,
             above: None,
-            bytes: Vec::new(),
             augmenting: augment::Memory::default(),
-            labels: Vec::new(),
+            pixels: Upload::new(&device, samples * work.pixels.features),
+            labels: Upload::new(&device, samples),
+            keys: Upload::new(&device, samples * work.model.streams()),
             ids: Vec::new(),
-            keys: Vec::new(),
+            rows: Rows::new(&device, work.layers.len()),
+            layers: device.parts(&work.layers),
+            device,
             slot: None,
             right_halves: Vec::new(),
             seconds: LaneSeconds::default(),
@@ -114,45 +125,49 @@ impl<D: Device> LaneRunner<D> {
     /// Class and outputs of each sample of the evaluation lane that was computed last. `outputs` (samples, classes) is
     /// overwritten; gives the classes.
     pub fn answers(&mut self, work: &Work<D>, outputs: &mut Vec<f32>) -> &[u16] {
-        let (samples, classes) = (self.labels.len(), work.classes);
+        let (samples, classes) = (self.samples(), work.classes);
         outputs.resize(samples * classes, 0.0);
         let (output, _) = self.activations.output(&self.device, &work.model, samples);
         self.device.read_activation(&ActivationShape::flat(samples, classes), output, outputs);
-        &self.labels
+        &self.labels.values
     }
 
-    fn forward(&mut self, work: &Work<D>, weights: Weights<'_, D>, statistics: D::ViewMut<'_, f32>) -> LossSums {
-        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+    /// Samples of the loaded lane.
+    fn samples(&self) -> usize {
+        self.labels.values.len()
+    }
+
+    fn forward(&mut self, work: &Work<D>, weights: Weights<'_, D>, row: Row, statistics: D::ViewMut<'_, f32>) {
+        let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
         work.model.forward(&mut self.device, batch, weights, &mut self.activations, statistics);
-        self.loss(work)
+        self.loss(work, row);
     }
 
-    fn evaluate(&mut self, work: &Work<D>, weights: Weights<'_, D>) -> LossSums {
-        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+    fn evaluate(&mut self, work: &Work<D>, weights: Weights<'_, D>, row: Row) {
+        let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
         work.model.evaluate(&mut self.device, batch, weights, &mut self.activations);
-        self.loss(work)
+        self.loss(work, row);
     }
 
     /// Loss and its gradient.
-    fn loss(&mut self, work: &Work<D>) -> LossSums {
-        let samples = self.labels.len();
-        let size = ClassesSize { samples, classes: work.classes };
-        let (output, d_output) = self.activations.output(&self.device, &work.model, samples);
+    fn loss(&mut self, work: &Work<D>, row: Row) {
+        let size = ClassesSize { samples: self.samples(), classes: work.classes };
+        let Self { device, activations, labels, rows, .. } = self;
+        let (x, d_x) = activations.output(device, &work.model, size.samples);
+        let (labels, output) = (labels.view(), LossOutput { d_x, sums: rows.loss(row) });
         match work.loss {
-            Loss::CrossEntropy => self.device.cross_entropy(&size, output, &self.labels, d_output),
+            Loss::CrossEntropy => device.cross_entropy(&size, x, labels, output),
             Loss::SmoothedCrossEntropy { smoothing } => {
-                self.device.smoothed_cross_entropy(&size, smoothing, output, &self.labels, d_output)
+                device.smoothed_cross_entropy(&size, smoothing, x, labels, output);
             }
-            Loss::SquaredError => self.device.squared_error(&size, output, &self.labels, d_output),
-            Loss::BinaryCrossEntropy => self.device.binary_cross_entropy(&size, output, &self.labels, d_output),
-            Loss::Map { rubbish } => {
-                self.device.map_loss(&MapLossSize { classes: size, rubbish }, output, &self.labels, d_output)
-            }
+            Loss::SquaredError => device.squared_error(&size, x, labels, output),
+            Loss::BinaryCrossEntropy => device.binary_cross_entropy(&size, x, labels, output),
+            Loss::Map { rubbish } => device.map_loss(&MapLossSize { classes: size, rubbish }, x, labels, output),
         }
     }
 
     fn backward(&mut self, work: &Work<D>, weights: Weights<'_, D>, gradient: D::ViewMut<'_, f32>) {
-        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
         work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient);
     }
 }

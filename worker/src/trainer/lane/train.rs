@@ -2,36 +2,31 @@
 
 use std::time::Instant;
 
-use lockstep_collective::Tally;
-use lockstep_kernels::device::{Device, LossSums};
+use lockstep_kernels::device::Device;
 
-use super::{LaneRunner, TrainStep};
+use super::{LaneRunner, Row, TrainStep};
 use crate::layers::MicroBatch;
 use crate::model::{CurvatureMemory, Weights};
 use crate::trainer::digest::digest_of;
 #[cfg(feature = "fault-points")]
 use crate::trainer::fault;
-use crate::trainer::measures::{self, LaneMeasures};
 
 impl<D: Device> LaneRunner<D> {
-    /// A lane's gradient, with its statistics behind it, and its tally. With sharpness-aware minimisation of lanes the
-    /// gradient and its norms are those above the weights; loss, answers and statistics are those at the weights.
-    pub(super) fn train_lane(
-        &mut self,
-        step: &TrainStep<'_, D>,
-        lane: u32,
-        gradient: &mut D::ViewMut<'_, f32>,
-    ) -> Tally {
+    /// A lane's gradient, with its statistics behind it, and its row of measures. With sharpness-aware minimisation of
+    /// lanes the gradient and its norms are those above the weights; loss, answers and statistics are those at the
+    /// weights.
+    pub(super) fn train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, gradient: &mut D::ViewMut<'_, f32>) {
         let work = step.work;
         if !step.pulse.beats() {
-            return Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
+            return;
         }
         let start = Instant::now();
-        let sample_hashes = self.load_train_lane(step, lane);
+        let samples = self.load_train_lane(step, lane);
+        let row = self.rows.enter(lane, samples);
         self.seconds.data += start.elapsed();
         let (len, parameters) = (work.model.len(), work.model.parameters());
         let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
-        let sums = self.pass(step, step.weights, d_parameters, statistics);
+        self.pass(step, step.weights, row, d_parameters, statistics);
         if let Some(rho) = work.lane_sam {
             self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
         }
@@ -40,44 +35,32 @@ impl<D: Device> LaneRunner<D> {
         if step.spoilt {
             fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));
         }
+        let gradient = D::shared(D::slice_mut(gradient, 0..len));
+        self.device.squared_norms(&self.layers, gradient, self.rows.norms(row));
+        // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
         if step.replayed == Some(lane) {
-            let gradient = D::shared(D::slice_mut(gradient, 0..len));
             self.lane_digest = Some(digest_of(&mut self.device, gradient, len));
         }
-        let norms = work.layers.iter().map(|range| {
-            let layer = D::shared(D::slice_mut(gradient, 0..len));
-            self.device.squared_norm(D::slice(layer, range.clone()))
-        });
-        let measures = LaneMeasures { sums, samples: self.labels.len() as u64, sample_hashes };
-        let tally = measures::training_tally(&measures, norms.collect(), step.flags);
         self.seconds.backward += passed.elapsed();
-        tally
     }
 
     /// Writes the diagonal of the lane's second derivatives where its gradient would be.
-    pub(super) fn measure_lane(
-        &mut self,
-        step: &TrainStep<'_, D>,
-        lane: u32,
-        second: &mut D::ViewMut<'_, f32>,
-    ) -> Tally {
+    pub(super) fn measure_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, second: &mut D::ViewMut<'_, f32>) {
         let work = step.work;
-        let mut tally = Tally::new(measures::sums(work.layers.len()), measures::COUNTS);
         if !step.pulse.beats() {
-            return tally;
+            return;
         }
-        self.load_train_lane(step, lane);
+        let samples = self.load_train_lane(step, lane);
+        let row = self.rows.enter(lane, samples);
         let len = work.model.len();
         let (parameters, statistics) = D::split_mut(D::slice_mut(second, 0..len), work.model.parameters());
-        self.forward(work, step.weights, statistics);
-        let batch = MicroBatch { samples: self.labels.len(), keys: &self.keys };
+        self.forward(work, step.weights, row, statistics);
+        let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
         let memory = self
             .curvature
             .get_or_insert_with(|| CurvatureMemory::new(&self.device, &work.model, work.micro_batch as usize));
         let (device, criterion) = (&mut self.device, work.loss.criterion(work.classes));
         work.model.curvature(device, batch, step.weights, criterion, (&mut self.activations, memory), parameters);
-        tally.counts[measures::SAMPLES] = batch.samples as u64;
-        tally
     }
 
     /// Forward, loss and backward of the loaded samples at `weights`, which may not be the step's.
@@ -85,20 +68,20 @@ impl<D: Device> LaneRunner<D> {
         &mut self,
         step: &TrainStep<'_, D>,
         weights: Weights<'_, D>,
+        row: Row,
         d_parameters: D::ViewMut<'_, f32>,
         mut statistics: D::ViewMut<'_, f32>,
-    ) -> LossSums {
+    ) {
         let (work, start) = (step.work, Instant::now());
         let all = 0..work.model.statistics();
         #[cfg(feature = "fault-points")]
         for _ in 1..step.times {
-            self.forward(work, weights, D::slice_mut(&mut statistics, all.clone()));
+            self.forward(work, weights, row, D::slice_mut(&mut statistics, all.clone()));
         }
-        let sums = self.forward(work, weights, D::slice_mut(&mut statistics, all));
+        self.forward(work, weights, row, D::slice_mut(&mut statistics, all));
         let forwarded = Instant::now();
         self.backward(work, weights, d_parameters);
         self.seconds.forward += forwarded - start;
         self.seconds.backward += forwarded.elapsed();
-        sums
     }
 }

@@ -34,7 +34,7 @@ pub struct Optimizer<D: Device> {
     /// Runs of the parameters that are updated alike, in order.
     segments: Vec<Segment>,
     /// One a tensor.
-    blocks: Blocks,
+    blocks: Blocks<D>,
     norms: Norms,
     /// Where LAMB keeps its direction until the norm is known.
     direction: Option<D::Buffer<f32>>,

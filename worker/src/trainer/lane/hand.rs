@@ -1,0 +1,124 @@
+//! A thread's lanes: all of a hand's are asked for before the host waits for what they come to. Inner nodes of the tree
+//! add what their two halves come to.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use lockstep_collective::{Hand, Subtree, Tally, tree};
+use lockstep_kernels::device::Device;
+
+use super::load::lane_positions;
+use super::{Evaluation, LaneRunner, Pass, TrainStep};
+use crate::trainer::measures;
+
+impl<D: Device> LaneRunner<D> {
+    /// Sums the gradients and tallies of a hand's subtrees where they go.
+    pub fn train_hand(&mut self, step: &TrainStep<'_, D>, mut hand: Hand<'_>) {
+        self.rows.start(&self.device, hand.lanes);
+        for Subtree { lanes, gradient, .. } in &mut hand.subtrees {
+            self.train_slot(step, lanes.clone(), gradient);
+        }
+        self.read_rows();
+        for Subtree { lanes, tally, .. } in hand.subtrees {
+            *tally = self.tally(step, lanes);
+        }
+    }
+
+    /// Sums the gradients and tallies of `lanes`, a node of the tree, in tree order.
+    pub fn train_subtree(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lanes: Range<u32>,
+        gradient: &mut D::ViewMut<'_, f32>,
+    ) -> Tally {
+        self.rows.start(&self.device, lanes.clone());
+        self.sum_gradients(step, lanes.clone(), gradient);
+        self.read_rows();
+        self.tally(step, lanes)
+    }
+
+    /// Sums the tallies of a hand's evaluation lanes where they go: there is no gradient.
+    pub fn evaluate_hand(&mut self, evaluation: &Evaluation<'_, D>, hand: Hand<'_>) {
+        self.evaluate_lanes(evaluation, hand.lanes);
+        for Subtree { lanes, tally, .. } in hand.subtrees {
+            *tally = self.rows.tally(lanes, &measures::evaluation_tally);
+        }
+    }
+
+    /// Sums the tallies of evaluation `lanes`, a node of the tree, in tree order.
+    pub fn evaluate_subtree(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) -> Tally {
+        self.evaluate_lanes(evaluation, lanes.clone());
+        self.rows.tally(lanes, &measures::evaluation_tally)
+    }
+
+    fn read_rows(&mut self) {
+        let start = Instant::now();
+        self.rows.read(&mut self.device);
+        self.seconds.backward += start.elapsed();
+    }
+
+    fn tally(&self, step: &TrainStep<'_, D>, lanes: Range<u32>) -> Tally {
+        self.rows.tally(lanes, &|measures| match step.pass {
+            Pass::Gradient => measures::training_tally(measures, step.flags),
+            Pass::Curvature => measures::curvature_tally(measures),
+        })
+    }
+
+    /// Sums the gradients of `lanes`, a node of the tree, into a slot of the host's memory.
+    fn train_slot(&mut self, step: &TrainStep<'_, D>, lanes: Range<u32>, slot: &mut [f32]) {
+        let slot = match D::host_view_mut(slot) {
+            Ok(mut view) => return self.sum_gradients(step, lanes, &mut view),
+            Err(slot) => slot,
+        };
+        let len = step.work.model.len();
+        let mut gradient = self.slot.take().unwrap_or_else(|| self.device.zeros(len));
+        self.sum_gradients(step, lanes, &mut D::view_mut(&mut gradient, 0..len));
+        let start = Instant::now();
+        self.device.read(D::view(&gradient, 0..len), &mut slot[..len]);
+        self.seconds.backward += start.elapsed();
+        self.slot = Some(gradient);
+    }
+
+    /// Sums the gradients of `lanes`, a node of the tree, in tree order.
+    fn sum_gradients(&mut self, step: &TrainStep<'_, D>, lanes: Range<u32>, gradient: &mut D::ViewMut<'_, f32>) {
+        if lanes.len() == 1 {
+            return match step.pass {
+                Pass::Gradient => self.train_lane(step, lanes.start, gradient),
+                Pass::Curvature => self.measure_lane(step, lanes.start, gradient),
+            };
+        }
+        let middle = tree::middle(&lanes);
+        self.sum_gradients(step, lanes.start..middle, gradient);
+        // Nodes below this one are smaller, so that a level's memory is free when a node of that level needs it.
+        let level = (middle - lanes.start).ilog2() as usize;
+        let len = step.work.model.len();
+        let mut right = self.take_right_half(level, len);
+        self.sum_gradients(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len));
+        let start = Instant::now();
+        self.device.fold_add(D::slice_mut(gradient, 0..len), D::view(&right, 0..len));
+        self.seconds.backward += start.elapsed();
+        self.right_halves[level] = Some(right);
+    }
+
+    fn take_right_half(&mut self, level: usize, len: usize) -> D::Buffer<f32> {
+        if self.right_halves.len() <= level {
+            self.right_halves.resize_with(level + 1, || None);
+        }
+        self.right_halves[level].take().unwrap_or_else(|| self.device.zeros(len))
+    }
+
+    fn evaluate_lanes(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) {
+        let Evaluation { work, split, .. } = *evaluation;
+        self.rows.start(&self.device, lanes.clone());
+        for lane in lanes {
+            if !evaluation.pulse.beats() {
+                break;
+            }
+            let positions = lane_positions(0..work.dataset.len(split), lane, work.micro_batch);
+            let samples = self.load(work, split, None, positions);
+            let row = self.rows.enter(lane, samples);
+            self.evaluate(work, evaluation.weights, row);
+        }
+        self.rows.read(&mut self.device);
+    }
+}

@@ -1,0 +1,115 @@
+//! That lanes on a GPU are only asked for: the host waits for what a hand comes to, however many lanes it has.
+
+use std::sync::atomic::AtomicBool;
+
+use lockstep_collective::{Hand, Subtree, Tally};
+use lockstep_kernels::cuda::{Buffer, Cuda};
+use lockstep_kernels::device::Memory;
+use lockstep_proto::job::{Job, LossName, SamOver};
+
+use super::emulated_gpu;
+use super::lane::{Evaluation, LaneRunner, Pulse, TrainStep, Work};
+use super::prepare::work;
+use super::progress::Progress;
+use super::schedule::StepPlan;
+use crate::data::dataset::{Dataset, Split};
+use crate::data::order::Order;
+use crate::model::{Weights, initial_values};
+
+/// With all that a layer may want of a step: statistics, and random numbers.
+const LAYERS: &str = "{ kind = 'conv', channels = 3, kernel = 5, stride = 4 }, { kind = 'batch_norm' },
+    { kind = 'relu' }, { kind = 'max_pool', kernel = 2, stride = 2 }, { kind = 'dropout', probability = 0.5 },
+    { kind = 'linear', channels = 10 }";
+/// Lanes of the largest hand.
+const MOST_LANES: u32 = 5;
+
+/// A runner on a GPU, and what its lanes are computed of.
+struct Stage {
+    runner: LaneRunner<Cuda>,
+    work: Work<Cuda>,
+    /// The flat vector.
+    weights: Buffer<f32>,
+    abort: AtomicBool,
+    progress: Progress,
+}
+
+impl Stage {
+    /// After a hand that has brought all memory.
+    fn new(mut device: Cuda, job: &Job) -> Self {
+        let work = work(job, Dataset::open(&job.data).unwrap()).unwrap();
+        let initial = initial_values(work.model.tensors(), 1, &job.model);
+        let mut weights = device.zeros(initial.len());
+        device.write(&initial, Cuda::view_mut(&mut weights, 0..initial.len()));
+        let runner = LaneRunner::new(device, &work);
+        let (abort, progress) = (AtomicBool::new(false), Progress::default());
+        let mut stage = Self { runner, work, weights, abort, progress };
+        stage.train(MOST_LANES);
+        stage
+    }
+
+    /// How often the host waits in a training step's hand of so many lanes.
+    fn train(&mut self, lanes: u32) -> u64 {
+        let Self { runner, work, weights, abort, progress } = self;
+        let order = Order::new(1, 0, work.dataset.len(Split::Train));
+        let plan = StepPlan { epoch: 0, first: 0, samples: 3 * u64::from(lanes), lanes };
+        let step = TrainStep::new(work, of_flat(work, weights), plan, &order, Pulse { abort, progress });
+        waits_in(runner, work.model.len(), lanes, |runner, hand| runner.train_hand(&step, hand))
+    }
+
+    /// The same in an evaluation's.
+    fn evaluate(&mut self, lanes: u32) -> u64 {
+        let Self { runner, work, weights, abort, progress } = self;
+        let (weights, pulse) = (of_flat(work, weights), Pulse { abort, progress });
+        let evaluation = Evaluation { work, weights, split: Split::Test, pulse };
+        waits_in(runner, 0, lanes, |runner, hand| runner.evaluate_hand(&evaluation, hand))
+    }
+}
+
+fn of_flat<'a>(work: &Work<Cuda>, flat: &'a Buffer<f32>) -> Weights<'a, Cuda> {
+    let (parameters, all) = (work.model.parameters(), work.model.len());
+    Weights { parameters: Cuda::view(flat, 0..parameters), statistics: Cuda::view(flat, parameters..all) }
+}
+
+fn waits_in(
+    runner: &mut LaneRunner<Cuda>,
+    len: usize,
+    lanes: u32,
+    compute: impl FnOnce(&mut LaneRunner<Cuda>, Hand<'_>),
+) -> u64 {
+    let (mut gradient, mut tally) = (vec![f32::NAN; len], Tally::default());
+    let subtree = Subtree { lanes: 0..lanes, gradient: &mut gradient, tally: &mut tally };
+    let before = runner.device.waits();
+    compute(runner, Hand { lanes: 0..lanes, subtrees: vec![subtree] });
+    let waits = runner.device.waits() - before;
+    assert!(tally.sums[0] > 0.0 && tally.sums.iter().all(|sum| sum.is_finite()), "{tally:?}");
+    assert!(gradient.iter().all(|value| value.is_finite()));
+    waits
+}
+
+fn job() -> Job {
+    let layers = LAYERS.replace('\n', "");
+    let mut job =
+        Job::from_toml(&format!("data.path = '.'\nmodel = {{ name = 'layers', layers = [{layers}] }}")).unwrap();
+    job.data.path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/mnist").into();
+    (job.data.limit, job.batch.micro_batch) = (50, 3);
+    job
+}
+
+#[test]
+fn a_hand_waits_for_its_sum_and_its_measures_alone() {
+    emulated_gpu::alone(|device| {
+        let mut stage = Stage::new(device, &job());
+        assert_eq!([1, 3, MOST_LANES].map(|lanes| stage.train(lanes)), [2; 3]);
+        assert_eq!([1, 3, MOST_LANES].map(|lanes| stage.evaluate(lanes)), [1; 3]);
+    });
+}
+
+/// Each lane's way up ends where its gradient's norm says.
+#[test]
+fn lanes_that_go_up_wait_for_a_norm_each() {
+    let mut job = job();
+    job.loss.name = LossName::SquaredError;
+    job.optimizer.sam = 0.05;
+    job.optimizer.sam_over = SamOver::MicroBatch;
+    emulated_gpu::alone(|device| assert_eq!(Stage::new(device, &job).train(3), 2 + 3));
+}
