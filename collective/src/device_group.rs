@@ -1,7 +1,7 @@
 //! The reduction between devices that have memory of their own: what [`crate::Group`] does for the host's.
 //!
-//! Every rank owns an equal part of each bucket. It gets that part of every other worker's maximal subtrees, folds them
-//! in tree order, and all gather the parts: the bits are those of any other way along the same tree. Tallies go through
+//! Every rank owns an equal part of each bucket. It gets that part of every worker's maximal subtrees, folds them in tree
+//! order, and all gather the parts: the bits are those of any other way along the same tree. Tallies go through
 //! the [`crate::Group`], whose members prove who they are; it also carries the invitation.
 
 use std::time::Duration;
@@ -18,9 +18,6 @@ pub trait Exchanging: Exchange + Fold {}
 impl<D: Exchange + Fold> Exchanging for D {}
 
 type PeersOf<D> = <<D as Exchange>::Transport as Transport<D>>::Peers;
-
-/// Views, and the ranks that they go to.
-type Sends<'a, D> = Vec<(usize, <D as lockstep_kernels::device::Memory>::View<'a, f32>)>;
 
 /// How gradients are added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +40,8 @@ pub struct DeviceGroup<D: Exchanging> {
     buckets: Buckets,
     /// The reduced vector.
     sum: D::Buffer<f32>,
-    /// This rank's parts of others' subtrees, one a subtree.
-    received: Vec<D::Buffer<f32>>,
+    /// This rank's parts of all subtrees, in lane order.
+    parts: Vec<D::Buffer<f32>>,
 }
 
 impl<D: Exchanging> DeviceGroup<D> {
@@ -68,7 +65,7 @@ impl<D: Exchanging> DeviceGroup<D> {
         group.broadcast(0, tag, &mut invitation)?;
         let peers = transport.join(device, &invitation, (rank, ranks), group.abort.clone(), budget)?;
         let sum = device.zeros(buckets.elements());
-        let mut connected = Self { peers, rank, ranks, order, buckets, sum, received: Vec::new() };
+        let mut connected = Self { peers, rank, ranks, order, buckets, sum, parts: Vec::new() };
         connected.greet(device)?;
         Ok(connected)
     }
@@ -96,7 +93,7 @@ impl<D: Exchanging> DeviceGroup<D> {
     }
 
     /// Begins to reduce a bucket, behind all that `device` has been asked for. `slots`: its elements in the sums of this
-    /// worker's subtrees, [`Pieces::own`]; they may be read again, and be written to, when the reduction has settled.
+    /// worker's subtrees, [`Pieces::own`]; nobody may write to them before the reduction has settled.
     ///
     /// # Errors
     /// [`Error::Devices`], [`Error::Aborted`].
@@ -105,13 +102,19 @@ impl<D: Exchanging> DeviceGroup<D> {
         device: &mut D,
         pieces: &Pieces,
         bucket: usize,
-        slots: Vec<D::ViewMut<'_, f32>>,
+        slots: &[D::View<'_, f32>],
     ) -> Result<(), Error> {
         assert_eq!(slots.len(), pieces.own.len(), "a slot for each of this worker's subtrees");
-        self.peers.follow(device);
         match self.order {
-            Order::Tree => self.fold_along_tree(device, pieces, bucket, slots),
-            Order::Any(precision) => self.add_up(bucket, slots, precision),
+            Order::Tree => {
+                self.make_room(device, pieces);
+                self.peers.follow(device);
+                self.fold_along_tree(pieces, bucket, slots)
+            }
+            Order::Any(precision) => {
+                self.peers.follow(device);
+                self.add_up(bucket, slots, precision)
+            }
         }
     }
 
@@ -138,28 +141,29 @@ impl<D: Exchanging> DeviceGroup<D> {
         Ok(self.peers.finish(budget)?)
     }
 
-    fn fold_along_tree(
-        &mut self,
-        device: &D,
-        pieces: &Pieces,
-        bucket: usize,
-        slots: Vec<D::ViewMut<'_, f32>>,
-    ) -> Result<(), Error> {
-        self.make_room(device, pieces);
-        let (mut own, sends) = self.cut(bucket, slots);
+    fn fold_along_tree(&mut self, pieces: &Pieces, bucket: usize, slots: &[D::View<'_, f32>]) -> Result<(), Error> {
         let place = self.buckets.among_parts(bucket);
         let len = place.len();
-        let senders = pieces.of_ranks.iter().enumerate().filter(|&(rank, _)| rank != self.rank);
-        let senders = senders.flat_map(|(rank, &count)| std::iter::repeat_n(rank, count));
-        let parts = self.received.iter_mut().map(|buffer| D::view_mut(buffer, place.clone()));
-        let mut received: Vec<_> = senders.zip(parts).collect();
-        self.peers.swap(&sends, &mut received)?;
+        let of_rank = |rank: usize, slot| D::slice(slot, rank * len..(rank + 1) * len);
+        let others = (0..self.ranks).filter(|&rank| rank != self.rank);
+        let sends: Vec<_> =
+            others.flat_map(|rank| slots.iter().map(move |&slot| (rank, of_rank(rank, slot)))).collect();
 
-        let before_own = pieces.of_ranks[..self.rank].iter().sum();
-        let (lower, higher) = received.split_at_mut(before_own);
-        let lower = lower.iter_mut().map(|(_, part)| D::slice_mut(part, 0..len));
-        let higher = higher.iter_mut().map(|(_, part)| D::slice_mut(part, 0..len));
-        let all = lower.chain(own.iter_mut().map(|part| D::slice_mut(part, 0..len))).chain(higher);
+        let (mut own, mut received) = (slots.iter(), Vec::with_capacity(self.parts.len()));
+        let ranks = pieces.of_ranks.iter().enumerate().flat_map(|(rank, &count)| std::iter::repeat_n(rank, count));
+        for (rank, part) in ranks.zip(&mut self.parts) {
+            let part = D::view_mut(part, place.clone());
+            if rank == self.rank {
+                let slot = *own.next().expect("a slot for each of this worker's subtrees");
+                self.peers.device().copy(of_rank(rank, slot), part);
+            } else {
+                received.push((rank, part));
+            }
+        }
+        self.peers.swap(&sends, &mut received)?;
+        drop(received);
+
+        let all = self.parts.iter_mut().take(pieces.fold.len()).map(|part| D::view_mut(part, place.clone()));
         let device = self.peers.device();
         let mut stack = Vec::new();
         pieces.fold.run(&mut stack, all, |left, right| device.fold_add(D::slice_mut(left, 0..len), D::shared(right)));
@@ -169,43 +173,21 @@ impl<D: Exchanging> DeviceGroup<D> {
         Ok(self.peers.gather(D::view_mut(&mut self.sum, self.buckets.bucket(bucket)))?)
     }
 
-    /// Memory for what comes from others.
+    /// Memory for this rank's parts.
     fn make_room(&mut self, device: &D, pieces: &Pieces) {
-        let foreign = pieces.of_ranks.iter().sum::<usize>() - pieces.own.len();
-        if self.received.len() < foreign {
-            self.received.resize_with(foreign, || device.zeros(self.buckets.part_elements()));
-            // It is cleared on the device's own time.
-            self.peers.follow(device);
+        if self.parts.len() < pieces.fold.len() {
+            self.parts.resize_with(pieces.fold.len(), || device.zeros(self.buckets.part_elements()));
         }
     }
 
-    /// Cuts a bucket of this worker's subtrees into its own part of each, and what goes to which rank, subtree by
-    /// subtree.
-    fn cut<'a>(&self, bucket: usize, slots: Vec<D::ViewMut<'a, f32>>) -> (Vec<D::ViewMut<'a, f32>>, Sends<'a, D>) {
-        let part = self.buckets.part(bucket, self.rank);
-        let (before, len) = (part.start - self.buckets.bucket(bucket).start, part.len());
-        let (mut own, mut sends) = (Vec::with_capacity(slots.len()), Vec::new());
-        for slot in slots {
-            let (lower, rest) = D::split_mut(slot, before);
-            let (part, higher) = D::split_mut(rest, len);
-            let (lower, higher) = (D::shared(lower), D::shared(higher));
-            own.push(part);
-            sends.extend((0..self.rank).map(|rank| (rank, D::slice(lower, rank * len..(rank + 1) * len))));
-            let behind = 0..self.ranks - self.rank - 1;
-            sends.extend(behind.map(|i| (self.rank + 1 + i, D::slice(higher, i * len..(i + 1) * len))));
-        }
-        (own, sends)
-    }
-
-    fn add_up(&mut self, bucket: usize, slots: Vec<D::ViewMut<'_, f32>>, precision: Precision) -> Result<(), Error> {
+    fn add_up(&mut self, bucket: usize, slots: &[D::View<'_, f32>], precision: Precision) -> Result<(), Error> {
         let range = self.buckets.bucket(bucket);
-        let mut slots = slots.into_iter().map(D::shared);
         let device = self.peers.device();
-        match slots.next() {
-            Some(first) => device.copy(first, D::view_mut(&mut self.sum, range.clone())),
+        match slots.first() {
+            Some(&first) => device.copy(first, D::view_mut(&mut self.sum, range.clone())),
             None => device.fill(0.0, D::view_mut(&mut self.sum, range.clone())),
         }
-        for slot in slots {
+        for &slot in slots.iter().skip(1) {
             device.fold_add(D::view_mut(&mut self.sum, range.clone()), slot);
         }
         Ok(self.peers.add_up(D::view_mut(&mut self.sum, range), precision)?)

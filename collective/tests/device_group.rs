@@ -73,8 +73,8 @@ fn reduce(group: &mut Group, devices: &mut DeviceGroup<Cuda>, device: &mut Cuda,
     }
     for bucket in 0..devices.buckets().len() {
         let range = devices.buckets().bucket(bucket);
-        let views = slots.iter_mut().map(|slot| Cuda::view_mut(slot, range.clone())).collect();
-        devices.begin(device, &pieces, bucket, views).expect("begun");
+        let views: Vec<_> = slots.iter().map(|slot| Cuda::view(slot, range.clone())).collect();
+        devices.begin(device, &pieces, bucket, &views).expect("begun");
     }
     devices.settle(device).expect("reduced");
     let mut reduced = vec![0.0; LEN];
@@ -131,9 +131,9 @@ fn who_waits_for_a_rank_that_does_not_come_ends_when_told() {
             return;
         }
         let pieces = group.pieces(2).expect("lanes");
-        let mut slot = device.zeros::<f32>(devices.buckets().elements());
+        let slot = device.zeros::<f32>(devices.buckets().elements());
         let range = devices.buckets().bucket(0);
-        devices.begin(&mut device, &pieces, 0, vec![Cuda::view_mut(&mut slot, range)]).expect("begun");
+        devices.begin(&mut device, &pieces, 0, &[Cuda::view(&slot, range)]).expect("begun");
         both.wait();
         let told = Instant::now();
         assert!(matches!(devices.settle(&mut device), Err(Error::Aborted)));
@@ -152,9 +152,9 @@ fn a_rank_that_leaves_is_missed_and_a_thread_that_hangs_is_freed() {
             return;
         }
         let pieces = group.pieces(2).expect("lanes");
-        let mut slot = device.zeros::<f32>(devices.buckets().elements());
+        let slot = device.zeros::<f32>(devices.buckets().elements());
         let range = devices.buckets().bucket(0);
-        devices.begin(&mut device, &pieces, 0, vec![Cuda::view_mut(&mut slot, range)]).expect("begun");
+        devices.begin(&mut device, &pieces, 0, &[Cuda::view(&slot, range)]).expect("begun");
         match devices.settle(&mut device) {
             Err(Error::Devices(how)) => assert!(how.contains("remote process exited"), "{how}"),
             other => panic!("{other:?}"),

@@ -34,7 +34,7 @@ fn check(names: &job::Model, (channels, side): (usize, usize)) {
         let size = ClassesSize { samples: SAMPLES, classes: CLASSES };
         let mut sums = [0.0; LossSums::LEN];
         device.cross_entropy(&size, output, &[1, 2, 3, 4, 5], LossOutput { d_x: d_output, sums: &mut sums });
-        model.backward(&mut device, batch, weights, &mut activations, d_parameters);
+        model.backward(&mut device, batch, weights, &mut activations, d_parameters, &mut |_, _, _| {});
         model.evaluate(&mut device, batch, weights, &mut activations);
     };
     let before = Counted::count();

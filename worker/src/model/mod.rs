@@ -293,7 +293,8 @@ impl<D: Device> Model<D> {
     }
 
     /// Runs all layers back from the gradient that the loss wrote to `activations`; overwrites all of `gradient`, the
-    /// parameters' part of a lane's gradient.
+    /// parameters' part of a lane's gradient, from its front on: `made` takes it again behind each layer that has
+    /// parameters, with how far it is made.
     pub fn backward(
         &self,
         device: &mut D,
@@ -301,10 +302,15 @@ impl<D: Device> Model<D> {
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         mut gradient: D::ViewMut<'_, f32>,
+        made: &mut dyn FnMut(&mut D, &mut D::ViewMut<'_, f32>, usize),
     ) {
         for index in (0..self.layers.len()).rev() {
-            let own = D::slice_mut(&mut gradient, self.placed[index].parameters.clone());
+            let place = self.placed[index].parameters.clone();
+            let own = D::slice_mut(&mut gradient, place.clone());
             self.backward_layer(index, device, batch, weights, activations, (own, None));
+            if !place.is_empty() {
+                made(device, &mut gradient, place.end);
+            }
         }
     }
 

@@ -81,7 +81,7 @@ impl<D: Device> Trainer<D> {
     /// What gradients are added by: told by the coordinator, which knows what all members have.
     fn reduction(&mut self, group: Group, transport: &str, step: u64) -> Result<Reduction<D>, TrainerError> {
         if transport.is_empty() {
-            return Ok(Reduction::through_hosts(group, &self.work.model));
+            return Ok(Reduction::through_hosts(group));
         }
         let found = D::transport()?.filter(|found| found.name() == transport);
         let found = found.ok_or_else(|| TrainerError::Entry(format!("this device has no {transport}")))?;

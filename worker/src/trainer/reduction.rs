@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lockstep_collective::{Buckets, DeviceGroup, Error, Group, Order, Tag, Tally};
+use lockstep_collective::{Buckets, DeviceGroup, Error, Group, Hand, Order, Pieces, Tag, Tally};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::exchange::Precision;
 use lockstep_proto::job;
@@ -14,7 +14,7 @@ use super::TrainerError;
 use super::crew::{Crew, Devices};
 use super::entry::MEET_WITHIN;
 use super::generation::FIRST_PASS;
-use super::lane::TrainStep;
+use super::lane::{LaneRunner, TrainStep};
 use crate::model::Model;
 
 /// Elements of a bucket (4 MiB): long beside what it takes to begin an exchange, short beside a way back.
@@ -33,19 +33,28 @@ pub(super) struct Reduced<'a, D: Device> {
 /// A generation's reductions.
 pub(super) struct Reduction<D: Device> {
     pub(super) group: Group,
-    devices: Option<DeviceGroup<D>>,
-    /// Elements of the vector.
-    len: usize,
-    /// The sums of this worker's subtrees, where they are exchanged between devices.
-    slots: Vec<D::Buffer<f32>>,
+    between: Option<BetweenDevices<D>>,
     /// The reduced vector, where a device has got it through the host's memory.
     copy: Option<D::Buffer<f32>>,
 }
 
+/// What goes from device to device.
+struct BetweenDevices<D: Device> {
+    devices: DeviceGroup<D>,
+    /// The sums of this worker's subtrees, as long as all buckets.
+    slots: Vec<D::Buffer<f32>>,
+    /// Where buckets end, but for the last.
+    ends: Vec<usize>,
+    /// Elements of the vector.
+    len: usize,
+    /// Buckets of the reduction under way that were begun, and whether one could not be.
+    begun: Result<usize, Error>,
+}
+
 impl<D: Device> Reduction<D> {
     /// With the members of `group`, through the hosts' memory.
-    pub(super) fn through_hosts(group: Group, model: &Model<D>) -> Self {
-        Self { group, devices: None, len: model.len(), slots: Vec::new(), copy: None }
+    pub(super) fn through_hosts(group: Group) -> Self {
+        Self { group, between: None, copy: None }
     }
 
     /// With the members of `group`, all of which have `transport` and call this.
@@ -70,11 +79,12 @@ impl<D: Device> Reduction<D> {
         };
         let tag = Tag { step, pass: FIRST_PASS };
         let connected = DeviceGroup::connect(&mut group, device, transport, (order, buckets), (tag, MEET_WITHIN));
-        let devices = Some(healthy(device, connected)?);
-        Ok(Self { devices, ..Self::through_hosts(group, model) })
+        let between = Some(BetweenDevices::new(healthy(device, connected)?, model.len()));
+        Ok(Self { between, ..Self::through_hosts(group) })
     }
 
-    /// Computes this worker's lanes, of `lanes` in all. Gives how many it holds.
+    /// Computes this worker's lanes, of `lanes` in all. Gives how many it holds. Devices begin to exchange what the last
+    /// of them has made while it goes on.
     ///
     /// # Errors
     /// If there are more lanes than the generation was made for.
@@ -84,25 +94,22 @@ impl<D: Device> Reduction<D> {
         step: &TrainStep<'_, D>,
         lanes: u32,
     ) -> Result<usize, TrainerError> {
-        let Some(devices) = &self.devices else {
-            let hands = self.group.hands(lanes)?;
-            let held = hands.iter().map(|hand| hand.lanes.len()).sum();
-            crew.run(hands, |runner, hand| runner.train_hand(step, hand));
-            return Ok(held);
-        };
-        let len = devices.buckets().elements();
-        let subtrees = self.group.tally_hands(lanes)?.into_iter().flat_map(|hand| hand.subtrees);
-        let mut held = 0;
-        for (index, subtree) in subtrees.enumerate() {
-            let runner = crew.first();
-            if index == self.slots.len() {
-                self.slots.push(runner.device.zeros(len));
+        let held = |hands: &[Hand<'_>]| hands.iter().map(|hand| hand.lanes.len()).sum();
+        match &mut self.between {
+            None => {
+                let hands = self.group.hands(lanes)?;
+                let held = held(&hands);
+                crew.run(hands, |runner, hand| runner.train_hand(step, hand));
+                Ok(held)
             }
-            held += subtree.lanes.len();
-            let mut slot = D::view_mut(&mut self.slots[index], 0..self.len);
-            *subtree.tally = runner.train_subtree(step, subtree.lanes, &mut slot);
+            Some(between) => {
+                let pieces = self.group.pieces(lanes)?;
+                let hands = self.group.tally_hands(lanes)?;
+                let held = held(&hands);
+                hands.into_iter().for_each(|hand| between.compute(crew.first(), step, hand, &pieces));
+                Ok(held)
+            }
         }
-        Ok(held)
     }
 
     /// Adds up what all workers' lanes have come to.
@@ -110,50 +117,67 @@ impl<D: Device> Reduction<D> {
     /// # Errors
     /// If a member or the device is lost, or the generation is aborted; nothing of it can be used then.
     pub(super) fn reduce(&mut self, crew: &mut Crew<D>, lanes: u32, tag: Tag) -> Result<Reduced<'_, D>, TrainerError> {
-        let len = self.len;
-        let Some(devices) = &mut self.devices else {
+        let Some(between) = &mut self.between else {
             crew.first().device.health()?;
             let reduced = self.group.reduce(lanes, tag, crew.pool())?;
             let gradient = on_device(crew.first_device(), reduced.gradient, &mut self.copy);
             return Ok(Reduced { gradient, tally: reduced.tally });
         };
         let device = crew.first_device();
-        let reduced = exchange(&mut self.group, devices, device, &mut self.slots, (lanes, tag));
+        let reduced = between.reduce(&mut self.group, device, lanes, tag);
         if reduced.is_err() {
             // What hangs on the device ends with its group.
-            self.devices = None;
+            self.between = None;
         }
         healthy(device, reduced)?;
-        let gradient = self.devices.as_ref().expect("that has just reduced").sum(len);
-        Ok(Reduced { gradient, tally: self.group.total() })
+        let between = self.between.as_ref().expect("those that have just reduced");
+        Ok(Reduced { gradient: between.devices.sum(between.len), tally: self.group.total() })
     }
 
     /// Leaves the others' devices at the generation's end, which all come to. Who has gone before has not been waited
     /// for in vain: nothing is under way any more.
     pub(super) fn leave(&mut self) {
-        if let Some(devices) = self.devices.take() {
-            let _ = devices.finish(LEAVE_WITHIN);
+        if let Some(between) = self.between.take() {
+            let _ = between.devices.finish(LEAVE_WITHIN);
         }
     }
 }
 
-/// The exchange of all buckets, while the hosts add up the tallies.
-fn exchange<D: Device>(
-    group: &mut Group,
-    devices: &mut DeviceGroup<D>,
-    device: &mut D,
-    slots: &mut [D::Buffer<f32>],
-    (lanes, tag): (u32, Tag),
-) -> Result<(), Error> {
-    let pieces = group.pieces(lanes)?;
-    for bucket in 0..devices.buckets().len() {
-        let range = devices.buckets().bucket(bucket);
-        let own = slots[..pieces.own.len()].iter_mut();
-        let views = own.map(|slot| D::view_mut(slot, range.clone())).collect();
-        devices.begin(device, &pieces, bucket, views)?;
+impl<D: Device> BetweenDevices<D> {
+    fn new(devices: DeviceGroup<D>, len: usize) -> Self {
+        let buckets = devices.buckets();
+        let ends = (1..buckets.len()).map(|bucket| buckets.bucket(bucket).start).collect();
+        Self { devices, slots: Vec::new(), ends, len, begun: Ok(0) }
     }
-    group.reduce_tally(lanes, tag)?;
-    devices.settle(device)
+
+    /// Computes this worker's lanes.
+    fn compute(&mut self, runner: &mut LaneRunner<D>, step: &TrainStep<'_, D>, hand: Hand<'_>, pieces: &Pieces) {
+        let Self { devices, slots, ends, begun, .. } = self;
+        let elements = devices.buckets().elements();
+        if slots.len() < hand.subtrees.len() {
+            slots.resize_with(hand.subtrees.len(), || runner.device.zeros(elements));
+        }
+        *begun = Ok(0);
+        let mut made = |device: &mut D, slots: &[D::Buffer<f32>], last: Option<(D::View<'_, f32>, usize)>| {
+            let Ok(first) = *begun else { return };
+            let whole = last.map_or(devices.buckets().len(), |(_, end)| devices.buckets().whole(end));
+            let mut begin = |bucket| {
+                let range = devices.buckets().bucket(bucket);
+                let slots = slots.iter().map(|slot| D::view(slot, range.clone()));
+                let views: Vec<_> = slots.chain(last.map(|(view, _)| D::slice(view, range.clone()))).collect();
+                devices.begin(device, pieces, bucket, &views)
+            };
+            *begun = (first..whole).try_for_each(&mut begin).map(|()| whole);
+        };
+        runner.train_hand_into(step, hand, slots, ends, &mut made);
+    }
+
+    /// The hosts add up the tallies while the exchange comes to its end.
+    fn reduce(&mut self, group: &mut Group, device: &mut D, lanes: u32, tag: Tag) -> Result<(), Error> {
+        std::mem::replace(&mut self.begun, Ok(0))?;
+        group.reduce_tally(lanes, tag)?;
+        self.devices.settle(device)
+    }
 }
 
 /// A result that nobody else is to blame for if the device has failed.

@@ -86,7 +86,7 @@ impl<D: Device> Trial<D> {
         let output = LossOutput { d_x, sums: D::view_mut(&mut self.sums, 0..LossSums::LEN) };
         device.cross_entropy(&size, x, self.labels.view(), output);
         let gradient = D::view_mut(&mut self.gradient, 0..parameters);
-        self.model.backward(device, batch, weights(), &mut self.activations, gradient);
+        self.model.backward(device, batch, weights(), &mut self.activations, gradient, &mut |_, _, _| {});
         let mut sums = [0.0; LossSums::LEN];
         device.read(D::view(&self.sums, 0..LossSums::LEN), &mut sums);
         LossSums::of(sums)

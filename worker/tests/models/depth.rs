@@ -54,7 +54,7 @@ fn mean_squares(activation: job::Activation, init: Init, init_value: f64) -> (Ve
             sums.push(mean_square(output));
         } else {
             d_output.copy_from_slice(&noise(SAMPLES * WIDTH, 2));
-            part.backward(&mut device, batch, weights, &mut activations, &mut gradient);
+            part.backward(&mut device, batch, weights, &mut activations, &mut gradient, &mut |_, _, _| {});
         }
     }
     let mut gradients: Vec<f64> = whole.layer_ranges().into_iter().skip(1).map(|r| mean_square(&gradient[r])).collect();

@@ -1,15 +1,28 @@
 //! A thread's lanes: all of a hand's are asked for before the host waits for what they come to. Inner nodes of the tree
-//! add what their two halves come to.
+//! add what their two halves come to, from the vector's front on as far as the right half is made.
 
 use std::ops::Range;
 use std::time::Instant;
 
 use lockstep_collective::{Hand, Subtree, Tally, tree};
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Memory};
 
 use super::load::lane_positions;
 use super::{Evaluation, LaneRunner, Pass, TrainStep};
 use crate::trainer::measures;
+
+/// Who is told how far a vector is made, from its front on.
+pub(super) struct Made<'m, D: Device> {
+    /// Where to tell it at once, in ascending order; of the whole vector it is told anyway.
+    pub at: &'m [usize],
+    /// Takes the device, the vector, and up to where it is made.
+    pub tell: &'m mut Tell<'m, D>,
+}
+
+type Tell<'m, D> = dyn FnMut(&mut D, &mut <D as Memory>::ViewMut<'_, f32>, usize) + 'm;
+
+/// Told of what nobody waits for.
+pub(super) fn nobody<D: Device>(_: &mut D, _: &mut D::ViewMut<'_, f32>, _: usize) {}
 
 impl<D: Device> LaneRunner<D> {
     /// Sums the gradients and tallies of a hand's subtrees where they go.
@@ -32,9 +45,41 @@ impl<D: Device> LaneRunner<D> {
         gradient: &mut D::ViewMut<'_, f32>,
     ) -> Tally {
         self.rows.start(&self.device, lanes.clone());
-        self.sum_gradients(step, lanes.clone(), gradient);
+        self.sum_gradients(step, lanes.clone(), gradient, Made { at: &[], tell: &mut nobody });
         self.read_rows();
         self.tally(step, lanes)
+    }
+
+    /// The same in the device's memory: gradients go to the fronts of `slots`, one for each subtree. `made` is told when
+    /// all are made up to one of the ends `at`, while a lane goes on, with the slots but for the last and a view of that;
+    /// and with all slots when they are whole.
+    pub fn train_hand_into(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        hand: Hand<'_>,
+        slots: &mut [D::Buffer<f32>],
+        at: &[usize],
+        made: &mut impl FnMut(&mut D, &[D::Buffer<f32>], Option<(D::View<'_, f32>, usize)>),
+    ) {
+        let len = step.work.model.len();
+        self.rows.start(&self.device, hand.lanes);
+        let last = hand.subtrees.len().saturating_sub(1);
+        for (index, Subtree { lanes, .. }) in hand.subtrees.iter().enumerate() {
+            let (before, rest) = slots.split_at_mut(index);
+            let mut slot = D::view_mut(&mut rest[0], 0..len);
+            let mut tell = |device: &mut D, slot: &mut D::ViewMut<'_, f32>, end: usize| {
+                if end < len {
+                    made(device, before, Some((D::shared(D::slice_mut(slot, 0..end)), end)));
+                }
+            };
+            let told = if index == last { Made { at, tell: &mut tell } } else { Made { at: &[], tell: &mut nobody } };
+            self.sum_gradients(step, lanes.clone(), &mut slot, told);
+        }
+        made(&mut self.device, &slots[..hand.subtrees.len()], None);
+        self.read_rows();
+        for Subtree { lanes, tally, .. } in hand.subtrees {
+            *tally = self.tally(step, lanes);
+        }
     }
 
     /// Sums the tallies of a hand's evaluation lanes where they go: there is no gradient.
@@ -67,12 +112,13 @@ impl<D: Device> LaneRunner<D> {
     /// Sums the gradients of `lanes`, a node of the tree, into a slot of the host's memory.
     fn train_slot(&mut self, step: &TrainStep<'_, D>, lanes: Range<u32>, slot: &mut [f32]) {
         let slot = match D::host_view_mut(slot) {
-            Ok(mut view) => return self.sum_gradients(step, lanes, &mut view),
+            Ok(mut view) => return self.sum_gradients(step, lanes, &mut view, Made { at: &[], tell: &mut nobody }),
             Err(slot) => slot,
         };
         let len = step.work.model.len();
         let mut gradient = self.slot.take().unwrap_or_else(|| self.device.zeros(len));
-        self.sum_gradients(step, lanes, &mut D::view_mut(&mut gradient, 0..len));
+        let whole = Made { at: &[], tell: &mut nobody };
+        self.sum_gradients(step, lanes, &mut D::view_mut(&mut gradient, 0..len), whole);
         let start = Instant::now();
         self.device.read(D::view(&gradient, 0..len), &mut slot[..len]);
         self.seconds.backward += start.elapsed();
@@ -80,23 +126,35 @@ impl<D: Device> LaneRunner<D> {
     }
 
     /// Sums the gradients of `lanes`, a node of the tree, in tree order.
-    fn sum_gradients(&mut self, step: &TrainStep<'_, D>, lanes: Range<u32>, gradient: &mut D::ViewMut<'_, f32>) {
+    fn sum_gradients(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lanes: Range<u32>,
+        gradient: &mut D::ViewMut<'_, f32>,
+        made: Made<'_, D>,
+    ) {
         if lanes.len() == 1 {
             return match step.pass {
-                Pass::Gradient => self.train_lane(step, lanes.start, gradient),
-                Pass::Curvature => self.measure_lane(step, lanes.start, gradient),
+                Pass::Gradient => self.train_lane(step, lanes.start, gradient, made),
+                Pass::Curvature => self.measure_lane(step, lanes.start, gradient, made),
             };
         }
         let middle = tree::middle(&lanes);
-        self.sum_gradients(step, lanes.start..middle, gradient);
+        self.sum_gradients(step, lanes.start..middle, gradient, Made { at: &[], tell: &mut nobody });
         // Nodes below this one are smaller, so that a level's memory is free when a node of that level needs it.
         let level = (middle - lanes.start).ilog2() as usize;
         let len = step.work.model.len();
         let mut right = self.take_right_half(level, len);
-        self.sum_gradients(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len));
-        let start = Instant::now();
-        self.device.fold_add(D::slice_mut(gradient, 0..len), D::view(&right, 0..len));
-        self.seconds.backward += start.elapsed();
+        let Made { at, tell } = made;
+        let mut added = 0;
+        let mut add = |device: &mut D, right: &mut D::ViewMut<'_, f32>, end: usize| {
+            let value = D::shared(D::slice_mut(right, added..end));
+            device.fold_add(D::slice_mut(gradient, added..end), value);
+            added = end;
+            tell(device, gradient, end);
+        };
+        let made = Made { at, tell: &mut add };
+        self.sum_gradients(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len), made);
         self.right_halves[level] = Some(right);
     }
 

@@ -28,6 +28,7 @@ use crate::data::dataset::Dataset;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
 
+use hand::Made;
 use rows::{Row, Rows};
 pub use step::{Evaluation, Pass, Pulse, TrainStep};
 use step_up::Above;
@@ -166,8 +167,20 @@ impl<D: Device> LaneRunner<D> {
         }
     }
 
-    fn backward(&mut self, work: &Work<D>, weights: Weights<'_, D>, gradient: D::ViewMut<'_, f32>) {
+    fn backward(
+        &mut self,
+        work: &Work<D>,
+        weights: Weights<'_, D>,
+        gradient: D::ViewMut<'_, f32>,
+        made: &mut Made<'_, D>,
+    ) {
         let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
-        work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient);
+        let mut ends = made.at.iter().copied().peekable();
+        let mut tell = |device: &mut D, gradient: &mut D::ViewMut<'_, f32>, end: usize| {
+            while let Some(end) = ends.next_if(|&at| at <= end) {
+                (made.tell)(device, gradient, end);
+            }
+        };
+        work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient, &mut tell);
     }
 }

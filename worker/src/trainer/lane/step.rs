@@ -83,6 +83,16 @@ impl<'a, D: Device> TrainStep<'a, D> {
     }
 }
 
+impl<D: Device> TrainStep<'_, D> {
+    /// Whether this worker is made to compute wrongly.
+    pub(super) fn is_spoilt(&self) -> bool {
+        #[cfg(feature = "fault-points")]
+        return self.spoilt;
+        #[cfg(not(feature = "fault-points"))]
+        false
+    }
+}
+
 /// What all lanes of one evaluation have in common.
 pub struct Evaluation<'a, D: Device> {
     /// Network and data.

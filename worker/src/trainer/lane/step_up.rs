@@ -7,6 +7,7 @@ use std::time::Instant;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::perturb::PerturbStep;
 
+use super::hand::{Made, nobody};
 use super::{LaneRunner, Row, TrainStep, Work};
 use crate::model::Weights;
 
@@ -62,7 +63,9 @@ impl<D: Device> LaneRunner<D> {
         self.write_input(work);
         let parameters = D::view(&above.parameters, 0..len);
         let weights = Weights { parameters, statistics: D::slice(step.weights.statistics, 0..statistics) };
-        self.pass(step, weights, Row::UNREAD, gradient, D::view_mut(&mut above.statistics, 0..statistics));
+        let unread = D::view_mut(&mut above.statistics, 0..statistics);
+        let mut made = Made { at: &[], tell: &mut nobody };
+        self.pass(step, weights, Row::UNREAD, (gradient, unread), &mut made);
         self.above = Some(above);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use lockstep_kernels::device::Device;
 
+use super::hand::Made;
 use super::{LaneRunner, Row, TrainStep};
 use crate::layers::MicroBatch;
 use crate::model::{CurvatureMemory, Weights};
@@ -15,7 +16,13 @@ impl<D: Device> LaneRunner<D> {
     /// A lane's gradient, with its statistics behind it, and its row of measures. With sharpness-aware minimisation of
     /// lanes the gradient and its norms are those above the weights; loss, answers and statistics are those at the
     /// weights.
-    pub(super) fn train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, gradient: &mut D::ViewMut<'_, f32>) {
+    pub(super) fn train_lane(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lane: u32,
+        gradient: &mut D::ViewMut<'_, f32>,
+        mut made: Made<'_, D>,
+    ) {
         let work = step.work;
         if !step.pulse.beats() {
             return;
@@ -26,7 +33,11 @@ impl<D: Device> LaneRunner<D> {
         self.seconds.data += start.elapsed();
         let (len, parameters) = (work.model.len(), work.model.parameters());
         let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
-        self.pass(step, step.weights, row, d_parameters, statistics);
+        if work.lane_sam.is_some() || step.is_spoilt() {
+            // What the pass makes is not yet the lane's.
+            made.at = &[];
+        }
+        self.pass(step, step.weights, row, (d_parameters, statistics), &mut made);
         if let Some(rho) = work.lane_sam {
             self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
         }
@@ -35,17 +46,24 @@ impl<D: Device> LaneRunner<D> {
         if step.spoilt {
             fault::spoil(&mut self.device, D::slice_mut(gradient, 0..1));
         }
-        let gradient = D::shared(D::slice_mut(gradient, 0..len));
-        self.device.squared_norms(&self.layers, gradient, self.rows.norms(row));
+        let view = D::shared(D::slice_mut(gradient, 0..len));
+        self.device.squared_norms(&self.layers, view, self.rows.norms(row));
         // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
         if step.replayed == Some(lane) {
-            self.lane_digest = Some(digest_of(&mut self.device, gradient, len));
+            self.lane_digest = Some(digest_of(&mut self.device, view, len));
         }
+        (made.tell)(&mut self.device, gradient, len);
         self.seconds.backward += passed.elapsed();
     }
 
     /// Writes the diagonal of the lane's second derivatives where its gradient would be.
-    pub(super) fn measure_lane(&mut self, step: &TrainStep<'_, D>, lane: u32, second: &mut D::ViewMut<'_, f32>) {
+    pub(super) fn measure_lane(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lane: u32,
+        second: &mut D::ViewMut<'_, f32>,
+        made: Made<'_, D>,
+    ) {
         let work = step.work;
         if !step.pulse.beats() {
             return;
@@ -61,16 +79,18 @@ impl<D: Device> LaneRunner<D> {
             .get_or_insert_with(|| CurvatureMemory::new(&self.device, &work.model, work.micro_batch as usize));
         let (device, criterion) = (&mut self.device, work.loss.criterion(work.classes));
         work.model.curvature(device, batch, step.weights, criterion, (&mut self.activations, memory), parameters);
+        (made.tell)(&mut self.device, second, len);
     }
 
-    /// Forward, loss and backward of the loaded samples at `weights`, which may not be the step's.
+    /// Forward, loss and backward of the loaded samples at `weights`, which may not be the step's. `made` is told of the
+    /// parameters' gradient as it comes, but not of the whole.
     pub(super) fn pass(
         &mut self,
         step: &TrainStep<'_, D>,
         weights: Weights<'_, D>,
         row: Row,
-        d_parameters: D::ViewMut<'_, f32>,
-        mut statistics: D::ViewMut<'_, f32>,
+        (d_parameters, mut statistics): (D::ViewMut<'_, f32>, D::ViewMut<'_, f32>),
+        made: &mut Made<'_, D>,
     ) {
         let (work, start) = (step.work, Instant::now());
         let all = 0..work.model.statistics();
@@ -80,7 +100,7 @@ impl<D: Device> LaneRunner<D> {
         }
         self.forward(work, weights, row, D::slice_mut(&mut statistics, all));
         let forwarded = Instant::now();
-        self.backward(work, weights, d_parameters);
+        self.backward(work, weights, d_parameters, made);
         self.seconds.forward += forwarded - start;
         self.seconds.backward += forwarded.elapsed();
     }
