@@ -125,7 +125,7 @@ fn what_can_not_be_used_is_said_in_one_line() {
     refused(command().env("EMULATED_GPU_DRIVER", "11080"), &["driver is for CUDA 11.8", "12.4"]);
     refused(command().env("EMULATED_GPU_ARCHITECTURE", "75"), &["compute capability 7.5", "8.0"]);
     refused(command().args(["--set", "cluster.workers=4"]), &["cluster.workers is 4", "3 GPUs"]);
-    match cuda::look() {
+    match cuda::count() {
         Err(CudaError::NoDriver) => {
             refused(command().env_remove("LOCKSTEP_CUDA_LIBRARIES"), &["no NVIDIA driver", "libcuda.so.1"]);
         }

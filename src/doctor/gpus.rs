@@ -1,0 +1,164 @@
+//! GPUs, how they fare and whether workers would get them, and the libraries of NVIDIA's that there are.
+
+use anyhow::{Context, Result};
+use lockstep_coordinator::client::gpus as cells;
+use lockstep_kernels::cuda::inventory::{Found, inventory};
+use lockstep_kernels::cuda::nvml::{Nvml, Reading};
+use lockstep_proto::gpu::Gpu;
+use lockstep_proto::wire::GpuReading;
+use lockstep_worker::agent::preflight::{Preflight, PreflightError};
+use lockstep_worker::numa::Sysfs;
+use serde_json::{Value, json};
+
+/// What there is, and why there is no more.
+pub struct Gpus {
+    libraries: Vec<Found>,
+    /// As NVML tells it; none without NVML.
+    driver_version: Option<String>,
+    gpus: Vec<Look>,
+    /// Why there is not one that can be used.
+    pub none: Option<String>,
+}
+
+/// A GPU.
+struct Look {
+    gpu: Gpu,
+    reading: Option<Reading>,
+    node: Option<u32>,
+}
+
+impl Gpus {
+    /// Looks, and has each GPU pass the preflight that agents have them pass.
+    ///
+    /// # Errors
+    /// If this machine does not let processes be started.
+    pub fn look() -> Result<Self> {
+        let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let (gpus, none) = match Preflight::of(executable).look(None) {
+            Ok(gpus) => (gpus, None),
+            Err(PreflightError::Nothing(why)) => (Vec::new(), Some(why)),
+            Err(PreflightError::AllExcluded(gpus)) => (gpus, Some("all are excluded".into())),
+            Err(error @ PreflightError::Runtime(_)) => return Err(error.into()),
+        };
+        // Why it does not tell stands among the libraries.
+        let (sysfs, nvml) = (Sysfs::default(), Nvml::open().ok());
+        let look = |gpu: Gpu| Look {
+            reading: nvml.as_ref().and_then(|nvml| nvml.read(&gpu.bus).ok()),
+            node: sysfs.node_of(&gpu.bus),
+            gpu,
+        };
+        Ok(Self {
+            libraries: inventory(),
+            driver_version: nvml.as_ref().and_then(|nvml| nvml.driver_version().ok()),
+            gpus: gpus.into_iter().map(look).collect(),
+            none,
+        })
+    }
+
+    /// The driver's version, and that of the CUDA that it is for.
+    pub fn driver(&self) -> String {
+        let libcuda = self.libraries.iter().find(|library| library.name == "libcuda");
+        match (&self.driver_version, libcuda.and_then(|libcuda| libcuda.version.as_ref())) {
+            (Some(driver), Some(cuda)) => format!("{driver}, for CUDA {cuda}"),
+            (None, Some(cuda)) => format!("for CUDA {cuda}"),
+            (_, None) => "none".into(),
+        }
+    }
+
+    /// A row for each library.
+    pub fn library_rows(&self) -> Vec<Vec<String>> {
+        let row = |library: &Found| {
+            let path = library.path.as_ref().map(|path| path.display().to_string());
+            let state = [path, library.problem.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+            vec![library.name.into(), library.version.clone().unwrap_or_default(), library.purpose.into(), state]
+        };
+        let header = ["LIBRARY", "VERSION", "FOR", "WHERE"].map(String::from).to_vec();
+        std::iter::once(header).chain(self.libraries.iter().map(row)).collect()
+    }
+
+    /// A row for each GPU, or why there is none.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        if let (true, Some(why)) = (self.gpus.is_empty(), &self.none) {
+            return vec![vec![format!("none: {why}")]];
+        }
+        let header = ["GPU", "NAME"].into_iter().chain(cells::HEADER).chain(["NUMA NODE", "PLACE", ""]);
+        std::iter::once(header.map(String::from).collect()).chain(self.gpus.iter().map(Look::row)).collect()
+    }
+
+    /// The driver for programs; null without one.
+    pub fn driver_json(&self) -> Value {
+        let libcuda = self.libraries.iter().find(|library| library.name == "libcuda");
+        let cuda = libcuda.and_then(|libcuda| libcuda.version.as_ref());
+        cuda.map_or(Value::Null, |cuda| json!({ "version": self.driver_version, "cuda": cuda }))
+    }
+
+    /// Libraries for programs.
+    pub fn libraries_json(&self) -> Vec<Value> {
+        let library = |library: &Found| {
+            json!({
+                "name": library.name,
+                "purpose": library.purpose,
+                "version": library.version,
+                "path": library.path,
+                "problem": library.problem,
+            })
+        };
+        self.libraries.iter().map(library).collect()
+    }
+
+    /// GPUs for programs.
+    pub fn json(&self) -> Vec<Value> {
+        self.gpus.iter().map(Look::json).collect()
+    }
+}
+
+impl Look {
+    fn row(&self) -> Vec<String> {
+        let Gpu { index, name, architecture, bus, excluded, .. } = &self.gpu;
+        let pending =
+            self.remapping_is_pending().then(|| "; a row of its memory is replaced when it is reset".to_owned());
+        let state = excluded.as_ref().map_or_else(|| "passed".into(), |why| format!("excluded: {why}"));
+        let first = [index.to_string(), format!("{name} ({architecture})")];
+        let last = [
+            self.node.map_or_else(|| "not known".into(), |node| node.to_string()),
+            bus.clone(),
+            format!("{state}{}", pending.unwrap_or_default()),
+        ];
+        first.into_iter().chain(self.cells()).chain(last).collect()
+    }
+
+    fn cells(&self) -> [String; 3] {
+        match &self.reading {
+            Some(reading) => cells::cells(Some(&GpuReading {
+                memory_used: reading.memory_used,
+                memory_total: reading.memory_total,
+                temperature: reading.temperature,
+                ecc_errors: reading.ecc_errors,
+            })),
+            None => [format!("{:.1} GiB", self.gpu.memory as f64 / (1u64 << 30) as f64), String::new(), String::new()],
+        }
+    }
+
+    fn remapping_is_pending(&self) -> bool {
+        self.reading.as_ref().and_then(|reading| reading.remapping).is_some_and(|remapping| remapping.pending)
+    }
+
+    fn json(&self) -> Value {
+        let Gpu { index, name, architecture, bus, memory, excluded, .. } = &self.gpu;
+        let reading = self.reading.as_ref();
+        json!({
+            "index": index,
+            "name": name,
+            "architecture": architecture,
+            "bus": bus,
+            "uuid": reading.map(|reading| &reading.uuid),
+            "memory_bytes": memory,
+            "memory_used": reading.map(|reading| reading.memory_used),
+            "temperature": reading.and_then(|reading| reading.temperature),
+            "ecc_errors": reading.and_then(|reading| reading.ecc_errors),
+            "remapping_pending": self.remapping_is_pending(),
+            "numa_node": self.node,
+            "excluded": excluded,
+        })
+    }
+}
