@@ -5,8 +5,7 @@ use lockstep_coordinator::client::gpus as cells;
 use lockstep_kernels::cuda::inventory::{Found, inventory};
 use lockstep_kernels::cuda::nvml::{Nvml, Reading};
 use lockstep_proto::gpu::Gpu;
-use lockstep_proto::wire::GpuReading;
-use lockstep_worker::agent::preflight::{Preflight, PreflightError};
+use lockstep_worker::agent::preflight::{self, Preflight, PreflightError};
 use lockstep_worker::numa::Sysfs;
 use serde_json::{Value, json};
 
@@ -81,8 +80,17 @@ impl Gpus {
         if let (true, Some(why)) = (self.gpus.is_empty(), &self.none) {
             return vec![vec![format!("none: {why}")]];
         }
-        let header = ["GPU", "NAME"].into_iter().chain(cells::HEADER).chain(["NUMA NODE", "PLACE", ""]);
+        let header = ["GPU", "NAME"].into_iter().chain(cells::HEADER).chain(["NUMA NODE", "PLACE", "PREFLIGHT"]);
         std::iter::once(header.map(String::from).collect()).chain(self.gpus.iter().map(Look::row)).collect()
+    }
+
+    /// What is to be said of single GPUs, a line each.
+    pub fn remarks(&self) -> Vec<String> {
+        let pending = |look: &&Look| look.remapping_is_pending();
+        let replaced =
+            |look: &Look| format!("GPU {}: a damaged row of its memory is replaced when it is reset", look.gpu.index);
+        let excluded = self.gpus.iter().filter_map(|look| look.gpu.exclusion());
+        excluded.chain(self.gpus.iter().filter(pending).map(replaced)).collect()
     }
 
     /// The driver for programs; null without one.
@@ -115,27 +123,16 @@ impl Gpus {
 impl Look {
     fn row(&self) -> Vec<String> {
         let Gpu { index, name, architecture, bus, excluded, .. } = &self.gpu;
-        let pending =
-            self.remapping_is_pending().then(|| "; a row of its memory is replaced when it is reset".to_owned());
-        let state = excluded.as_ref().map_or_else(|| "passed".into(), |why| format!("excluded: {why}"));
         let first = [index.to_string(), format!("{name} ({architecture})")];
-        let last = [
-            self.node.map_or_else(|| "not known".into(), |node| node.to_string()),
-            bus.clone(),
-            format!("{state}{}", pending.unwrap_or_default()),
-        ];
+        let node = self.node.map(|node| node.to_string()).unwrap_or_default();
+        let last = [node, bus.clone(), (if excluded.is_some() { "failed" } else { "passed" }).into()];
         first.into_iter().chain(self.cells()).chain(last).collect()
     }
 
     fn cells(&self) -> [String; 3] {
         match &self.reading {
-            Some(reading) => cells::cells(Some(&GpuReading {
-                memory_used: reading.memory_used,
-                memory_total: reading.memory_total,
-                temperature: reading.temperature,
-                ecc_errors: reading.ecc_errors,
-            })),
-            None => [format!("{:.1} GiB", self.gpu.memory as f64 / (1u64 << 30) as f64), String::new(), String::new()],
+            Some(reading) => cells::cells(Some(&preflight::told(reading).into())),
+            None => [cells::gib(self.gpu.memory), String::new(), String::new()],
         }
     }
 

@@ -61,6 +61,7 @@ impl Report {
         ]);
         text += &format!("\nNVIDIA's libraries\n{}", columns(&indented(self.gpus.library_rows())));
         text += &format!("\nGPUs\n{}", columns(&indented(self.gpus.rows())));
+        text.extend(self.gpus.remarks().iter().map(|remark| format!("  {remark}\n")));
         text += &format!("\nnetworks for NCCL\n{}", columns(&indented(self.networks.rows())));
         let limits = timeouts::lines().into_iter().map(|(limit, what)| vec![limit, what.to_owned()]);
         text += &format!("\nlimits of time\n{}", columns(&indented(limits.collect())));

@@ -9,7 +9,7 @@ use lockstep_kernels::cuda::nvml::Nvml;
 use lockstep_kernels::cuda::{self, CudaError};
 use lockstep_proto::gpu::GpuReading;
 
-use crate::agent::preflight::child::reading;
+use crate::agent::preflight::told;
 use crate::trainer::Hardware;
 
 /// Between two readings.
@@ -55,7 +55,7 @@ fn read(bus: &str, shown: &Mutex<Option<GpuReading>>, ended: &Receiver<()>) {
     let Ok(nvml) = Nvml::open() else { return };
     loop {
         let newest = nvml.read(bus);
-        *shown.lock().unwrap_or_else(PoisonError::into_inner) = newest.as_ref().ok().map(reading);
+        *shown.lock().unwrap_or_else(PoisonError::into_inner) = newest.as_ref().ok().map(told);
         if let Err(error) = newest {
             return tracing::warn!("how the GPU fares is not told any more: {error}");
         }

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use lockstep_kernels::cuda::nvml::{Nvml, Reading};
+use lockstep_kernels::cuda::nvml::Nvml;
 use lockstep_kernels::cuda::{self, CudaError};
-use lockstep_proto::gpu::{Gpu, GpuReading};
+use lockstep_proto::gpu::Gpu;
 use lockstep_proto::wire;
 use prost::Message;
 
-use super::checks;
+use super::{checks, told};
 use crate::process::die_with_parent;
 
 /// What it is started for.
@@ -71,7 +71,7 @@ fn all() -> Result<Vec<Gpu>, CudaError> {
     let nvml = Nvml::open().ok();
     let gpu = |about: cuda::About| Gpu {
         index: about.index as u32,
-        reading: nvml.as_ref().and_then(|nvml| nvml.read(&about.bus).ok()).as_ref().map(reading),
+        reading: nvml.as_ref().and_then(|nvml| nvml.read(&about.bus).ok()).as_ref().map(told),
         name: about.name,
         architecture: about.architecture.to_string(),
         bus: about.bus,
@@ -79,10 +79,4 @@ fn all() -> Result<Vec<Gpu>, CudaError> {
         excluded: None,
     };
     Ok(cuda::look()?.into_iter().map(gpu).collect())
-}
-
-/// As it is told to others.
-pub(crate) fn reading(reading: &Reading) -> GpuReading {
-    let Reading { memory_used, memory_total, temperature, ecc_errors, .. } = *reading;
-    GpuReading { memory_used, memory_total, temperature, ecc_errors }
 }

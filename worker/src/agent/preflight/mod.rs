@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use lockstep_proto::gpu::Gpu;
+use lockstep_kernels::cuda::nvml::Reading;
+use lockstep_proto::gpu::{Gpu, GpuReading};
 use lockstep_proto::wire;
 use prost::Message;
 use tokio::process::Command;
@@ -134,7 +135,13 @@ fn reply(output: &Output) -> Result<wire::PreflightReply, String> {
     let cause = exit_cause::in_words(output.status, By::Others);
     let said = String::from_utf8_lossy(&output.stderr);
     Err(match said.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(last) => format!("its preflight was {cause}; last line: {last}"),
-        None => format!("its preflight was {cause}"),
+        Some(last) => format!("its preflight failed: {cause}; last line: {last}"),
+        None => format!("its preflight failed: {cause}"),
     })
+}
+
+/// What of a reading others are told.
+pub fn told(reading: &Reading) -> GpuReading {
+    let Reading { memory_used, memory_total, temperature, ecc_errors, .. } = *reading;
+    GpuReading { memory_used, memory_total, temperature, ecc_errors }
 }
