@@ -15,7 +15,7 @@ pub struct Offered {
     /// GPUs that a preflight has looked at: those for slots, and those that are excluded.
     pub gpus: Vec<Gpu>,
     /// Why it is the CPU where a GPU would have been taken.
-    instead: Option<String>,
+    pub instead: Option<String>,
 }
 
 /// Looks for what was asked for, GPUs until there are `slots` good ones. `auto` without a GPU that can be used is the CPU.

@@ -207,12 +207,12 @@ fn agent(arguments: Agent) -> Result<u8> {
     let offered = device::offered(arguments.device.into(), arguments.slots)?;
     let slots = arguments.slots.or(offered.most()).unwrap_or((cores / threads).max(1));
     offered.check(slots, "--slots")?;
-    offered.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
     let options = AgentOptions {
         coordinator: arguments.coordinator.address,
         slots,
         device: offered.device,
         gpus: offered.gpus,
+        instead: offered.instead,
         threads,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         echo: true,

@@ -162,6 +162,7 @@ impl Embedded {
             slots: job.cluster.workers,
             device: offered.device,
             gpus: offered.gpus.clone(),
+            instead: offered.instead.clone(),
             threads: job.cluster.threads,
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             echo: false,

@@ -67,7 +67,7 @@ fn a_bad_gpu_is_left_out_and_told() {
     let gpu = &fares["placements"][0]["gpu"];
     assert_eq!((&gpu["ecc_errors"], &gpu["memory_used"]), (&json!(0), &json!(1u64 << 30)), "{gpu}");
     let shown = cluster.run("show", &[&id]).success();
-    assert!(shown.contains("GPU MEMORY") && shown.contains("1.0 GiB of 8.0 GiB"), "{shown}");
+    assert!(shown.contains("GPU MEMORY") && shown.contains("1.0 of 8.0 GiB"), "{shown}");
     cluster.run("cancel", &[&id]).success();
 }
 

@@ -132,7 +132,7 @@ impl Look {
     fn cells(&self) -> [String; 3] {
         match &self.reading {
             Some(reading) => cells::cells(Some(&preflight::told(reading).into())),
-            None => [cells::gib(self.gpu.memory), String::new(), String::new()],
+            None => [format!("{} GiB", cells::gib(self.gpu.memory)), String::new(), String::new()],
         }
     }
 

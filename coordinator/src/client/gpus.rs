@@ -10,7 +10,7 @@ pub fn cells(reading: Option<&wire::GpuReading>) -> [String; 3] {
     let Some(reading) = reading else { return Default::default() };
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     [
-        format!("{} of {}", gib(reading.memory_used), gib(reading.memory_total)),
+        format!("{} of {} GiB", gib(reading.memory_used), gib(reading.memory_total)),
         number(reading.temperature.map(u64::from)),
         number(reading.ecc_errors),
     ]
@@ -34,7 +34,7 @@ fn of_agent(agent: &wire::AgentView, gpu: &wire::Gpu) -> Vec<String> {
         .collect()
 }
 
-/// Memory, such as "79.6 GiB".
+/// Memory in GiB, such as "79.6".
 pub fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+    format!("{:.1}", bytes as f64 / (1u64 << 30) as f64)
 }

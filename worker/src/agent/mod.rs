@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lockstep_proto::VERSION;
+use lockstep_proto::gpu::Gpu;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire::{self, agent_command, agent_event};
@@ -189,7 +190,9 @@ impl Agent {
         match std::mem::replace(&mut self.standing, Standing::Welcomed) {
             Standing::Lost => tracing::warn!("the coordinator at {} is back", self.link.address()),
             Standing::New | Standing::Welcomed => {
-                let AgentOptions { coordinator, slots, device, .. } = &self.options;
+                let AgentOptions { coordinator, slots, device, gpus, instead, .. } = &self.options;
+                gpus.iter().filter_map(Gpu::exclusion).for_each(|line| tracing::warn!("{line}"));
+                instead.iter().for_each(|why| tracing::info!("computing on the CPU: {why}"));
                 tracing::info!(%coordinator, slots, device = device.name(), "joined");
             }
         }

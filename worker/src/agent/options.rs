@@ -18,6 +18,8 @@ pub struct AgentOptions {
     pub device: SlotDevice,
     /// The node's GPUs. Those that are not excluded are for the slots, at least one for each.
     pub gpus: Vec<Gpu>,
+    /// Why it is the CPU where a GPU would have been taken.
+    pub instead: Option<String>,
     /// Threads a worker gets if its job asks for none.
     pub threads: u32,
     /// The binary that is started as a worker.
