@@ -72,13 +72,15 @@ impl Offered {
 /// # Errors
 /// If a GPU was asked for and there is none, or something that all of them need is missing.
 pub fn to_check(wanted: DeviceKind) -> Result<SlotDevice> {
-    match (wanted, (wanted != DeviceKind::Cpu).then(cuda::look)) {
-        (_, None) => Ok(SlotDevice::Cpu),
-        (_, Some(Ok(_))) => Ok(SlotDevice::Cuda),
-        (DeviceKind::Auto, Some(Err(why))) => {
+    if wanted == DeviceKind::Cpu {
+        return Ok(SlotDevice::Cpu);
+    }
+    match cuda::look() {
+        Ok(_) => Ok(SlotDevice::Cuda),
+        Err(why) if wanted == DeviceKind::Auto => {
             eprintln!("computing on the CPU: {why}");
             Ok(SlotDevice::Cpu)
         }
-        (_, Some(Err(why))) => Err(BadInput::from_display(why).into()),
+        Err(why) => Err(BadInput::from_display(why).into()),
     }
 }

@@ -223,7 +223,7 @@ impl Agent {
         let Some(hardware) = self.free_hardware() else {
             let cause = "every GPU of its agent has a worker already".into();
             let exited = wire::WorkerExited { worker: start.worker, cause, clean: false };
-            return self.send(agent_event::Event::WorkerExited(exited));
+            return self.report(wire::AgentEvent { event: Some(agent_event::Event::WorkerExited(exited)) });
         };
         let stop = CancellationToken::new();
         self.running.insert(worker.clone(), Running { stop: stop.clone(), hardware });
