@@ -59,6 +59,13 @@ impl Stage {
         Outcome::of(&self.folder.path().join(run))
     }
 
+    /// What gradients of a run's first generation went by, from GPU to GPU.
+    fn transport(&self, run: &str) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join(run).join("run.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        record["generations"][0]["transport"].as_str().unwrap().to_owned()
+    }
+
     fn losses(&self, run: &str) -> Vec<f64> {
         let text = std::fs::read_to_string(self.folder.path().join(run).join("metrics.jsonl")).unwrap();
         lockstep::json_lines(&text).iter().map(|line| line["loss"].as_f64().unwrap()).collect()
@@ -72,6 +79,7 @@ fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
     assert_eq!(one.steps(), 20);
     assert_eq!(stage.train("two", &["--workers", "2", "--threads", "3"]), one);
     assert_eq!(stage.train("three", &["--workers", "3", "--set", "cluster.transport=tcp"]), one);
+    assert_eq!(["one", "two", "three"].map(|run| stage.transport(run)), ["", "NCCL 2.28.9", "NCCL 2.28.9"]);
     stage.train("cpu", &["--workers", "1", "--set", "cluster.device=cpu"]);
     let (ours, cpus) = (stage.losses("one"), stage.losses("cpu"));
     assert_eq!(ours.len(), cpus.len());
@@ -93,6 +101,44 @@ fn a_worker_that_is_killed_changes_no_bit() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("lost"), "the loss is told: {ended:?}");
     clean.is_that_of(&stage.folder.path().join("killed"));
+}
+
+#[test]
+fn gpus_without_one_nccl_reduce_through_the_hosts_to_the_same_bits_and_say_so() {
+    let Some(stage) = Stage::new() else { return };
+    let few = ["--set", "schedule.max_steps=3"];
+    let one = stage.train("one", &[&["--workers", "1"][..], &few].concat());
+    let mut command = stage.command("hosts", &[&["--workers", "2"][..], &few].concat());
+    let ended = Ended::of(command.env("EMULATED_NCCL_VERSION", "30100"));
+    let told = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(told.contains("through the hosts' memory, which is slower"), "{told}");
+    assert!(told.contains("NCCL 3.1.0 was found; it must be 2.18 or newer, of the same major version"), "{told}");
+    ended.success();
+    assert_eq!((Outcome::of(&stage.folder.path().join("hosts")), stage.transport("hosts")), (one, String::new()));
+}
+
+#[test]
+fn a_reduction_in_nccls_own_order_trains_as_well_and_is_recorded_as_such() {
+    let Some(stage) = Stage::new() else { return };
+    let few = |reduction| ["--workers", "2", "--set", "schedule.max_steps=3", "--set", reduction];
+    stage.train("tree", &few("optimizer.reduction=tree"));
+    for reduction in ["optimizer.reduction=fast", "optimizer.reduction=fast_bf16"] {
+        stage.train(reduction, &few(reduction));
+        for (fast, tree) in stage.losses(reduction).iter().zip(stage.losses("tree")) {
+            assert!((fast - tree).abs() < 1e-3 * tree, "{fast} with {reduction}, {tree} by the tree");
+        }
+        let text = std::fs::read_to_string(stage.folder.path().join(reduction).join("run.json")).unwrap();
+        assert!(text.contains("\"bits\": \"of_its_workers_too\""), "{text}");
+    }
+    let refused = |command: &mut Command, words: &str| {
+        let ended = Ended::of(command);
+        assert!(ended.code != Some(0) && ended.stderr.contains(words), "{words}: {ended:?}");
+    };
+    let fast = few("optimizer.reduction=fast");
+    refused(stage.command("cpu", &fast).args(["--set", "cluster.device=cpu"]), "set `cluster.device = \"cuda\"`");
+    refused(stage.command("old", &fast).env("EMULATED_NCCL_VERSION", "21000"), "NCCL 2.10.0 was found");
+    let mut unreachable = stage.command("unreachable", &fast);
+    refused(unreachable.env("EMULATED_NCCL_FAILS", "ncclCommInitRankConfig"), "no network interface found");
 }
 
 /// Agents of both kinds: a job gets devices of one, and its placement tells which.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use lockstep_kernels::exchange::Interrupted;
 use lockstep_kernels::shared_memory::{Aborted, SharedMemoryError};
 
 /// Why a group could not be made, or a reduction not be completed. The group is of no use afterwards:
@@ -89,6 +90,9 @@ pub enum Error {
         /// The longest payload.
         limit: u64,
     },
+    /// Devices could not meet, or their exchange has come to nothing.
+    #[error("{0}")]
+    Devices(String),
     /// The node's shared memory could not be had.
     #[error(transparent)]
     SharedMemory(#[from] SharedMemoryError),
@@ -105,6 +109,15 @@ pub enum Error {
 impl From<Aborted> for Error {
     fn from(_: Aborted) -> Self {
         Self::Aborted
+    }
+}
+
+impl From<Interrupted> for Error {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Aborted => Self::Aborted,
+            Interrupted::Lost(how) => Self::Devices(how),
+        }
     }
 }
 

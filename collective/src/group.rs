@@ -15,6 +15,7 @@ use crate::exchange::Inbox;
 use crate::handshake::Keys;
 use crate::layout::{Layout, TURNS};
 use crate::membership::{Membership, Shape, Topology};
+use crate::pieces::Pieces;
 use crate::reduce::Place;
 use crate::rendezvous::Rendezvous;
 use crate::tag::{Kind, Tag};
@@ -59,6 +60,7 @@ pub struct Group {
     pub(crate) inbox: Inbox,
     pub(crate) abort: Arc<AtomicBool>,
     pub(crate) deals: HashMap<u32, Arc<Deal>>,
+    pieces: HashMap<u32, Arc<Pieces>>,
     /// Tallies of this worker's slots.
     pub(crate) tallies: Vec<Tally>,
     pub(crate) stack: TallyStack,
@@ -116,6 +118,7 @@ impl Group {
             inbox: Inbox::default(),
             abort,
             deals: HashMap::new(),
+            pieces: HashMap::new(),
             tallies: Vec::new(),
             stack: TallyStack::new(shape.sums, shape.counts),
             total: Tally::new(shape.sums, shape.counts),
@@ -151,6 +154,25 @@ impl Group {
             self.deals.insert(lanes, Arc::new(Deal::new(&self.topology, lanes)));
         }
         Ok(&self.deals[&lanes])
+    }
+
+    /// How a batch of `lanes` lanes is dealt to workers that have one device each.
+    ///
+    /// # Errors
+    /// [`Error::Lanes`] without any lane, or with more than the group was made for.
+    pub fn pieces(&mut self, lanes: u32) -> Result<Arc<Pieces>, Error> {
+        if lanes == 0 || lanes > self.shape.max_lanes {
+            return Err(Error::Lanes { lanes, max_lanes: self.shape.max_lanes });
+        }
+        if self.pieces.len() == DEALS && !self.pieces.contains_key(&lanes) {
+            self.pieces.clear();
+        }
+        Ok(self.pieces.entry(lanes).or_insert_with(|| Arc::new(Pieces::new(&self.topology, lanes))).clone())
+    }
+
+    /// This worker's rank, and how many members there are.
+    pub fn rank_and_ranks(&self) -> (usize, usize) {
+        (self.topology.rank(), self.topology.membership.members.len())
     }
 
     /// The rank that holds `lane` of a batch of `lanes` lanes.
@@ -218,6 +240,11 @@ impl Group {
             Place::Private => &self.private,
         };
         Ok(Reduced { gradient, tally: &self.total })
+    }
+
+    /// What the newest reduction's tallies have added up to.
+    pub fn total(&self) -> &Tally {
+        &self.total
     }
 
     /// Adds up tallies alone.

@@ -5,12 +5,14 @@
 //! their maximal subtrees into memory that the node's workers share ([`Group::hands`]); [`Group::reduce`]
 //! folds them in tree order, in the node through that memory and between nodes over TCP, and hands every
 //! worker the same gradient and tally. [`Group::broadcast`] takes the same ways to hand everybody one
-//! member's bytes.
+//! member's bytes. Where workers have GPUs, a [`DeviceGroup`] folds gradients along the same tree between them.
 
 mod broadcast;
+mod buckets;
 mod connect;
 mod conversation;
 mod deal;
+mod device_group;
 mod endpoint;
 mod error;
 mod exchange;
@@ -18,6 +20,7 @@ mod group;
 mod handshake;
 mod layout;
 mod membership;
+mod pieces;
 mod reduce;
 mod rendezvous;
 mod script;
@@ -27,10 +30,13 @@ mod tally;
 pub mod tree;
 mod vector;
 
+pub use buckets::Buckets;
 pub use deal::{Deal, HandDeal};
+pub use device_group::{DeviceGroup, Exchanging, Order};
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use group::{Group, Hand, Reduced, Subtree};
 pub use membership::{Member, Membership, Shape};
+pub use pieces::Pieces;
 pub use tag::Tag;
 pub use tally::Tally;

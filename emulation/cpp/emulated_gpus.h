@@ -29,7 +29,7 @@ inline size_t planted(const char* name, size_t gpu, size_t otherwise) {
   return otherwise;
 }
 
-inline size_t count() { return number("EMULATED_GPU_COUNT", 1); }
+inline size_t count() { return number("EMULATED_GPU_COUNT", 4); }
 
 inline std::string bus(size_t gpu) {
   char text[32];

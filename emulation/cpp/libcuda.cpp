@@ -1,10 +1,13 @@
-// A libcuda that runs kernels on the CPU. A stream does nothing until somebody waits for it, so that a result which is
-// read too early is seen; memory is bounded, and bytes around each allocation tell who writes beyond it.
+// A libcuda that runs kernels on the CPU. A stream does nothing until somebody waits for it or asks how it is, so that a
+// result which is read too early is seen; memory is bounded, and bytes around each allocation tell who writes beyond it.
+#include <sched.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "cuda_on_cpu.h"
@@ -23,30 +26,43 @@ using emulated_gpus::visible;
 using Result = int;
 
 const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
-             LAUNCH_FAILED = 719;
+             NOT_READY = 600, LAUNCH_FAILED = 719;
 const size_t GUARD = 256;
 const unsigned char GUARDED = 0xA5;
 
+// A GPU of this process. As with a real one, a context that has failed stays so.
+struct Context {
+  Result failure = SUCCESS;
+  // As the machine counts.
+  size_t gpu = 0;
+};
+
+// Work that gives NOT_READY waits for something outside of this process, and is tried again.
 struct Stream {
+  Context* context;
   std::deque<std::function<Result()>> work;
 };
+
+// How often it was recorded, and how many of these its streams have come past.
+struct Event {
+  Stream* stream = nullptr;
+  size_t recorded = 0, passed = 0;
+};
+using Events = std::shared_ptr<Event>;
 
 std::recursive_mutex lock;
 std::map<uint64_t, size_t> allocations;
 std::vector<Stream*> streams;
 size_t used;
 unsigned launches;
-// As a real context, one that has failed stays so.
-Result failure = SUCCESS;
-int context;
-// The GPU of the machine that was opened last; a worker opens one.
-size_t opened;
+std::map<size_t, Context> contexts;
+thread_local Context* current;
 
 size_t total() { return number("EMULATED_GPU_MEMORY", size_t(8) << 30); }
 
 Result fail(const std::string& why) {
   fprintf(stderr, "emulated GPU: %s\n", why.c_str());
-  return failure = LAUNCH_FAILED;
+  return LAUNCH_FAILED;
 }
 
 bool is_inside(uint64_t address, size_t bytes) {
@@ -64,15 +80,47 @@ bool is_guarded(uint64_t address, size_t size) {
   return true;
 }
 
-Result finish(Stream* stream) {
-  while (!stream->work.empty() && failure == SUCCESS) {
-    auto work = std::move(stream->work.front());
-    stream->work.pop_front();
-    if (Result result = work()) failure = result;
+// Does the next thing that a stream was asked for.
+Result advance(Stream* stream) {
+  Result& failure = stream->context->failure;
+  if (failure != SUCCESS) return failure;
+  Result result = stream->work.front()();
+  if (result == NOT_READY) return NOT_READY;
+  stream->work.pop_front();
+  return failure = result;
+}
+
+// Goes on until a stream has nothing left to do, or can't go on.
+Result go_on(Stream* stream) {
+  while (!stream->work.empty())
+    if (Result result = advance(stream)) return result;
+  return stream->context->failure;
+}
+
+// Goes on until a stream has come past an event.
+Result go_on_to(const Events& event, size_t time) {
+  while (event->passed < time)
+    if (Result result = advance(event->stream)) return result;
+  return SUCCESS;
+}
+
+// Tries until something is ready; others may call meanwhile.
+template <class Try>
+Result wait(Try attempt) {
+  Result result;
+  while ((result = attempt()) == NOT_READY) {
+    lock.unlock();
+    sched_yield();
+    lock.lock();
   }
+  return result;
+}
+
+Result finish(Stream* stream) {
+  if (Result result = wait([=] { return go_on(stream); })) return result;
   for (auto [address, size] : allocations)
-    if (failure == SUCCESS && !is_guarded(address, size)) return fail("a kernel has written beyond a buffer");
-  return failure;
+    if (!is_guarded(address, size)) return stream->context->failure = fail("a kernel has written beyond a buffer");
+  return SUCCESS;
 }
 
 // Whether this launch is the one that the environment has the GPU fail in: EMULATED_GPU_FAILS_IN names a kernel,
@@ -85,12 +133,13 @@ bool is_the_last(const std::string& kernel) {
 
 // Whether the environment has the GPU leave this launch out, as one that computes wrongly: EMULATED_GPU_SKIPS=1:5 has GPU
 // 1 do so every fifth time.
-bool is_skipped() {
-  size_t every = emulated_gpus::planted("EMULATED_GPU_SKIPS", opened, 0);
+bool is_skipped(void* stream) {
+  size_t every = emulated_gpus::planted("EMULATED_GPU_SKIPS", ((Stream*)stream)->context->gpu, 0);
   return every && launches % every == 0;
 }
 
 Result later(void* stream, std::function<Result()> work) {
+  Result failure = ((Stream*)stream)->context->failure;
   if (failure != SUCCESS) return failure;
   ((Stream*)stream)->work.push_back(std::move(work));
   return SUCCESS;
@@ -118,10 +167,15 @@ CALL(cuDeviceGetAttribute, int* value, int attribute, int)
   *value = attribute == 75 ? architecture / 10 : attribute == 76 ? architecture % 10 : 0;
   return SUCCESS;
 END
-CALL(cuDevicePrimaryCtxRetain, void** out, int device) opened = visible()[device]; *out = &context; return SUCCESS; END
+CALL(cuDevicePrimaryCtxRetain, void** out, int device)
+  Context& context = contexts[visible()[device]];
+  context.gpu = visible()[device];
+  *out = &context;
+  return SUCCESS;
+END
 CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; END
-CALL(cuCtxSetCurrent, void*) return SUCCESS; END
-CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream); *stream = streams.back(); return SUCCESS; END
+CALL(cuCtxSetCurrent, void* context) current = (Context*)context; return SUCCESS; END
+CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}}); *stream = streams.back(); return SUCCESS; END
 CALL(cuStreamDestroy_v2, void* stream)
   for (auto place = streams.begin(); place != streams.end(); ++place)
     if (*place == stream) {
@@ -132,6 +186,28 @@ CALL(cuStreamDestroy_v2, void* stream)
   return SUCCESS;
 END
 CALL(cuStreamSynchronize, void* stream) return finish((Stream*)stream); END
+CALL(cuStreamQuery, void* stream) return go_on((Stream*)stream); END
+CALL(cuStreamWaitEvent, void* stream, void* event, unsigned)
+  Events copy = *(Events*)event;
+  return later(stream, [copy, time = copy->recorded] { return go_on_to(copy, time); });
+END
+CALL(cuEventCreate, void** event, unsigned) *event = new Events(new Event); return SUCCESS; END
+CALL(cuEventDestroy_v2, void* event) delete (Events*)event; return SUCCESS; END
+CALL(cuEventRecord, void* event, void* stream)
+  Events copy = *(Events*)event;
+  copy->stream = (Stream*)stream;
+  return later(stream, [copy, time = ++copy->recorded] { copy->passed = time; return SUCCESS; });
+END
+CALL(cuEventQuery, void* event)
+  Events copy = *(Events*)event;
+  return go_on_to(copy, copy->recorded);
+END
+// For the emulated NCCL: work that may have to be tried again, and whether memory is the GPU's.
+CALL(emulated_gpu_later, void* stream, Result (*attempt)(void*), void (*drop)(void*), void* data)
+  std::shared_ptr<void> owned(data, drop);
+  return later(stream, [=] { return attempt(owned.get()); });
+END
+CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   if (bytes > total() - used) return OUT_OF_MEMORY;
@@ -145,13 +221,15 @@ CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   return SUCCESS;
 END
 CALL(cuMemFree_v2, uint64_t address)
-  for (Stream* stream : streams) finish(stream);
+  auto all = streams;
+  for (Stream* stream : all)
+    if (stream->context == current) finish(stream);
   auto found = allocations.find(address);
   if (found == allocations.end()) return INVALID_VALUE;
   used -= found->second;
   free((char*)address - GUARD);
   allocations.erase(found);
-  return failure;
+  return current->failure;
 END
 CALL(cuMemsetD8Async, uint64_t to, unsigned char value, size_t len, void* stream)
   if (!is_inside(to, len)) return INVALID_VALUE;
@@ -207,7 +285,7 @@ CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigne
     copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
   unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
   bool fails = is_the_last(entry.name);
-  if (is_skipped()) return failure;
+  if (is_skipped(stream)) return ((Stream*)stream)->context->failure;
   return later(stream, [=]() mutable {
     if (fails) return fail(entry.name + ": the GPU has fallen off the bus");
     std::vector<void*> places;
@@ -223,6 +301,7 @@ CALL(cuGetErrorName, int error, const char** name)
     case OUT_OF_MEMORY: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
+    case NOT_READY: *name = "CUDA_ERROR_NOT_READY"; break;
     case LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
     default: *name = "CUDA_ERROR_UNKNOWN";
   }

@@ -1,4 +1,5 @@
-//! A CUDA driver, an NVML and an NVRTC that run the kernels' sources on the CPU, for tests on machines without a GPU.
+//! A CUDA driver, an NVML and an NVRTC that run the kernels' sources on the CPU, and an NCCL between such, for tests on
+//! machines without a GPU.
 //!
 //! [`libraries`] compiles them with the system's C++ compiler, once for each state of the sources, into a folder that
 //! [`lockstep_kernels::cuda::Places`] can name. The host's code then runs as it is: contexts, modules, launches,
@@ -32,13 +33,14 @@ const FIBERS: &str = include_str!("../cpp/fibers.cpp");
 const DRIVER: &str = include_str!("../cpp/libcuda.cpp");
 const COMPILER: &str = include_str!("../cpp/libnvrtc.cpp");
 const NVML: &str = include_str!("../cpp/libnvidia-ml.cpp");
+const NCCL: &str = include_str!("../cpp/libnccl.cpp");
 /// What the environment plants, for driver and NVML.
 const GPUS: &str = include_str!("../cpp/emulated_gpus.h");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
     ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
 
-/// A folder with `libcuda.so`, `libnvrtc.so` and `libnvidia-ml.so`, of all kernels as they are.
+/// A folder with `libcuda.so`, `libnvrtc.so`, `libnvidia-ml.so` and `libnccl.so.2`, of all kernels as they are.
 ///
 /// # Errors
 /// See [`Error`].
@@ -78,7 +80,8 @@ pub fn or_skip(built: Result<PathBuf, Error>) -> Option<PathBuf> {
     }
 }
 
-/// This process' GPU of the libraries in `built`, or none as from [`or_skip`]. One set of libraries a process.
+/// This process' first GPU of the libraries in `built`, or none as from [`or_skip`]. One set of libraries a process;
+/// there are more GPUs.
 ///
 /// # Panics
 /// As [`or_skip`], and if the GPU can't be opened.
@@ -113,7 +116,7 @@ fn root() -> io::Result<PathBuf> {
 }
 
 fn key(texts: &[(&Source, String)]) -> String {
-    let own = [HEADER, GPUS, FIBERS, DRIVER, COMPILER, NVML].into_iter().chain(OPTIONS);
+    let own = [HEADER, GPUS, FIBERS, DRIVER, COMPILER, NVML, NCCL].into_iter().chain(OPTIONS);
     hash(own.chain(texts.iter().map(|(_, text)| text.as_str())))
 }
 
@@ -126,7 +129,7 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
     driver.extend(texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)));
-    let texts: Vec<&str> = driver.iter().map(String::as_str).chain([COMPILER, NVML]).collect();
+    let texts: Vec<&str> = driver.iter().map(String::as_str).chain([COMPILER, NVML, NCCL]).collect();
     let all: Vec<String> = texts.iter().map(|text| object(text)).collect();
     let missing: Vec<_> = all.iter().zip(&texts).filter(|(object, _)| !objects.join(object).exists()).collect();
     for batch in missing.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
@@ -138,14 +141,17 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
         }
     }
     let (of_driver, others) = all.split_at(driver.len());
-    for (name, objects_of_it, link_name) in [
-        ("libcuda.so", of_driver, "libcuda.so.1"),
-        ("libnvrtc.so", &others[..1], "libnvrtc.so.13"),
-        ("libnvidia-ml.so", &others[1..], "libnvidia-ml.so.1"),
+    for (name, objects_of_it) in [
+        ("libcuda.so", of_driver),
+        ("libnvrtc.so", &others[..1]),
+        ("libnvidia-ml.so", &others[1..2]),
+        ("libnccl.so.2", &others[2..]),
     ] {
         finish(link(folder, name, &objects, objects_of_it)?)?;
-        symlink(name, folder.join(link_name))?;
     }
+    symlink("libcuda.so", folder.join("libcuda.so.1"))?;
+    symlink("libnvrtc.so", folder.join("libnvrtc.so.13"))?;
+    symlink("libnvidia-ml.so", folder.join("libnvidia-ml.so.1"))?;
     Ok(())
 }
 

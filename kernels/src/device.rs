@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::{
     activation, addition, batch_norm, binary_cross_entropy, concatenate, conv2d, conv2d_max_pool2d, cross_entropy,
-    curvature, dropout, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer, perturb,
-    pixels, pool2d, radial_basis, squared_error, subsample2d,
+    curvature, dropout, exchange, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer,
+    perturb, pixels, pool2d, radial_basis, squared_error, subsample2d,
 };
 
 /// A number type that buffers hold.
@@ -164,6 +164,7 @@ pub trait Device:
     + moving_average::MovingAverage
     + perturb::Perturb
     + fold::Fold
+    + exchange::Exchange
     + Send
     + 'static
 {

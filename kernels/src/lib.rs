@@ -21,6 +21,7 @@ pub mod cuda;
 pub mod curvature;
 pub mod device;
 pub mod dropout;
+pub mod exchange;
 pub mod fold;
 pub mod group_norm;
 pub mod linear;

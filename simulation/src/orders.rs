@@ -56,6 +56,7 @@ fn wire_begin(begin: Begin) -> wire::Begin {
         start: Some(wire::Start { step, digest, source, from: from.into(), share, checkpoint }),
         ledger_rows: begin.ledger_rows,
         recorded_step: begin.recorded_step,
+        transport: begin.transport,
     }
 }
 

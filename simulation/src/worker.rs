@@ -43,6 +43,7 @@ impl World {
             threads: 1,
             fingerprint: Some(wire::Fingerprint { build: "b".into(), device: "cpu".into(), ..Default::default() }),
             attachment: None,
+            transport: None,
         };
         self.workers.push(Worker {
             id,

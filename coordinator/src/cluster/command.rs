@@ -238,6 +238,8 @@ pub struct Begin {
     pub members: Vec<Member>,
     /// What it starts from.
     pub start: Start,
+    /// What gradients go by from device to device; empty for the hosts' memory.
+    pub transport: String,
     /// Ledger rows that are recorded.
     pub ledger_rows: u64,
     /// Reports up to this step are recorded.

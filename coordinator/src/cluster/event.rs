@@ -299,8 +299,19 @@ pub struct WorkerHello {
     pub threads: u32,
     /// What its results depend on.
     pub fingerprint: Fingerprint,
+    /// What its device's vectors go by.
+    pub transport: Transport,
     /// What it did under a coordinator before; nothing the first time.
     pub attachment: Option<Attachment>,
+}
+
+/// What vectors go by from a device to others of its kind. Both are empty where the device has them in the host's memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// Such as `NCCL 2.28.9`; empty where there is none.
+    pub name: String,
+    /// Why there is none.
+    pub missing: String,
 }
 
 /// What a worker that comes back tells: enough to take its job over.

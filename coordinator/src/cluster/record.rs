@@ -210,8 +210,20 @@ pub struct RunRecord {
     /// Data set and sizes, once known.
     #[serde(flatten)]
     pub facts: RunFacts,
+    /// What the weights' bits are a function of.
+    pub bits: Bits,
     /// Every membership that the job had.
     pub generations: Vec<GenerationRecord>,
+}
+
+/// What the bits of a run's weights are a function of, beside its fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bits {
+    /// Nothing but job and data.
+    OfTheJob,
+    /// Its memberships as well: `optimizer.reduction` adds in the devices' own order.
+    OfItsWorkersToo,
 }
 
 /// One membership of a job.
@@ -229,6 +241,9 @@ pub struct GenerationRecord {
     pub first_step: u64,
     /// Where that state came from: `initial`, `memory` or `checkpoint`.
     pub from: String,
+    /// What gradients went by from device to device; empty for the hosts' memory.
+    #[serde(default)]
+    pub transport: String,
     /// By rank.
     pub members: Vec<Placement>,
 }

@@ -13,7 +13,7 @@ use lockstep_proto::wire::{self, report};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::cluster::event::{Assignment, Attachment, SignOfLife};
+use crate::cluster::event::{Assignment, Attachment, SignOfLife, Transport};
 use crate::cluster::facts::{
     CheckpointFact, EvaluationReport, Fingerprint, Held, Outcome, PhaseSeconds, Prepared, Report, RunFacts, StepReport,
     StopReason,
@@ -164,10 +164,15 @@ pub fn worker_hello(hello: wire::WorkerHello) -> Result<WorkerHello, Status> {
             unix_address: short("unix address", hello.unix_address)?,
             threads: count("threads", hello.threads)?,
             fingerprint: fingerprint(hello.fingerprint)?,
+            transport: transport(hello.transport.unwrap_or_default())?,
             attachment: hello.attachment.map(attachment).transpose()?,
         })
     };
     checked().map_err(status)
+}
+
+fn transport(message: wire::Transport) -> Result<Transport, Malformed> {
+    Ok(Transport { name: short("transport", message.name)?, missing: short("transport", message.missing)? })
 }
 
 fn fingerprint(message: Option<wire::Fingerprint>) -> Result<Fingerprint, Malformed> {

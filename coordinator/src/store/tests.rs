@@ -89,6 +89,7 @@ fn generation(number: u64) -> GenerationRecord {
         reason: "starts".into(),
         first_step: 10 * (number - 1),
         from: "memory".into(),
+        transport: "NCCL 2.28.9".into(),
         members: vec![placement()],
     }
 }

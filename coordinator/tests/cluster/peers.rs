@@ -183,6 +183,7 @@ impl Worker {
             threads: 1,
             fingerprint: Some(fingerprint),
             attachment,
+            transport: None,
         };
         events.send(wire::WorkerEvent { event: Some(worker_event::Event::Hello(hello)) }).unwrap();
         let mut client = server.client().await;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::gpu::Gpu;
+use super::stream::Stream;
 use crate::device::Element;
 
 /// An owned run of elements in a GPU's memory. Without memory if there was none left; the GPU has failed then.
@@ -16,9 +17,9 @@ pub struct Buffer<T> {
 }
 
 impl<T: Element> Buffer<T> {
-    pub(super) fn zeros(gpu: &Arc<Gpu>, len: usize) -> Self {
-        let address = gpu.allocate(len * size_of::<T>());
-        Self { gpu: gpu.clone(), address, len, elements: PhantomData }
+    pub(super) fn zeros(stream: &Stream, len: usize) -> Self {
+        let address = stream.allocate(len * size_of::<T>());
+        Self { gpu: stream.gpu().clone(), address, len, elements: PhantomData }
     }
 
     pub(super) fn view(&self, range: Range<usize>) -> View<'_, T> {

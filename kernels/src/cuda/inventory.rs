@@ -76,7 +76,7 @@ const WANTED: [Wanted; 6] = [
         purpose: "reductions between GPUs",
         files: &["libnccl.so.2", "libnccl.so", "libnccl.so.1"],
         version: |library| Ok(of_nccl(integer(library, "ncclGetVersion")?)),
-        from: (2, 0),
+        from: (2, 18),
         below: 3,
     },
     Wanted {
@@ -125,7 +125,8 @@ impl Wanted {
         let ((major, minor), below) = (self.from, self.below);
         match below {
             ANY => format!("version {major}.{minor} or newer"),
-            _ if below == major + 1 => format!("version {major}"),
+            _ if below == major + 1 && minor == 0 => format!("version {major}"),
+            _ if below == major + 1 => format!("version {major}.{minor} or a newer one of {major}"),
             _ => format!("version {major} to {}", below - 1),
         }
     }
@@ -218,7 +219,9 @@ mod tests {
         assert!(usable("libcuda", &[13, 0]) && usable("libcuda", &[12, 4]) && !usable("libcuda", &[12, 2]));
         assert!(usable("libcudnn", &[9, 15, 0]) && !usable("libcudnn", &[8, 9, 7]) && !usable("libcudnn", &[10, 0]));
         assert!(usable("libcublasLt", &[13, 0]) && !usable("libcublasLt", &[11, 4]));
+        assert!(usable("libnccl", &[2, 18, 1]) && !usable("libnccl", &[2, 16, 2]) && !usable("libnccl", &[3, 0]));
         assert_eq!(by_name("libcudnn").needed(), "version 9");
+        assert_eq!(by_name("libnccl").needed(), "version 2.18 or a newer one of 2");
         assert_eq!(by_name("libcublasLt").needed(), "version 12 to 13");
         assert_eq!(by_name("libnvrtc").needed(), "version 12.4 or newer");
     }

@@ -23,6 +23,11 @@ pub(super) fn driver() -> Result<(), CudaError> {
     if *present { Ok(()) } else { Err(CudaError::NoDriver) }
 }
 
+/// The user's folders.
+pub(crate) fn folders() -> &'static [PathBuf] {
+    &places::current().libraries
+}
+
 /// Finds the compiler.
 pub(super) fn compiler() -> Result<(), CudaError> {
     static PRESENT: OnceLock<bool> = OnceLock::new();
@@ -60,14 +65,13 @@ fn open_from_folders(names: &[&str]) {
 
 /// Files of these names in the user's folders.
 fn in_folders(names: &[&str]) -> impl Iterator<Item = PathBuf> {
-    let folders = places::current().libraries.iter();
-    let files = folders.flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
+    let files = folders().iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
     files.filter(|file| file.exists())
 }
 
 /// NVRTC looks for its second library where the system has its own, and not beside itself.
 fn open_builtins() {
-    let entries = places::current().libraries.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+    let entries = folders().iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
     let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("libnvrtc-builtins.so"));
     names.for_each(|entry| {
         open(entry.path());

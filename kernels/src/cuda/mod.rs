@@ -12,11 +12,12 @@ mod error;
 mod gpu;
 pub mod inventory;
 pub(crate) mod launch;
-mod libraries;
+pub(crate) mod libraries;
 pub mod nvml;
 mod places;
 pub(crate) mod scratch;
 pub mod sources;
+mod stream;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,15 +26,15 @@ pub(crate) use crate::device::assert_len;
 use crate::device::{ActivationShape, Device, Element, Failure, Memory};
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
-use gpu::Gpu;
 pub use gpu::{About, about, count, look};
 use launch::{Argument, Grid};
 pub use places::Places;
 use scratch::{Part, Scratch};
+use stream::Stream;
 
-/// A GPU. Devices of one index share its stream and see each other's buffers.
+/// A GPU. Devices of one index share a stream and see each other's buffers.
 pub struct Cuda {
-    gpu: Arc<Gpu>,
+    stream: Arc<Stream>,
     scratch: Scratch,
     uploads: Scratch,
 }
@@ -44,12 +45,38 @@ impl Cuda {
     /// # Errors
     /// See [`CudaError`]; each names what to do.
     pub fn new(index: usize) -> Result<Self, CudaError> {
-        Ok(Self { gpu: Gpu::open(index)?, scratch: Scratch::default(), uploads: Scratch::default() })
+        Ok(Self { stream: Stream::open(index)?, scratch: Scratch::default(), uploads: Scratch::default() })
+    }
+
+    /// The same GPU with a stream of its own: what it is asked for goes on beside this device's work, which is to be
+    /// ordered by [`Cuda::wait_for`] where one uses what the other makes.
+    pub(crate) fn beside(&self) -> Result<Self, CudaError> {
+        Ok(Self { stream: self.stream.beside()?, scratch: Scratch::default(), uploads: Scratch::default() })
+    }
+
+    /// What it is asked for from here on waits until all is done that `other` has been asked for.
+    pub(crate) fn wait_for(&self, other: &Cuda) {
+        self.stream.wait_for(&other.stream);
+    }
+
+    /// Whether all is done that it was asked for, or the GPU has failed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.stream.is_done()
+    }
+
+    /// Makes this thread one that libraries can use the GPU from. Gives the stream for their calls.
+    ///
+    /// # Errors
+    /// If the GPU has failed.
+    pub(crate) fn enter(&self) -> Result<lockstep_nccl::Stream, CudaError> {
+        self.stream.gpu().state()?;
+        self.stream.gpu().enter()?;
+        Ok(lockstep_nccl::Stream(self.stream.handle()))
     }
 
     /// What it is.
     pub fn about(&self) -> &About {
-        self.gpu.about()
+        self.stream.gpu().about()
     }
 
     /// Waits until all that was asked for is done.
@@ -57,38 +84,38 @@ impl Cuda {
     /// # Errors
     /// The first call or kernel that has failed; everything after it was left out.
     pub fn finish(&mut self) -> Result<(), CudaError> {
-        self.gpu.finish();
-        self.gpu.state()
+        self.stream.finish();
+        self.stream.gpu().state()
     }
 
     #[track_caller]
     pub(crate) fn launch(&mut self, kernel: &str, grid: Grid, arguments: &[Argument]) {
-        self.gpu.launch(kernel, grid, arguments);
+        self.stream.launch(kernel, grid, arguments);
     }
 
     /// `len` words of memory for this op.
     pub(crate) fn scratch(&mut self, len: usize) -> Part {
-        self.scratch.words(&self.gpu, len)
+        self.scratch.words(&self.stream, len)
     }
 
     /// Numbers for this op, beside its scratch memory; what an op uploaded before is lost.
     pub(crate) fn upload(&mut self, words: &[u32]) -> Part {
-        let part = self.uploads.words(&self.gpu, words.len());
-        self.gpu.upload(words, part.address());
+        let part = self.uploads.words(&self.stream, words.len());
+        self.stream.upload(words, part.address());
         part
     }
 
     /// The same of bytes.
     pub(crate) fn upload_bytes(&mut self, bytes: &[u8]) -> Part {
-        let part = self.uploads.words(&self.gpu, bytes.len().div_ceil(4));
-        self.gpu.upload(bytes, part.address());
+        let part = self.uploads.words(&self.stream, bytes.len().div_ceil(4));
+        self.stream.upload(bytes, part.address());
         part
     }
 
     /// Waits for scratch memory's contents, numbers of 32 or 64 bits.
     pub(crate) fn download<T: Copy>(&mut self, part: Part, to: &mut [T]) {
         assert_len("to", size_of_val(to) / 4, part.len());
-        self.gpu.download(part.address(), to);
+        self.stream.download(part.address(), to);
     }
 }
 
@@ -98,7 +125,7 @@ impl Memory for Cuda {
     type ViewMut<'a, T: Element> = ViewMut<'a, T>;
 
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
-        Buffer::zeros(&self.gpu, len)
+        Buffer::zeros(&self.stream, len)
     }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
         samples * features
@@ -135,11 +162,11 @@ impl Memory for Cuda {
     }
     fn write<T: Element>(&mut self, from: &[T], to: ViewMut<'_, T>) {
         assert_len("to", to.len(), from.len());
-        self.gpu.upload(from, to.address());
+        self.stream.upload(from, to.address());
     }
     fn read<T: Element>(&mut self, from: View<'_, T>, to: &mut [T]) {
         assert_len("to", to.len(), from.len());
-        self.gpu.download(from.address(), to);
+        self.stream.download(from.address(), to);
     }
     fn read_activation(&mut self, shape: &ActivationShape, from: View<'_, f32>, to: &mut [f32]) {
         assert_len("the host's copy", to.len(), shape.values());
@@ -155,10 +182,10 @@ impl Memory for Cuda {
     }
     fn copy<T: Element>(&mut self, from: View<'_, T>, to: ViewMut<'_, T>) {
         assert_len("to", to.len(), from.len());
-        self.gpu.copy(from.address(), to.address(), size_of::<T>() * to.len());
+        self.stream.copy(from.address(), to.address(), size_of::<T>() * to.len());
     }
     fn fill<T: Element>(&mut self, value: T, to: ViewMut<'_, T>) {
-        self.gpu.fill(value.bits(), to.address(), to.len(), size_of::<T>());
+        self.stream.fill(value.bits(), to.address(), to.len(), size_of::<T>());
     }
 }
 

@@ -1,9 +1,7 @@
 //! Memory that an op needs for itself while it runs.
 
-use std::sync::Arc;
-
 use super::buffer::Buffer;
-use super::gpu::Gpu;
+use super::stream::Stream;
 
 /// Grows with the first steps and is kept. One op's scratch is the next op's: the GPU runs them one after the other.
 #[derive(Default)]
@@ -20,7 +18,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(super) fn address(&self) -> u64 {
+    pub(crate) fn address(&self) -> u64 {
         self.address
     }
 
@@ -43,12 +41,12 @@ impl Part {
 
 impl Scratch {
     /// `len` words, at an address that is a multiple of 256.
-    pub fn words(&mut self, gpu: &Arc<Gpu>, len: usize) -> Part {
+    pub fn words(&mut self, stream: &Stream, len: usize) -> Part {
         if self.len < len {
             // First, so that both are never there at once.
             self.buffer = None;
             self.len = len;
-            self.buffer = Some(Buffer::zeros(gpu, len));
+            self.buffer = Some(Buffer::zeros(stream, len));
         }
         let address = self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..len).address());
         Part { address, len }

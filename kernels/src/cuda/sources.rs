@@ -36,6 +36,7 @@ sources![
     "cross_entropy/cross_entropy.cu",
     "curvature/curvature.cu",
     "dropout/dropout.cu",
+    "exchange/exchange.cu",
     "fold/fold.cu",
     "group_norm/group_norm.cu",
     "linear/linear.cu",

@@ -235,6 +235,7 @@ fn hello(options: &WorkerOptions, endpoint: &Endpoint) -> Result<wire::WorkerHel
         unix_address: endpoint.unix().to_owned(),
         threads: options.threads,
         fingerprint: Some(fingerprint),
+        transport: Some(trainer::transport(options.hardware)),
         attachment: None,
     })
 }

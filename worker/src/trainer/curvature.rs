@@ -60,20 +60,15 @@ impl<D: Device> Generation<'_, D> {
             #[cfg(feature = "fault-points")]
             times: 1,
         };
-        let hands = self.group.hands(lanes)?;
-        self.trainer.crew.run(hands, |runner, hand| {
-            for subtree in hand.subtrees {
-                *subtree.tally = runner.train_slot(&pass, subtree.lanes, subtree.gradient);
-            }
-        });
+        self.reduction.compute(&mut self.trainer.crew, &pass, lanes)?;
         self.check_aborted()?;
         let tag = Tag { step, pass: CURVATURE_PASS };
-        let reduced = self.group.reduce(lanes, tag, self.trainer.crew.pool())?;
+        let reduced = self.reduction.reduce(&mut self.trainer.crew, lanes, tag)?;
 
         let Trainer { curvature, crew, work, .. } = &mut *self.trainer;
         let (device, len) = (&mut crew.first().device, work.model.parameters());
         let mean = curvature.get_or_insert_with(|| device.zeros(len));
-        device.write(&reduced.gradient[..len], D::view_mut(mean, 0..len));
+        device.copy(D::slice(reduced.gradient, 0..len), D::view_mut(mean, 0..len));
         let count = reduced.tally.counts[measures::SAMPLES];
         device.scale((1.0 / count as f64) as f32, D::view_mut(mean, 0..len));
         Ok(true)

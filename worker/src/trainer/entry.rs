@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lockstep_collective::{Group, Member, Membership, Shape, Tag};
 use lockstep_kernels::device::Device;
+use lockstep_kernels::exchange::Transport as _;
 use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
@@ -12,6 +13,7 @@ use super::generation::{FIRST_PASS, Generation};
 use super::initial_weights::initial_weights;
 use super::optimizer::kept;
 use super::outbox::Outbox;
+use super::reduction::Reduction;
 use super::signals::Signals;
 use super::snapshot::restore;
 use super::state::{Sizes, State};
@@ -20,7 +22,7 @@ use crate::control::{Entry, Ready, TrainerEvent};
 
 /// Members are prepared before they are told to meet. Longer than a worker may be silent: one that has gone is given up
 /// by the coordinator first, so that who is missing after this time lives and can't be reached.
-const MEET_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const MEET_WITHIN: Duration = Duration::from_secs(15);
 
 /// What a member has of the state that a generation starts from.
 enum Has<D: Device> {
@@ -46,11 +48,12 @@ impl<D: Device> Trainer<D> {
         };
         let membership = membership(entry, &self.job)?;
         let abort = signals.abort_flag().clone();
-        let mut group = Group::connect(&self.seat.endpoint, membership, shape, MEET_WITHIN, abort)?;
+        let group = Group::connect(&self.seat.endpoint, membership, shape, MEET_WITHIN, abort)?;
+        let mut reduction = self.reduction(group, &begin.transport, start.step)?;
         let mut has = self.start_state(start, begin.rank)?;
         let mut reports = Vec::new();
         if start.share && start.from() != From::Initial {
-            (has, reports) = self.share(has, start, entry, &mut group)?;
+            (has, reports) = self.share(has, start, entry, &mut reduction.group)?;
         }
         let Kept { state, held } = self.checked(has, start)?;
         let rows = state.ledger.rows().to_vec();
@@ -62,7 +65,7 @@ impl<D: Device> Trainer<D> {
         Ok(Generation {
             trainer: self,
             state,
-            group,
+            reduction,
             signals,
             number: entry.generation.number,
             id: entry.generation.into(),
@@ -73,6 +76,17 @@ impl<D: Device> Trainer<D> {
             seconds_before,
             outbox: Outbox::new(reported),
         })
+    }
+
+    /// What gradients are added by: told by the coordinator, which knows what all members have.
+    fn reduction(&mut self, group: Group, transport: &str, step: u64) -> Result<Reduction<D>, TrainerError> {
+        if transport.is_empty() {
+            return Ok(Reduction::through_hosts(group, &self.work.model));
+        }
+        let found = D::transport()?.filter(|found| found.name() == transport);
+        let found = found.ok_or_else(|| TrainerError::Entry(format!("this device has no {transport}")))?;
+        let (device, order) = (&mut self.crew.first().device, self.job.optimizer.reduction);
+        Reduction::between_devices(group, &self.work.model, device, &found, order, step)
     }
 
     /// What this worker has of the state by itself.

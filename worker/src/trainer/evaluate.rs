@@ -59,7 +59,7 @@ impl<D: Device> Generation<'_, D> {
         let lanes = work.dataset.len(split).div_ceil(work.micro_batch) as u32;
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let evaluation = Evaluation { work, weights: self.state.averaged_weights(), split, pulse };
-        let hands = self.group.tally_hands(lanes)?;
+        let hands = self.reduction.group.tally_hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| {
             for subtree in hand.subtrees {
                 *subtree.tally = runner.evaluate_subtree(&evaluation, subtree.lanes);
@@ -67,7 +67,7 @@ impl<D: Device> Generation<'_, D> {
         });
         self.check_aborted()?;
         self.trainer.crew.first().device.health()?;
-        let score = Score::of(self.group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?);
+        let score = Score::of(self.reduction.group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?);
         self.trainer.meter.spent_apart(started.elapsed());
         self.outbox.report(wire::report::Report::Evaluation(wire::EvaluationReport {
             step,

@@ -4,17 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use lockstep_collective::Group;
 use lockstep_kernels::device::Device;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
-use super::crew::Devices;
 use super::ending::End;
 use super::measures::{self, Score};
 use super::outbox::Outbox;
 use super::progress::Phase;
-use super::reduced::on_device;
+use super::reduction::Reduction;
 use super::schedule::StepPlan;
 use super::sharpness::Place;
 use super::signals::Signals;
@@ -32,7 +30,7 @@ pub(super) const FIRST_PASS: u32 = 0;
 pub(super) struct Generation<'a, D: Device> {
     pub(super) trainer: &'a mut Trainer<D>,
     pub(super) state: State<D>,
-    pub(super) group: Group,
+    pub(super) reduction: Reduction<D>,
     pub(super) signals: Arc<Signals>,
     pub(super) number: u64,
     pub(super) id: wire::GenerationId,
@@ -63,6 +61,9 @@ impl<D: Device> Generation<'_, D> {
         let ended = self.train();
         self.trainer.meter.end();
         self.hand_over();
+        if ended.is_ok() {
+            self.reduction.leave();
+        }
         ended
     }
 
@@ -132,7 +133,7 @@ impl<D: Device> Generation<'_, D> {
         let Some(place) = self.step_up_if_wanted(&mut batch)? else { return Ok(Err(Place::Weights)) };
         self.compute_lanes(&mut batch, place)?;
         self.tell_replay(&mut batch);
-        let reduced = batch.reduce(place, &mut self.group, self.trainer)?;
+        let reduced = batch.reduce(place, &mut self.reduction, self.trainer)?;
         if self.trainer.refuses(reduced.tally) {
             return Ok(Err(place));
         }
@@ -140,9 +141,8 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, curvature, above, schedule, reduced: memory, work, .. } = &mut *self.trainer;
-        let gradient = on_device(crew.first_device(), reduced.gradient, memory);
-        let (mut tally, mut sums) = (reduced.tally, self.state.sums(gradient));
+        let Trainer { crew, optimizer, curvature, above, schedule, work, .. } = &mut *self.trainer;
+        let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
         if let (Place::Above, Some(above)) = (place, above) {
             (tally, sums.statistics) = (above.tally(), above.statistics());
         }

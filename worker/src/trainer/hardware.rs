@@ -3,7 +3,9 @@
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::{Device, Failure};
+use lockstep_kernels::exchange::{Exchange, Transport};
 use lockstep_proto::job::Job;
+use lockstep_proto::wire;
 
 use super::prepare::instruction_set;
 use super::{Seat, TrainerError};
@@ -36,6 +38,20 @@ impl std::str::FromStr for Hardware {
             (_, Some(index)) => Ok(Self::Gpu(index)),
             _ => Err(format!("{text:?} is no device: cpu, or cuda: and the number of a GPU")),
         }
+    }
+}
+
+/// What vectors go by from a device of this hardware to others.
+pub fn transport(hardware: Hardware) -> wire::Transport {
+    let found = match hardware {
+        Hardware::Cpu => return wire::Transport::default(),
+        Hardware::Gpu(_) => Cuda::transport(),
+    };
+    match found {
+        Ok(transport) => {
+            wire::Transport { name: transport.map(|found| found.name()).unwrap_or_default(), ..Default::default() }
+        }
+        Err(Failure(missing)) => wire::Transport { missing, ..Default::default() },
     }
 }
 

@@ -34,7 +34,7 @@ mod passes;
 pub(crate) mod prepare;
 pub(crate) mod progress;
 mod recorder;
-mod reduced;
+mod reduction;
 mod replay;
 mod schedule;
 mod share;
@@ -73,7 +73,7 @@ pub use error::TrainerError;
 #[cfg(feature = "fault-points")]
 pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
-pub use hardware::Hardware;
+pub use hardware::{Hardware, transport};
 pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
 pub use prepare::check;
@@ -151,8 +151,6 @@ struct Trainer<D: Device> {
     curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.
     above: Option<Above<D>>,
-    /// The reduced vector on the device; memory that is kept.
-    reduced: reduced::Memory<D>,
     crew: Crew<D>,
     checkpoints: Checkpoints,
     meter: Meter,

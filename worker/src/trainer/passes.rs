@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use lockstep_collective::{Group, Reduced, Tag};
+use lockstep_collective::Tag;
 use lockstep_kernels::device::Device;
 
 use super::generation::Generation;
 use super::lane::TrainStep;
 use super::progress::Phase;
+use super::reduction::{Reduced, Reduction};
 use super::replay::Replay;
 use super::schedule::StepPlan;
 use super::sharpness::{Place, weights_at};
@@ -57,19 +58,12 @@ impl<D: Device> Generation<'_, D> {
             times: self.trainer.seat.fault.as_ref().map_or(1, super::Fault::times),
             ..TrainStep::new(&self.trainer.work, weights, batch.plan, &batch.order, pulse)
         };
-        let hands = self.group.hands(batch.plan.lanes)?;
-        let held: usize = hands.iter().map(|hand| hand.lanes.len()).sum();
-        self.trainer.crew.run(hands, |runner, hand| {
-            for subtree in hand.subtrees {
-                *subtree.tally = runner.train_slot(&step, subtree.lanes, subtree.gradient);
-            }
-        });
+        let held = self.reduction.compute(&mut self.trainer.crew, &step, batch.plan.lanes)?;
         progress.lanes(held, began.elapsed());
         if let Some(replay) = &mut batch.replay {
             replay.carry_out(&mut self.trainer.crew, &step, &self.trainer.seat);
         }
-        self.check_aborted()?;
-        Ok(self.trainer.crew.first().device.health()?)
+        self.check_aborted()
     }
 
     /// Tells the digest of the step's replayed lane, behind the last pass.
@@ -85,13 +79,13 @@ impl Batch {
     pub(super) fn reduce<'a, D: Device>(
         &mut self,
         place: Place,
-        group: &'a mut Group,
-        trainer: &Trainer<D>,
-    ) -> Result<Reduced<'a>, TrainerError> {
+        reduction: &'a mut Reduction<D>,
+        trainer: &mut Trainer<D>,
+    ) -> Result<Reduced<'a, D>, TrainerError> {
         trainer.seat.progress.enter(Phase::Reduce, self.step);
         let began = Instant::now();
         let tag = Tag { step: self.step, pass: place.pass() };
-        let reduced = group.reduce(self.plan.lanes, tag, trainer.crew.pool())?;
+        let reduced = reduction.reduce(&mut trainer.crew, self.plan.lanes, tag)?;
         self.reducing += began.elapsed();
         Ok(reduced)
     }

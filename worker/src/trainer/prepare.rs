@@ -82,7 +82,6 @@ impl<D: Owned> Trainer<D> {
             optimizer,
             curvature: None,
             above: None,
-            reduced: None,
             crew,
             checkpoints,
             meter: Meter::new(),

@@ -44,7 +44,7 @@ impl<D: Device> Generation<'_, D> {
             return None;
         }
         let lane = (sample_hash(job.seed.order ^ sample_hash(step)) % u64::from(plan.lanes)) as u32;
-        let owner = self.group.rank_of_lane(lane, plan.lanes)?;
+        let owner = self.reduction.group.rank_of_lane(lane, plan.lanes)?;
         let part = part(&self.shares, owner, self.rank, sample_hash(step))?;
         Some(Replay { lane, step, part, digest: None })
     }

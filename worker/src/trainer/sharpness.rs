@@ -14,7 +14,6 @@ use super::generation::{FIRST_PASS, Generation};
 use super::measures;
 use super::passes::Batch;
 use super::progress::Phase;
-use super::reduced::on_device;
 use super::state::{Sizes, State};
 use super::{Trainer, TrainerError};
 use crate::model::{Model, Weights};
@@ -91,13 +90,13 @@ impl<D: Device> Generation<'_, D> {
             return Ok(Some(Place::Weights));
         }
         self.compute_lanes(batch, Place::Weights)?;
-        let reduced = batch.reduce(Place::Weights, &mut self.group, self.trainer)?;
+        let reduced = batch.reduce(Place::Weights, &mut self.reduction, self.trainer)?;
         if self.trainer.refuses(reduced.tally) {
             return Ok(None);
         }
         self.trainer.seat.progress.enter(Phase::Ascend, batch.step);
-        let Trainer { above, crew, optimizer, reduced: memory, work, .. } = &mut *self.trainer;
-        let sums = self.state.sums(on_device(crew.first_device(), reduced.gradient, memory));
+        let Trainer { above, crew, optimizer, work, .. } = &mut *self.trainer;
+        let sums = self.state.sums(reduced.gradient);
         let above = above.get_or_insert_with(|| Above::new(crew.first_device(), &work.model));
         above.tally.clear();
         above.tally.add(reduced.tally);

@@ -229,6 +229,7 @@ pub fn begin_of(number: u64, workers: &mut [&mut Worker], lanes: u32, start: &wi
             start: Some(start.clone()),
             ledger_rows: 0,
             recorded_step: start.step,
+            transport: String::new(),
         };
         let reports = std::mem::take(&mut worker.reports);
         worker.signals = Arc::default();

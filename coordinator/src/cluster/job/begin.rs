@@ -25,13 +25,19 @@ impl Job {
             // There may not be as many slots without those of nodes that are not used any more.
             (false, false) => able >= wanted || (able >= 1 && !coming && self.losses.excluded().next().is_some()),
         };
-        if enough {
+        if enough && able >= self.least_workers() {
             self.begin(team, turn);
+        } else if enough {
+            let least = self.least_workers();
+            self.reason = format!(
+                "{able} of {least} workers are there: an optimizer.reduction that depends on them is resized by scale alone"
+            );
         }
     }
 
     fn begin(&mut self, team: &mut Team, turn: &mut Turn<'_>) {
         let members = ranked(team);
+        let transport = self.transport(team, &members, turn);
         let lanes = self.deal(team, &members);
         let start = self.start_point(team, &members);
         self.void_above(start.step, turn);
@@ -62,11 +68,11 @@ impl Job {
             acknowledged: turn.now,
         });
         self.integrity.begin(start.step);
-        self.record_generation(team, &start, turn);
-        self.tell_begin(team, &members, &start, turn);
+        self.record_generation(team, &start, &transport, turn);
+        self.tell_begin(team, &members, (&start, &transport), turn);
     }
 
-    fn record_generation(&mut self, team: &Team, start: &Start, turn: &mut Turn<'_>) {
+    fn record_generation(&mut self, team: &Team, start: &Start, transport: &str, turn: &mut Turn<'_>) {
         let Some(current) = &team.current else { return };
         let generation = current.generation;
         let record = GenerationRecord {
@@ -76,6 +82,7 @@ impl Job {
             reason: self.reason.clone(),
             first_step: start.step,
             from: start.from.as_str().into(),
+            transport: transport.into(),
             members: team.placements(),
         };
         self.placements = record.members.clone();
@@ -84,7 +91,7 @@ impl Job {
         self.save_run(turn);
     }
 
-    fn tell_begin(&self, team: &Team, members: &[usize], start: &Start, turn: &mut Turn<'_>) {
+    fn tell_begin(&self, team: &Team, members: &[usize], (start, transport): (&Start, &str), turn: &mut Turn<'_>) {
         let Some(current) = &team.current else { return };
         let secret = turn.entropy.secret();
         let placed = members.iter().zip(&current.lanes);
@@ -97,6 +104,7 @@ impl Job {
                 rank: rank as u32,
                 members: all.clone(),
                 start: start.clone(),
+                transport: transport.to_owned(),
                 ledger_rows: self.complete_rows(),
                 recorded_step: self.progress.recorded_step,
             })));

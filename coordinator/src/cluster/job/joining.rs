@@ -44,6 +44,9 @@ impl Job {
         if let Some(failure) = self.fingerprint_fits(team, &hello, turn) {
             return failure;
         }
+        if let Some(failure) = self.transport_fits(team, &hello, turn) {
+            return failure;
+        }
         let attachment = hello.attachment.take();
         if let Some(attachment) = &attachment {
             self.highest_generation = self.highest_generation.max(attachment.highest_generation);
@@ -182,7 +185,7 @@ impl Job {
     }
 
     /// A worker would compute something else than the others. A job that has begun goes on without its node.
-    fn does_not_fit(
+    pub(super) fn does_not_fit(
         &mut self,
         team: &mut Team,
         worker: &WorkerId,

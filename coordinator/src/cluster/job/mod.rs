@@ -18,6 +18,7 @@ mod settle;
 mod state;
 mod team;
 mod told;
+mod transport;
 mod watchdog;
 mod wishes;
 
@@ -37,7 +38,7 @@ use super::command::Command;
 use super::entropy::Entropy;
 use super::event::{Assignment, Submission, Ticket};
 use super::facts::{CheckpointFact, EvaluationReport, Fingerprint, RunFacts, StepReport};
-use super::record::{GenerationRecord, Placement, Record, RunRecord};
+use super::record::{Bits, GenerationRecord, Placement, Record, RunRecord};
 use super::scheduler::Want;
 use super::time::Timestamp;
 use integrity::Integrity;
@@ -227,7 +228,7 @@ impl Job {
     }
 
     /// Workers that it wants, those without lanes included.
-    fn wanted(&self) -> usize {
+    pub(super) fn wanted(&self) -> usize {
         self.workers.saturating_add(self.spec.cluster.spares) as usize
     }
 
@@ -282,6 +283,7 @@ impl Job {
             command: self.command.clone(),
             fingerprint: self.progress.fingerprint.clone(),
             facts: self.progress.facts.clone(),
+            bits: if self.is_reproducible() { Bits::OfTheJob } else { Bits::OfItsWorkersToo },
             generations: self.generations.clone(),
         }
     }

@@ -13,6 +13,7 @@ mod reports;
 mod restarts;
 mod script;
 mod stage;
+mod transport;
 mod wishes;
 
 use expect_test::Expect;

@@ -58,9 +58,10 @@ fn begins(begin: &Begin) -> String {
         From::Checkpoint(name) => format!("{name} by rank {source}"),
     };
     let shared = if *share { ", shared" } else { "" };
+    let by = if begin.transport.is_empty() { String::new() } else { format!(" by {}", begin.transport) };
     let lanes: Vec<u32> = begin.members.iter().map(|member| member.lanes).collect();
     format!(
-        "tell {} to begin {} as rank {} of {lanes:?} from step {step} ({from}{shared})",
+        "tell {} to begin {} as rank {} of {lanes:?} from step {step} ({from}{shared}){by}",
         begin.worker, begin.generation, begin.rank
     )
 }

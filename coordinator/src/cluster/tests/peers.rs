@@ -6,7 +6,7 @@ use lockstep_proto::VERSION;
 use lockstep_proto::identity::{Generation, NodeId, WorkerId};
 use lockstep_proto::slot::SlotDevice;
 
-use crate::cluster::event::{Assignment, Attachment, News, SignOfLife};
+use crate::cluster::event::{Assignment, Attachment, News, SignOfLife, Transport};
 use crate::cluster::facts::{Fingerprint, Held, Prepared};
 use crate::cluster::record::Member;
 use crate::cluster::{AgentHello, Begin, Connection, WorkerHello};
@@ -58,6 +58,7 @@ pub struct Worker {
     pub life: SignOfLife,
     /// Digest of its fixed computation.
     pub canary: String,
+    pub transport: Transport,
     /// It was welcomed before.
     pub joined: bool,
     assignment: Option<Assignment>,
@@ -84,6 +85,7 @@ impl Worker {
             moves: true,
             life: SignOfLife { phase: "prepare".into(), ..SignOfLife::default() },
             canary: "00".into(),
+            transport: Transport::default(),
             joined: false,
             assignment: None,
             prepared: None,
@@ -110,6 +112,7 @@ impl Worker {
                 instruction_set: "avx2".into(),
                 canary: self.canary.clone(),
             },
+            transport: self.transport.clone(),
             attachment: self.joined.then(|| Attachment {
                 assignment: self.assignment.clone(),
                 highest_generation: self.highest,

@@ -1,12 +1,12 @@
 //! The language of the transcripts: each line is something that happens.
 
-use lockstep_proto::job::{DeviceKind, Job as JobSpec, Measure};
+use lockstep_proto::job::{DeviceKind, Job as JobSpec, Measure, Reduction};
 use lockstep_proto::ledger::{Ledger, LedgerRow};
 use lockstep_proto::slot::SlotDevice;
 
 use super::peers::node;
 use super::stage::Stage;
-use crate::cluster::event::{Batch, Failure, News, Wish};
+use crate::cluster::event::{Batch, Failure, News, Transport, Wish};
 use crate::cluster::facts::{
     CheckpointFact, EvaluationReport, Held, Outcome, Prepared, Report, RunFacts, StepReport, StopReason,
 };
@@ -38,10 +38,10 @@ impl<'a> Words<'a> {
 ///
 /// ```text
 /// agent A joins with 2 slots [of cuda] [version 0.0.9] [process q]   agent A is lost   agent A joins again   agent A leaves
-/// agent A is stuck   submit J workers 2 lanes 5 [on auto] [spares 1] [restarts 0] [keep_last 2] [keep_every 100] [keep_best]
+/// agent A is stuck   submit J workers 2 lanes 5 [on auto] [spares 1] [restarts 0] [keep_last 2] [keep_every 100] [keep_best] [fast]
 /// cancel J   pause J   resume J   scale J to 4   checkpoint J   interrupt   checkpoints
 /// J gets ready         all workers of J that were started join, are prepared, and get ready where told to begin
-/// J.0 joins [canary ff]   J.0 is prepared [checkpoint 40] [dataset x]   J.0 is ready
+/// J.0 joins [canary ff] [nccl 2.28] [without nccl]   J.0 is prepared [checkpoint 40] [dataset x]   J.0 is ready
 /// J.0 reports to 50 [test 0.9] [from row 7]   J.0 reports all again
 /// J.0 finishes completed [at 100] [weights w]   J.0 left at 50 [lost 1] [holding x] because …   J.0 left empty
 /// J.0 stores w   J.0 fails because …   J.0 has bad input because …
@@ -117,6 +117,7 @@ fn submission(name: &str, words: &Words<'_>) -> Submission {
     spec.batch.size = words.number("lanes").unwrap_or(2) * spec.batch.micro_batch;
     spec.checkpoint.keep_last = words.number("keep_last").unwrap_or(spec.checkpoint.keep_last);
     spec.checkpoint.keep_every = words.number("keep_every").unwrap_or(0);
+    spec.optimizer.reduction = if words.has("fast") { Reduction::Fast } else { Reduction::Tree };
     spec.checkpoint.keep_best = if words.has("keep_best") { Measure::Accuracy } else { Measure::None };
     Submission {
         name: name.into(),
@@ -156,6 +157,12 @@ fn worker_event(stage: &mut Stage, name: &str, words: &Words<'_>) {
         ["joins", ..] => {
             if let Some(canary) = words.value("canary") {
                 stage.worker(name).canary = canary.into();
+            }
+            if let Some(version) = words.value("nccl").filter(|_| !words.has("without")) {
+                stage.worker(name).transport.name = format!("NCCL {version}");
+            }
+            if words.has("without") {
+                stage.worker(name).transport = Transport { name: String::new(), missing: "NCCL was not found".into() };
             }
             stage.joins(name);
         }

@@ -179,4 +179,8 @@ pub enum SamOver {
 pub enum Reduction {
     /// The fixed tree over lanes: the same bits for any number of workers.
     Tree,
+    /// NCCL's own way, on GPUs: the bits depend on the workers.
+    Fast,
+    /// The same in half of the bytes: the workers' sums and what they add up to have 8 bits of precision.
+    FastBf16,
 }

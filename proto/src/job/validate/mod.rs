@@ -7,7 +7,7 @@ mod optimizer;
 mod schedule;
 
 use super::error::JobError;
-use super::spec::{Init, Job, LossName, ModelName, OptimizerName, OutputActivation};
+use super::spec::{DeviceKind, Init, Job, LossName, ModelName, OptimizerName, OutputActivation, Reduction};
 use augment::augment;
 use batch::batch;
 use optimizer::optimizer;
@@ -40,6 +40,15 @@ impl Violation {
     }
 }
 
+/// NCCL's ways of adding are for GPUs.
+fn reduction(job: &Job) -> Result<(), Violation> {
+    if job.optimizer.reduction == Reduction::Tree || job.cluster.device == DeviceKind::Cuda {
+        return Ok(());
+    }
+    let problem = "`optimizer.reduction` other than \"tree\" is NCCL's, between GPUs: set `cluster.device = \"cuda\"`";
+    Err(Violation::new(&["optimizer.reduction", "cluster.device"], problem.to_owned()))
+}
+
 /// Checks every key of a job.
 pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     data(job)?;
@@ -52,6 +61,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
     }
     let error = job.published.test_error;
+    reduction(job)?;
     number("published.test_error", error, "from 0 to 1", (0.0..=1.0).contains(&error))?;
     integer("cluster.workers", job.cluster.workers, 1, MAX_WORKERS)?;
     integer("cluster.threads", job.cluster.threads, 0, MAX_THREADS)?;

@@ -52,7 +52,7 @@ pub(super) fn check(index: usize) -> Result<(), Fault> {
     memory(index)?;
     let mut gpu = Cuda::new(index)?;
     arithmetic(&mut gpu)?;
-    // With NCCL, here is the place for an all-reduce of a few numbers by this process alone.
+    // Behind these is the place for an all-reduce of a few numbers, between the GPUs of a node that passed so far.
     Ok(())
 }
 

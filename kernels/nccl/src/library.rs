@@ -1,0 +1,175 @@
+//! The library itself: where it is found, and the functions of it that are used.
+
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::path::PathBuf;
+
+use libloading::Library;
+
+use crate::NcclError;
+
+/// The oldest version that will do, as `ncclGetVersion` tells it: communicators that don't block are reliable from it on.
+pub(crate) const OLDEST: i32 = 21_800;
+/// The major version whose interface is known.
+pub(crate) const NEWEST_MAJOR: i32 = 2;
+
+const NAMES: [&str; 2] = ["libnccl.so.2", "libnccl.so"];
+
+pub(crate) const SUCCESS: c_int = 0;
+pub(crate) const IN_PROGRESS: c_int = 7;
+
+/// What a communicator is to NCCL.
+pub(crate) type Handle = *mut c_void;
+
+/// Names a communicator that is about to be made; its maker waits for the others behind it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UniqueId([u8; UniqueId::BYTES]);
+
+impl UniqueId {
+    /// Bytes of an id.
+    pub const BYTES: usize = 128;
+
+    /// To be sent to the others.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As sent by its maker; none if there are more or fewer bytes than an id has.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+/// `ncclConfig_t` as of version 2.14, which every later one takes: it believes the size, and fills in what is behind.
+#[repr(C)]
+pub(crate) struct Config {
+    size: usize,
+    magic: c_uint,
+    version: c_uint,
+    blocking: c_int,
+}
+
+impl Config {
+    /// A communicator whose calls don't block.
+    pub fn without_blocking() -> Self {
+        Self { size: size_of::<Self>(), magic: 0xcafe_beef, version: 21_400, blocking: 0 }
+    }
+}
+
+macro_rules! functions {
+    ($($field:ident = $name:literal: fn($($argument:ty),*) -> $result:ty;)*) => {
+        /// The functions that are used.
+        pub(crate) struct Functions {
+            $(pub $field: unsafe extern "C" fn($($argument),*) -> $result,)*
+        }
+
+        impl Functions {
+            fn of(library: &Library) -> Result<Self, NcclError> {
+                $(
+                    // SAFETY: the type is that of nccl.h for every version 2 of the library.
+                    let $field = *unsafe { library.get($name) }.map_err(|_| NcclError::Function(stringify!($field)))?;
+                )*
+                Ok(Self { $($field),* })
+            }
+        }
+    };
+}
+
+functions! {
+    get_version = b"ncclGetVersion": fn(*mut c_int) -> c_int;
+    get_unique_id = b"ncclGetUniqueId": fn(*mut UniqueId) -> c_int;
+    get_error_string = b"ncclGetErrorString": fn(c_int) -> *const c_char;
+    get_last_error = b"ncclGetLastError": fn(Handle) -> *const c_char;
+    comm_init_rank_config = b"ncclCommInitRankConfig":
+        fn(*mut Handle, c_int, UniqueId, c_int, *mut Config) -> c_int;
+    comm_get_async_error = b"ncclCommGetAsyncError": fn(Handle, *mut c_int) -> c_int;
+    comm_abort = b"ncclCommAbort": fn(Handle) -> c_int;
+    comm_finalize = b"ncclCommFinalize": fn(Handle) -> c_int;
+    comm_destroy = b"ncclCommDestroy": fn(Handle) -> c_int;
+    group_start = b"ncclGroupStart": fn() -> c_int;
+    group_end = b"ncclGroupEnd": fn() -> c_int;
+    send = b"ncclSend": fn(*const c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
+    recv = b"ncclRecv": fn(*mut c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
+    all_gather = b"ncclAllGather":
+        fn(*const c_void, *mut c_void, usize, c_int, Handle, *mut c_void) -> c_int;
+    reduce_scatter = b"ncclReduceScatter":
+        fn(*const c_void, *mut c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
+}
+
+/// The library, found and of a version that will do.
+pub struct Nccl {
+    pub(crate) functions: Functions,
+    version: i32,
+    _library: Library,
+}
+
+impl Nccl {
+    /// Looks for it in `folders`, then where the system has its libraries.
+    ///
+    /// # Errors
+    /// [`NcclError::Missing`], [`NcclError::Version`], [`NcclError::Function`].
+    pub fn find(folders: &[PathBuf]) -> Result<Self, NcclError> {
+        let files = folders.iter().flat_map(|folder| NAMES.map(|name| folder.join(name))).filter(|file| file.exists());
+        let library = files.chain(NAMES.map(PathBuf::from)).find_map(open).ok_or(NcclError::Missing)?;
+        let functions = Functions::of(&library)?;
+        let mut version = 0;
+        // SAFETY: the call overwrites an integer.
+        let code = unsafe { (functions.get_version)(&mut version) };
+        let found = Self { functions, version, _library: library };
+        found.checked("ncclGetVersion", code)?;
+        if version < OLDEST || version / 10_000 != NEWEST_MAJOR {
+            return Err(NcclError::Version { found: found.version() });
+        }
+        Ok(found)
+    }
+
+    /// As people write it: 2.28.9.
+    pub fn version(&self) -> String {
+        let code = self.version;
+        // Versions up to 2.8 are coded with one digit less for the major number.
+        let major = if code < 10_000 { code / 1_000 } else { code / 10_000 };
+        let rest = if code < 10_000 { code % 1_000 } else { code % 10_000 };
+        format!("{major}.{}.{}", rest / 100, rest % 100)
+    }
+
+    /// A name for a communicator to be made. This process then waits for the others' word, until they are all there.
+    ///
+    /// # Errors
+    /// If NCCL finds no network interface.
+    pub fn unique_id(&self) -> Result<UniqueId, NcclError> {
+        let mut id = UniqueId([0; UniqueId::BYTES]);
+        // SAFETY: the call overwrites an id.
+        let code = unsafe { (self.functions.get_unique_id)(&mut id) };
+        self.checked("ncclGetUniqueId", code)?;
+        Ok(id)
+    }
+
+    /// What a call's code means where no communicator is concerned.
+    fn checked(&self, call: &'static str, code: c_int) -> Result<(), NcclError> {
+        if code == SUCCESS { Ok(()) } else { Err(self.failure(call, code, std::ptr::null_mut())) }
+    }
+
+    pub(crate) fn failure(&self, call: &'static str, code: c_int, handle: Handle) -> NcclError {
+        // SAFETY: NCCL gives a constant text for any code.
+        let text = unsafe { words((self.functions.get_error_string)(code)) };
+        // SAFETY: NCCL gives the process' last error, a text of its own that it keeps; the handle is not looked at.
+        let detail = unsafe { words((self.functions.get_last_error)(handle)) };
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+        NcclError::Call { call, text, detail }
+    }
+}
+
+/// # Safety
+/// `text` is null or ends with a byte 0.
+unsafe fn words(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: it is not null and ends with a byte 0.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().trim().to_owned()
+}
+
+fn open(file: PathBuf) -> Option<Library> {
+    // SAFETY: the constructors of NVIDIA's library, or of one that stands in for it, have no preconditions.
+    unsafe { Library::new(file) }.ok()
+}

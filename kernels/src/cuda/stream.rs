@@ -1,0 +1,217 @@
+//! A stream of a GPU's work, which is done in the order in which it is asked for, so that memory can be passed on from
+//! op to op without waiting.
+//!
+//! A process has one stream a GPU for its ops, and another for exchanges with other GPUs, which go on beside them: what
+//! one does for the other is ordered by [`Stream::wait_for`].
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+
+use super::CudaError;
+use super::gpu::{Gpu, failed, of_allocation};
+use super::launch::{Argument, Grid};
+
+/// Most arguments of a kernel.
+const ARGUMENTS: usize = 24;
+
+pub(super) struct Stream {
+    gpu: Arc<Gpu>,
+    handle: sys::CUstream,
+    /// Marks how far the stream was asked for when another began to wait for it.
+    mark: sys::CUevent,
+}
+
+// SAFETY: the driver's handles may be used from any thread that has made the context current, as every call here does.
+unsafe impl Send for Stream {}
+// SAFETY: the driver's calls are safe to make from several threads at once.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    /// The stream of this process' ops on the GPU of this index: the one that is there, or else the first of a GPU that
+    /// is opened for it.
+    pub fn open(index: usize) -> Result<Arc<Self>, CudaError> {
+        static OPEN: OnceLock<Mutex<HashMap<usize, Weak<Stream>>>> = OnceLock::new();
+        let mut open = OPEN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = open.get(&index).and_then(Weak::upgrade) {
+            return Ok(stream);
+        }
+        let stream = Arc::new(Self::new(Arc::new(Gpu::new(index)?))?);
+        open.insert(index, Arc::downgrade(&stream));
+        Ok(stream)
+    }
+
+    /// One more of the same GPU.
+    pub fn beside(&self) -> Result<Arc<Self>, CudaError> {
+        Ok(Arc::new(Self::new(self.gpu.clone())?))
+    }
+
+    fn new(gpu: Arc<Gpu>) -> Result<Self, CudaError> {
+        gpu.enter()?;
+        let mut stream = Self { gpu, handle: std::ptr::null_mut(), mark: std::ptr::null_mut() };
+        // From here on what was made is given back when `stream` is dropped.
+        stream.handle =
+            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("cuStreamCreate"))?;
+        stream.mark =
+            result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(failed("cuEventCreate"))?;
+        Ok(stream)
+    }
+
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// For libraries that take it.
+    pub fn handle(&self) -> *mut c_void {
+        self.handle.cast()
+    }
+
+    /// What it is asked for from here on waits until all is done that `other` has been asked for.
+    pub fn wait_for(&self, other: &Stream) {
+        self.gpu.attempt(|| {
+            // SAFETY: mark and stream live as long as `other`.
+            unsafe { result::event::record(other.mark, other.handle) }.map_err(failed("cuEventRecord"))?;
+            let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+            // SAFETY: the same. The wait is for the mark as it was recorded last, also if that is done again.
+            unsafe { result::stream::wait_event(self.handle, other.mark, flags) }.map_err(failed("cuStreamWaitEvent"))
+        });
+    }
+
+    /// Whether all is done that it has been asked for, or the GPU has failed.
+    pub fn is_done(&self) -> bool {
+        let done = self.gpu.attempt(|| {
+            // SAFETY: the stream lives as long as `self`.
+            match unsafe { sys::cuStreamQuery(self.handle) } {
+                sys::CUresult::CUDA_SUCCESS => Ok(true),
+                sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+                error => Err(CudaError::of_driver("cuStreamQuery", DriverError(error))),
+            }
+        });
+        done.unwrap_or(true)
+    }
+
+    /// Starts a kernel.
+    ///
+    /// # Panics
+    /// If there is no such kernel, or the arguments are not as many and as long as its parameters.
+    #[track_caller]
+    pub fn launch(&self, name: &str, grid: Grid, arguments: &[Argument]) {
+        if grid.is_empty() {
+            return;
+        }
+        let kernel = self.gpu.kernel(name);
+        let lengths = arguments.iter().map(Argument::bytes);
+        assert!(
+            lengths.clone().eq(kernel.parameters.iter().copied()),
+            "{name} takes arguments of {:?} bytes, not {:?}",
+            kernel.parameters,
+            lengths.collect::<Vec<_>>()
+        );
+        let mut places = [std::ptr::null_mut(); ARGUMENTS];
+        for (place, argument) in places.iter_mut().zip(arguments) {
+            *place = std::ptr::from_ref(argument).cast_mut().cast::<c_void>();
+        }
+        let ([x, y, z], threads) = (grid.blocks, grid.threads);
+        self.gpu.attempt(|| {
+            // SAFETY: the function is loaded. As many arguments as it takes, of the bytes that it takes, are read before
+            // the call returns. Pointers among them are of views and scratch memory that the op has checked to be as
+            // long as the kernel goes, in memory that is given back behind all that the stream was asked for before.
+            unsafe { result::launch_kernel(kernel.function, (x, y, z), (threads, 1, 1), 0, self.handle, &mut places) }
+                .map_err(failed("cuLaunchKernel"))
+        });
+    }
+
+    /// Address of so many zeros; 0 if there is no memory left.
+    pub fn allocate(&self, bytes: usize) -> u64 {
+        if bytes == 0 {
+            return 0;
+        }
+        let allocated = self.gpu.attempt(|| {
+            // SAFETY: the contents are set before anyone reads them.
+            let address = unsafe { result::malloc_sync(bytes) }.map_err(|error| of_allocation(error, bytes))?;
+            // SAFETY: so many bytes were just allocated.
+            unsafe { result::memset_d8_async(address, 0, bytes, self.handle) }.map_err(failed("cuMemsetD8Async"))?;
+            Ok(address)
+        });
+        allocated.unwrap_or(0)
+    }
+
+    /// Copies from the host; `from` may be changed at once.
+    pub fn upload<T>(&self, from: &[T], to: u64) {
+        if from.is_empty() {
+            return;
+        }
+        self.gpu.attempt(|| {
+            // SAFETY: `to` is of a view or scratch memory as long as `from`. The driver copies pageable memory aside
+            // before the call returns.
+            unsafe { result::memcpy_htod_async(to, from, self.handle) }.map_err(failed("cuMemcpyHtoDAsync"))
+        });
+    }
+
+    /// Copies to the host and waits for it. Where the GPU has failed `to` stays as it is.
+    pub fn download<T>(&self, from: u64, to: &mut [T]) {
+        if to.is_empty() {
+            return;
+        }
+        self.gpu.attempt(|| {
+            // SAFETY: `from` is of a view or scratch memory as long as `to`, which lives until the copy is done.
+            unsafe { result::memcpy_dtoh_async(to, from, self.handle) }.map_err(failed("cuMemcpyDtoHAsync"))?;
+            self.wait()
+        });
+    }
+
+    /// Copies within the GPU's memory.
+    pub fn copy(&self, from: u64, to: u64, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.gpu.attempt(|| {
+            // SAFETY: both are of views of so many bytes, one of them exclusive, so that they don't overlap.
+            unsafe { result::memcpy_dtod_async(to, from, bytes, self.handle) }.map_err(failed("cuMemcpyDtoDAsync"))
+        });
+    }
+
+    /// Sets `len` elements of 4 bytes or 1.
+    pub fn fill(&self, bits: u32, to: u64, len: usize, bytes: usize) {
+        if len == 0 {
+            return;
+        }
+        self.gpu.attempt(|| {
+            let done = match bytes {
+                // SAFETY: `to` is of an exclusive view of so many elements.
+                4 => unsafe { sys::cuMemsetD32Async(to, bits, len, self.handle) },
+                // SAFETY: the same.
+                _ => unsafe { sys::cuMemsetD8Async(to, bits as u8, len, self.handle) },
+            };
+            done.result().map_err(failed("cuMemsetAsync"))
+        });
+    }
+
+    /// Waits until all that was asked for is done.
+    pub fn finish(&self) {
+        self.gpu.attempt(|| self.wait());
+    }
+
+    fn wait(&self) -> Result<(), CudaError> {
+        // SAFETY: the stream lives as long as `self`.
+        unsafe { result::stream::synchronize(self.handle) }.map_err(failed("cuStreamSynchronize"))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // A failure here has nobody left to whom it matters.
+        let _ = self.gpu.enter();
+        if !self.mark.is_null() {
+            // SAFETY: the event is destroyed once, and used no more.
+            let _ = unsafe { result::event::destroy(self.mark) };
+        }
+        if !self.handle.is_null() {
+            // SAFETY: the stream is destroyed once, and used no more.
+            let _ = unsafe { result::stream::destroy(self.handle) };
+        }
+    }
+}
