@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockstep_proto::job::DeviceKind;
+use lockstep_worker::agent::preflight::child::Errand;
 use lockstep_worker::trainer::Hardware;
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
@@ -28,10 +29,13 @@ pub enum Verb {
     /// A worker process; started by an agent
     #[command(hide = true)]
     Worker(Worker),
+    /// A process that looks at GPUs; started by whoever is about to offer them
+    #[command(hide = true)]
+    Preflight(Preflight),
     /// Hand a job to a coordinator
     Submit(Submit),
-    /// List jobs
-    List(Client),
+    /// List jobs, or agents and their GPUs
+    List(List),
     /// Show a job: state, reason, progress, placement, run folder
     Show(OneJob),
     /// Follow a job's progress until it ends
@@ -188,6 +192,15 @@ pub struct Worker {
     pub parent: u32,
 }
 
+/// `preflight`.
+#[derive(Debug, Args)]
+pub struct Preflight {
+    #[arg(long)]
+    pub errand: Errand,
+    #[arg(long)]
+    pub parent: u32,
+}
+
 /// Where the coordinator is.
 #[derive(Debug, Args)]
 pub struct Coordinator {
@@ -209,6 +222,16 @@ pub struct Client {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Agents with what they offer, and GPUs that they exclude
+    #[arg(long)]
+    pub agents: bool,
+    #[command(flatten)]
+    pub client: Client,
 }
 
 /// `submit`.
@@ -435,6 +458,9 @@ pub struct Doctor {
     /// Change a key of the job
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `selftest`.

@@ -20,13 +20,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use arguments::{Agent, Arguments, Client, ModelVerb, OneJob, Scale, Serve, Submit, Verb, Worker};
+use arguments::{Agent, Arguments, Client, List, ModelVerb, OneJob, Scale, Serve, Submit, Verb, Worker};
 use clap::Parser;
 use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, exit};
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
-use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown};
+use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown, preflight};
 use lockstep_worker::process::WorkerOptions;
 use lockstep_worker::trained::UseError;
 use lockstep_worker::trainer;
@@ -102,8 +102,10 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Serve(arguments) => serve(arguments),
         Verb::Agent(arguments) => agent(arguments),
         Verb::Worker(arguments) => worker(arguments),
+        Verb::Preflight(arguments) => Ok(preflight::child::run(arguments.errand, arguments.parent)),
         Verb::Submit(arguments) => submit(arguments),
-        Verb::List(client) => on_runtime(client::list(&remote(client))),
+        Verb::List(List { agents: false, client }) => on_runtime(client::list(&remote(client))),
+        Verb::List(List { agents: true, client }) => on_runtime(client::list_agents(&remote(client))),
         Verb::Show(OneJob { job, client }) => on_runtime(client::show(&remote(client), &job)),
         Verb::Watch(OneJob { job, client }) => on_runtime(client::watch(&remote(client), &job)),
         Verb::Logs(logs) => {
@@ -202,14 +204,15 @@ fn serve(arguments: Serve) -> Result<u8> {
 fn agent(arguments: Agent) -> Result<u8> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let threads = arguments.threads.max(1);
-    let offered = device::offered(arguments.device.into())?;
-    let all = offered.most.map_or((cores / threads).max(1), |gpus| gpus as u32);
-    let slots = arguments.slots.unwrap_or(all);
+    let offered = device::offered(arguments.device.into(), arguments.slots)?;
+    let slots = arguments.slots.or(offered.most()).unwrap_or((cores / threads).max(1));
     offered.check(slots, "--slots")?;
     let options = AgentOptions {
         coordinator: arguments.coordinator.address,
         slots,
         device: offered.device,
+        gpus: offered.gpus,
+        instead: offered.instead,
         threads,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         echo: true,

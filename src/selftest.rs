@@ -30,7 +30,7 @@ pub fn selftest(arguments: &Selftest) -> Result<u8> {
         }
     };
     let effort = if arguments.small { Effort::Small } else { Effort::Full };
-    let (name, found) = match device::offered(arguments.device.into())?.explained().device {
+    let (name, found) = match device::to_check(arguments.device.into())? {
         SlotDevice::Cpu => {
             let set = InstructionSet::detect();
             (format!("CPU, {set}"), Found::of(&mut Cpu::new(set), effort, told)?)

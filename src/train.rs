@@ -8,7 +8,6 @@ use anyhow::{Context, Result, anyhow};
 use lockstep_coordinator::client::{self, SubmitArgs, View};
 use lockstep_coordinator::{Coordinator, Handle, ServeOptions, StateFolder, listen};
 use lockstep_proto::job::Job;
-use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire::JobView;
 use lockstep_worker::agent::{self, AgentError, AgentOptions, Shutdown};
 use lockstep_worker::trainer;
@@ -16,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Train;
-use crate::device;
+use crate::device::{self, Offered};
 use crate::run_folder;
 use crate::{BadInput, load_job, recipe_name};
 
@@ -39,7 +38,7 @@ pub fn train(arguments: &Train) -> Result<u8> {
 struct Run {
     job: Job,
     /// What its workers compute with.
-    device: SlotDevice,
+    offered: Offered,
     name: String,
     folder: PathBuf,
     /// Places whose checkpoints may be gone on from, beside the folder's own.
@@ -58,9 +57,9 @@ impl Run {
             (None, None) => return Err(BadInput("name a job file, or a run with --from".into()).into()),
         };
         let job = Self::job(file, arguments)?;
-        let offered = device::offered(job.cluster.device)?.explained();
+        let offered = device::offered(job.cluster.device, Some(job.cluster.workers))?;
         offered.check(job.cluster.workers, "cluster.workers")?;
-        let device = offered.device;
+        offered.remarks().iter().for_each(|remark| eprintln!("{remark}"));
         let go_on = arguments.job.is_none();
         let places = match &source {
             Some((folder, toml)) => vec![run_folder::checkpoints_of(folder, &load_job(toml, &[])?)],
@@ -79,7 +78,7 @@ impl Run {
                 (run_folder::prepare(arguments.out.as_deref(), &name, arguments.overwrite)?, name)
             }
         };
-        Ok(Self { job, device, name, folder, from: places, go_on })
+        Ok(Self { job, offered, name, folder, from: places, go_on })
     }
 
     fn job(file: &Path, arguments: &Train) -> Result<Job> {
@@ -136,7 +135,7 @@ struct Embedded {
 impl Embedded {
     async fn run(run: &Run, view: View) -> Result<JobView> {
         let signals = Signals::listen()?;
-        let mut embedded = Self::start(&run.job, run.device).await?;
+        let mut embedded = Self::start(&run.job, &run.offered).await?;
         let followed = embedded.submit_and_follow(run, view, signals).await;
         // Workers that completed may still have checkpoints to remove.
         let in_order = matches!(&followed, Ok(job) if job.state != "failed") && !embedded.hurried;
@@ -151,7 +150,7 @@ impl Embedded {
         Ok(job_view)
     }
 
-    async fn start(job: &Job, device: SlotDevice) -> Result<Self> {
+    async fn start(job: &Job, offered: &Offered) -> Result<Self> {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = format!("http://{}", listener.local_addr()?);
         let coordinator = Coordinator::open(&ServeOptions { state: StateFolder::Memory, allow_run_folder: true })?;
@@ -161,7 +160,9 @@ impl Embedded {
         let options = AgentOptions {
             coordinator: address.clone(),
             slots: job.cluster.workers,
-            device,
+            device: offered.device,
+            gpus: offered.gpus.clone(),
+            instead: offered.instead.clone(),
             threads: job.cluster.threads,
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             echo: false,

@@ -169,9 +169,12 @@ fn what_can_not_be_used_is_said_in_one_line() {
     };
     refused(command().env("EMULATED_GPU_COUNT", "0"), &["there is no GPU 0", "shows 0", "CUDA_VISIBLE_DEVICES"]);
     refused(command().env("EMULATED_GPU_DRIVER", "11080"), &["driver is for CUDA 11.8", "12.4"]);
-    refused(command().env("EMULATED_GPU_ARCHITECTURE", "75"), &["compute capability 7.5", "8.0"]);
-    refused(command().args(["--set", "cluster.workers=4"]), &["cluster.workers is 4", "3 GPUs"]);
-    match cuda::look() {
+    refused(command().env("EMULATED_GPU_ARCHITECTURE", "75"), &["no GPU can be used", "compute capability 7.5", "8.0"]);
+    refused(command().env("EMULATED_NVRTC_VERSION", "11"), &["libnvrtc.so is of CUDA 11.0", "12.4", "LOCKSTEP_CUDA"]);
+    refused(command().env("EMULATED_GPU_MEMORY", "10000"), &["out of GPU memory", "10000 are free"]);
+    refused(command().env("CUDA_VISIBLE_DEVICES", "7"), &["shows 0", "CUDA_VISIBLE_DEVICES"]);
+    refused(command().args(["--set", "cluster.workers=4"]), &["cluster.workers is 4", "3 GPUs that can be used"]);
+    match cuda::count() {
         Err(CudaError::NoDriver) => {
             refused(command().env_remove("LOCKSTEP_CUDA_LIBRARIES"), &["no NVIDIA driver", "libcuda.so.1"]);
         }
@@ -227,7 +230,7 @@ fn auto_without_a_gpu_is_the_cpu_and_says_so() {
 fn doctor_and_selftest_look_at_gpus() {
     let Some(stage) = Stage::new() else { return };
     let doctor = Ended::of(stage.gpus.shown_to(&mut binary(["doctor"]), 2)).success();
-    for words in ["for CUDA 13.0", "GPU 1", "emulated GPU, sm_90"] {
+    for words in ["for CUDA 13.0", "emulated GPU (sm_90)", "0000:11:00.0", "passed"] {
         assert!(doctor.contains(words), "{words:?}: {doctor}");
     }
     assert!(Ended::of(&mut binary(["doctor"])).success().contains("GPUs"));

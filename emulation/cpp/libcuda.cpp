@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "cuda_on_cpu.h"
+#include "emulated_gpus.h"
 
 namespace cuda_on_cpu {
 const std::vector<Module>& modules();
@@ -20,6 +21,8 @@ namespace {
 
 using cuda_on_cpu::Entry;
 using cuda_on_cpu::Module;
+using emulated_gpus::number;
+using emulated_gpus::visible;
 using Result = int;
 
 const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
@@ -30,6 +33,8 @@ const unsigned char GUARDED = 0xA5;
 // A GPU of this process. As with a real one, a context that has failed stays so.
 struct Context {
   Result failure = SUCCESS;
+  // As the machine counts.
+  size_t gpu = 0;
 };
 
 // Work that gives NOT_READY waits for something outside of this process, and is tried again.
@@ -50,13 +55,8 @@ std::map<uint64_t, size_t> allocations;
 std::vector<Stream*> streams;
 size_t used;
 unsigned launches;
-std::map<int, Context> contexts;
+std::map<size_t, Context> contexts;
 thread_local Context* current;
-
-size_t number(const char* name, size_t otherwise) {
-  const char* value = getenv(name);
-  return value ? strtoull(value, nullptr, 10) : otherwise;
-}
 
 size_t total() { return number("EMULATED_GPU_MEMORY", size_t(8) << 30); }
 
@@ -131,6 +131,13 @@ bool is_the_last(const std::string& kernel) {
   return named && kernel == named && ++count == number("EMULATED_GPU_FAILS_AT", 1);
 }
 
+// Whether the environment has the GPU leave this launch out, as one that computes wrongly: EMULATED_GPU_SKIPS=1:5 has GPU
+// 1 do so every fifth time.
+bool is_skipped(void* stream) {
+  size_t every = emulated_gpus::planted("EMULATED_GPU_SKIPS", ((Stream*)stream)->context->gpu, 0);
+  return every && launches % every == 0;
+}
+
 Result later(void* stream, std::function<Result()> work) {
   Result failure = ((Stream*)stream)->context->failure;
   if (failure != SUCCESS) return failure;
@@ -147,16 +154,25 @@ Result later(void* stream, std::function<Result()> work) {
 
 CALL(cuInit, unsigned) return SUCCESS; END
 CALL(cuDriverGetVersion, int* version) *version = int(number("EMULATED_GPU_DRIVER", 13000)); return SUCCESS; END
-CALL(cuDeviceGetCount, int* count) *count = int(number("EMULATED_GPU_COUNT", 4)); return SUCCESS; END
+CALL(cuDeviceGetCount, int* count) *count = int(visible().size()); return SUCCESS; END
 CALL(cuDeviceGet, int* device, int ordinal) *device = ordinal; return SUCCESS; END
 CALL(cuDeviceGetName, char* name, int len, int) snprintf(name, len, "emulated GPU"); return SUCCESS; END
+CALL(cuDeviceGetPCIBusId, char* place, int len, int device)
+  snprintf(place, len, "%s", emulated_gpus::bus(visible()[device]).c_str());
+  return SUCCESS;
+END
 CALL(cuDeviceTotalMem_v2, size_t* bytes, int) *bytes = total(); return SUCCESS; END
 CALL(cuDeviceGetAttribute, int* value, int attribute, int)
   int architecture = int(number("EMULATED_GPU_ARCHITECTURE", 90));
   *value = attribute == 75 ? architecture / 10 : attribute == 76 ? architecture % 10 : 0;
   return SUCCESS;
 END
-CALL(cuDevicePrimaryCtxRetain, void** out, int device) *out = &contexts[device]; return SUCCESS; END
+CALL(cuDevicePrimaryCtxRetain, void** out, int device)
+  Context& context = contexts[visible()[device]];
+  context.gpu = visible()[device];
+  *out = &context;
+  return SUCCESS;
+END
 CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; END
 CALL(cuCtxSetCurrent, void* context) current = (Context*)context; return SUCCESS; END
 CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}}); *stream = streams.back(); return SUCCESS; END
@@ -269,6 +285,7 @@ CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigne
     copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
   unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
   bool fails = is_the_last(entry.name);
+  if (is_skipped(stream)) return ((Stream*)stream)->context->failure;
   return later(stream, [=]() mutable {
     if (fails) return fail(entry.name + ": the GPU has fallen off the bus");
     std::vector<void*> places;

@@ -1,5 +1,5 @@
-//! A CUDA driver and an NVRTC that run the kernels' sources on the CPU, and an NCCL between such, for tests on machines
-//! without a GPU.
+//! A CUDA driver, an NVML and an NVRTC that run the kernels' sources on the CPU, and an NCCL between such, for tests on
+//! machines without a GPU.
 //!
 //! [`libraries`] compiles them with the system's C++ compiler, once for each state of the sources, into a folder that
 //! [`lockstep_kernels::cuda::Places`] can name. The host's code then runs as it is: contexts, modules, launches,
@@ -32,12 +32,15 @@ const HEADER: &str = include_str!("../cpp/cuda_on_cpu.h");
 const FIBERS: &str = include_str!("../cpp/fibers.cpp");
 const DRIVER: &str = include_str!("../cpp/libcuda.cpp");
 const COMPILER: &str = include_str!("../cpp/libnvrtc.cpp");
+const NVML: &str = include_str!("../cpp/libnvidia-ml.cpp");
 const NCCL: &str = include_str!("../cpp/libnccl.cpp");
+/// What the environment plants, for driver and NVML.
+const GPUS: &str = include_str!("../cpp/emulated_gpus.h");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
     ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
 
-/// A folder with `libcuda.so`, `libnvrtc.so` and `libnccl.so.2`, of all kernels as they are.
+/// A folder with `libcuda.so`, `libnvrtc.so`, `libnvidia-ml.so` and `libnccl.so.2`, of all kernels as they are.
 ///
 /// # Errors
 /// See [`Error`].
@@ -113,7 +116,7 @@ fn root() -> io::Result<PathBuf> {
 }
 
 fn key(texts: &[(&Source, String)]) -> String {
-    let own = [HEADER, FIBERS, DRIVER, COMPILER, NCCL].into_iter().chain(OPTIONS);
+    let own = [HEADER, GPUS, FIBERS, DRIVER, COMPILER, NVML, NCCL].into_iter().chain(OPTIONS);
     hash(own.chain(texts.iter().map(|(_, text)| text.as_str())))
 }
 
@@ -122,13 +125,13 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let objects = folder.parent().unwrap_or(folder).join("objects");
     fs::create_dir_all(&objects)?;
     fs::write(objects.join("cuda_on_cpu.h"), HEADER)?;
+    fs::write(objects.join("emulated_gpus.h"), GPUS)?;
     let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
     driver.extend(texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)));
-    let texts = || driver.iter().map(String::as_str).chain([COMPILER, NCCL]);
-    let all: Vec<String> = texts().map(object).collect();
-    let missing = all.iter().zip(texts());
-    let missing: Vec<_> = missing.filter(|(object, _)| !objects.join(object).exists()).collect();
+    let texts: Vec<&str> = driver.iter().map(String::as_str).chain([COMPILER, NVML, NCCL]).collect();
+    let all: Vec<String> = texts.iter().map(|text| object(text)).collect();
+    let missing: Vec<_> = all.iter().zip(&texts).filter(|(object, _)| !objects.join(object).exists()).collect();
     for batch in missing.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
         let started =
             batch.iter().map(|(object, text)| start(&objects, object, text)).collect::<Result<Vec<_>, _>>()?;
@@ -138,18 +141,25 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
         }
     }
     let (of_driver, others) = all.split_at(driver.len());
-    let (of_compiler, of_nccl) = others.split_at(1);
-    finish(link(folder, "libcuda.so", &objects, of_driver)?)?;
-    finish(link(folder, "libnvrtc.so", &objects, of_compiler)?)?;
-    finish(link(folder, "libnccl.so.2", &objects, of_nccl)?)?;
+    for (name, objects_of_it) in [
+        ("libcuda.so", of_driver),
+        ("libnvrtc.so", &others[..1]),
+        ("libnvidia-ml.so", &others[1..2]),
+        ("libnccl.so.2", &others[2..]),
+    ] {
+        finish(link(folder, name, &objects, objects_of_it)?)?;
+    }
     symlink("libcuda.so", folder.join("libcuda.so.1"))?;
     symlink("libnvrtc.so", folder.join("libnvrtc.so.13"))?;
+    symlink("libnvidia-ml.so", folder.join("libnvidia-ml.so.1"))?;
     Ok(())
 }
 
-/// Name of the object that a text is compiled to.
+/// Name of the object that a text is compiled to, with the headers that it includes.
 fn object(text: &str) -> String {
-    format!("{}.o", hash(OPTIONS.into_iter().chain([HEADER, text])))
+    let included = [HEADER, GPUS].into_iter().zip(["cuda_on_cpu.h", "emulated_gpus.h"]);
+    let headers = included.filter(|(_, name)| text.contains(&format!("#include \"{name}\""))).map(|(header, _)| header);
+    format!("{}.o", hash(OPTIONS.into_iter().chain(headers).chain([text])))
 }
 
 fn unfinished(object: &str) -> String {

@@ -3,6 +3,7 @@
 //! On a control message's path this crate is each hop's envelope. Wire types ([`wire`]) stop at the edge of a
 //! process; behind it only checked types exist, built by `TryFrom`.
 
+pub mod gpu;
 pub mod identity;
 pub mod job;
 pub mod ledger;

@@ -5,7 +5,7 @@
 pub enum SlotDevice {
     /// Cores of a CPU.
     Cpu,
-    /// A GPU of its own for each slot: slot i has the driver's GPU i.
+    /// A GPU of its own for each slot.
     Cuda,
 }
 

@@ -104,6 +104,7 @@ impl World {
             threads: 1,
             device: SlotDevice::Cpu,
             workers,
+            gpus: Vec::new(),
         };
         self.say(connection, Up::AgentHello(Box::new(hello)));
     }

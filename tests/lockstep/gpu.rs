@@ -1,5 +1,6 @@
 //! An emulated GPU for the binary under test: the kernels' sources, compiled for the CPU, behind a driver of our own.
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,6 +18,15 @@ impl Gpus {
     /// None, with the reason said, where they can't be built.
     pub fn emulated() -> Option<Self> {
         Some(Self { libraries: or_skip(libraries())?, cache: tempfile::tempdir().unwrap() })
+    }
+
+    /// A folder that has only these of the libraries, as a machine that lacks the others.
+    pub fn only(&self, names: &[&str]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            symlink(self.libraries.join(name), folder.path().join(name)).unwrap();
+        }
+        folder
     }
 
     /// Has a process see so many.

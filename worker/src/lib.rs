@@ -9,6 +9,7 @@ pub mod data;
 pub mod layers;
 mod link;
 pub mod model;
+pub mod numa;
 pub mod process;
 pub mod selftest;
 pub mod trained;

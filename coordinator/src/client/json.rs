@@ -82,6 +82,40 @@ fn placement(placement: &wire::Placement) -> Value {
         "step": placement.step,
         "lane_seconds": placement.lane_seconds,
         "phases": placement.phases.iter().map(|time| (time.phase.clone(), json!(time.seconds))).collect::<Map<_, _>>(),
+        "gpu": placement.gpu.as_ref().map(reading),
+    })
+}
+
+/// An agent, with the GPUs that its preflight looked at.
+pub fn agent(agent: &wire::AgentView) -> Value {
+    let gpu = |gpu: &wire::Gpu| {
+        json!({
+            "index": gpu.index,
+            "name": gpu.name,
+            "architecture": gpu.architecture,
+            "bus": gpu.bus,
+            "memory_bytes": gpu.memory_bytes,
+            "reading": gpu.reading.as_ref().map(reading),
+            "excluded": Some(&gpu.excluded).filter(|reason| !reason.is_empty()),
+        })
+    };
+    json!({
+        "node": agent.node,
+        "host": agent.host,
+        "device": agent.device,
+        "slots": agent.slots,
+        "free": agent.free,
+        "gpus": agent.gpus.iter().map(gpu).collect::<Vec<_>>(),
+    })
+}
+
+/// How a GPU fares; null what it does not tell.
+fn reading(reading: &wire::GpuReading) -> Value {
+    json!({
+        "memory_used": reading.memory_used,
+        "memory_total": reading.memory_total,
+        "temperature": reading.temperature,
+        "ecc_errors": reading.ecc_errors,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod follow;
+pub mod gpus;
 mod json;
 mod pull;
 mod screen;
@@ -21,7 +22,8 @@ pub use pull::{PullArgs, pull};
 pub use summary::print_summary;
 pub use table::{columns, grouped, percent, print};
 pub use verbs::{
-    LogsArgs, SubmitArgs, cancel, checkpoint, list, logs, pause, resume, scale, show, submit, submit_job, wait, watch,
+    LogsArgs, SubmitArgs, cancel, checkpoint, list, list_agents, logs, pause, resume, scale, show, submit, submit_job,
+    wait, watch,
 };
 
 /// A connection to a coordinator.

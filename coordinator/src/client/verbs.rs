@@ -4,7 +4,7 @@ use lockstep_proto::wire;
 
 use super::summary::shows_top5;
 use super::table::{columns, duration, percent, print};
-use super::{Client, ClientError, Remote, View, connect, exit, exit_code, follow, json, print_summary};
+use super::{Client, ClientError, Remote, View, connect, exit, exit_code, follow, gpus, json, print_summary};
 
 /// A job to hand in.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +78,28 @@ pub async fn list(remote: &Remote) -> Result<u8, ClientError> {
         ]
     }));
     print(&columns(&rows))?;
+    Ok(exit::COMPLETED)
+}
+
+/// `list --agents`: all agents, and the GPUs that they have.
+pub async fn list_agents(remote: &Remote) -> Result<u8, ClientError> {
+    let mut client = connect(&remote.coordinator).await?;
+    let agents = client.list(wire::ListRequest {}).await?.into_inner().agents;
+    if remote.json {
+        for agent in &agents {
+            print(&format!("{}\n", json::agent(agent)))?;
+        }
+        return Ok(exit::COMPLETED);
+    }
+    let mut rows = vec![["NODE", "HOST", "DEVICE", "SLOTS", "FREE"].map(String::from).to_vec()];
+    rows.extend(agents.iter().map(|agent| {
+        let wire::AgentView { node, host, device, slots, free, .. } = agent;
+        vec![node.clone(), host.clone(), device.clone(), slots.to_string(), free.to_string()]
+    }));
+    print(&columns(&rows))?;
+    if agents.iter().any(|agent| !agent.gpus.is_empty()) {
+        print(&format!("\nGPUs when their agent started\n{}", columns(&gpus::of_agents(&agents))))?;
+    }
     Ok(exit::COMPLETED)
 }
 
@@ -219,26 +241,33 @@ fn print_job(remote: &Remote, job: &wire::JobView) -> Result<(), ClientError> {
 }
 
 /// Who holds which lanes, and where each one's time goes: a straggler has the most of its time in `lanes`, the others
-/// wait for it in `reduce`.
+/// wait for it in `reduce`. Where there are GPUs, how they fare.
 fn ranks(placements: &[wire::Placement]) -> Vec<Vec<String>> {
     let header = ["RANK", "HOST", "LANES", "A LANE", "IN LANES", "IN REDUCE", "PHASE", "INSTRUCTIONS", "WORKER"];
-    let mut rows = vec![header.map(String::from).to_vec()];
-    rows.extend(placements.iter().map(|placement| {
-        let seconds = |phase: &str| placement.phases.iter().find(|time| time.phase == phase).map_or(0.0, |t| t.seconds);
-        let trained: f64 = ["lanes", "reduce", "commit"].iter().map(|phase| seconds(phase)).sum();
-        let share = |phase: &str| if trained > 0.0 { percent(seconds(phase) / trained) } else { String::new() };
-        let lane = placement.lane_seconds;
-        vec![
-            placement.rank.to_string(),
-            placement.host.clone(),
-            placement.lanes.to_string(),
-            if lane > 0.0 { format!("{:.2} ms", lane * 1000.0) } else { String::new() },
-            share("lanes"),
-            share("reduce"),
-            placement.phase.clone(),
-            placement.instruction_set.clone(),
-            placement.worker.clone(),
-        ]
-    }));
+    let any_gpu = placements.iter().any(|placement| placement.gpu.is_some());
+    let row = |first: Vec<String>, gpu: [String; 3]| {
+        let gpu = any_gpu.then_some(gpu).into_iter().flatten();
+        first.into_iter().chain(gpu).collect::<Vec<_>>()
+    };
+    let mut rows = vec![row(header.map(String::from).to_vec(), gpus::HEADER.map(String::from))];
+    rows.extend(placements.iter().map(|placement| row(rank(placement), gpus::cells(placement.gpu.as_ref()))));
     rows
+}
+
+fn rank(placement: &wire::Placement) -> Vec<String> {
+    let seconds = |phase: &str| placement.phases.iter().find(|time| time.phase == phase).map_or(0.0, |t| t.seconds);
+    let trained: f64 = ["lanes", "reduce", "commit"].iter().map(|phase| seconds(phase)).sum();
+    let share = |phase: &str| if trained > 0.0 { percent(seconds(phase) / trained) } else { String::new() };
+    let lane = placement.lane_seconds;
+    vec![
+        placement.rank.to_string(),
+        placement.host.clone(),
+        placement.lanes.to_string(),
+        if lane > 0.0 { format!("{:.2} ms", lane * 1000.0) } else { String::new() },
+        share("lanes"),
+        share("reduce"),
+        placement.phase.clone(),
+        placement.instruction_set.clone(),
+        placement.worker.clone(),
+    ]
 }

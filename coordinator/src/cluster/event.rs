@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lockstep_proto::gpu::{Gpu, GpuReading};
 use lockstep_proto::identity::{Generation, JobId, NodeId, WorkerId};
 use lockstep_proto::job::Job as JobSpec;
 use lockstep_proto::ledger::LedgerRow;
@@ -254,6 +255,8 @@ pub struct SignOfLife {
     pub lane_seconds: f64,
     /// Phases, with the seconds that each has taken on the whole.
     pub phases: Vec<(String, f64)>,
+    /// How its GPU fares.
+    pub gpu: Option<GpuReading>,
 }
 
 /// An agent's first words.
@@ -275,6 +278,8 @@ pub struct AgentHello {
     pub device: SlotDevice,
     /// Worker processes that it runs now.
     pub workers: Vec<WorkerId>,
+    /// Its GPUs as they were when it started, also those that no worker gets.
+    pub gpus: Vec<Gpu>,
 }
 
 /// A worker's first words.

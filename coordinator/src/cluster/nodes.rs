@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_proto::VERSION;
+use lockstep_proto::gpu::Gpu;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::slot::SlotDevice;
 
@@ -75,7 +76,7 @@ impl Cluster {
             self.node_is_gone(now, &node, "another agent took its place", out);
         }
         let node = hello.node.clone();
-        let AgentHello { host, slots, threads, device, .. } = &hello;
+        let AgentHello { host, slots, threads, device, gpus, .. } = &hello;
         let slots = counted(*slots, "slot");
         let threads = match device {
             SlotDevice::Cpu => counted(*threads, "thread"),
@@ -85,7 +86,8 @@ impl Cluster {
         let order = self.agents.get(&node).map(|agent| agent.order);
         let leaving = self.agents.get(&node).is_some_and(|agent| agent.leaving);
         let again = if order.is_some() { " again" } else { "" };
-        let reason = format!("the agent on {host} offers {slots} of {threads}{again}");
+        let excluded: String = gpus.iter().filter_map(Gpu::exclusion).map(|line| format!("; {line}")).collect();
+        let reason = format!("the agent on {host} offers {slots} of {threads}{again}{excluded}");
         self.agents_joined += u64::from(order.is_none());
         let order = order.unwrap_or(self.agents_joined);
         let agent = Agent { hello, order, connection: Some(connection), heard: now, leaving };
@@ -205,6 +207,12 @@ impl Cluster {
             Offer { node, device: agent.hello.device, slots, free }
         };
         agents.into_iter().map(offer).collect()
+    }
+
+    /// Agents that can start workers now, in the order in which they joined, each with what it offers.
+    pub fn agents(&self, now: Timestamp) -> Vec<(&AgentHello, Offer)> {
+        let offers = self.offers(now).into_iter();
+        offers.filter_map(|offer| Some((&self.agents.get(&offer.node)?.hello, offer))).collect()
     }
 }
 

@@ -34,8 +34,10 @@ impl Keeper {
         self.happen(Event::Submitted { ticket, submission });
     }
 
-    pub(super) fn list(&self, reply: oneshot::Sender<Vec<wire::JobView>>) {
-        let _ = reply.send(self.cluster.jobs().map(view).collect());
+    pub(super) fn list(&self, reply: oneshot::Sender<wire::ListReply>) {
+        let agents = self.cluster.agents(self.clock.now());
+        let agents = agents.into_iter().map(|(hello, offer)| view::agent(hello, &offer)).collect();
+        let _ = reply.send(wire::ListReply { jobs: self.cluster.jobs().map(view).collect(), agents });
     }
 
     pub(super) fn show(&self, job: &str, reply: JobReply) {

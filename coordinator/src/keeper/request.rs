@@ -47,10 +47,10 @@ pub enum Request {
         /// The checkpoint, once on disk.
         reply: CheckpointReply,
     },
-    /// All jobs.
+    /// All jobs and agents.
     List {
-        /// In the order of submission.
-        reply: oneshot::Sender<Vec<wire::JobView>>,
+        /// Jobs in the order of submission, agents in that in which they joined.
+        reply: oneshot::Sender<wire::ListReply>,
     },
     /// One job.
     Show {

@@ -3,8 +3,9 @@
 use lockstep_proto::identity::JobId;
 use lockstep_proto::wire;
 
-use crate::cluster::Job;
 use crate::cluster::facts::{CheckpointFact, EvaluationReport, Outcome, StepReport};
+use crate::cluster::scheduler::Offer;
+use crate::cluster::{AgentHello, Job};
 use crate::store::LogRow;
 
 /// A job as clients see it.
@@ -27,6 +28,7 @@ pub fn view(job: &Job) -> wire::JobView {
             phases: phases
                 .map(|(phase, seconds)| wire::PhaseTime { phase: phase.clone(), seconds: *seconds })
                 .collect(),
+            gpu: life.and_then(|life| life.gpu).map(wire::GpuReading::from),
         }
     };
     wire::JobView {
@@ -48,6 +50,18 @@ pub fn view(job: &Job) -> wire::JobView {
         generation: job.generation(),
         checkpoints: job.checkpoints.iter().map(|known| checkpoint(&job.id, known)).collect(),
         classes: job.spec.data.classes,
+    }
+}
+
+/// An agent as clients see it.
+pub fn agent(hello: &AgentHello, offer: &Offer) -> wire::AgentView {
+    wire::AgentView {
+        node: hello.node.to_string(),
+        host: hello.host.clone(),
+        device: hello.device.name().into(),
+        slots: offer.slots,
+        free: offer.free,
+        gpus: hello.gpus.iter().cloned().map(wire::Gpu::from).collect(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lockstep_proto::gpu::{Gpu, GpuReading};
 use lockstep_proto::identity::{Generation, JobId, Malformed, NodeId, WorkerId};
 use lockstep_proto::innermost;
 use lockstep_proto::ledger::LedgerRow;
@@ -125,6 +126,7 @@ pub fn agent_hello(hello: wire::AgentHello) -> Result<AgentHello, Status> {
             device: slot_device(short("device", hello.device)?)?,
             process: short("process", hello.process)?,
             workers: workers(hello.workers)?,
+            gpus: gpus(hello.gpus)?,
         })
     };
     checked().map_err(status)
@@ -137,6 +139,11 @@ fn slot_device(name: String) -> Result<SlotDevice, Malformed> {
 fn workers(ids: Vec<String>) -> Result<Vec<WorkerId>, Malformed> {
     few("workers", &ids)?;
     ids.into_iter().map(WorkerId::try_from).collect()
+}
+
+fn gpus(messages: Vec<wire::Gpu>) -> Result<Vec<Gpu>, Malformed> {
+    few("GPUs", &messages)?;
+    messages.into_iter().map(Gpu::try_from).collect()
 }
 
 fn few<T>(what: &str, items: &[T]) -> Result<(), Malformed> {
@@ -318,6 +325,7 @@ pub fn sign_of_life(message: wire::WorkerAlive) -> Result<SignOfLife, Malformed>
             .take(FEW_LINES)
             .map(|time| Ok((short("phase", time.phase)?, time.seconds)))
             .collect::<Result<_, Malformed>>()?,
+        gpu: message.gpu.map(GpuReading::from),
     })
 }
 

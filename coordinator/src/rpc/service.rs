@@ -96,8 +96,7 @@ impl Cluster for Service {
     }
 
     async fn list(&self, _request: GrpcRequest<wire::ListRequest>) -> Result<Response<wire::ListReply>, Status> {
-        let jobs = self.ask(|reply| Request::List { reply }).await?;
-        Ok(Response::new(wire::ListReply { jobs }))
+        self.ask(|reply| Request::List { reply }).await.map(Response::new)
     }
 
     async fn show(&self, request: GrpcRequest<wire::JobRequest>) -> Result<Response<wire::JobView>, Status> {

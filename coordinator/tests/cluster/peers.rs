@@ -93,6 +93,7 @@ impl Agent {
             workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
             process: format!("process-{node}"),
             device: "cpu".into(),
+            gpus: Vec::new(),
         };
         let event = Some(agent_event::Event::Hello(hello));
         events.send(wire::AgentEvent { event }).unwrap();

@@ -104,6 +104,9 @@ impl Communicator {
         let code = unsafe {
             (nccl.functions.comm_init_rank_config)(&mut handle, number(ranks), id, number(rank), &mut config)
         };
+        if handle.is_null() {
+            return Err(nccl.failure(CALL, code, handle));
+        }
         let shared =
             Arc::new(Shared { nccl: nccl.clone(), handle: Mutex::new(Owned(handle)), beside: AtomicPtr::new(handle) });
         let failed = |error: std::io::Error| NcclError::Call {

@@ -10,6 +10,9 @@ use cudarc::nvrtc::sys;
 use super::sources::Source;
 use super::{CudaError, libraries, places};
 
+/// Oldest version, as for the driver.
+const LEAST: (i32, i32) = (12, 4);
+
 /// What code is for: a compute capability such as 9.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Architecture {
@@ -85,13 +88,13 @@ fn options(architecture: Architecture) -> [String; 7] {
 /// Version of the compiler, major and minor.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or one that is too old.
 pub fn version() -> Result<(i32, i32), CudaError> {
     libraries::compiler()?;
     let (mut major, mut minor) = (0, 0);
     // SAFETY: both point to integers that the call overwrites.
     unsafe { sys::nvrtcVersion(&mut major, &mut minor) }.result().map_err(|error| failed("nvrtcVersion", error))?;
-    Ok((major, minor))
+    if (major, minor) < LEAST { Err(CudaError::OtherCompiler { major, minor }) } else { Ok((major, minor)) }
 }
 
 struct Program(sys::nvrtcProgram);

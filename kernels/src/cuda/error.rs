@@ -25,12 +25,8 @@ pub enum CudaError {
         count: usize,
     },
     /// The GPU is older than what kernels are written for.
-    #[error("GPU {index} ({name}) has compute capability {major}.{minor}, the oldest that will do is 8.0 (Ampere)")]
+    #[error("the GPU has compute capability {major}.{minor}, the oldest that will do is 8.0 (Ampere)")]
     OldDevice {
-        /// Its index.
-        index: usize,
-        /// Its name.
-        name: String,
         /// Of its compute capability.
         major: i32,
         /// The same.
@@ -42,6 +38,17 @@ pub enum CudaError {
          or name its folder in LOCKSTEP_CUDA_LIBRARIES"
     )]
     NoCompiler,
+    /// The compiler is of a version that was never tried.
+    #[error(
+        "kernels can't be compiled: libnvrtc.so is of CUDA {major}.{minor}, the oldest that will do is 12.4; install a \
+         newer one, or name its folder in LOCKSTEP_CUDA_LIBRARIES"
+    )]
+    OtherCompiler {
+        /// Of the compiler's version.
+        major: i32,
+        /// The same.
+        minor: i32,
+    },
     /// The compiler does not know the GPU.
     #[error("NVRTC {major}.{minor} can't compile for {architecture}; install a newer one")]
     OldCompiler {

@@ -4,7 +4,7 @@
 //! rely on one asks for the GPU's state first.
 
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,10 +29,20 @@ pub struct About {
     pub name: String,
     /// Its compute capability.
     pub architecture: Architecture,
+    /// Its place on the PCI bus, such as `0000:41:00.0`.
+    pub bus: String,
     /// Bytes.
     pub memory: usize,
     /// Of the driver: 1000 · major + 10 · minor of the CUDA that it is for.
     pub driver: i32,
+}
+
+impl About {
+    /// Refuses a GPU that kernels are not written for.
+    fn check(&self) -> Result<(), CudaError> {
+        let Architecture { major, minor } = self.architecture;
+        if self.architecture < LEAST_ARCHITECTURE { Err(CudaError::OldDevice { major, minor }) } else { Ok(()) }
+    }
 }
 
 pub(super) struct Gpu {
@@ -60,6 +70,7 @@ impl Gpu {
     /// The GPU of this index; its kernels are compiled and loaded.
     pub fn new(index: usize) -> Result<Gpu, CudaError> {
         let (about, device) = find(index)?;
+        about.check()?;
         // SAFETY: the device is one that the driver has just given.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(failed("cuDevicePrimaryCtxRetain"))?;
         let mut gpu = Gpu {
@@ -183,7 +194,8 @@ pub fn count() -> Result<usize, CudaError> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// What can be used: all GPUs that the driver shows, and a compiler for their kernels.
+/// All GPUs that the driver shows, at least one; and there is a compiler for their kernels. Whether they can be used
+/// shows when they are.
 ///
 /// # Errors
 /// What is missing, with what to do about it; [`CudaError::NoDevice`] if there is no GPU.
@@ -192,9 +204,17 @@ pub fn look() -> Result<Vec<About>, CudaError> {
     if count == 0 {
         return Err(CudaError::NoDevice { index: 0, count });
     }
-    let all = (0..count).map(|index| Ok(find(index)?.0)).collect::<Result<_, _>>()?;
-    libraries::compiler()?;
+    let all = (0..count).map(about).collect::<Result<_, _>>()?;
+    compiler::version()?;
     Ok(all)
+}
+
+/// What a GPU is, without using it.
+///
+/// # Errors
+/// If the driver does not show as many.
+pub fn about(index: usize) -> Result<About, CudaError> {
+    Ok(find(index)?.0)
 }
 
 fn driver_version() -> Result<i32, CudaError> {
@@ -217,12 +237,19 @@ fn find(index: usize) -> Result<(About, sys::CUdevice), CudaError> {
     let major = capability(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = capability(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     let architecture = Architecture { major, minor };
-    if architecture < LEAST_ARCHITECTURE {
-        return Err(CudaError::OldDevice { index, name, major, minor });
-    }
     // SAFETY: the same.
     let memory = unsafe { result::device::total_mem(device) }.map_err(failed("cuDeviceTotalMem"))?;
-    Ok((About { index, name, architecture, memory, driver: driver_version()? }, device))
+    Ok((About { index, name, architecture, bus: bus(device)?, memory, driver: driver_version()? }, device))
+}
+
+/// Where a GPU is on the PCI bus.
+fn bus(device: sys::CUdevice) -> Result<String, CudaError> {
+    let mut text = [0u8; 32];
+    // SAFETY: the device is one that the driver has given; the call writes no more than so many bytes.
+    unsafe { sys::cuDeviceGetPCIBusId(text.as_mut_ptr().cast(), text.len() as c_int, device) }
+        .result()
+        .map_err(failed("cuDeviceGetPCIBusId"))?;
+    Ok(CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// Bytes of each of a kernel's parameters.

@@ -1,6 +1,6 @@
 //! NVIDIA's libraries, which are looked for when they are first needed: nothing of CUDA is linked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cudarc::{driver, nvrtc};
@@ -8,8 +8,9 @@ use libloading::Library;
 
 use super::{CudaError, places};
 
-const DRIVER: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
-const COMPILER: [&str; 3] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
+pub(super) const DRIVER: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
+pub(super) const COMPILER: [&str; 3] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
+pub(super) const NVML: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 
 /// Finds the driver.
 pub(super) fn driver() -> Result<(), CudaError> {
@@ -39,10 +40,33 @@ pub(super) fn compiler() -> Result<(), CudaError> {
     if *present { Ok(()) } else { Err(CudaError::NoCompiler) }
 }
 
+/// Opens the first of these files that can be opened: from the user's folders, else from where the system has its own.
+pub(super) fn load(names: &[&str]) -> Option<Library> {
+    // SAFETY: constructors of NVIDIA's libraries, or of ones that stand in for them, have no preconditions.
+    let open = |file: PathBuf| unsafe { Library::new(file) }.ok();
+    in_folders(names).chain(names.iter().map(PathBuf::from)).find_map(open)
+}
+
+/// The file of an open library, by its name without version; symbolic links are followed.
+pub(super) fn path_of(name: &str) -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));
+    let is_it = |path: &&Path| {
+        let file = path.file_name().map(|file| file.to_string_lossy());
+        file.is_some_and(|file| file.strip_prefix(name).is_some_and(|rest| rest.starts_with(".so")))
+    };
+    paths.find(is_it).map(Path::to_path_buf)
+}
+
 /// Opens a library from the user's folders and keeps it: the dynamic linker then has it for whoever asks by its name.
 fn open_from_folders(names: &[&str]) {
-    let files = folders().iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
-    files.filter(|file| file.exists()).any(open);
+    in_folders(names).any(open);
+}
+
+/// Files of these names in the user's folders.
+fn in_folders(names: &[&str]) -> impl Iterator<Item = PathBuf> {
+    let files = folders().iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
+    files.filter(|file| file.exists())
 }
 
 /// NVRTC looks for its second library where the system has its own, and not beside itself.

@@ -9,11 +9,13 @@ mod child;
 mod exit_cause;
 mod options;
 mod out_of_memory;
+pub mod preflight;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lockstep_proto::VERSION;
+use lockstep_proto::gpu::Gpu;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire::{self, agent_command, agent_event};
@@ -164,6 +166,7 @@ impl Agent {
             workers: self.running.keys().map(ToString::to_string).collect(),
             process: self.process.clone(),
             device: self.options.device.name().into(),
+            gpus: self.options.gpus.iter().cloned().map(wire::Gpu::from).collect(),
         }));
     }
 
@@ -187,7 +190,9 @@ impl Agent {
         match std::mem::replace(&mut self.standing, Standing::Welcomed) {
             Standing::Lost => tracing::warn!("the coordinator at {} is back", self.link.address()),
             Standing::New | Standing::Welcomed => {
-                let AgentOptions { coordinator, slots, device, .. } = &self.options;
+                let AgentOptions { coordinator, slots, device, gpus, instead, .. } = &self.options;
+                gpus.iter().filter_map(Gpu::exclusion).for_each(|line| tracing::warn!("{line}"));
+                instead.iter().for_each(|why| tracing::info!("computing on the CPU: {why}"));
                 tracing::info!(%coordinator, slots, device = device.name(), "joined");
             }
         }
@@ -215,7 +220,12 @@ impl Agent {
 
     fn start(&mut self, start: wire::StartWorker) {
         let Ok(worker) = WorkerId::try_from(start.worker.clone()) else { return };
-        let (stop, hardware) = (CancellationToken::new(), self.free_hardware());
+        let Some(hardware) = self.free_hardware() else {
+            let cause = "every GPU of its agent has a worker already".into();
+            let exited = wire::WorkerExited { worker: start.worker, cause, clean: false };
+            return self.report(wire::AgentEvent { event: Some(agent_event::Event::WorkerExited(exited)) });
+        };
+        let stop = CancellationToken::new();
         self.running.insert(worker.clone(), Running { stop: stop.clone(), hardware });
         let launch = Launch {
             executable: self.options.executable.clone(),
@@ -238,13 +248,15 @@ impl Agent {
         });
     }
 
-    /// What the next worker computes with: the first GPU that no worker has.
-    fn free_hardware(&self) -> Hardware {
-        let taken = |gpu: &usize| self.running.values().any(|running| running.hardware == Hardware::Gpu(*gpu));
+    /// What the next worker computes with: the first GPU that no worker has. None if there is no such GPU.
+    fn free_hardware(&self) -> Option<Hardware> {
+        let taken = |hardware: &Hardware| self.running.values().any(|running| running.hardware == *hardware);
         match self.options.device {
-            SlotDevice::Cpu => Hardware::Cpu,
-            // The coordinator starts no more workers than there are slots.
-            SlotDevice::Cuda => Hardware::Gpu((0..self.options.slots as usize).find(|gpu| !taken(gpu)).unwrap_or(0)),
+            SlotDevice::Cpu => Some(Hardware::Cpu),
+            SlotDevice::Cuda => {
+                let offered = self.options.gpus.iter().filter(|gpu| gpu.excluded.is_none());
+                offered.map(|gpu| Hardware::Gpu(gpu.index as usize)).find(|hardware| !taken(hardware))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lockstep_proto::gpu::Gpu;
 use lockstep_proto::identity::NodeId;
 use lockstep_proto::slot::SlotDevice;
 use tokio_util::sync::CancellationToken;
@@ -13,8 +14,12 @@ pub struct AgentOptions {
     pub coordinator: String,
     /// Workers at a time.
     pub slots: u32,
-    /// What they compute with; of GPUs there are as many as slots.
+    /// What they compute with.
     pub device: SlotDevice,
+    /// The node's GPUs. Those that are not excluded are for the slots, at least one for each.
+    pub gpus: Vec<Gpu>,
+    /// Why it is the CPU where a GPU would have been taken.
+    pub instead: Option<String>,
     /// Threads a worker gets if its job asks for none.
     pub threads: u32,
     /// The binary that is started as a worker.

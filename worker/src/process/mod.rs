@@ -2,6 +2,7 @@
 //! as the process lives, whether there is a coordinator or not.
 
 mod compute;
+mod gauge;
 mod inbound;
 mod store;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_collective::Endpoint;
+use lockstep_kernels::cuda;
 use lockstep_proto::VERSION;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::wire::{self, worker_event};
@@ -19,9 +21,11 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use compute::Compute;
+use gauge::Gauge;
 
 use crate::control::{Command, Control, Event, Weights};
 use crate::link::{Incoming, Link};
+use crate::numa::{self, Sysfs};
 use crate::trainer::{self, Hardware, Progress, Seat, Signals, Task};
 
 /// What a worker process is started with.
@@ -50,6 +54,7 @@ const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// Runs a worker until it is told to leave; returns the exit code.
 pub fn run(options: &WorkerOptions) -> u8 {
     let result = die_with_parent(options.parent)
+        .map(|()| stay_near_the_gpu(options.hardware))
         .and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build())
         .map_err(|error| error.to_string())
         .and_then(|runtime| runtime.block_on(async { Ok(Shell::start(options)?.serve().await) }));
@@ -62,8 +67,20 @@ pub fn run(options: &WorkerOptions) -> u8 {
     }
 }
 
+/// On the CPUs of the GPU's NUMA node, before there is memory or a further thread. A GPU that can't be asked for tells why
+/// when it is opened; a kernel that refuses costs time, and no result.
+fn stay_near_the_gpu(hardware: Hardware) {
+    let Hardware::Gpu(index) = hardware else { return };
+    let Ok(about) = cuda::about(index) else { return };
+    match numa::stay_near(&Sysfs::default(), &about.bus) {
+        Ok(Some(node)) => tracing::info!(gpu = index, node, "stays on the CPUs of its GPU's NUMA node"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("can't stay on the CPUs of its GPU's NUMA node: {error}"),
+    }
+}
+
 /// Asks the kernel to end this process with the agent, also if the agent is killed.
-fn die_with_parent(parent: u32) -> io::Result<()> {
+pub(crate) fn die_with_parent(parent: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // The parent may have ended before the call above.
     let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
@@ -80,6 +97,7 @@ struct Shell {
     lost: bool,
     compute: Compute,
     progress: Arc<Progress>,
+    gauge: Gauge,
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
     storing: Option<JoinHandle<()>>,
@@ -90,6 +108,7 @@ impl Shell {
         let endpoint = Endpoint::bind(address_towards(&options.coordinator))
             .map_err(|error| format!("cannot open the data plane: {error}"))?;
         let control = Control::new(hello(options, &endpoint)?);
+        let gauge = Gauge::start(options.hardware).map_err(|error| error.to_string())?;
         let (events, inbox) = mpsc::unbounded_channel();
         let progress = Arc::<Progress>::default();
         let seat = Seat {
@@ -109,7 +128,7 @@ impl Shell {
             })
         });
         let (worker, job) = (options.worker.clone(), String::new());
-        Ok(Self { worker, job, control, link, lost: false, compute, progress, events, inbox, storing: None })
+        Ok(Self { worker, job, control, link, lost: false, compute, progress, gauge, events, inbox, storing: None })
     }
 
     async fn serve(mut self) -> u8 {
@@ -122,7 +141,8 @@ impl Shell {
                 },
                 Some(event) = self.inbox.recv() => event,
                 _ = alive.tick() => {
-                    self.send(worker_event::Event::Alive(self.progress.alive()));
+                    let gpu = self.gauge.newest().map(wire::GpuReading::from);
+                    self.send(worker_event::Event::Alive(wire::WorkerAlive { gpu, ..self.progress.alive() }));
                     continue;
                 }
             };

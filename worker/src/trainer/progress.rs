@@ -109,6 +109,7 @@ impl Progress {
             longest_seconds: Duration::from_micros(self.longest[phase].load(Ordering::Relaxed)).as_secs_f64(),
             lane_seconds: Duration::from_nanos(self.lane.load(Ordering::Relaxed)).as_secs_f64(),
             phases: NAMES.iter().zip(&self.totals).map(phase_time).collect(),
+            gpu: None,
         }
     }
 

@@ -113,7 +113,7 @@ impl Net {
         let mut gradient = vec![0.0; self.model.parameters()];
         let batch = self.batch();
         let weights = Weights::<Cpu> { parameters: &self.parameters, statistics: &self.statistics };
-        self.model.backward(&mut self.device, batch, weights, &mut self.activations, &mut gradient);
+        self.model.backward(&mut self.device, batch, weights, &mut self.activations, &mut gradient, &mut |_, _, _| {});
         gradient
     }
 }

@@ -35,6 +35,7 @@ impl Agent {
             threads: 1,
             device: self.device,
             workers: self.runs.iter().cloned().collect(),
+            gpus: Vec::new(),
         }
     }
 }

@@ -1,0 +1,149 @@
+//! What a GPU has to show before anybody relies on it.
+
+use lockstep_kernels::cuda::nvml::{Nvml, Reading, Remapping};
+use lockstep_kernels::cuda::{self, Cuda, CudaError};
+use lockstep_kernels::device::{ActivationShape, Device, Failure};
+use lockstep_kernels::linear::LinearSize;
+
+use crate::trainer::canary;
+
+/// What is wrong with a GPU, with what to do about it.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// It can't be opened.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
+    /// It fails while it computes.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// Its memory is damaged.
+    #[error(
+        "its memory has had {errors} uncorrected ECC errors since the driver was loaded; reset it (nvidia-smi \
+         --gpu-reset -i {bus}), and exchange it if they come back"
+    )]
+    Ecc {
+        /// How many.
+        errors: u64,
+        /// Its place on the PCI bus.
+        bus: String,
+    },
+    /// Its memory has no spare rows left.
+    #[error("its memory has damaged rows that no spare ones could take the place of; exchange it")]
+    Rows,
+    /// It computes wrongly.
+    #[error(
+        "a matrix product of whole numbers came to {found} at {place}, where it is {expected}; the GPU computes wrongly"
+    )]
+    Product {
+        /// Row and column.
+        place: String,
+        /// What the GPU says.
+        found: f32,
+        /// What it is.
+        expected: f32,
+    },
+    /// It computes differently from time to time.
+    #[error("the same gradient came to other bits the second time; the GPU computes wrongly now and then")]
+    Canary,
+}
+
+/// Checks the GPU of this index.
+pub(super) fn check(index: usize) -> Result<(), Fault> {
+    memory(index)?;
+    let mut gpu = Cuda::new(index)?;
+    arithmetic(&mut gpu)?;
+    // Behind these is the place for an all-reduce of a few numbers, between the GPUs of a node that passed so far.
+    Ok(())
+}
+
+/// What NVML tells of its memory's past; nothing without NVML.
+fn memory(index: usize) -> Result<(), Fault> {
+    let bus = cuda::about(index)?.bus;
+    match Nvml::open().and_then(|nvml| nvml.read(&bus)) {
+        Ok(reading) => of_reading(&reading, bus),
+        Err(_) => Ok(()),
+    }
+}
+
+fn of_reading(reading: &Reading, bus: String) -> Result<(), Fault> {
+    match (reading.ecc_errors, reading.remapping) {
+        (_, Some(Remapping { failed: true, .. })) => Err(Fault::Rows),
+        (Some(errors), _) if errors > 0 => Err(Fault::Ecc { errors, bus }),
+        _ => Ok(()),
+    }
+}
+
+/// A product whose result is known, and a whole network's gradient, twice.
+fn arithmetic<D: Device>(device: &mut D) -> Result<(), Fault> {
+    product(device)?;
+    let [first, second] = [canary(device), canary(device)];
+    device.health()?;
+    if first == second { Ok(()) } else { Err(Fault::Canary) }
+}
+
+/// `y = x · wᵀ` of small whole numbers, whose sums are exact in f32 whatever their order. `x` (150, 210), `w` (90, 210).
+fn product<D: Device>(device: &mut D) -> Result<(), Fault> {
+    let size = LinearSize { samples: 150, inputs: 210, plane: 1, outputs: 90 };
+    let number = |row: usize, column: usize| ((row * 31 + column * 17) % 13) as f32 - 6.0;
+    let matrix = |rows| (0..rows).flat_map(|row| (0..size.inputs).map(move |i| number(row, i))).collect::<Vec<f32>>();
+    let (x, w) = (matrix(size.samples), matrix(size.outputs));
+    for (place, found) in multiplied(device, &size, &x, &w)?.into_iter().enumerate() {
+        let (n, o) = (place / size.outputs, place % size.outputs);
+        let rows = x[n * size.inputs..][..size.inputs].iter().zip(&w[o * size.inputs..][..size.inputs]);
+        let expected: f32 = rows.map(|(x, w)| x * w).sum();
+        if found != expected {
+            return Err(Fault::Product { place: format!("row {n}, column {o}"), found, expected });
+        }
+    }
+    Ok(())
+}
+
+fn multiplied<D: Device>(device: &mut D, size: &LinearSize, x: &[f32], w: &[f32]) -> Result<Vec<f32>, Failure> {
+    let LinearSize { samples, inputs, outputs, .. } = *size;
+    let [mut on_x, mut on_y] = [inputs, outputs].map(|features| device.zeros(device.activation_len(samples, features)));
+    let (mut on_w, bias) = (device.zeros(w.len()), device.zeros(outputs));
+    let (x_len, y_len) = (device.activation_len(samples, inputs), device.activation_len(samples, outputs));
+    device.write_activation(&ActivationShape::flat(samples, inputs), x, D::view_mut(&mut on_x, 0..x_len));
+    device.write(w, D::view_mut(&mut on_w, 0..w.len()));
+    device.linear_forward(
+        size,
+        D::view(&on_x, 0..x_len),
+        D::view(&on_w, 0..w.len()),
+        D::view(&bias, 0..outputs),
+        D::view_mut(&mut on_y, 0..y_len),
+    );
+    let mut y = vec![0.0; samples * outputs];
+    device.read_activation(&ActivationShape::flat(samples, outputs), D::view(&on_y, 0..y_len), &mut y);
+    device.health()?;
+    Ok(y)
+}
+
+#[cfg(test)]
+mod tests {
+    use lockstep_kernels::cpu::{Cpu, InstructionSet};
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_as_it_should_be_passes() {
+        assert_eq!(arithmetic(&mut Cpu::new(InstructionSet::detect())), Ok(()));
+    }
+
+    #[test]
+    fn damaged_memory_is_a_fault() {
+        let reading = |ecc_errors, remapping| Reading {
+            uuid: String::new(),
+            memory_used: 0,
+            memory_total: 0,
+            temperature: None,
+            ecc_errors,
+            remapping,
+        };
+        let fault = |ecc_errors, remapping| of_reading(&reading(ecc_errors, remapping), "0000:41:00.0".into()).err();
+        assert_eq!(fault(None, None), None);
+        assert_eq!(fault(Some(0), Some(Remapping { pending: true, failed: false })), None);
+        assert_eq!(fault(Some(0), Some(Remapping { pending: false, failed: true })), Some(Fault::Rows));
+        let words = fault(Some(2), None).unwrap().to_string();
+        assert!(words.contains("2 uncorrected ECC errors") && words.contains("-i 0000:41:00.0"), "{words}");
+    }
+}
