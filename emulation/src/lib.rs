@@ -33,6 +33,8 @@ const FIBERS: &str = include_str!("../cpp/fibers.cpp");
 const DRIVER: &str = include_str!("../cpp/libcuda.cpp");
 const COMPILER: &str = include_str!("../cpp/libnvrtc.cpp");
 const NCCL: &str = include_str!("../cpp/libnccl.cpp");
+const DNN: &str = include_str!("../cpp/libcudnn.cpp");
+const BLAS: &str = include_str!("../cpp/libcublasLt.cpp");
 const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
@@ -61,6 +63,21 @@ pub fn libraries_with(file: &str, from: &str, to: &str) -> Result<PathBuf, Error
         (source, if source.file == file { text.replace(from, to) } else { text })
     };
     build(&SOURCES.iter().map(change).collect::<Vec<_>>())
+}
+
+/// A folder with a `libcudnn.so` and a `libcublasLt.so` of what the kernels ask of them, over the driver of
+/// [`libraries`]: each names what has to be refused before what is right.
+///
+/// # Errors
+/// See [`Error`].
+pub fn vendor_libraries() -> Result<PathBuf, Error> {
+    once(&hash(OPTIONS.into_iter().chain([DNN, BLAS])), |folder| {
+        for (name, text) in [("libcudnn.so", DNN), ("libcublasLt.so", BLAS)] {
+            finish(start(folder, name, text)?)?;
+            finish(link(folder, name, folder, &[unfinished(name)])?)?;
+        }
+        Ok(())
+    })
 }
 
 /// A folder with a `libcuda.so.1` that finds no GPU and loads any machine code: with it cuDNN makes plans of kernels that
