@@ -4,7 +4,8 @@
 //! parts of long sums are added in one order, by a second step, and factors are in no other numbers than asked for.
 //! Nothing is timed. A choice has a text, of which any worker with the same library makes the same plan.
 //!
-//! **None of it has run but for the descriptors**: the library gives no handle where there is no GPU.
+//! **It has never run with the library itself**, which gives no handle where there is no GPU; tests run it over an
+//! emulated one.
 
 mod plan;
 mod product;

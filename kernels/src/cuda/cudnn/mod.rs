@@ -7,7 +7,8 @@
 //! a job and tell the others.
 //!
 //! Plans finalise without a GPU too, for a described one ([`DeviceProperties`]): that is how tests look at all shapes of
-//! the named networks. **Executing a plan has never run**: no GPU was at hand.
+//! the named networks. **Executing a plan has never run with cuDNN itself**: no GPU was at hand; tests execute plans of
+//! an emulated one.
 
 mod convolution;
 mod descriptor;
