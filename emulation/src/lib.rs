@@ -36,6 +36,9 @@ const NVML: &str = include_str!("../cpp/libnvidia-ml.cpp");
 const NCCL: &str = include_str!("../cpp/libnccl.cpp");
 /// What the environment plants, for driver and NVML.
 const GPUS: &str = include_str!("../cpp/emulated_gpus.h");
+const DNN: &str = include_str!("../cpp/libcudnn.cpp");
+const BLAS: &str = include_str!("../cpp/libcublasLt.cpp");
+const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
     ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
@@ -65,6 +68,33 @@ pub fn libraries_with(file: &str, from: &str, to: &str) -> Result<PathBuf, Error
     build(&SOURCES.iter().map(change).collect::<Vec<_>>())
 }
 
+/// A folder with a `libcudnn.so` and a `libcublasLt.so` of what the kernels ask of them, over the driver of
+/// [`libraries`]: each names what has to be refused before what is right.
+///
+/// # Errors
+/// See [`Error`].
+pub fn vendor_libraries() -> Result<PathBuf, Error> {
+    once(&hash(OPTIONS.into_iter().chain([DNN, BLAS])), |folder| {
+        for (name, text) in [("libcudnn.so", DNN), ("libcublasLt.so", BLAS)] {
+            finish(start(folder, name, text)?)?;
+            finish(link(folder, name, folder, &[unfinished(name)])?)?;
+        }
+        Ok(())
+    })
+}
+
+/// A folder with a `libcuda.so.1` that finds no GPU and loads any machine code: with it cuDNN makes plans of kernels that
+/// it compiles, for a GPU that is described.
+///
+/// # Errors
+/// See [`Error`].
+pub fn driver_without_gpu() -> Result<PathBuf, Error> {
+    once(&hash(OPTIONS.into_iter().chain([DRIVER_WITHOUT_GPU])), |folder| {
+        finish(start(folder, "driver.o", DRIVER_WITHOUT_GPU)?)?;
+        finish(link(folder, "libcuda.so.1", folder, &[unfinished("driver.o")])?)
+    })
+}
+
 /// The folder, or none with the reason said where a test has to be skipped.
 ///
 /// # Panics
@@ -91,9 +121,14 @@ pub fn device(built: Result<PathBuf, Error>) -> Option<Cuda> {
 }
 
 fn build(texts: &[(&Source, String)]) -> Result<PathBuf, Error> {
+    once(&key(texts), |folder| compile(folder, texts))
+}
+
+/// The folder of this name: the one that is there, or else a new one with what `make` puts into it.
+fn once(name: &str, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
     let root = root()?;
     fs::create_dir_all(&root)?;
-    let folder = root.join(key(texts));
+    let folder = root.join(name);
     // Test processes that come at once build it once.
     let lock = File::create(root.join("lock"))?;
     lock.lock()?;
@@ -103,7 +138,7 @@ fn build(texts: &[(&Source, String)]) -> Result<PathBuf, Error> {
     let building = root.join("building");
     let _ = fs::remove_dir_all(&building);
     fs::create_dir_all(&building)?;
-    compile(&building, texts)?;
+    make(&building)?;
     fs::rename(&building, &folder)?;
     Ok(folder)
 }

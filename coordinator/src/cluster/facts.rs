@@ -1,5 +1,6 @@
 //! What workers tell about a run: fingerprint, reports, outcome. Checked types; the wire's stop at `rpc`.
 
+use lockstep_proto::job::Libraries;
 use serde::{Deserialize, Serialize};
 
 /// What results depend on beside job and data.
@@ -13,9 +14,20 @@ pub struct Fingerprint {
     pub instruction_set: String,
     /// Digest of a fixed computation.
     pub canary: String,
+    /// Libraries of kernels that were found, with their versions.
+    #[serde(default)]
+    pub libraries: String,
 }
 
 impl Fingerprint {
+    /// What of it matters to a job that uses these libraries.
+    pub fn for_job(&self, libraries: Libraries) -> Self {
+        match libraries {
+            Libraries::Own => Self { libraries: String::new(), ..self.clone() },
+            Libraries::Auto => self.clone(),
+        }
+    }
+
     /// What of `other` doesn't agree with this one, in words; nothing if results will be the same bits.
     ///
     /// Instruction sets compare by family: all sets of one family give the same bits, which the canary checks.
@@ -25,10 +37,15 @@ impl Fingerprint {
             ("device", self.device.as_str(), other.device.as_str()),
             ("instruction set family", family(&self.instruction_set), family(&other.instruction_set)),
             ("canary", self.canary.as_str(), other.canary.as_str()),
+            ("set of libraries", named(&self.libraries), named(&other.libraries)),
         ];
         let (what, ours, theirs) = parts.into_iter().find(|(_, a, b)| a != b)?;
         Some(format!("{what} is {theirs}, not {ours}"))
     }
+}
+
+fn named(libraries: &str) -> &str {
+    if libraries.is_empty() { "none" } else { libraries }
 }
 
 /// Instruction sets whose kernels give the same bits.

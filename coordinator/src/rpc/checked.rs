@@ -182,6 +182,7 @@ fn fingerprint(message: Option<wire::Fingerprint>) -> Result<Fingerprint, Malfor
         device: short("device", message.device)?,
         instruction_set: short("instruction set", message.instruction_set)?,
         canary: short("canary", message.canary)?,
+        libraries: short("libraries", message.libraries)?,
     })
 }
 

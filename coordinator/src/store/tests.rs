@@ -77,6 +77,7 @@ fn record(id: &str) -> Record {
             device: "cpu".into(),
             instruction_set: "avx2".into(),
             canary: "00".into(),
+            libraries: String::new(),
         },
     }
 }

@@ -173,6 +173,7 @@ impl Worker {
             device: "cpu".into(),
             instruction_set: "avx2".into(),
             canary: "00".into(),
+            libraries: String::new(),
         };
         let hello = wire::WorkerHello {
             version: VERSION.into(),

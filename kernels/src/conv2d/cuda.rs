@@ -1,5 +1,5 @@
 //! The convolution on a GPU: sums of products as the formula has them, (row, column, channel) of the kernel upwards,
-//! the bias last. `Algorithm` makes no difference here, so far.
+//! the bias last. `Algorithm` makes no difference to them.
 
 use super::{Accumulation, Conv2d, Conv2dSize};
 use crate::cuda::launch::{Argument, Grid};
@@ -204,11 +204,15 @@ impl Cuda {
         if count > 1 {
             self.column_sums([count, size.weights()], count, sums, d_weight);
         }
-        if let Some(d_bias) = d_bias {
-            let Parts { count, length } = size.bias_parts();
-            self.column_sums([size.places(), size.out_channels], length, d_y, parts.into());
-            self.column_sums([count, size.out_channels], count, parts.into(), d_bias);
-        }
+        self.convolution_backward_bias(size, d_y, d_bias, parts);
+    }
+
+    /// `parts` has [`Conv2dSize::gradient_words`].
+    fn convolution_backward_bias(&mut self, size: &Conv2dSize, d_y: Argument, d_bias: Option<Argument>, parts: Part) {
+        let Some(d_bias) = d_bias else { return };
+        let Parts { count, length } = size.bias_parts();
+        self.column_sums([size.places(), size.out_channels], length, d_y, parts.into());
+        self.column_sums([count, size.out_channels], count, parts.into(), d_bias);
     }
 
     fn turn_weight(&mut self, size: &Conv2dSize, weight: Argument, turned: Part) {
@@ -240,6 +244,9 @@ impl Conv2d for Cuda {
         assert_len("bias", bias.map_or(size.out_channels, |bias| bias.len()), size.out_channels);
         assert_len("x", x.len(), size.samples * size.in_features());
         assert_len("y", y.len(), size.samples * size.out_features());
+        if self.takes(size) {
+            return self.dnn_forward(size, x, weight, bias, y);
+        }
         let turned = self.scratch(size.weights());
         self.convolution_forward(size, [x.into(), weight.into(), bias.into(), (&y).into()], turned);
     }
@@ -256,6 +263,9 @@ impl Conv2d for Cuda {
         assert_len("weight", weight.len(), size.weights());
         assert_len("d_y", d_y.len(), size.samples * size.out_features());
         assert_len("d_x", d_x.len(), size.samples * size.in_features());
+        if self.takes(size) {
+            return self.dnn_backward_input(size, weight, d_y, d_x, accumulation);
+        }
         let turned = self.scratch(size.weights());
         self.convolution_backward_input(size, [weight.into(), d_y.into(), (&d_x).into()], accumulation, turned);
     }
@@ -273,6 +283,11 @@ impl Conv2d for Cuda {
         assert_len("x", x.len(), size.samples * size.in_features());
         assert_len("d_y", d_y.len(), size.samples * size.out_features());
         assert_len("d_bias", d_bias.as_ref().map_or(size.out_channels, ViewMut::len), size.out_channels);
+        if self.takes(size) {
+            self.dnn_backward_weight(size, x, d_y, d_weight);
+            let parts = self.scratch(size.gradient_words());
+            return self.convolution_backward_bias(size, d_y.into(), d_bias.as_ref().map(Argument::from), parts);
+        }
         let parts = self.scratch(size.gradient_words());
         let operands = [x.into(), d_y.into(), (&d_weight).into()];
         self.convolution_backward_weight(size, operands, d_bias.as_ref().map(Argument::from), parts);

@@ -2,14 +2,16 @@
 
 pub(crate) mod cpu;
 mod cuda;
+mod cudnn;
 
 use crate::device::Memory;
 
 /// How a convolution may be computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// What is fastest for the shape: a pure function of the sizes, `samples` left out, so that a sample's values do
-    /// not depend on how many others are with it. Errors stay below 2e-5 of the largest value.
+    /// not depend on how many others are with it. Errors stay below 2e-5 of the largest value. On a GPU with cuDNN
+    /// `samples` counts as well.
     #[default]
     Auto,
     /// Sums of products as the formula has them: a few times as accurate.
@@ -17,7 +19,7 @@ pub enum Algorithm {
 }
 
 /// What an op does with the values that its output already holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Accumulation {
     /// They are lost.
     Overwrite,
@@ -26,7 +28,7 @@ pub enum Accumulation {
 }
 
 /// Sizes of a convolution, the same in both directions of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2dSize {
     /// Samples in the micro-batch, N.
     pub samples: usize,

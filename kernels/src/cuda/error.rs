@@ -82,6 +82,64 @@ pub enum CudaError {
         /// Bytes.
         total: usize,
     },
+    /// There is no cuDNN or cuBLASLt.
+    #[error("{library} was not found: {file}; install it, or name its folder in LOCKSTEP_CUDA_LIBRARIES")]
+    NoLibrary {
+        /// Its name.
+        library: &'static str,
+        /// That of its file.
+        file: &'static str,
+    },
+    /// It is of a version that can't be used.
+    #[error("{library} {version} can't be used: {why}; install another, or set cluster.libraries to \"own\"")]
+    WrongLibrary {
+        /// Its name.
+        library: &'static str,
+        /// What was found.
+        version: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// One of its calls has failed.
+    #[error("{library} failed in {call}: {text}")]
+    Library {
+        /// Its name.
+        library: &'static str,
+        /// What was called.
+        call: &'static str,
+        /// The library's words.
+        text: String,
+    },
+    /// cuDNN can't compute a convolution as it has to be.
+    #[error(
+        "cuDNN has no engine that computes {convolution} in a fixed order and the numbers asked for ({why}); set \
+         cluster.libraries to \"own\""
+    )]
+    NoEngine {
+        /// Which.
+        convolution: String,
+        /// What spoke against the last.
+        why: String,
+    },
+    /// cuBLASLt can't compute a product as it has to be.
+    #[error(
+        "cuBLASLt has no algorithm that computes {product} in a fixed order and the numbers asked for ({why}); set \
+         cluster.libraries to \"own\""
+    )]
+    NoAlgorithm {
+        /// Which.
+        product: String,
+        /// What spoke against the last.
+        why: String,
+    },
+    /// A text tells of no plan that can be used.
+    #[error("{text:?} is no plan for this: {why}")]
+    BadPlan {
+        /// What was told.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Any other failure of a call.
     #[error("GPU failure in {call}: {text}")]
     Call {
@@ -93,6 +151,10 @@ pub enum CudaError {
 }
 
 impl CudaError {
+    pub(super) fn library(library: &'static str, call: &'static str, text: String) -> Self {
+        CudaError::Library { library, call, text }
+    }
+
     pub(super) fn of_driver(call: &'static str, error: DriverError) -> Self {
         let word = |text: Result<&std::ffi::CStr, DriverError>| match text {
             Ok(text) => text.to_string_lossy().into_owned(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use cudarc::{driver, nvrtc};
+use cudarc::{cublaslt, cudnn, driver, nvrtc};
 use libloading::Library;
 
 use super::{CudaError, places};
@@ -11,6 +11,8 @@ use super::{CudaError, places};
 pub(super) const DRIVER: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
 pub(super) const COMPILER: [&str; 3] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
 pub(super) const NVML: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
+const DNN: [&str; 2] = ["libcudnn.so.9", "libcudnn.so"];
+const BLAS: [&str; 3] = ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"];
 
 /// Finds the driver.
 pub(super) fn driver() -> Result<(), CudaError> {
@@ -56,6 +58,28 @@ pub(super) fn path_of(name: &str) -> Option<PathBuf> {
         file.is_some_and(|file| file.strip_prefix(name).is_some_and(|rest| rest.starts_with(".so")))
     };
     paths.find(is_it).map(Path::to_path_buf)
+}
+
+/// Finds cuDNN.
+pub(super) fn dnn() -> Result<(), CudaError> {
+    static PRESENT: OnceLock<bool> = OnceLock::new();
+    let present = PRESENT.get_or_init(|| {
+        open_from_folders(&DNN);
+        // SAFETY: as for the driver.
+        unsafe { cudnn::sys::is_culib_present() }
+    });
+    if *present { Ok(()) } else { Err(CudaError::NoLibrary { library: "cuDNN", file: DNN[0] }) }
+}
+
+/// Finds cuBLASLt. cuDNN takes the one that is open then.
+pub(super) fn blas() -> Result<(), CudaError> {
+    static PRESENT: OnceLock<bool> = OnceLock::new();
+    let present = PRESENT.get_or_init(|| {
+        open_from_folders(&BLAS);
+        // SAFETY: as for the driver.
+        unsafe { cublaslt::sys::is_culib_present() }
+    });
+    if *present { Ok(()) } else { Err(CudaError::NoLibrary { library: "cuBLASLt", file: BLAS[0] }) }
 }
 
 /// Opens a library from the user's folders and keeps it: the dynamic linker then has it for whoever asks by its name.

@@ -5,9 +5,12 @@
 //! neighbouring channels; there is no padding. Sums are in an order that only sizes decide: no atomics, and no number of
 //! blocks that comes from the hardware.
 
+mod arithmetic;
 mod buffer;
 pub(crate) mod columns;
 pub mod compiler;
+pub mod cublaslt;
+pub mod cudnn;
 mod error;
 mod gpu;
 pub mod inventory;
@@ -18,12 +21,15 @@ mod places;
 pub(crate) mod scratch;
 pub mod sources;
 mod stream;
+mod vendor;
+mod version;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use crate::device::assert_len;
 use crate::device::{ActivationShape, Device, Element, Failure, Memory};
+pub use arithmetic::Arithmetic;
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
 pub use gpu::{About, about, count, look};
@@ -31,26 +37,44 @@ use launch::{Argument, Grid};
 pub use places::Places;
 use scratch::{Part, Scratch};
 use stream::Stream;
+use vendor::Vendor;
+pub(crate) use vendor::is_large;
+pub use vendor::{Libraries, Work, libraries_found};
+pub use version::Version;
 
 /// A GPU. Devices of one index share a stream and see each other's buffers.
 pub struct Cuda {
+    vendor: Vendor,
     stream: Arc<Stream>,
     scratch: Scratch,
 }
 
 impl Cuda {
-    /// The GPU of this index among those that the driver shows.
+    /// The GPU of this index among those that the driver shows, with kernels of this crate alone.
     ///
     /// # Errors
     /// See [`CudaError`]; each names what to do.
     pub fn new(index: usize) -> Result<Self, CudaError> {
-        Ok(Self { stream: Stream::open(index)?, scratch: Scratch::default() })
+        Self::with_libraries(index, Libraries::Own)
     }
 
-    /// The same GPU with a stream of its own: what it is asked for goes on beside this device's work, which is to be
-    /// ordered by [`Cuda::wait_for`] where one uses what the other makes.
+    /// The same with a choice of whose kernels compute what is large.
+    ///
+    /// # Errors
+    /// The same, and if a library is there and can't be used.
+    pub fn with_libraries(index: usize, libraries: Libraries) -> Result<Self, CudaError> {
+        let stream = Stream::open(index)?;
+        Ok(Self::on(Vendor::open(libraries, &stream)?, stream))
+    }
+
+    /// The same GPU with a stream of its own and kernels of this crate: what it is asked for goes on beside this
+    /// device's work, which is to be ordered by [`Cuda::wait_for`] where one uses what the other makes.
     pub(crate) fn beside(&self) -> Result<Self, CudaError> {
-        Ok(Self { stream: self.stream.beside()?, scratch: Scratch::default() })
+        Ok(Self::on(Vendor::default(), self.stream.beside()?))
+    }
+
+    fn on(vendor: Vendor, stream: Arc<Stream>) -> Self {
+        Self { vendor, stream, scratch: Scratch::default() }
     }
 
     /// What it is asked for from here on waits until all is done that `other` has been asked for.

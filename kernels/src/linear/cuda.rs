@@ -9,7 +9,7 @@ const TILE: usize = 64;
 
 impl LinearSize {
     /// As the kernels take it.
-    fn argument(&self) -> Argument {
+    pub(super) fn argument(&self) -> Argument {
         [self.samples, self.inputs, self.plane, self.outputs].into()
     }
 
@@ -38,6 +38,9 @@ impl Linear for Cuda {
     ) {
         size.check(("x", x.len()), ("y", y.len()), ("weight", weight.len()));
         assert_len("bias", bias.len(), size.outputs);
+        if self.multiplies(size) {
+            return self.blas_forward(size, x, weight, bias, y);
+        }
         let arguments = [size.argument(), x.into(), weight.into(), bias.into(), (&y).into()];
         self.launch("linear_forward", tiles(size.samples, size.outputs), &arguments);
     }
@@ -50,6 +53,9 @@ impl Linear for Cuda {
         d_x: ViewMut<'_, f32>,
     ) {
         size.check(("d_x", d_x.len()), ("d_y", d_y.len()), ("weight", weight.len()));
+        if self.multiplies(size) {
+            return self.blas_backward_input(size, weight, d_y, d_x);
+        }
         let arguments = [size.argument(), weight.into(), d_y.into(), (&d_x).into()];
         self.launch("linear_backward_input", tiles(size.samples, size.inputs), &arguments);
     }
@@ -64,8 +70,12 @@ impl Linear for Cuda {
     ) {
         size.check(("x", x.len()), ("d_y", d_y.len()), ("d_weight", d_weight.len()));
         assert_len("d_bias", d_bias.len(), size.outputs);
-        let arguments = [size.argument(), x.into(), d_y.into(), (&d_weight).into()];
-        self.launch("linear_backward_weight", tiles(size.outputs, size.inputs), &arguments);
+        if self.multiplies(size) {
+            self.blas_backward_weight(size, x, d_y, d_weight);
+        } else {
+            let arguments = [size.argument(), x.into(), d_y.into(), (&d_weight).into()];
+            self.launch("linear_backward_weight", tiles(size.outputs, size.inputs), &arguments);
+        }
         let arguments = [size.argument(), d_y.into(), (&d_bias).into()];
         self.launch("linear_backward_bias", Grid::elements(size.outputs), &arguments);
     }

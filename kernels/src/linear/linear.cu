@@ -80,6 +80,22 @@ KERNEL(THREADS) linear_backward_weight(Linear size, const act* x, const act* d_y
                        StoreWeight{size, d_weight});
 }
 
+// Features of all samples channel by channel, as the weight has them; a thread a feature.
+KERNEL(THREADS) linear_turn(Linear size, const act* x, act* turned) {
+  u64 element = ELEMENT;
+  if (element >= (u64)size.samples * size.inputs) return;
+  u64 n = element / size.inputs;
+  turned[element] = x[n * size.inputs + size.feature(element % size.inputs)];
+}
+
+// The way back.
+KERNEL(THREADS) linear_turn_back(Linear size, const act* turned, act* x) {
+  u64 element = ELEMENT;
+  if (element >= (u64)size.samples * size.inputs) return;
+  u64 n = element / size.inputs;
+  x[n * size.inputs + size.feature(element % size.inputs)] = turned[element];
+}
+
 // d_b(o), samples upwards; a thread an output.
 KERNEL(THREADS) linear_backward_bias(Linear size, const act* d_y, float* d_bias) {
   u64 o = ELEMENT;

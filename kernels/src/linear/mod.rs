@@ -1,6 +1,7 @@
 //! Fully connected layer: `y[n,o] = Σ_i x[n,i] · w[o,i] + b[o]`.
 
 mod cpu;
+mod cublaslt;
 mod cuda;
 
 use crate::device::Memory;

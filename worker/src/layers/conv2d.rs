@@ -77,6 +77,10 @@ impl<D: Device> Layer<D> for Conv2d {
         Keeps { inputs: true, y: false }
     }
 
+    fn convolution(&self) -> Option<Conv2dSize> {
+        Some(self.size)
+    }
+
     fn operations(&self) -> u64 {
         self.multiplications()
     }

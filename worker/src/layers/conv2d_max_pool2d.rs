@@ -49,6 +49,10 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
         Keeps { inputs: true, y: self.activation.is_some() }
     }
 
+    fn convolution(&self) -> Option<Conv2dSize> {
+        Some(self.conv.size)
+    }
+
     fn operations(&self) -> u64 {
         self.conv.multiplications()
     }

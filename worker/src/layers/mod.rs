@@ -22,7 +22,7 @@ mod radial_basis;
 mod subsample2d;
 mod tensor;
 
-use lockstep_kernels::conv2d::Accumulation;
+use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
 use lockstep_kernels::device::Device;
 
 pub use activation::Activation;
@@ -261,6 +261,11 @@ pub trait Layer<D: Device>: Send + Sync {
     /// Multiplications and additions for a sample on the way forward.
     fn operations(&self) -> u64 {
         0
+    }
+
+    /// The convolution that it computes with, without samples, if it has one.
+    fn convolution(&self) -> Option<Conv2dSize> {
+        None
     }
 
     /// Overwrites `y`.

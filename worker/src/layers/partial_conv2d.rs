@@ -77,6 +77,10 @@ impl<D: Device> Layer<D> for PartialConv2d {
         Keeps { inputs: true, y: false }
     }
 
+    fn convolution(&self) -> Option<Conv2dSize> {
+        Some(self.size)
+    }
+
     fn operations(&self) -> u64 {
         2 * (self.connections() * self.window() * self.size.out_height() * self.size.out_width()) as u64
     }

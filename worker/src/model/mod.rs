@@ -17,7 +17,7 @@ mod plan;
 
 use std::ops::Range;
 
-use lockstep_kernels::conv2d::Accumulation;
+use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
 use lockstep_kernels::device::Device;
 
 use crate::layers::{Backward, Forward, Gradient, Inputs, Layer, MAX_INPUTS, Memo, MicroBatch, Mode, Own, TensorShape};
@@ -157,6 +157,11 @@ impl<D: Device> Model<D> {
             parameters: placed.parameters.len(),
             operations: layer.operations(),
         })
+    }
+
+    /// The convolutions of its layers, over so many samples.
+    pub fn convolutions(&self, samples: usize) -> impl Iterator<Item = Conv2dSize> {
+        self.layers.iter().filter_map(move |layer| Some(Conv2dSize { samples, ..layer.convolution()? }))
     }
 
     /// Values a sample that a lane's working memory holds: between layers and gradients in flight, as they share memory.

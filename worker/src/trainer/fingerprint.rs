@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
+use lockstep_kernels::cuda::{Libraries, libraries_found};
 use lockstep_kernels::device::{Device, Memory};
 use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::{VERSION, job, wire};
@@ -17,19 +18,21 @@ use crate::model::SampleShape;
 /// # Errors
 /// If the GPU can't be used.
 pub fn fingerprint(hardware: Hardware) -> Result<wire::Fingerprint, TrainerError> {
-    let (device, instruction_set, canary) = match hardware {
+    let (device, instruction_set, canary, libraries) = match hardware {
         Hardware::Cpu => {
             let set = InstructionSet::detect();
-            (SlotDevice::Cpu, set.name().to_owned(), canary(&mut Cpu::new(set)))
+            (SlotDevice::Cpu, set.name().to_owned(), canary(&mut Cpu::new(set)), String::new())
         }
         Hardware::Gpu(index) => {
-            let mut device = gpu(index)?;
+            let mut device = gpu(index, Libraries::Own)?;
             let canary = canary(&mut device);
             device.health()?;
-            (SlotDevice::Cuda, format!("{} ({})", device.about().name, device.about().architecture), canary)
+            let name = format!("{} ({})", device.about().name, device.about().architecture);
+            (SlotDevice::Cuda, name, canary, libraries_found())
         }
     };
-    Ok(wire::Fingerprint { build: build_id().to_owned(), device: device.name().into(), instruction_set, canary })
+    let build = build_id().to_owned();
+    Ok(wire::Fingerprint { build, device: device.name().into(), instruction_set, canary, libraries })
 }
 
 /// Version and hash of the executable, so that two different builds of one version are told apart.

@@ -1,10 +1,10 @@
 //! What a worker computes with.
 
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::cuda::Cuda;
+use lockstep_kernels::cuda::{Cuda, Libraries};
 use lockstep_kernels::device::{Device, Failure};
 use lockstep_kernels::exchange::{Exchange, Transport};
-use lockstep_proto::job::Job;
+use lockstep_proto::job::{self, Job};
 use lockstep_proto::wire;
 
 use super::prepare::instruction_set;
@@ -70,13 +70,17 @@ impl Owned for Cpu {
 
 impl Owned for Cuda {
     /// One: its lanes come one after the other, each with all of the GPU.
-    fn of_seat(seat: &Seat, _job: &Job) -> Result<Vec<Self>, TrainerError> {
+    fn of_seat(seat: &Seat, job: &Job) -> Result<Vec<Self>, TrainerError> {
         let Hardware::Gpu(index) = seat.hardware else { return Ok(Vec::new()) };
-        Ok(vec![gpu(index)?])
+        let libraries = match job.cluster.libraries {
+            job::Libraries::Own => Libraries::Own,
+            job::Libraries::Auto => Libraries::Auto,
+        };
+        Ok(vec![gpu(index, libraries)?])
     }
 }
 
 /// The GPU of this index.
-pub(super) fn gpu(index: usize) -> Result<Cuda, TrainerError> {
-    Cuda::new(index).map_err(|error| Failure(error.to_string()).into())
+pub(super) fn gpu(index: usize, libraries: Libraries) -> Result<Cuda, TrainerError> {
+    Cuda::with_libraries(index, libraries).map_err(|error| Failure(error.to_string()).into())
 }

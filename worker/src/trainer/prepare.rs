@@ -92,7 +92,10 @@ impl<D: Owned> Trainer<D> {
 
 /// What all checkpoints of a job say of themselves.
 fn about<D: Device>(job: &Job, id: &str, work: &Work<D>, hardware: Hardware) -> Result<About, TrainerError> {
-    let wire::Fingerprint { build, device, instruction_set, canary } = fingerprint(hardware)?;
+    let wire::Fingerprint { build, device, mut instruction_set, canary, libraries } = fingerprint(hardware)?;
+    if job.cluster.libraries == job::Libraries::Auto && !libraries.is_empty() {
+        instruction_set += &format!(" with {libraries}");
+    }
     Ok(About {
         job: id.to_owned(),
         job_hash: job.hash(),

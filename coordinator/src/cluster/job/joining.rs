@@ -170,15 +170,17 @@ impl Job {
         let theirs = |seat: &Seat| seat.hello.as_ref().filter(|other| other.worker != hello.worker).cloned();
         let first = team.seats.iter().find_map(theirs);
         let known = &self.progress.fingerprint;
+        let libraries = self.spec.cluster.libraries;
+        let found = hello.fingerprint.for_job(libraries);
         let Some(first) = first else {
-            if let Some(difference) = known.difference(&hello.fingerprint).filter(|_| !known.build.is_empty()) {
+            if let Some(difference) = known.difference(&found).filter(|_| !known.build.is_empty()) {
                 let line = format!("goes on with another fingerprint than before: its {difference}");
                 self.log(vec![line], turn);
             }
-            self.progress.fingerprint = hello.fingerprint.clone();
+            self.progress.fingerprint = found;
             return None;
         };
-        let difference = first.fingerprint.difference(&hello.fingerprint)?;
+        let difference = first.fingerprint.for_job(libraries).difference(&found)?;
         let name = team.name(&hello.worker);
         let reason = format!("{name}: its {difference} as others of the job have");
         Some(self.does_not_fit(team, &hello.worker, reason, turn))

@@ -142,6 +142,37 @@ fn bad_input_ends_the_job_as_such() {
 }
 
 #[test]
+fn libraries_have_to_agree_only_where_the_job_uses_them() {
+    check(
+        "agent A joins with 4 slots
+        quietly submit J workers 2
+        quietly J.0 joins libraries cuDNN-9.21.1
+        J.1 joins libraries cuDNN-9.20.0
+        quietly submit K workers 2 with_libraries
+        quietly K.0 joins libraries cuDNN-9.21.1
+        K.1 joins",
+        expect![[r#"
+            agent A joins with 4 slots
+                welcome: the agent on host-A offers 4 slots of 1 thread
+            quietly submit J workers 2
+            quietly J.0 joins libraries cuDNN-9.21.1
+            J.1 joins libraries cuDNN-9.20.0
+                welcome J.1
+                assign to J.1
+            quietly submit K workers 2 with_libraries
+            quietly K.0 joins libraries cuDNN-9.21.1
+            K.1 joins
+                welcome K.1
+                close run as failed
+                save K as failed
+                tell watchers of K: a worker on host host-A: its set of libraries is none, not cuDNN-9.21.1 as others of the job have
+                tell K.0 to leave
+                tell K.1 to leave
+        "#]],
+    );
+}
+
+#[test]
 fn workers_of_another_fingerprint_or_dataset_do_not_begin() {
     check(
         "agent A joins with 4 slots

@@ -59,6 +59,8 @@ pub struct Worker {
     /// Digest of its fixed computation.
     pub canary: String,
     pub transport: Transport,
+    /// Libraries that it found.
+    pub libraries: String,
     /// It was welcomed before.
     pub joined: bool,
     assignment: Option<Assignment>,
@@ -86,6 +88,7 @@ impl Worker {
             life: SignOfLife { phase: "prepare".into(), ..SignOfLife::default() },
             canary: "00".into(),
             transport: Transport::default(),
+            libraries: String::new(),
             joined: false,
             assignment: None,
             prepared: None,
@@ -111,6 +114,7 @@ impl Worker {
                 device: "cpu".into(),
                 instruction_set: "avx2".into(),
                 canary: self.canary.clone(),
+                libraries: self.libraries.clone(),
             },
             transport: self.transport.clone(),
             attachment: self.joined.then(|| Attachment {

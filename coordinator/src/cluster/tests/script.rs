@@ -1,6 +1,6 @@
 //! The language of the transcripts: each line is something that happens.
 
-use lockstep_proto::job::{DeviceKind, Job as JobSpec, Measure, Reduction};
+use lockstep_proto::job::{DeviceKind, Job as JobSpec, Libraries, Measure, Reduction};
 use lockstep_proto::ledger::{Ledger, LedgerRow};
 use lockstep_proto::slot::SlotDevice;
 
@@ -38,10 +38,13 @@ impl<'a> Words<'a> {
 ///
 /// ```text
 /// agent A joins with 2 slots [of cuda] [version 0.0.9] [process q]   agent A is lost   agent A joins again   agent A leaves
-/// agent A is stuck   submit J workers 2 lanes 5 [on auto] [spares 1] [restarts 0] [keep_last 2] [keep_every 100] [keep_best] [fast]
+/// agent A is stuck
+/// submit J workers 2 lanes 5 [on auto] [with_libraries] [spares 1] [restarts 0] [keep_last 2] [keep_every 100]
+/// [keep_best] [fast]
 /// cancel J   pause J   resume J   scale J to 4   checkpoint J   interrupt   checkpoints
 /// J gets ready         all workers of J that were started join, are prepared, and get ready where told to begin
-/// J.0 joins [canary ff] [nccl 2.28] [without nccl]   J.0 is prepared [checkpoint 40] [dataset x]   J.0 is ready
+/// J.0 joins [canary ff] [libraries x] [nccl 2.28] [without nccl]
+/// J.0 is prepared [checkpoint 40] [dataset x]   J.0 is ready
 /// J.0 reports to 50 [test 0.9] [from row 7]   J.0 reports all again
 /// J.0 finishes completed [at 100] [weights w]   J.0 left at 50 [lost 1] [holding x] because …   J.0 left empty
 /// J.0 stores w   J.0 fails because …   J.0 has bad input because …
@@ -112,6 +115,7 @@ fn submission(name: &str, words: &Words<'_>) -> Submission {
         Some("auto") => DeviceKind::Auto,
         _ => DeviceKind::Cpu,
     };
+    spec.cluster.libraries = if words.has("with_libraries") { Libraries::Auto } else { Libraries::Own };
     spec.cluster.spares = words.number("spares").unwrap_or(0);
     spec.cluster.max_restarts = words.number("restarts").unwrap_or(spec.cluster.max_restarts);
     spec.batch.size = words.number("lanes").unwrap_or(2) * spec.batch.micro_batch;
@@ -163,6 +167,9 @@ fn worker_event(stage: &mut Stage, name: &str, words: &Words<'_>) {
             }
             if words.has("without") {
                 stage.worker(name).transport = Transport { name: String::new(), missing: "NCCL was not found".into() };
+            }
+            if let Some(libraries) = words.value("libraries") {
+                stage.worker(name).libraries = libraries.into();
             }
             stage.joins(name);
         }

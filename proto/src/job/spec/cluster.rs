@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where it runs: changes no result.
+/// Where it runs: changes no result, but for [`Cluster::libraries`] and from one kind of device to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
     /// Kind of device.
     pub device: DeviceKind,
+    /// Whose kernels GPUs use for large convolutions and matrix products.
+    pub libraries: Libraries,
     /// Worker processes.
     pub workers: u32,
     /// Threads a worker; 0 for what its agent offers.
@@ -32,6 +34,7 @@ impl Default for Cluster {
     fn default() -> Self {
         Self {
             device: DeviceKind::Cpu,
+            libraries: Libraries::Own,
             workers: 1,
             threads: 0,
             instruction_set: InstructionSet::Auto,
@@ -55,6 +58,16 @@ pub enum DeviceKind {
     Cpu,
     /// GPUs, through CUDA.
     Cuda,
+}
+
+/// Kernels for GPUs. Results differ from one library, and one version of it, to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Libraries {
+    /// Lockstep's own.
+    Own,
+    /// cuDNN's and cuBLASLt's for what is large, where they are there.
+    Auto,
 }
 
 /// Instruction sets of the CPU kernels. All give the same bits.

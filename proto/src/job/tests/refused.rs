@@ -137,6 +137,10 @@ fn unknown_words_name_the_known_ones() {
         ]],
     );
     check_set(
+        &["cluster.libraries=all"],
+        expect![[r#"--set cluster.libraries=all: `cluster.libraries` = "all" is unknown: choose own, auto"#]],
+    );
+    check_set(
         &["cluster.instruction_set=AVX2"],
         expect![[
             r#"--set cluster.instruction_set=AVX2: `cluster.instruction_set` = "AVX2" is unknown: choose auto, avx512, avx2, portable (did you mean avx2?)"#
@@ -146,6 +150,12 @@ fn unknown_words_name_the_known_ones() {
 
 #[test]
 fn values_that_no_run_can_have() {
+    check_set(
+        &["cluster.libraries=auto"],
+        expect![[
+            r#"--set cluster.libraries=auto: `cluster.libraries` other than "own" is for GPUs: set `cluster.device = "cuda"` or "auto""#
+        ]],
+    );
     check_set(
         &["batch.size=100"],
         expect![

@@ -7,7 +7,7 @@ mod optimizer;
 mod schedule;
 
 use super::error::JobError;
-use super::spec::{DeviceKind, Init, Job, LossName, ModelName, OptimizerName, OutputActivation, Reduction};
+use super::spec::{DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, OutputActivation, Reduction};
 use augment::augment;
 use batch::batch;
 use optimizer::optimizer;
@@ -49,6 +49,14 @@ fn reduction(job: &Job) -> Result<(), Violation> {
     Err(Violation::new(&["optimizer.reduction", "cluster.device"], problem.to_owned()))
 }
 
+fn libraries(job: &Job) -> Result<(), Violation> {
+    if job.cluster.libraries == Libraries::Own || job.cluster.device != DeviceKind::Cpu {
+        return Ok(());
+    }
+    let problem = "`cluster.libraries` other than \"own\" is for GPUs: set `cluster.device = \"cuda\"` or \"auto\"";
+    Err(Violation::new(&["cluster.libraries", "cluster.device"], problem.to_owned()))
+}
+
 /// Checks every key of a job.
 pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     data(job)?;
@@ -62,6 +70,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     }
     let error = job.published.test_error;
     reduction(job)?;
+    libraries(job)?;
     number("published.test_error", error, "from 0 to 1", (0.0..=1.0).contains(&error))?;
     integer("cluster.workers", job.cluster.workers, 1, MAX_WORKERS)?;
     integer("cluster.threads", job.cluster.threads, 0, MAX_THREADS)?;

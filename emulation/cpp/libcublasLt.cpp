@@ -1,0 +1,188 @@
+// A cuBLASLt of f32 products, on an emulated GPU. Its heuristics name three algorithms, of which the first adds parts
+// by whichever comes first and the second uses tensor cores.
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <vector>
+
+namespace {
+
+using Result = int;
+const Result SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15, EXECUTION_FAILED = 13;
+
+// Attributes, as cublasLt.h numbers them.
+enum { TRANSPOSED_A = 3, TRANSPOSED_B = 4, EPILOGUE = 7, BIAS_POINTER = 8 };
+enum { REDUCTION_SCHEME = 3, NUMERICAL_FLAGS = 15 };
+const int F32 = 0, COMPUTE_F32 = 68, WITH_BIAS = 4, IN_ANY_ORDER = 1;
+const uint64_t FMA_IN_F32 = 1 | 1 << 9 | 1 << 19, TENSOR_CORES = 2 | 1 << 9 | 1 << 18;
+const size_t WORKSPACE = 4096;
+
+// What a call was given, by attribute.
+struct Attributes {
+  int compute = 0;
+  std::map<int, std::vector<char>> values;
+
+  template <class T>
+  T get(int attribute, T otherwise) const {
+    auto found = values.find(attribute);
+    if (found == values.end() || found->second.size() != sizeof(T)) return otherwise;
+    memcpy(&otherwise, found->second.data(), sizeof(T));
+    return otherwise;
+  }
+};
+
+struct Layout {
+  int type;
+  uint64_t rows, columns;
+  int64_t stride;
+};
+
+struct Algorithm {
+  uint64_t id, rest[7];
+};
+
+struct Found {
+  Algorithm algorithm;
+  size_t workspace;
+  Result state;
+  float waves;
+  int reserved[4];
+};
+
+template <class Call>
+Call driver(const char* name) {
+  static void* library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
+  void* call = library ? dlsym(library, name) : nullptr;
+  if (!call) abort();
+  return (Call)call;
+}
+
+bool is_on_gpu(const void* address, size_t bytes) {
+  static auto has = driver<Result (*)(uint64_t, size_t)>("emulated_gpu_has");
+  return has((uint64_t)address, bytes) == SUCCESS;
+}
+
+// out = first * second + bias, all of them column by column.
+struct Product {
+  const float *first, *second, *bias;
+  float* out;
+  bool first_turned, second_turned;
+  int64_t first_stride, second_stride, out_stride;
+  uint64_t rows, columns, terms;
+
+  void compute() const {
+    for (uint64_t j = 0; j < columns; j++)
+      for (uint64_t i = 0; i < rows; i++) {
+        float sum = 0.0f;
+        for (uint64_t k = 0; k < terms; k++) {
+          float a = first_turned ? first[i * first_stride + k] : first[k * first_stride + i];
+          float b = second_turned ? second[k * second_stride + j] : second[j * second_stride + k];
+          sum += a * b;
+        }
+        out[j * out_stride + i] = bias ? sum + bias[i] : sum;
+      }
+  }
+};
+
+Result set(Attributes* to, int attribute, const void* value, size_t bytes) {
+  to->values[attribute] = std::vector<char>((const char*)value, (const char*)value + bytes);
+  return SUCCESS;
+}
+
+template <class T>
+Result told(T value, void* to, size_t bytes, size_t* written) {
+  if (bytes != sizeof(T)) return INVALID_VALUE;
+  memcpy(to, &value, sizeof(T));
+  *written = sizeof(T);
+  return SUCCESS;
+}
+
+bool fits(const Attributes* desc, const Layout* a, const Layout* b, const Layout* out) {
+  bool turned_a = desc->get(TRANSPOSED_A, 0), turned_b = desc->get(TRANSPOSED_B, 0);
+  uint64_t rows = turned_a ? a->columns : a->rows, terms = turned_a ? a->rows : a->columns;
+  uint64_t columns = turned_b ? b->rows : b->columns, also_terms = turned_b ? b->columns : b->rows;
+  return desc->compute == COMPUTE_F32 && a->type == F32 && b->type == F32 && out->type == F32 && terms == also_terms &&
+         rows == out->rows && columns == out->columns;
+}
+
+}  // namespace
+
+#define CALL(type) extern "C" __attribute__((visibility("default"))) type
+
+CALL(size_t) cublasLtGetVersion() { return 130002; }
+CALL(const char*) cublasLtGetStatusName(Result) { return "of the emulated cuBLASLt"; }
+CALL(const char*) cublasLtGetStatusString(Result status) {
+  return status == NOT_SUPPORTED ? "not supported" : status == INVALID_VALUE ? "invalid value" : "failed";
+}
+CALL(Result) cublasLtCreate(void** handle) { return *handle = new int, SUCCESS; }
+CALL(Result) cublasLtDestroy(void* handle) { return delete (int*)handle, SUCCESS; }
+CALL(Result) cublasLtMatmulDescCreate(void** desc, int compute, int) {
+  Attributes* made = new Attributes;
+  made->compute = compute;
+  *desc = made;
+  return SUCCESS;
+}
+CALL(Result) cublasLtMatmulDescDestroy(void* desc) { return delete (Attributes*)desc, SUCCESS; }
+CALL(Result) cublasLtMatmulDescSetAttribute(void* desc, int attribute, const void* value, size_t bytes) {
+  return set((Attributes*)desc, attribute, value, bytes);
+}
+CALL(Result) cublasLtMatrixLayoutCreate(void** layout, int type, uint64_t rows, uint64_t columns, int64_t stride) {
+  *layout = new Layout{type, rows, columns, stride};
+  return SUCCESS;
+}
+CALL(Result) cublasLtMatrixLayoutDestroy(void* layout) { return delete (Layout*)layout, SUCCESS; }
+CALL(Result) cublasLtMatmulPreferenceCreate(void** preference) { return *preference = new Attributes, SUCCESS; }
+CALL(Result) cublasLtMatmulPreferenceDestroy(void* preference) { return delete (Attributes*)preference, SUCCESS; }
+CALL(Result) cublasLtMatmulPreferenceSetAttribute(void* preference, int attribute, const void* value, size_t bytes) {
+  return set((Attributes*)preference, attribute, value, bytes);
+}
+CALL(Result) cublasLtMatmulAlgoGetHeuristic(void*, void* desc, void* a, void* b, void*, void* out, void*, int most,
+                                            Found* found, int* count) {
+  if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out)) return NOT_SUPPORTED;
+  *count = 0;
+  for (uint64_t id = 1; id <= 3 && *count < most; id++)
+    found[(*count)++] = Found{{id, {}}, WORKSPACE, SUCCESS, 1.0f, {}};
+  return SUCCESS;
+}
+CALL(Result) cublasLtMatmulAlgoCheck(void*, void* desc, void* a, void* b, void*, void* out, const Algorithm* algorithm,
+                                     Found* found) {
+  if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out) || algorithm->id < 1 || algorithm->id > 3)
+    return NOT_SUPPORTED;
+  *found = Found{*algorithm, WORKSPACE, SUCCESS, 1.0f, {}};
+  return SUCCESS;
+}
+CALL(Result) cublasLtMatmulAlgoConfigGetAttribute(const Algorithm* algorithm, int attribute, void* to, size_t bytes,
+                                                  size_t* written) {
+  if (attribute != REDUCTION_SCHEME) return NOT_SUPPORTED;
+  return told<uint32_t>(algorithm->id == 1 ? IN_ANY_ORDER : 0, to, bytes, written);
+}
+CALL(Result) cublasLtMatmulAlgoCapGetAttribute(const Algorithm* algorithm, int attribute, void* to, size_t bytes,
+                                               size_t* written) {
+  if (attribute != NUMERICAL_FLAGS) return NOT_SUPPORTED;
+  return told<uint64_t>(algorithm->id == 2 ? TENSOR_CORES : FMA_IN_F32, to, bytes, written);
+}
+CALL(Result) cublasLtMatmul(void*, void* desc, const float* alpha, const float* a, void* of_a, const float* b,
+                            void* of_b, const float* beta, const float* c, void*, float* d, void* of_d,
+                            const Algorithm* algorithm, void* workspace, size_t bytes, void* stream) {
+  const Attributes* told = (Attributes*)desc;
+  const Layout *first = (Layout*)of_a, *second = (Layout*)of_b, *out = (Layout*)of_d;
+  if (!fits(told, first, second, out) || algorithm->id != 3 || *alpha != 1.0f || *beta != 0.0f || c != d)
+    return NOT_SUPPORTED;
+  bool turned = told->get(TRANSPOSED_A, 0);
+  bool has_bias = told->get(EPILOGUE, 1) == WITH_BIAS;
+  Product* product = new Product{a, b, has_bias ? told->get<const float*>(BIAS_POINTER, nullptr) : nullptr, d, turned,
+                                 bool(told->get(TRANSPOSED_B, 0)), first->stride, second->stride, out->stride,
+                                 out->rows, out->columns, turned ? first->rows : first->columns};
+  auto all = [](const Layout* layout) { return layout->rows * layout->columns * sizeof(float); };
+  bool is_there = is_on_gpu(a, all(first)) && is_on_gpu(b, all(second)) && is_on_gpu(d, all(out)) &&
+                  bytes >= WORKSPACE && is_on_gpu(workspace, bytes) &&
+                  (!has_bias || is_on_gpu(product->bias, out->rows * sizeof(float)));
+  static auto later = driver<Result (*)(void*, Result (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
+  if (!is_there) return delete product, INVALID_VALUE;
+  auto attempt = [](void* data) { return ((Product*)data)->compute(), SUCCESS; };
+  auto drop = [](void* data) { delete (Product*)data; };
+  return later(stream, attempt, drop, product) == SUCCESS ? SUCCESS : EXECUTION_FAILED;
+}

@@ -1,0 +1,336 @@
+// A cuDNN's graph API as far as convolutions in f32 go, on an emulated GPU. Its heuristics name three engines, of which
+// the first adds in changing orders and the second uses tensor cores.
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace {
+
+using Result = int;
+const Result SUCCESS = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, EXECUTION_FAILED = 5000;
+
+// Kinds of descriptors and names of attributes, as cudnn_graph.h numbers them.
+enum {
+  CONVOLUTION = 1, ENGINE = 2, CONFIG = 3, HEURISTICS = 4, PLAN = 5, KNOB_CHOICE = 7, FORWARD = 10,
+  BACKWARD_FILTER = 11, BACKWARD_DATA = 12, POINTWISE_OPERATION = 13, GRAPH = 15, PACK = 16, TENSOR = 17
+};
+enum {
+  POINTWISE_MODE = 0, DILATIONS = 102, STRIDES = 103, POST_PADDINGS = 104, PRE_PADDINGS = 105, HEURISTICS_GRAPH = 201,
+  RESULTS = 202, CONFIG_ENGINE = 300, CONFIG_KNOBS = 302, PLAN_CONFIG = 401, PLAN_WORKSPACE = 402, KNOB_TYPE = 600,
+  KNOB_VALUE = 601, FORWARD_ALPHA = 700, DATA_ALPHA = 706, FILTER_ALPHA = 712, POINTWISE_FORMULA = 750,
+  POINTWISE_X = 751, POINTWISE_B = 752, POINTWISE_Y = 753, OPERATIONS = 801, DATA_TYPE = 901,
+  DIMENSIONS = 902, TENSOR_STRIDES = 903, UNIQUE_ID = 906, IS_VIRTUAL = 907, PACK_IDS = 1000, PACK_POINTERS = 1001,
+  PACK_WORKSPACE = 1003, ENGINE_GRAPH = 1300, ENGINE_INDEX = 1301, ENGINE_NOTES = 1303
+};
+enum { TYPE_BOOLEAN = 2, TYPE_INT64 = 3, TYPE_DOUBLE = 5, TYPE_VOID = 6, TYPE_DESCRIPTOR = 15, TYPE_CHAR = 24 };
+enum { NOTE_TENSOR_CORE = 0, NOTE_NONDETERMINISTIC = 4 };
+const int ADD = 0, RELU = 100;
+const int64_t WORKSPACE = 1000, KNOB = 2;
+
+thread_local char last_error[256];
+
+Result fail(Result code, const char* why) {
+  snprintf(last_error, sizeof last_error, "%s", why);
+  return code;
+}
+
+size_t bytes_of(int type) {
+  switch (type) {
+    case TYPE_BOOLEAN: case TYPE_CHAR: return 1;
+    case 0: case TYPE_INT64: case TYPE_DOUBLE: case TYPE_VOID: case TYPE_DESCRIPTOR: return 8;
+    default: return 4;
+  }
+}
+
+struct Descriptor {
+  int kind;
+  bool is_final = false;
+  std::map<int, std::vector<char>> values;
+
+  template <class T>
+  std::vector<T> all(int name) const {
+    auto found = values.find(name);
+    if (found == values.end()) return {};
+    std::vector<T> elements(found->second.size() / sizeof(T));
+    memcpy(elements.data(), found->second.data(), elements.size() * sizeof(T));
+    return elements;
+  }
+  template <class T>
+  T one(int name, T otherwise = T()) const {
+    auto elements = all<T>(name);
+    return elements.empty() ? otherwise : elements[0];
+  }
+  const Descriptor* part(int name) const { return one<const Descriptor*>(name, nullptr); }
+
+  template <class T>
+  void set(int name, std::vector<T> elements) {
+    const char* bytes = (const char*)elements.data();
+    values[name] = std::vector<char>(bytes, bytes + elements.size() * sizeof(T));
+  }
+};
+
+// A tensor of the order (N, C, H, W).
+struct Tensor {
+  int64_t id, sizes[4], strides[4];
+  bool is_virtual;
+
+  explicit Tensor(const Descriptor* from)
+      : id(from->one<int64_t>(UNIQUE_ID)), is_virtual(from->one<char>(IS_VIRTUAL) != 0) {
+    auto dimensions = from->all<int64_t>(DIMENSIONS), steps = from->all<int64_t>(TENSOR_STRIDES);
+    for (int i = 0; i < 4; i++) sizes[i] = dimensions[i], strides[i] = steps[i];
+  }
+  int64_t len() const {
+    int64_t last = 0;
+    for (int i = 0; i < 4; i++) last += (sizes[i] - 1) * strides[i];
+    return last + 1;
+  }
+  // Sizes of 1 are there for all.
+  int64_t at(int64_t n, int64_t c, int64_t h, int64_t w) const {
+    int64_t places[4] = {n, c, h, w}, sum = 0;
+    for (int i = 0; i < 4; i++) sum += sizes[i] == 1 ? 0 : places[i] * strides[i];
+    return sum;
+  }
+};
+
+using Memory = std::map<int64_t, float*>;
+using Step = std::function<void(const Memory&)>;
+
+struct Work {
+  std::vector<Tensor> tensors;
+  std::vector<Step> steps;
+};
+
+struct Windows {
+  int64_t stride, padding, dilation;
+};
+
+// Calls `each` with the places in x, w and y of every product.
+template <class Each>
+void products(const Tensor& x, const Tensor& w, const Tensor& y, const Windows& by, const Each& each) {
+  int64_t inputs = w.sizes[1], outputs = w.sizes[0] / (x.sizes[1] / inputs);
+  for (int64_t n = 0; n < y.sizes[0]; n++)
+    for (int64_t i = 0; i < y.sizes[2]; i++)
+      for (int64_t j = 0; j < y.sizes[3]; j++)
+        for (int64_t u = 0; u < w.sizes[2]; u++)
+          for (int64_t v = 0; v < w.sizes[3]; v++) {
+            int64_t h = i * by.stride + u * by.dilation - by.padding, k = j * by.stride + v * by.dilation - by.padding;
+            if (h < 0 || h >= x.sizes[2] || k < 0 || k >= x.sizes[3]) continue;
+            for (int64_t o = 0; o < w.sizes[0]; o++) {
+              int64_t of_x = x.at(n, o / outputs * inputs, h, k), of_w = w.at(o, 0, u, v), of_y = y.at(n, o, i, j);
+              for (int64_t c = 0; c < inputs; c++) each(of_x + c * x.strides[1], of_w + c * w.strides[1], of_y);
+            }
+          }
+}
+
+// Writes alpha = 1 times the products' sums, and beta times what was there, for all elements of `to`.
+Step convolution(int kind, const Tensor& x, const Tensor& w, const Tensor& y, Windows by, float beta) {
+  return [=](const Memory& memory) {
+    float *of_x = memory.at(x.id), *of_w = memory.at(w.id), *of_y = memory.at(y.id);
+    const Tensor& to = kind == FORWARD ? y : kind == BACKWARD_DATA ? x : w;
+    std::vector<float> sums(size_t(to.len()), 0.0f);
+    float* sum = sums.data();
+    if (kind == FORWARD)
+      products(x, w, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[k] += of_x[i] * of_w[j]; });
+    else if (kind == BACKWARD_DATA)
+      products(x, w, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[i] += of_y[k] * of_w[j]; });
+    else
+      products(x, w, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[j] += of_x[i] * of_y[k]; });
+    float* out = memory.at(to.id);
+    for (size_t i = 0; i < sums.size(); i++) out[i] = beta == 0.0f ? sums[i] : sums[i] + beta * out[i];
+  };
+}
+
+Step pointwise(int mode, const Tensor& x, const Tensor& b, const Tensor& y) {
+  return [=](const Memory& memory) {
+    const float *of_x = memory.at(x.id), *of_b = memory.at(b.id);
+    float* of_y = memory.at(y.id);
+    for (int64_t n = 0; n < y.sizes[0]; n++)
+      for (int64_t c = 0; c < y.sizes[1]; c++)
+        for (int64_t h = 0; h < y.sizes[2]; h++)
+          for (int64_t w = 0; w < y.sizes[3]; w++) {
+            float value = of_x[x.at(n, c, h, w)];
+            of_y[y.at(n, c, h, w)] = mode == ADD ? value + of_b[b.at(n, c, h, w)] : value > 0.0f ? value : 0.0f;
+          }
+  };
+}
+
+// An operation's attributes come in the same order for each direction, X, W and Y behind one another.
+bool add_convolution(Work& work, const Descriptor* operation) {
+  int first = operation->kind == FORWARD ? FORWARD_ALPHA : operation->kind == BACKWARD_DATA ? DATA_ALPHA : FILTER_ALPHA;
+  // Of alpha: beta, description, then (W, X, Y), (W, dX, dY) or (dW, X, dY).
+  const Descriptor *by = operation->part(first + 2), *w = operation->part(first + 3), *x = operation->part(first + 4),
+                   *y = operation->part(first + 5);
+  if (!by || !w || !x || !y || operation->one<float>(first) != 1.0f) return false;
+  auto strides = by->all<int64_t>(STRIDES), before = by->all<int64_t>(PRE_PADDINGS),
+       behind = by->all<int64_t>(POST_PADDINGS), dilations = by->all<int64_t>(DILATIONS);
+  for (auto* pair : {&strides, &before, &behind, &dilations})
+    if (pair->size() != 2 || (*pair)[0] != (*pair)[1]) return false;
+  Windows windows{strides[0], before[0], dilations[0]};
+  work.steps.push_back(convolution(operation->kind, Tensor(x), Tensor(w), Tensor(y), windows,
+                                   operation->one<float>(first + 1)));
+  for (const Descriptor* tensor : {x, w, y}) work.tensors.emplace_back(tensor);
+  return before == behind;
+}
+
+bool add_pointwise(Work& work, const Descriptor* operation) {
+  const Descriptor *formula = operation->part(POINTWISE_FORMULA), *x = operation->part(POINTWISE_X),
+                   *b = operation->part(POINTWISE_B), *y = operation->part(POINTWISE_Y);
+  int mode = formula ? formula->one<int>(POINTWISE_MODE, -1) : -1;
+  if (!x || !y || (mode != RELU && (mode != ADD || !b))) return false;
+  work.steps.push_back(pointwise(mode, Tensor(x), Tensor(b ? b : x), Tensor(y)));
+  for (const Descriptor* tensor : {x, b ? b : x, y}) work.tensors.emplace_back(tensor);
+  return true;
+}
+
+bool understood(const Descriptor* graph, Work& work) {
+  auto operations = graph->all<const Descriptor*>(OPERATIONS);
+  for (const Descriptor* operation : operations)
+    if (operation->kind == POINTWISE_OPERATION ? !add_pointwise(work, operation) : !add_convolution(work, operation))
+      return false;
+  return !operations.empty();
+}
+
+template <class Call>
+Call driver(const char* name) {
+  static void* library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
+  void* call = library ? dlsym(library, name) : nullptr;
+  if (!call) abort();
+  return (Call)call;
+}
+
+struct Run {
+  Work work;
+  Memory memory;
+
+  void compute() {
+    std::vector<std::vector<float>> passing;
+    for (const Tensor& tensor : work.tensors)
+      if (tensor.is_virtual && !memory.count(tensor.id)) {
+        passing.emplace_back(size_t(tensor.len()));
+        memory[tensor.id] = passing.back().data();
+      }
+    for (const Step& step : work.steps) step(memory);
+  }
+};
+
+struct Handle {
+  void* stream = nullptr;
+};
+
+const Descriptor* graph_of(const Descriptor* plan) {
+  const Descriptor* config = plan->part(PLAN_CONFIG);
+  const Descriptor* engine = config ? config->part(CONFIG_ENGINE) : nullptr;
+  return engine ? engine->part(ENGINE_GRAPH) : nullptr;
+}
+
+// What the library adds to what a descriptor was told.
+Result complete(Descriptor* descriptor) {
+  Work work;
+  switch (descriptor->kind) {
+    case TENSOR:
+      return descriptor->one<int>(DATA_TYPE) ? fail(NOT_SUPPORTED, "only f32 is emulated") : SUCCESS;
+    case GRAPH: return understood(descriptor, work) ? SUCCESS : fail(BAD_PARAM, "an operation is not understood");
+    case ENGINE: {
+      int64_t index = descriptor->one<int64_t>(ENGINE_INDEX, -1);
+      if (!descriptor->part(ENGINE_GRAPH) || index < 0 || index > 2) return fail(BAD_PARAM, "there is no such engine");
+      if (index < 2) descriptor->set<int>(ENGINE_NOTES, {index == 0 ? NOTE_NONDETERMINISTIC : NOTE_TENSOR_CORE});
+      return SUCCESS;
+    }
+    case KNOB_CHOICE:
+      return descriptor->one<int>(KNOB_TYPE) == KNOB ? SUCCESS : fail(BAD_PARAM, "there is no such knob");
+    case PLAN:
+      if (!graph_of(descriptor)) return fail(BAD_PARAM, "a plan without an engine");
+      descriptor->set<int64_t>(PLAN_WORKSPACE, {WORKSPACE});
+      return SUCCESS;
+    default: return SUCCESS;
+  }
+}
+
+// What the heuristics name, as new descriptors. They live as long as the process.
+std::vector<Descriptor*> named(const Descriptor* heuristics) {
+  std::vector<Descriptor*> configs;
+  for (int64_t index = 0; index < 3; index++) {
+    Descriptor *engine = new Descriptor{ENGINE, true, {}}, *knob = new Descriptor{KNOB_CHOICE, true, {}},
+               *config = new Descriptor{CONFIG, true, {}};
+    engine->set<int64_t>(ENGINE_INDEX, {index});
+    engine->set<const Descriptor*>(ENGINE_GRAPH, {heuristics->part(HEURISTICS_GRAPH)});
+    knob->set<int>(KNOB_TYPE, {int(KNOB)});
+    knob->set<int64_t>(KNOB_VALUE, {index + 5});
+    config->set<Descriptor*>(CONFIG_ENGINE, {engine});
+    config->set<Descriptor*>(CONFIG_KNOBS, {knob});
+    configs.push_back(config);
+  }
+  return configs;
+}
+
+}  // namespace
+
+#define CALL(type) extern "C" __attribute__((visibility("default"))) type
+
+CALL(size_t) cudnnGetVersion() { return 92101; }
+CALL(size_t) cudnnGetCudartVersion() { return 13000; }
+CALL(const char*) cudnnGetErrorString(Result) { return "of the emulated cuDNN"; }
+CALL(void) cudnnGetLastErrorString(char* to, size_t bytes) { snprintf(to, bytes, "%s", last_error); }
+CALL(Result) cudnnCreate(void** handle) { return *handle = new Handle, SUCCESS; }
+CALL(Result) cudnnDestroy(void* handle) { return delete (Handle*)handle, SUCCESS; }
+CALL(Result) cudnnSetStream(void* handle, void* stream) { return ((Handle*)handle)->stream = stream, SUCCESS; }
+CALL(Result) cudnnBackendCreateDescriptor(int kind, void** to) { return *to = new Descriptor{kind, false, {}}, SUCCESS; }
+CALL(Result) cudnnBackendDestroyDescriptor(void* descriptor) { return delete (Descriptor*)descriptor, SUCCESS; }
+CALL(Result) cudnnBackendSetAttribute(void* to, int name, int type, int64_t count, const void* elements) {
+  Descriptor* descriptor = (Descriptor*)to;
+  if (descriptor->is_final) return fail(BAD_PARAM, "it is final");
+  if (type == TYPE_DESCRIPTOR)
+    for (int64_t i = 0; i < count; i++)
+      if (!((Descriptor* const*)elements)[i]->is_final) return fail(BAD_PARAM, "a part is not final");
+  const char* bytes = (const char*)elements;
+  descriptor->values[name] = std::vector<char>(bytes, bytes + size_t(count) * bytes_of(type));
+  return SUCCESS;
+}
+CALL(Result) cudnnBackendFinalize(void* of) {
+  Descriptor* descriptor = (Descriptor*)of;
+  if (Result result = complete(descriptor)) return result;
+  descriptor->is_final = true;
+  return SUCCESS;
+}
+CALL(Result) cudnnBackendGetAttribute(void* of, int name, int type, int64_t most, int64_t* count, void* to) {
+  Descriptor* descriptor = (Descriptor*)of;
+  if (!descriptor->is_final) return fail(BAD_PARAM, "it is not final");
+  if (descriptor->kind == HEURISTICS && name == RESULTS && !descriptor->values.count(name))
+    descriptor->set<Descriptor*>(RESULTS, named(descriptor));
+  std::vector<char> bytes = descriptor->all<char>(name);
+  *count = int64_t(bytes.size() / bytes_of(type));
+  int64_t taken = *count < most ? *count : most;
+  if (type == TYPE_DESCRIPTOR)
+    for (int64_t i = 0; i < taken; i++) *((Descriptor**)to)[i] = *((Descriptor**)bytes.data())[i];
+  else if (taken)
+    memcpy(to, bytes.data(), size_t(taken) * bytes_of(type));
+  return SUCCESS;
+}
+CALL(Result) cudnnBackendExecute(void* handle, void* of_plan, void* of_pack) {
+  const Descriptor *plan = (Descriptor*)of_plan, *pack = (Descriptor*)of_pack;
+  static auto has = driver<Result (*)(uint64_t, size_t)>("emulated_gpu_has");
+  static auto later = driver<Result (*)(void*, Result (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
+  auto run = std::make_unique<Run>();
+  if (!understood(graph_of(plan), run->work)) return fail(BAD_PARAM, "an operation is not understood");
+  auto ids = pack->all<int64_t>(PACK_IDS);
+  auto pointers = pack->all<float*>(PACK_POINTERS);
+  for (size_t i = 0; i < ids.size() && i < pointers.size(); i++) run->memory[ids[i]] = pointers[i];
+  for (const Tensor& tensor : run->work.tensors) {
+    if (tensor.is_virtual) continue;
+    auto found = run->memory.find(tensor.id);
+    if (found == run->memory.end()) return fail(BAD_PARAM, "an operand is missing");
+    if (has((uint64_t)found->second, size_t(tensor.len()) * 4)) return fail(BAD_PARAM, "an operand is not the GPU's");
+  }
+  if (has(pack->one<uint64_t>(PACK_WORKSPACE), WORKSPACE)) return fail(BAD_PARAM, "the workspace is not the GPU's");
+  auto attempt = [](void* data) { return ((Run*)data)->compute(), SUCCESS; };
+  auto drop = [](void* data) { delete (Run*)data; };
+  Result done = later(((Handle*)handle)->stream, attempt, drop, run.release());
+  return done == SUCCESS ? SUCCESS : fail(EXECUTION_FAILED, "the GPU has failed");
+}

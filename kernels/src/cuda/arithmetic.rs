@@ -1,0 +1,24 @@
+//! In which numbers a library computes.
+
+use std::fmt;
+
+/// What factors are; products are added in f32 by all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// f32.
+    F32,
+    /// f32 in memory, of which tensor cores take 10 bits of the fraction.
+    Tf32,
+    /// bf16 in memory.
+    Bf16,
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}

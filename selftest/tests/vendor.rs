@@ -1,0 +1,149 @@
+//! Large convolutions and linear layers by cuDNN and cuBLASLt: the host's code as it is, over emulated libraries, beside
+//! the CPU's kernels.
+
+use lockstep_emulation::{libraries, or_skip, vendor_libraries};
+use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
+use lockstep_kernels::cpu::{Cpu, InstructionSet};
+use lockstep_kernels::cuda::{Cuda, CudaError, Libraries, Places, Work, libraries_found};
+use lockstep_kernels::device::ActivationShape;
+use lockstep_kernels::linear::{Linear, LinearSize};
+use lockstep_selftest::array::Array;
+use lockstep_selftest::check::relative_error;
+use lockstep_selftest::numbers::{noise, wide};
+
+/// 2²⁸ multiplications and more: a plain one, and one with groups and strides.
+const CONVOLUTIONS: [Conv2dSize; 2] = [
+    Conv2dSize {
+        samples: 2,
+        in_channels: 64,
+        out_channels: 64,
+        height: 64,
+        width: 60,
+        kernel: 3,
+        padding: 1,
+        ..Conv2dSize::PLAIN
+    },
+    Conv2dSize {
+        samples: 4,
+        in_channels: 96,
+        out_channels: 128,
+        height: 80,
+        width: 82,
+        kernel: 3,
+        stride: 2,
+        padding: 1,
+        groups: 2,
+        ..Conv2dSize::PLAIN
+    },
+];
+/// The same, without a plane before it and with one.
+const LINEARS: [LinearSize; 2] = [
+    LinearSize { samples: 65, inputs: 2052, plane: 1, outputs: 2050 },
+    LinearSize { samples: 64, inputs: 2064, plane: 16, outputs: 2048 },
+];
+
+/// Forward with and without a bias, the input's gradient written and added, and the gradients of weight and bias.
+fn convolution<D: Conv2d>(device: &mut D, size: &Conv2dSize) -> Vec<Vec<f32>> {
+    let shape = |channels, plane| ActivationShape { samples: size.samples, channels, plane };
+    let before = shape(size.in_channels, size.height * size.width);
+    let behind = shape(size.out_channels, size.out_height() * size.out_width());
+    let x = Array::activation(device, &before, &noise(before.values(), 1));
+    let weight = Array::tensor(device, &noise(size.weights(), 2));
+    let bias = Array::tensor(device, &noise(size.out_channels, 3));
+    let d_y = Array::activation(device, &behind, &noise(behind.values(), 4));
+    let mut results = Vec::new();
+    for bias in [Some(bias.view()), None] {
+        let mut y = Array::unwritten_activation(device, &behind);
+        device.conv2d_forward(size, x.view(), weight.view(), bias, y.view_mut());
+        results.push(y.rows(device, &behind));
+    }
+    let mut d_x = Array::unwritten_activation(device, &before);
+    for accumulation in [Accumulation::Overwrite, Accumulation::Add] {
+        device.conv2d_backward_input(size, weight.view(), d_y.view(), d_x.view_mut(), accumulation);
+        results.push(d_x.rows(device, &before));
+    }
+    let mut d_weight = Array::unwritten(device, size.weights());
+    let mut d_bias = Array::unwritten(device, size.out_channels);
+    device.conv2d_backward_weight(size, x.view(), d_y.view(), d_weight.view_mut(), Some(d_bias.view_mut()));
+    results.extend([d_weight.read(device), d_bias.read(device)]);
+    results
+}
+
+/// Forward, and the gradients of input, weight and bias.
+fn linear<D: Linear>(device: &mut D, size: &LinearSize) -> Vec<Vec<f32>> {
+    let LinearSize { samples, inputs, plane, outputs } = *size;
+    let before = ActivationShape { samples, channels: inputs / plane, plane };
+    let behind = ActivationShape::flat(samples, outputs);
+    let x = Array::activation(device, &before, &noise(before.values(), 1));
+    let weight = Array::tensor(device, &noise(inputs * outputs, 2));
+    let bias = Array::tensor(device, &noise(outputs, 3));
+    let d_y = Array::activation(device, &behind, &noise(behind.values(), 4));
+    let mut y = Array::unwritten_activation(device, &behind);
+    device.linear_forward(size, x.view(), weight.view(), bias.view(), y.view_mut());
+    let mut d_x = Array::unwritten_activation(device, &before);
+    device.linear_backward_input(size, weight.view(), d_y.view(), d_x.view_mut());
+    let (mut d_weight, mut d_bias) = (Array::unwritten(device, inputs * outputs), Array::unwritten(device, outputs));
+    device.linear_backward_weight(size, x.view(), d_y.view(), d_weight.view_mut(), d_bias.view_mut());
+    vec![y.rows(device, &behind), d_x.rows(device, &before), d_weight.read(device), d_bias.read(device)]
+}
+
+/// A GPU whose libraries are there, or none where a test has to be skipped.
+fn device() -> Option<Cuda> {
+    let folders = [or_skip(libraries())?, or_skip(vendor_libraries())?];
+    Places { libraries: folders.into(), cache: None }.set();
+    Some(Cuda::with_libraries(0, Libraries::Auto).unwrap_or_else(|error| panic!("{error}")))
+}
+
+#[test]
+fn what_is_large_is_the_libraries_and_agrees_with_the_cpu() {
+    let Some(mut gpu) = device() else { return };
+    assert_eq!(libraries_found(), "cuDNN 9.21.1, cuBLASLt 13.0.2");
+    let mut cpu = Cpu::new(InstructionSet::detect());
+    let mut found: Vec<_> = CONVOLUTIONS.iter().map(|size| convolution(&mut gpu, size)).collect();
+    found.extend(LINEARS.iter().map(|size| linear(&mut gpu, size)));
+    gpu.finish().unwrap_or_else(|error| panic!("{error}"));
+    let mut expected: Vec<_> = CONVOLUTIONS.iter().map(|size| convolution(&mut cpu, size)).collect();
+    expected.extend(LINEARS.iter().map(|size| linear(&mut cpu, size)));
+    for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        for (result, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let error = relative_error(found, &wide(expected));
+            assert!(error < 2e-5, "result {result} of layer {layer} is off by {error}");
+        }
+    }
+    plans_go_from_device_to_device(&gpu);
+}
+
+/// Plans of all passes: those that keep the rules, and the same where they are told.
+fn plans_go_from_device_to_device(gpu: &Cuda) {
+    let plans = gpu.plans();
+    assert_eq!(plans.len(), 5 * CONVOLUTIONS.len() + 3 * LINEARS.len());
+    let mut other = Cuda::with_libraries(0, Libraries::Auto).expect("the same GPU");
+    let mut own = Cuda::new(0).expect("the same GPU");
+    for (work, text) in &plans {
+        let algorithm = format!("cuBLASLt 13.0.2, algorithm {:016x}", 3);
+        match work {
+            Work::Convolution(_) => assert_eq!(text, "cuDNN 9.21.1, engine 2, knobs 2=7"),
+            Work::Product(_) => assert!(text.starts_with(&algorithm), "{text}"),
+        }
+        other.take_plan(*work, text).unwrap_or_else(|error| panic!("{error}"));
+        let refused = |text: &str, device: &mut Cuda| {
+            let refused = device.take_plan(*work, text).expect_err(text);
+            assert!(matches!(refused, CudaError::BadPlan { .. }), "{refused}");
+        };
+        refused(text, &mut own);
+        refused("", &mut other);
+        refused(&text.replace("9.21.1", "9.21.2").replace("13.0.2", "13.0.1"), &mut other);
+        // What adds in changing orders, what uses tensor cores, and what is not there.
+        for (engine, algorithm) in [("engine 0", 1), ("engine 1", 2), ("engine 9", 9)] {
+            let algorithm = format!("algorithm {algorithm:016x}");
+            let text = text.replace("engine 2", engine).replace(&format!("algorithm {:016x}", 3), &algorithm);
+            refused(&text, &mut other);
+        }
+    }
+    let sorted = |mut plans: Vec<(Work, String)>| {
+        plans.sort_by_key(|(work, _)| format!("{work:?}"));
+        plans
+    };
+    assert_eq!(sorted(other.plans()), sorted(plans));
+    assert_eq!(own.plans(), []);
+}
