@@ -18,7 +18,7 @@ mod plan;
 use std::ops::Range;
 
 use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Memory};
 
 use crate::layers::{Backward, Forward, Gradient, Inputs, Layer, MAX_INPUTS, Memo, MicroBatch, Mode, Own, TensorShape};
 use activations::{Slots, Taken, view_of};
@@ -41,6 +41,9 @@ pub struct Tensor {
     /// Where its elements lie.
     pub range: Range<usize>,
 }
+
+/// Takes the device, a vector, and up to which element, from its front on, it is made.
+pub type Tell<'m, D> = dyn FnMut(&mut D, &mut <D as Memory>::ViewMut<'_, f32>, usize) + 'm;
 
 /// The flat vectors that a model computes with.
 pub struct Weights<'a, D: Device> {
@@ -307,7 +310,7 @@ impl<D: Device> Model<D> {
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
         mut gradient: D::ViewMut<'_, f32>,
-        made: &mut dyn FnMut(&mut D, &mut D::ViewMut<'_, f32>, usize),
+        made: &mut Tell<'_, D>,
     ) {
         for index in (0..self.layers.len()).rev() {
             let place = self.placed[index].parameters.clone();

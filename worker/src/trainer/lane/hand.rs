@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::time::Instant;
 
 use lockstep_collective::{Hand, Subtree, Tally, tree};
-use lockstep_kernels::device::{Device, Memory};
+use lockstep_kernels::device::Device;
 
 use super::load::lane_positions;
 use super::{Evaluation, LaneRunner, Pass, TrainStep};
+use crate::model::Tell;
 use crate::trainer::measures;
 
 /// Who is told how far a vector is made, from its front on.
@@ -18,8 +19,6 @@ pub(super) struct Made<'m, D: Device> {
     /// Takes the device, the vector, and up to where it is made.
     pub tell: &'m mut Tell<'m, D>,
 }
-
-type Tell<'m, D> = dyn FnMut(&mut D, &mut <D as Memory>::ViewMut<'_, f32>, usize) + 'm;
 
 /// Told of what nobody waits for.
 pub(super) fn nobody<D: Device>(_: &mut D, _: &mut D::ViewMut<'_, f32>, _: usize) {}
