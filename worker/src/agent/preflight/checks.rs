@@ -1,11 +1,21 @@
 //! What a GPU has to show before anybody relies on it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use lockstep_kernels::cuda::nvml::{Nvml, Reading, Remapping};
 use lockstep_kernels::cuda::{self, Cuda, CudaError};
 use lockstep_kernels::device::{ActivationShape, Device, Failure};
+use lockstep_kernels::exchange::{Interrupted, Peers, Precision, Transport};
 use lockstep_kernels::linear::LinearSize;
 
 use crate::trainer::canary;
+
+/// What a membership of one device may take to be made.
+const MEET_WITHIN: Duration = Duration::from_secs(60);
+/// That are added up.
+const NUMBERS: usize = 64;
 
 /// What is wrong with a GPU, with what to do about it.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -42,6 +52,14 @@ pub enum Fault {
         /// What it is.
         expected: f32,
     },
+    /// Its collectives don't work.
+    #[error("a small sum by {transport} did not succeed: {why}")]
+    Sum {
+        /// What it went by.
+        transport: String,
+        /// What went wrong.
+        why: String,
+    },
     /// It computes differently from time to time.
     #[error("the same gradient came to other bits the second time; the GPU computes wrongly now and then")]
     Canary,
@@ -52,8 +70,7 @@ pub(super) fn check(index: usize) -> Result<(), Fault> {
     memory(index)?;
     let mut gpu = Cuda::new(index)?;
     arithmetic(&mut gpu)?;
-    // Behind these is the place for an all-reduce of a few numbers, between the GPUs of a node that passed so far.
-    Ok(())
+    sum(&mut gpu)
 }
 
 /// What NVML tells of its memory's past; nothing without NVML.
@@ -116,6 +133,27 @@ fn multiplied<D: Device>(device: &mut D, size: &LinearSize, x: &[f32], w: &[f32]
     device.read_activation(&ActivationShape::flat(samples, outputs), D::view(&on_y, 0..y_len), &mut y);
     device.health()?;
     Ok(y)
+}
+
+/// A sum of a few numbers, by what vectors go by from device to device, in a membership of this device alone: with others
+/// it is made when a generation's members meet. Nothing where there is no such way; who needs it says so.
+fn sum<D: Device>(device: &mut D) -> Result<(), Fault> {
+    let Ok(Some(transport)) = D::transport() else { return Ok(()) };
+    let fault = |why: String| Fault::Sum { transport: transport.name(), why };
+    let interrupted = |interrupted: Interrupted| fault(interrupted.to_string());
+    let invitation = transport.invitation()?;
+    let abort = Arc::new(AtomicBool::new(false));
+    let mut alone = transport.join(device, &invitation, (0, 1), abort, MEET_WITHIN).map_err(interrupted)?;
+    let mut numbers = device.zeros(NUMBERS);
+    device.fill(3.0, D::view_mut(&mut numbers, 0..NUMBERS));
+    alone.follow(device);
+    alone.add_up(D::view_mut(&mut numbers, 0..NUMBERS), Precision::F32).map_err(interrupted)?;
+    alone.settle().map_err(interrupted)?;
+    alone.release(device);
+    let mut told = [0.0; NUMBERS];
+    device.read(D::view(&numbers, 0..NUMBERS), &mut told);
+    device.health()?;
+    if told == [3.0; NUMBERS] { Ok(()) } else { Err(fault(format!("3 came to {}", told[0]))) }
 }
 
 #[cfg(test)]
