@@ -85,8 +85,8 @@ impl<D: Device> Trainer<D> {
         }
         let found = D::transport()?.filter(|found| found.name() == transport);
         let found = found.ok_or_else(|| TrainerError::Entry(format!("this device has no {transport}")))?;
-        let (device, order) = (&mut self.crew.first().device, self.job.optimizer.reduction);
-        Reduction::between_devices(group, &self.work.model, device, &found, order, step)
+        let device = &mut self.crew.first().device;
+        Reduction::between_devices(group, &self.work.model, device, &found, &self.job, step)
     }
 
     /// What this worker has of the state by itself.

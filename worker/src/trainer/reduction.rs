@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockstep_collective::{Buckets, DeviceGroup, Error, Group, Hand, Order, Pieces, Tag, Tally};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::exchange::Precision;
-use lockstep_proto::job;
+use lockstep_proto::job::{self, Job};
 
 use super::TrainerError;
 use super::crew::{Crew, Devices};
@@ -16,9 +16,6 @@ use super::entry::MEET_WITHIN;
 use super::generation::FIRST_PASS;
 use super::lane::{LaneRunner, TrainStep};
 use crate::model::Model;
-
-/// Elements of a bucket (4 MiB): long beside what it takes to begin an exchange, short beside a way back.
-const BUCKET: usize = 1 << 20;
 
 /// Members that end a generation together end it at nearly the same time.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
@@ -66,13 +63,13 @@ impl<D: Device> Reduction<D> {
         model: &Model<D>,
         device: &mut D,
         transport: &D::Transport,
-        order: job::Reduction,
+        job: &Job,
         step: u64,
     ) -> Result<Self, TrainerError> {
         let (_, ranks) = group.rank_and_ranks();
         let ready: Vec<_> = model.layer_ranges().iter().map(|range| range.end).collect();
-        let buckets = Buckets::new(model.len(), ranks, &ready, BUCKET);
-        let order = match order {
+        let buckets = Buckets::new(model.len(), ranks, &ready, job.cluster.bucket as usize);
+        let order = match job.optimizer.reduction {
             job::Reduction::Tree => Order::Tree,
             job::Reduction::Fast => Order::Any(Precision::F32),
             job::Reduction::FastBf16 => Order::Any(Precision::Bf16),

@@ -24,6 +24,8 @@ pub struct Cluster {
     pub max_restarts: u32,
     /// Whether lanes move from slow to fast workers.
     pub rebalance: bool,
+    /// Elements of a gradient that GPUs exchange at once, at least, while the backward pass makes the others.
+    pub bucket: u32,
     /// Steps between comparisons of the state's digest over all workers; 0 for none.
     pub digest_every: u64,
     /// Steps between lanes that other workers compute a second time; 0 for none.
@@ -42,6 +44,7 @@ impl Default for Cluster {
             spares: 0,
             max_restarts: 10,
             rebalance: false,
+            bucket: 1 << 20,
             digest_every: 200,
             replay_every: 500,
         }

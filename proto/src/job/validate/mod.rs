@@ -74,6 +74,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     number("published.test_error", error, "from 0 to 1", (0.0..=1.0).contains(&error))?;
     integer("cluster.workers", job.cluster.workers, 1, MAX_WORKERS)?;
     integer("cluster.threads", job.cluster.threads, 0, MAX_THREADS)?;
+    integer("cluster.bucket", job.cluster.bucket, 1, u32::MAX)?;
     integer("cluster.spares", job.cluster.spares, 0, MAX_WORKERS)?;
     integer("checkpoint.keep_last", job.checkpoint.keep_last, 1, u32::MAX)
 }
