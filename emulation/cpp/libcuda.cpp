@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "cuda_on_cpu.h"
 #include "emulated_gpus.h"
@@ -52,9 +53,12 @@ using Events = std::shared_ptr<Event>;
 
 std::recursive_mutex lock;
 std::map<uint64_t, size_t> allocations;
+// Of the host: copies from there read it when the stream gets there.
+std::map<uint64_t, size_t> page_locked;
 std::vector<Stream*> streams;
 size_t used;
 unsigned launches;
+std::set<std::string> launched;
 std::map<size_t, Context> contexts;
 thread_local Context* current;
 
@@ -65,9 +69,9 @@ Result fail(const std::string& why) {
   return LAUNCH_FAILED;
 }
 
-bool is_inside(uint64_t address, size_t bytes) {
-  auto next = allocations.upper_bound(address);
-  if (next == allocations.begin()) return false;
+bool is_inside(uint64_t address, size_t bytes, const std::map<uint64_t, size_t>& memory = allocations) {
+  auto next = memory.upper_bound(address);
+  if (next == memory.begin()) return false;
   auto [first, size] = *--next;
   return address + bytes <= first + size;
 }
@@ -121,6 +125,13 @@ Result finish(Stream* stream) {
   for (auto [address, size] : allocations)
     if (!is_guarded(address, size)) return stream->context->failure = fail("a kernel has written beyond a buffer");
   return SUCCESS;
+}
+
+// Whether the environment has the GPU give no more memory, because EMULATED_GPU_FULL_AFTER names a kernel that was
+// launched.
+bool is_full() {
+  const char* named = getenv("EMULATED_GPU_FULL_AFTER");
+  return named && launched.count(named);
 }
 
 // Whether this launch is the one that the environment has the GPU fail in: EMULATED_GPU_FAILS_IN names a kernel,
@@ -202,6 +213,22 @@ CALL(cuEventQuery, void* event)
   Events copy = *(Events*)event;
   return go_on_to(copy, copy->recorded);
 END
+CALL(cuEventSynchronize, void* event)
+  Events copy = *(Events*)event;
+  return wait([=] { return go_on_to(copy, copy->recorded); });
+END
+CALL(cuMemHostAlloc, void** address, size_t bytes, unsigned)
+  if (is_full()) return OUT_OF_MEMORY;
+  *address = malloc(bytes);
+  if (!*address) return OUT_OF_MEMORY;
+  page_locked[(uint64_t)*address] = bytes;
+  return SUCCESS;
+END
+CALL(cuMemFreeHost, void* address)
+  if (!page_locked.erase((uint64_t)address)) return INVALID_VALUE;
+  free(address);
+  return SUCCESS;
+END
 // For the emulated NCCL: work that may have to be tried again, and whether memory is the GPU's.
 CALL(emulated_gpu_later, void* stream, Result (*attempt)(void*), void (*drop)(void*), void* data)
   std::shared_ptr<void> owned(data, drop);
@@ -210,7 +237,7 @@ END
 CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
-  if (bytes > total() - used) return OUT_OF_MEMORY;
+  if (bytes > total() - used || is_full()) return OUT_OF_MEMORY;
   size_t padded = (bytes + 2 * GUARD + 255) / 256 * 256;
   char* memory = (char*)aligned_alloc(256, padded);
   if (!memory) return OUT_OF_MEMORY;
@@ -241,6 +268,8 @@ CALL(cuMemsetD32Async, uint64_t to, unsigned value, size_t len, void* stream)
 END
 CALL(cuMemcpyHtoDAsync_v2, uint64_t to, const void* from, size_t bytes, void* stream)
   if (!is_inside(to, bytes)) return INVALID_VALUE;
+  if (is_inside((uint64_t)from, bytes, page_locked))
+    return later(stream, [=] { memcpy((void*)to, from, bytes); return SUCCESS; });
   std::string copy((const char*)from, bytes);
   return later(stream, [=] { memcpy((void*)to, copy.data(), bytes); return SUCCESS; });
 END
@@ -284,6 +313,7 @@ CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigne
   for (size_t i = 0; i < entry.parameters.size(); i++)
     copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
   unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
+  launched.insert(entry.name);
   bool fails = is_the_last(entry.name);
   if (is_skipped(stream)) return ((Stream*)stream)->context->failure;
   return later(stream, [=]() mutable {

@@ -38,3 +38,4 @@ pub mod shared_memory;
 pub mod simd;
 pub mod squared_error;
 pub mod subsample2d;
+pub mod upload;

@@ -45,7 +45,7 @@ impl About {
     }
 }
 
-pub(super) struct Gpu {
+pub(crate) struct Gpu {
     about: About,
     device: sys::CUdevice,
     context: sys::CUcontext,
@@ -53,9 +53,10 @@ pub(super) struct Gpu {
     kernels: HashMap<&'static str, Kernel>,
     failure: Mutex<Option<CudaError>>,
     waits: AtomicU64,
+    allocations: AtomicU64,
 }
 
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     pub function: sys::CUfunction,
     /// Bytes of each.
     pub parameters: Vec<usize>,
@@ -81,6 +82,7 @@ impl Gpu {
             kernels: HashMap::new(),
             failure: Mutex::new(None),
             waits: AtomicU64::new(0),
+            allocations: AtomicU64::new(0),
         };
         // From here on the context is given back when `gpu` is dropped.
         gpu.enter()?;
@@ -146,6 +148,12 @@ impl Gpu {
         Ok(())
     }
 
+    /// Bytes that are free, unless the GPU has failed.
+    pub fn free_bytes(&self) -> Option<usize> {
+        let free = self.attempt(|| result::mem_get_info().map_err(failed("cuMemGetInfo")));
+        free.map(|(free, _)| free)
+    }
+
     /// Gives memory back.
     pub fn free(&self, address: u64) {
         if address != 0 && self.enter().is_ok() {
@@ -159,6 +167,16 @@ impl Gpu {
     /// How often the host has waited.
     pub fn waits(&self) -> u64 {
         self.waits.load(Ordering::Relaxed)
+    }
+
+    /// How often memory was asked for, the GPU's and the host's page-locked.
+    pub fn allocations(&self) -> u64 {
+        self.allocations.load(Ordering::Relaxed)
+    }
+
+    /// Memory is about to be asked for.
+    pub fn count_allocation(&self) {
+        self.allocations.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The host is about to wait.

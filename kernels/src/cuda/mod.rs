@@ -12,15 +12,17 @@ pub mod compiler;
 pub mod cublaslt;
 pub mod cudnn;
 mod error;
+pub(crate) mod event;
 mod gpu;
 pub mod inventory;
 pub(crate) mod launch;
 pub(crate) mod libraries;
 pub mod nvml;
+pub(crate) mod page_locked;
 mod places;
 pub(crate) mod scratch;
 pub mod sources;
-mod stream;
+pub(crate) mod stream;
 mod vendor;
 mod version;
 
@@ -47,6 +49,8 @@ pub struct Cuda {
     vendor: Vendor,
     stream: Arc<Stream>,
     scratch: Scratch,
+    /// Of copies from the host that go on beside ops; none before the first.
+    copies: Option<Arc<Stream>>,
 }
 
 impl Cuda {
@@ -74,7 +78,7 @@ impl Cuda {
     }
 
     fn on(vendor: Vendor, stream: Arc<Stream>) -> Self {
-        Self { vendor, stream, scratch: Scratch::default() }
+        Self { vendor, stream, scratch: Scratch::default(), copies: None }
     }
 
     /// What it is asked for from here on waits until all is done that `other` has been asked for.
@@ -107,6 +111,11 @@ impl Cuda {
         self.stream.gpu().waits()
     }
 
+    /// How often memory was asked for on this GPU since it was opened.
+    pub fn allocations(&self) -> u64 {
+        self.stream.gpu().allocations()
+    }
+
     /// Waits until all that was asked for is done.
     ///
     /// # Errors
@@ -119,6 +128,19 @@ impl Cuda {
     #[track_caller]
     pub(crate) fn launch(&mut self, kernel: &str, grid: Grid, arguments: &[Argument]) {
         self.stream.launch(kernel, grid, arguments);
+    }
+
+    /// Of its ops.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Of copies from the host beside them; none if the GPU has failed.
+    pub(crate) fn copies(&mut self) -> Option<Arc<Stream>> {
+        if self.copies.is_none() {
+            self.copies = self.stream.gpu().attempt(|| self.stream.beside());
+        }
+        self.copies.clone()
     }
 
     /// `len` words of memory for this op.
@@ -134,6 +156,9 @@ impl Memory for Cuda {
 
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
         Buffer::zeros(&self.stream, len)
+    }
+    fn free_bytes(&self) -> Option<usize> {
+        self.stream.gpu().free_bytes()
     }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
         samples * features

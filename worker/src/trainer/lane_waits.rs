@@ -1,4 +1,5 @@
-//! That lanes on a GPU are only asked for: the host waits for what a hand comes to, however many lanes it has.
+//! That lanes on a GPU are only asked for: the host waits for what a hand comes to, however many lanes it has, and no
+//! memory is asked for after the first hand.
 
 use std::sync::atomic::AtomicBool;
 
@@ -51,12 +52,20 @@ impl Stage {
     fn train(&mut self, lanes: u32) -> u64 {
         let Self { runner, work, weights, abort, progress } = self;
         let order = Order::new(1, 0, work.dataset.len(Split::Train));
-        let plan = StepPlan { epoch: 0, first: 0, samples: 3 * u64::from(lanes), lanes };
+        let plan = StepPlan { epoch: 0, first: 0, samples: 3 * u64::from(lanes) - 1, lanes };
         let step = TrainStep::new(work, of_flat(work, weights), plan, &order, Pulse { abort, progress });
         waits_in(runner, work.model.len(), lanes, |runner, hand| runner.train_hand(&step, hand))
     }
 
-    /// The same in an evaluation's.
+    /// How often memory is asked for on the GPU in a training hand, whose last lane is short, and in an evaluation's.
+    fn allocations(&mut self) -> u64 {
+        let before = self.runner.device.allocations();
+        self.train(3);
+        self.evaluate(3);
+        self.runner.device.allocations() - before
+    }
+
+    /// How often the host waits in an evaluation's hand of so many lanes.
     fn evaluate(&mut self, lanes: u32) -> u64 {
         let Self { runner, work, weights, abort, progress } = self;
         let (weights, pulse) = (of_flat(work, weights), Pulse { abort, progress });
@@ -101,6 +110,16 @@ fn a_hand_waits_for_its_sum_and_its_measures_alone() {
         let mut stage = Stage::new(device, &job());
         assert_eq!([1, 3, MOST_LANES].map(|lanes| stage.train(lanes)), [2; 3]);
         assert_eq!([1, 3, MOST_LANES].map(|lanes| stage.evaluate(lanes)), [1; 3]);
+    });
+}
+
+#[test]
+fn later_hands_ask_for_no_memory() {
+    emulated_gpu::alone(|device| {
+        assert_eq!(device.allocations(), 0);
+        let mut stage = Stage::new(device, &job());
+        assert!(stage.runner.device.allocations() > 10, "they are counted");
+        assert_eq!([(); 3].map(|()| stage.allocations()), [0; 3]);
     });
 }
 
