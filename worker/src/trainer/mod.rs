@@ -30,6 +30,7 @@ mod lane_allocations;
 mod lane_waits;
 pub(crate) mod loss;
 pub(crate) mod measures;
+mod memory;
 mod meter;
 mod nonfinite;
 mod optimizer;
