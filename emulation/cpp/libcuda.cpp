@@ -27,7 +27,7 @@ using emulated_gpus::visible;
 using Result = int;
 
 const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
-             NOT_READY = 600, LAUNCH_FAILED = 719;
+             NOT_READY = 600, LAUNCH_FAILED = 719, RECORDS = 900;
 const size_t GUARD = 256;
 const unsigned char GUARDED = 0xA5;
 
@@ -38,10 +38,16 @@ struct Context {
   size_t gpu = 0;
 };
 
+// What a stream was asked for while it recorded, which is done each time that the graph is launched.
+using Work = std::function<Result()>;
+using Recording = std::shared_ptr<std::vector<Work>>;
+
 // Work that gives NOT_READY waits for something outside of this process, and is tried again.
 struct Stream {
   Context* context;
-  std::deque<std::function<Result()>> work;
+  std::deque<Work> work;
+  // Work goes here instead between begin and end.
+  Recording recording;
 };
 
 // How often it was recorded, and how many of these its streams have come past.
@@ -120,6 +126,13 @@ Result wait(Try attempt) {
   return result;
 }
 
+// Whether a stream of this context records: nobody may wait then, or ask for memory or give it back.
+bool is_recording() {
+  for (Stream* stream : streams)
+    if (stream->context == current && stream->recording) return true;
+  return false;
+}
+
 Result finish(Stream* stream) {
   if (Result result = wait([=] { return go_on(stream); })) return result;
   for (auto [address, size] : allocations)
@@ -149,10 +162,14 @@ bool is_skipped(void* stream) {
   return every && launches % every == 0;
 }
 
-Result later(void* stream, std::function<Result()> work) {
-  Result failure = ((Stream*)stream)->context->failure;
+Result later(void* handle, Work work) {
+  Stream* stream = (Stream*)handle;
+  Result failure = stream->context->failure;
   if (failure != SUCCESS) return failure;
-  ((Stream*)stream)->work.push_back(std::move(work));
+  if (stream->recording)
+    stream->recording->push_back(std::move(work));
+  else
+    stream->work.push_back(std::move(work));
   return SUCCESS;
 }
 
@@ -186,7 +203,7 @@ CALL(cuDevicePrimaryCtxRetain, void** out, int device)
 END
 CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; END
 CALL(cuCtxSetCurrent, void* context) current = (Context*)context; return SUCCESS; END
-CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}}); *stream = streams.back(); return SUCCESS; END
+CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}, {}}); *stream = streams.back(); return SUCCESS; END
 CALL(cuStreamDestroy_v2, void* stream)
   for (auto place = streams.begin(); place != streams.end(); ++place)
     if (*place == stream) {
@@ -196,8 +213,31 @@ CALL(cuStreamDestroy_v2, void* stream)
   delete (Stream*)stream;
   return SUCCESS;
 END
-CALL(cuStreamSynchronize, void* stream) return finish((Stream*)stream); END
+CALL(cuStreamSynchronize, void* stream) return is_recording() ? RECORDS : finish((Stream*)stream); END
 CALL(cuStreamQuery, void* stream) return go_on((Stream*)stream); END
+CALL(cuStreamBeginCapture_v2, void* stream, int)
+  if (is_recording()) return RECORDS;
+  ((Stream*)stream)->recording = std::make_shared<std::vector<Work>>();
+  return SUCCESS;
+END
+CALL(cuStreamEndCapture, void* stream, void** graph)
+  Recording& recording = ((Stream*)stream)->recording;
+  if (!recording) return INVALID_VALUE;
+  *graph = new Recording(std::move(recording));
+  recording.reset();
+  return SUCCESS;
+END
+CALL(cuGraphInstantiateWithFlags, void** executable, void* graph, unsigned long long)
+  *executable = new Recording(*(Recording*)graph);
+  return SUCCESS;
+END
+CALL(cuGraphDestroy, void* graph) delete (Recording*)graph; return SUCCESS; END
+CALL(cuGraphExecDestroy, void* executable) delete (Recording*)executable; return SUCCESS; END
+CALL(cuGraphLaunch, void* executable, void* stream)
+  for (const Work& work : **(Recording*)executable)
+    if (Result result = later(stream, work)) return result;
+  return SUCCESS;
+END
 CALL(cuStreamWaitEvent, void* stream, void* event, unsigned)
   Events copy = *(Events*)event;
   return later(stream, [copy, time = copy->recorded] { return go_on_to(copy, time); });
@@ -218,6 +258,7 @@ CALL(cuEventSynchronize, void* event)
   return wait([=] { return go_on_to(copy, copy->recorded); });
 END
 CALL(cuMemHostAlloc, void** address, size_t bytes, unsigned)
+  if (is_recording()) return RECORDS;
   if (is_full()) return OUT_OF_MEMORY;
   *address = malloc(bytes);
   if (!*address) return OUT_OF_MEMORY;
@@ -237,6 +278,7 @@ END
 CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
+  if (is_recording()) return RECORDS;
   if (bytes > total() - used || is_full()) return OUT_OF_MEMORY;
   size_t padded = (bytes + 2 * GUARD + 255) / 256 * 256;
   char* memory = (char*)aligned_alloc(256, padded);
@@ -248,6 +290,7 @@ CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   return SUCCESS;
 END
 CALL(cuMemFree_v2, uint64_t address)
+  if (is_recording()) return RECORDS;
   auto all = streams;
   for (Stream* stream : all)
     if (stream->context == current) finish(stream);
@@ -270,11 +313,13 @@ CALL(cuMemcpyHtoDAsync_v2, uint64_t to, const void* from, size_t bytes, void* st
   if (!is_inside(to, bytes)) return INVALID_VALUE;
   if (is_inside((uint64_t)from, bytes, page_locked))
     return later(stream, [=] { memcpy((void*)to, from, bytes); return SUCCESS; });
+  if (((Stream*)stream)->recording) return RECORDS;
   std::string copy((const char*)from, bytes);
   return later(stream, [=] { memcpy((void*)to, copy.data(), bytes); return SUCCESS; });
 END
 CALL(cuMemcpyDtoHAsync_v2, void* to, uint64_t from, size_t bytes, void* stream)
   if (!is_inside(from, bytes)) return INVALID_VALUE;
+  if (((Stream*)stream)->recording) return RECORDS;
   return later(stream, [=] { memcpy(to, (const void*)from, bytes); return SUCCESS; });
 END
 CALL(cuMemcpyDtoDAsync_v2, uint64_t to, uint64_t from, size_t bytes, void* stream)
@@ -312,12 +357,11 @@ CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigne
   std::vector<std::string> copies;
   for (size_t i = 0; i < entry.parameters.size(); i++)
     copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
-  unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
   launched.insert(entry.name);
-  bool fails = is_the_last(entry.name);
-  if (is_skipped(stream)) return ((Stream*)stream)->context->failure;
   return later(stream, [=]() mutable {
-    if (fails) return fail(entry.name + ": the GPU has fallen off the bus");
+    unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
+    if (is_the_last(entry.name)) return fail(entry.name + ": the GPU has fallen off the bus");
+    if (is_skipped(stream)) return SUCCESS;
     std::vector<void*> places;
     for (std::string& copy : copies) places.push_back(copy.data());
     std::string wrong = cuda_on_cpu::launch(entry, dim3{x, y, z}, dim3{tx, ty, tz}, places.data(), seed);
@@ -332,6 +376,7 @@ CALL(cuGetErrorName, int error, const char** name)
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
     case NOT_READY: *name = "CUDA_ERROR_NOT_READY"; break;
+    case RECORDS: *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
     case LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
     default: *name = "CUDA_ERROR_UNKNOWN";
   }

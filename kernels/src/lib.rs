@@ -33,6 +33,7 @@ pub mod perturb;
 pub mod pixels;
 pub mod pool2d;
 pub mod radial_basis;
+pub mod repeat;
 pub mod scalar;
 pub mod shared_memory;
 pub mod simd;

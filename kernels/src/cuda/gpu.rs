@@ -54,6 +54,7 @@ pub(crate) struct Gpu {
     failure: Mutex<Option<CudaError>>,
     waits: AtomicU64,
     allocations: AtomicU64,
+    graphs: AtomicU64,
 }
 
 pub(crate) struct Kernel {
@@ -83,6 +84,7 @@ impl Gpu {
             failure: Mutex::new(None),
             waits: AtomicU64::new(0),
             allocations: AtomicU64::new(0),
+            graphs: AtomicU64::new(0),
         };
         // From here on the context is given back when `gpu` is dropped.
         gpu.enter()?;
@@ -177,6 +179,16 @@ impl Gpu {
     /// Memory is about to be asked for.
     pub fn count_allocation(&self) {
         self.allocations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a graph was launched.
+    pub fn graphs(&self) -> u64 {
+        self.graphs.load(Ordering::Relaxed)
+    }
+
+    /// A graph is about to be launched.
+    pub fn count_graph(&self) {
+        self.graphs.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The host is about to wait.

@@ -14,6 +14,7 @@ pub mod cudnn;
 mod error;
 pub(crate) mod event;
 mod gpu;
+pub(crate) mod graph;
 pub mod inventory;
 pub(crate) mod launch;
 pub(crate) mod libraries;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub(crate) use crate::device::assert_len;
 use crate::device::{ActivationShape, Device, Element, Failure, Memory};
+use crate::repeat::Repeated;
 pub use arithmetic::Arithmetic;
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
@@ -51,6 +53,9 @@ pub struct Cuda {
     scratch: Scratch,
     /// Of copies from the host that go on beside ops; none before the first.
     copies: Option<Arc<Stream>>,
+    /// Whether repeated work becomes a graph.
+    graphs: bool,
+    repeated: Repeated,
 }
 
 impl Cuda {
@@ -78,7 +83,13 @@ impl Cuda {
     }
 
     fn on(vendor: Vendor, stream: Arc<Stream>) -> Self {
-        Self { vendor, stream, scratch: Scratch::default(), copies: None }
+        let (scratch, repeated) = (Scratch::default(), Repeated::default());
+        Self { vendor, stream, scratch, copies: None, graphs: true, repeated }
+    }
+
+    /// The same GPU, asked for each op by itself also where work is repeated: to see which op it is that fails.
+    pub fn without_graphs(self) -> Self {
+        Self { graphs: false, ..self }
     }
 
     /// What it is asked for from here on waits until all is done that `other` has been asked for.
@@ -116,6 +127,11 @@ impl Cuda {
         self.stream.gpu().allocations()
     }
 
+    /// How often repeated work was launched as a whole on this GPU since it was opened.
+    pub fn graphs(&self) -> u64 {
+        self.stream.gpu().graphs()
+    }
+
     /// Waits until all that was asked for is done.
     ///
     /// # Errors
@@ -141,6 +157,21 @@ impl Cuda {
             self.copies = self.stream.gpu().attempt(|| self.stream.beside());
         }
         self.copies.clone()
+    }
+
+    /// Whether repeated work becomes a graph. The libraries' calls are not recorded.
+    pub(crate) fn records(&self) -> bool {
+        self.graphs && !self.has_dnn() && !self.has_blas()
+    }
+
+    /// What was repeated, and where.
+    pub(crate) fn repeated(&mut self) -> (&mut Repeated, &Stream) {
+        (&mut self.repeated, &self.stream)
+    }
+
+    /// Of ops' own memory as it is now.
+    pub(crate) fn scratch_address(&self) -> u64 {
+        self.scratch.address()
     }
 
     /// `len` words of memory for this op.

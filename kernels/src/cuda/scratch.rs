@@ -35,6 +35,11 @@ impl Part {
 }
 
 impl Scratch {
+    /// Where it is now; 0 before the first.
+    pub fn address(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..self.len).address())
+    }
+
     /// `len` words, at an address that is a multiple of 256.
     pub fn words(&mut self, stream: &Stream, len: usize) -> Part {
         if self.len < len {
@@ -43,7 +48,6 @@ impl Scratch {
             self.len = len;
             self.buffer = Some(Buffer::zeros(stream, len));
         }
-        let address = self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..len).address());
-        Part { address, len }
+        Part { address: self.address(), len }
     }
 }

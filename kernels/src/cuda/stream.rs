@@ -14,6 +14,7 @@ use cudarc::driver::sys;
 use super::CudaError;
 use super::event::Event;
 use super::gpu::{Gpu, failed, of_allocation};
+use super::graph::Graph;
 use super::launch::{Argument, Grid};
 
 /// Most arguments of a kernel.
@@ -140,6 +141,31 @@ impl Stream {
             unsafe { result::launch_kernel(kernel.function, (x, y, z), (threads, 1, 1), 0, self.handle, &mut places) }
                 .map_err(failed("cuLaunchKernel"))
         });
+    }
+
+    /// What it is asked for from here on is recorded and not done. Until the end this thread may neither wait nor ask for
+    /// memory or give it back.
+    pub fn begin_recording(&self) {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.gpu.attempt(|| {
+            // SAFETY: the stream lives as long as `self`.
+            unsafe { result::stream::begin_capture(self.handle, mode) }.map_err(failed("cuStreamBeginCapture"))
+        });
+    }
+
+    /// What was recorded; none if the GPU has failed.
+    pub fn end_recording(&self) -> Option<Graph> {
+        self.gpu.attempt(|| {
+            // SAFETY: the same.
+            let recording =
+                unsafe { result::stream::end_capture(self.handle) }.map_err(failed("cuStreamEndCapture"))?;
+            Graph::new(&self.gpu, recording)
+        })
+    }
+
+    /// Asks for all that was recorded.
+    pub fn launch_graph(&self, graph: &Graph) {
+        self.gpu.attempt(|| graph.launch(self.handle));
     }
 
     /// Address of so many zeros; 0 if there is no memory left.
