@@ -296,9 +296,11 @@ fn parameters(function: sys::CUfunction) -> Result<Vec<usize>, CudaError> {
     }
 }
 
-pub(super) fn of_allocation(error: DriverError, wanted: usize) -> CudaError {
+pub(super) fn of_allocation(error: DriverError, wanted: usize, what: &str) -> CudaError {
     match (error.0, result::mem_get_info()) {
-        (sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY, Ok((free, total))) => CudaError::OutOfMemory { wanted, free, total },
+        (sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY, Ok((free, total))) => {
+            CudaError::OutOfMemory { what: what.to_owned(), wanted, free, total }
+        }
         _ => CudaError::of_driver("cuMemAlloc", error),
     }
 }

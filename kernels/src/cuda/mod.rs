@@ -28,6 +28,8 @@ mod vendor;
 mod version;
 
 use std::ops::Range;
+use std::panic::Location;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use crate::device::assert_len;
@@ -174,9 +176,11 @@ impl Cuda {
         self.scratch.address()
     }
 
-    /// `len` words of memory for this op.
+    /// `len` words of memory for this op. Its name is that of the folder from where this is called.
+    #[track_caller]
     pub(crate) fn scratch(&mut self, len: usize) -> Part {
-        self.scratch.words(&self.stream, len)
+        let op = Path::new(Location::caller().file()).parent().and_then(Path::file_name).unwrap_or_default();
+        self.scratch.words(&self.stream, len, op)
     }
 }
 
@@ -186,7 +190,7 @@ impl Memory for Cuda {
     type ViewMut<'a, T: Element> = ViewMut<'a, T>;
 
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
-        Buffer::zeros(&self.stream, len)
+        Buffer::zeros(&self.stream, len, "a buffer")
     }
     fn free_bytes(&self) -> Option<usize> {
         self.stream.gpu().free_bytes()

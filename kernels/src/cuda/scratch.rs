@@ -1,5 +1,7 @@
 //! Memory that an op needs for itself while it runs.
 
+use std::ffi::OsStr;
+
 use super::buffer::Buffer;
 use super::stream::Stream;
 
@@ -40,13 +42,13 @@ impl Scratch {
         self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..self.len).address())
     }
 
-    /// `len` words, at an address that is a multiple of 256.
-    pub fn words(&mut self, stream: &Stream, len: usize) -> Part {
+    /// `len` words for `op`, at an address that is a multiple of 256.
+    pub fn words(&mut self, stream: &Stream, len: usize, op: &OsStr) -> Part {
         if self.len < len {
             // First, so that both are never there at once.
             self.buffer = None;
             self.len = len;
-            self.buffer = Some(Buffer::zeros(stream, len));
+            self.buffer = Some(Buffer::zeros(stream, len, &format!("the scratch memory of {}", op.display())));
         }
         Part { address: self.address(), len }
     }

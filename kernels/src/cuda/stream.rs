@@ -168,15 +168,15 @@ impl Stream {
         self.gpu.attempt(|| graph.launch(self.handle));
     }
 
-    /// Address of so many zeros; 0 if there is no memory left.
-    pub fn allocate(&self, bytes: usize) -> u64 {
+    /// Address of so many zeros; 0 if there is no memory left. `what`: they are for, as the error says.
+    pub fn allocate(&self, bytes: usize, what: &str) -> u64 {
         if bytes == 0 {
             return 0;
         }
         let allocated = self.gpu.attempt(|| {
             self.gpu.count_allocation();
             // SAFETY: the contents are set before anyone reads them.
-            let address = unsafe { result::malloc_sync(bytes) }.map_err(|error| of_allocation(error, bytes))?;
+            let address = unsafe { result::malloc_sync(bytes) }.map_err(|error| of_allocation(error, bytes, what))?;
             // SAFETY: so many bytes were just allocated.
             unsafe { result::memset_d8_async(address, 0, bytes, self.handle) }.map_err(failed("cuMemsetD8Async"))?;
             Ok(address)

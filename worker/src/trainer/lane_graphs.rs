@@ -9,8 +9,11 @@ use super::lane_waits::{Stage, job};
 /// and a short lane behind each.
 const HANDS: [(u64, u32); 8] = [(0, 5), (9, 3), (21, 5), (2, 9), (2, 3), (30, 1), (5, 5), (11, 1)];
 
-/// What all hands come to, as bits, and how many lanes were launched as a whole.
-fn hands(device: Cuda) -> (Vec<(Vec<u32>, Vec<u64>)>, u64) {
+/// Gradient and sums of a hand.
+type Bits = (Vec<u32>, Vec<u64>);
+
+/// What all hands come to, and how many lanes were launched as a whole.
+fn hands(device: Cuda) -> (Vec<Bits>, u64) {
     let mut stage = Stage::new(device, &job());
     let hand = |(first, lanes)| {
         let computed = stage.train_at(first, lanes);
