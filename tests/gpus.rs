@@ -183,14 +183,38 @@ fn what_can_not_be_used_is_said_in_one_line() {
     }
 }
 
-/// A GPU that runs out of memory ends the job with the numbers and a remedy, not by a panic.
+/// A GPU that is too small ends the job with the numbers and a remedy, not by a panic: before it starts, or where only an
+/// op's own memory has no room.
 #[test]
 fn a_gpu_without_memory_ends_the_job_with_a_remedy() {
     let Some(stage) = Stage::new() else { return };
-    let mut command = stage.command("full", &["--quiet", "--workers", "1", "--set", "cluster.max_restarts=0"]);
-    let ended = Ended::of(command.env("EMULATED_GPU_MEMORY", "2000000"));
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("out of GPU memory") && ended.stderr.contains("batch.micro_batch"), "{ended:?}");
+    let reckoned = ["there is no room for gradients and their sums (", "the largest batch.micro_batch that fits is 32"];
+    let found = ["wanted for the scratch memory of conv2d_max_pool2d", "a smaller batch.micro_batch needs less"];
+    for (memory, told) in [("2000000", reckoned), ("2400000", found)] {
+        let settings = ["batch.micro_batch=64", "cluster.max_restarts=0"].map(|setting| ["--set", setting]).concat();
+        let mut command = stage.command(memory, &[&["--quiet", "--workers", "1"][..], &settings].concat());
+        let ended = Ended::of(command.env("EMULATED_GPU_MEMORY", memory));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("out of GPU memory: "), "{ended:?}");
+        assert!(told.iter().all(|words| ended.stderr.contains(words)), "{ended:?}");
+    }
+}
+
+/// All memory is there once the first step is: later ones, also an epoch's last with its short lane, find the GPU full.
+#[test]
+fn steps_after_the_first_ask_a_gpu_for_no_memory() {
+    let Some(stage) = Stage::new() else { return };
+    let settings = ["--set", "data.limit=135", "--set", "data.last_batch=keep", "--set", "schedule.max_steps=6"];
+    let one = stage.train("free", &[&["--workers", "1"][..], &settings].concat());
+    for workers in ["1", "2"] {
+        let run = format!("full-{workers}");
+        let mut command = stage.command(&run, &[&["--quiet", "--workers", workers][..], &settings].concat());
+        Ended::of(command.env("EMULATED_GPU_FULL_AFTER", "optimizer_sgd")).success();
+        assert_eq!(Outcome::of(&stage.folder.path().join(run)), one);
+    }
+    let mut command = stage.command("too-early", &["--quiet", "--workers", "1", "--set", "cluster.max_restarts=0"]);
+    let ended = Ended::of(command.env("EMULATED_GPU_FULL_AFTER", "fold_squared_norms"));
+    assert!(ended.code == Some(1) && ended.stderr.contains("out of GPU memory"), "the first step asks: {ended:?}");
 }
 
 /// Nothing that a failed GPU was asked for is taken for a result: a job goes on from its newest checkpoint, to the same

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "cuda_on_cpu.h"
 #include "emulated_gpus.h"
@@ -26,7 +27,7 @@ using emulated_gpus::visible;
 using Result = int;
 
 const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
-             NOT_READY = 600, LAUNCH_FAILED = 719;
+             NOT_READY = 600, LAUNCH_FAILED = 719, RECORDS = 900;
 const size_t GUARD = 256;
 const unsigned char GUARDED = 0xA5;
 
@@ -37,10 +38,16 @@ struct Context {
   size_t gpu = 0;
 };
 
+// What a stream was asked for while it recorded, which is done each time that the graph is launched.
+using Work = std::function<Result()>;
+using Recording = std::shared_ptr<std::vector<Work>>;
+
 // Work that gives NOT_READY waits for something outside of this process, and is tried again.
 struct Stream {
   Context* context;
-  std::deque<std::function<Result()>> work;
+  std::deque<Work> work;
+  // Work goes here instead between begin and end.
+  Recording recording;
 };
 
 // How often it was recorded, and how many of these its streams have come past.
@@ -52,9 +59,12 @@ using Events = std::shared_ptr<Event>;
 
 std::recursive_mutex lock;
 std::map<uint64_t, size_t> allocations;
+// Of the host: copies from there read it when the stream gets there.
+std::map<uint64_t, size_t> page_locked;
 std::vector<Stream*> streams;
 size_t used;
 unsigned launches;
+std::set<std::string> launched;
 std::map<size_t, Context> contexts;
 thread_local Context* current;
 
@@ -65,9 +75,9 @@ Result fail(const std::string& why) {
   return LAUNCH_FAILED;
 }
 
-bool is_inside(uint64_t address, size_t bytes) {
-  auto next = allocations.upper_bound(address);
-  if (next == allocations.begin()) return false;
+bool is_inside(uint64_t address, size_t bytes, const std::map<uint64_t, size_t>& memory = allocations) {
+  auto next = memory.upper_bound(address);
+  if (next == memory.begin()) return false;
   auto [first, size] = *--next;
   return address + bytes <= first + size;
 }
@@ -116,11 +126,25 @@ Result wait(Try attempt) {
   return result;
 }
 
+// Whether a stream of this context records: nobody may wait then, or ask for memory or give it back.
+bool is_recording() {
+  for (Stream* stream : streams)
+    if (stream->context == current && stream->recording) return true;
+  return false;
+}
+
 Result finish(Stream* stream) {
   if (Result result = wait([=] { return go_on(stream); })) return result;
   for (auto [address, size] : allocations)
     if (!is_guarded(address, size)) return stream->context->failure = fail("a kernel has written beyond a buffer");
   return SUCCESS;
+}
+
+// Whether the environment has the GPU give no more memory, because EMULATED_GPU_FULL_AFTER names a kernel that was
+// launched.
+bool is_full() {
+  const char* named = getenv("EMULATED_GPU_FULL_AFTER");
+  return named && launched.count(named);
 }
 
 // Whether this launch is the one that the environment has the GPU fail in: EMULATED_GPU_FAILS_IN names a kernel,
@@ -138,10 +162,14 @@ bool is_skipped(void* stream) {
   return every && launches % every == 0;
 }
 
-Result later(void* stream, std::function<Result()> work) {
-  Result failure = ((Stream*)stream)->context->failure;
+Result later(void* handle, Work work) {
+  Stream* stream = (Stream*)handle;
+  Result failure = stream->context->failure;
   if (failure != SUCCESS) return failure;
-  ((Stream*)stream)->work.push_back(std::move(work));
+  if (stream->recording)
+    stream->recording->push_back(std::move(work));
+  else
+    stream->work.push_back(std::move(work));
   return SUCCESS;
 }
 
@@ -175,7 +203,7 @@ CALL(cuDevicePrimaryCtxRetain, void** out, int device)
 END
 CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; END
 CALL(cuCtxSetCurrent, void* context) current = (Context*)context; return SUCCESS; END
-CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}}); *stream = streams.back(); return SUCCESS; END
+CALL(cuStreamCreate, void** stream, unsigned) streams.push_back(new Stream{current, {}, {}}); *stream = streams.back(); return SUCCESS; END
 CALL(cuStreamDestroy_v2, void* stream)
   for (auto place = streams.begin(); place != streams.end(); ++place)
     if (*place == stream) {
@@ -185,8 +213,31 @@ CALL(cuStreamDestroy_v2, void* stream)
   delete (Stream*)stream;
   return SUCCESS;
 END
-CALL(cuStreamSynchronize, void* stream) return finish((Stream*)stream); END
+CALL(cuStreamSynchronize, void* stream) return is_recording() ? RECORDS : finish((Stream*)stream); END
 CALL(cuStreamQuery, void* stream) return go_on((Stream*)stream); END
+CALL(cuStreamBeginCapture_v2, void* stream, int)
+  if (is_recording()) return RECORDS;
+  ((Stream*)stream)->recording = std::make_shared<std::vector<Work>>();
+  return SUCCESS;
+END
+CALL(cuStreamEndCapture, void* stream, void** graph)
+  Recording& recording = ((Stream*)stream)->recording;
+  if (!recording) return INVALID_VALUE;
+  *graph = new Recording(std::move(recording));
+  recording.reset();
+  return SUCCESS;
+END
+CALL(cuGraphInstantiateWithFlags, void** executable, void* graph, unsigned long long)
+  *executable = new Recording(*(Recording*)graph);
+  return SUCCESS;
+END
+CALL(cuGraphDestroy, void* graph) delete (Recording*)graph; return SUCCESS; END
+CALL(cuGraphExecDestroy, void* executable) delete (Recording*)executable; return SUCCESS; END
+CALL(cuGraphLaunch, void* executable, void* stream)
+  for (const Work& work : **(Recording*)executable)
+    if (Result result = later(stream, work)) return result;
+  return SUCCESS;
+END
 CALL(cuStreamWaitEvent, void* stream, void* event, unsigned)
   Events copy = *(Events*)event;
   return later(stream, [copy, time = copy->recorded] { return go_on_to(copy, time); });
@@ -202,6 +253,23 @@ CALL(cuEventQuery, void* event)
   Events copy = *(Events*)event;
   return go_on_to(copy, copy->recorded);
 END
+CALL(cuEventSynchronize, void* event)
+  Events copy = *(Events*)event;
+  return wait([=] { return go_on_to(copy, copy->recorded); });
+END
+CALL(cuMemHostAlloc, void** address, size_t bytes, unsigned)
+  if (is_recording()) return RECORDS;
+  if (is_full()) return OUT_OF_MEMORY;
+  *address = malloc(bytes);
+  if (!*address) return OUT_OF_MEMORY;
+  page_locked[(uint64_t)*address] = bytes;
+  return SUCCESS;
+END
+CALL(cuMemFreeHost, void* address)
+  if (!page_locked.erase((uint64_t)address)) return INVALID_VALUE;
+  free(address);
+  return SUCCESS;
+END
 // For the emulated NCCL: work that may have to be tried again, and whether memory is the GPU's.
 CALL(emulated_gpu_later, void* stream, Result (*attempt)(void*), void (*drop)(void*), void* data)
   std::shared_ptr<void> owned(data, drop);
@@ -210,7 +278,8 @@ END
 CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
-  if (bytes > total() - used) return OUT_OF_MEMORY;
+  if (is_recording()) return RECORDS;
+  if (bytes > total() - used || is_full()) return OUT_OF_MEMORY;
   size_t padded = (bytes + 2 * GUARD + 255) / 256 * 256;
   char* memory = (char*)aligned_alloc(256, padded);
   if (!memory) return OUT_OF_MEMORY;
@@ -221,6 +290,7 @@ CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   return SUCCESS;
 END
 CALL(cuMemFree_v2, uint64_t address)
+  if (is_recording()) return RECORDS;
   auto all = streams;
   for (Stream* stream : all)
     if (stream->context == current) finish(stream);
@@ -241,11 +311,15 @@ CALL(cuMemsetD32Async, uint64_t to, unsigned value, size_t len, void* stream)
 END
 CALL(cuMemcpyHtoDAsync_v2, uint64_t to, const void* from, size_t bytes, void* stream)
   if (!is_inside(to, bytes)) return INVALID_VALUE;
+  if (is_inside((uint64_t)from, bytes, page_locked))
+    return later(stream, [=] { memcpy((void*)to, from, bytes); return SUCCESS; });
+  if (((Stream*)stream)->recording) return RECORDS;
   std::string copy((const char*)from, bytes);
   return later(stream, [=] { memcpy((void*)to, copy.data(), bytes); return SUCCESS; });
 END
 CALL(cuMemcpyDtoHAsync_v2, void* to, uint64_t from, size_t bytes, void* stream)
   if (!is_inside(from, bytes)) return INVALID_VALUE;
+  if (((Stream*)stream)->recording) return RECORDS;
   return later(stream, [=] { memcpy(to, (const void*)from, bytes); return SUCCESS; });
 END
 CALL(cuMemcpyDtoDAsync_v2, uint64_t to, uint64_t from, size_t bytes, void* stream)
@@ -283,11 +357,11 @@ CALL(cuLaunchKernel, void* function, unsigned x, unsigned y, unsigned z, unsigne
   std::vector<std::string> copies;
   for (size_t i = 0; i < entry.parameters.size(); i++)
     copies.emplace_back((const char*)arguments[i], entry.parameters[i]);
-  unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
-  bool fails = is_the_last(entry.name);
-  if (is_skipped(stream)) return ((Stream*)stream)->context->failure;
+  launched.insert(entry.name);
   return later(stream, [=]() mutable {
-    if (fails) return fail(entry.name + ": the GPU has fallen off the bus");
+    unsigned seed = unsigned(number("EMULATED_GPU_SEED", 1)) + ++launches;
+    if (is_the_last(entry.name)) return fail(entry.name + ": the GPU has fallen off the bus");
+    if (is_skipped(stream)) return SUCCESS;
     std::vector<void*> places;
     for (std::string& copy : copies) places.push_back(copy.data());
     std::string wrong = cuda_on_cpu::launch(entry, dim3{x, y, z}, dim3{tx, ty, tz}, places.data(), seed);
@@ -302,6 +376,7 @@ CALL(cuGetErrorName, int error, const char** name)
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
     case NOT_READY: *name = "CUDA_ERROR_NOT_READY"; break;
+    case RECORDS: *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
     case LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
     default: *name = "CUDA_ERROR_UNKNOWN";
   }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     activation, addition, batch_norm, binary_cross_entropy, concatenate, conv2d, conv2d_max_pool2d, cross_entropy,
     curvature, dropout, exchange, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer,
-    perturb, pixels, pool2d, radial_basis, squared_error, subsample2d,
+    perturb, pixels, pool2d, radial_basis, repeat, squared_error, subsample2d, upload,
 };
 
 /// A number type that buffers hold.
@@ -71,6 +71,8 @@ pub trait Memory: Sized {
 
     /// Allocates `len` zeroed elements.
     fn zeros<T: Element>(&self, len: usize) -> Self::Buffer<T>;
+    /// Bytes that are free in the device's own memory; none of a device that computes in the host's.
+    fn free_bytes(&self) -> Option<usize>;
     /// Elements that an activation of `features` values for each of `samples` samples occupies, padding included.
     fn activation_len(&self, samples: usize, features: usize) -> usize;
     /// Shared view of `range`.
@@ -151,6 +153,8 @@ pub trait Device:
     + perturb::Perturb
     + fold::Fold
     + exchange::Exchange
+    + upload::Upload
+    + repeat::Repeat
     + Send
     + 'static
 {

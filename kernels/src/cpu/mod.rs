@@ -58,6 +58,9 @@ impl Memory for Cpu {
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
         Buffer::zeros(len)
     }
+    fn free_bytes(&self) -> Option<usize> {
+        None
+    }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
         self.layout.len(samples, features)
     }

@@ -17,8 +17,9 @@ pub struct Buffer<T> {
 }
 
 impl<T: Element> Buffer<T> {
-    pub(super) fn zeros(stream: &Stream, len: usize) -> Self {
-        let address = stream.allocate(len * size_of::<T>());
+    /// `what`: they are for, as the error says if there is no memory left.
+    pub(super) fn zeros(stream: &Stream, len: usize, what: &str) -> Self {
+        let address = stream.allocate(len * size_of::<T>(), what);
         Self { gpu: stream.gpu().clone(), address, len, elements: PhantomData }
     }
 

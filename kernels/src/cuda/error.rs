@@ -71,10 +71,12 @@ pub enum CudaError {
     },
     /// The GPU has too little memory left.
     #[error(
-        "out of GPU memory: {wanted} bytes more are wanted, {free} of {total} are free; a smaller batch.micro_batch \
-         needs less"
+        "out of GPU memory: {wanted} bytes more are wanted for {what}, {free} of {total} are free; a smaller \
+         batch.micro_batch needs less"
     )]
     OutOfMemory {
+        /// What it was for.
+        what: String,
         /// Bytes.
         wanted: usize,
         /// Bytes.

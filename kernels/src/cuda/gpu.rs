@@ -45,7 +45,7 @@ impl About {
     }
 }
 
-pub(super) struct Gpu {
+pub(crate) struct Gpu {
     about: About,
     device: sys::CUdevice,
     context: sys::CUcontext,
@@ -53,9 +53,11 @@ pub(super) struct Gpu {
     kernels: HashMap<&'static str, Kernel>,
     failure: Mutex<Option<CudaError>>,
     waits: AtomicU64,
+    allocations: AtomicU64,
+    graphs: AtomicU64,
 }
 
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     pub function: sys::CUfunction,
     /// Bytes of each.
     pub parameters: Vec<usize>,
@@ -81,6 +83,8 @@ impl Gpu {
             kernels: HashMap::new(),
             failure: Mutex::new(None),
             waits: AtomicU64::new(0),
+            allocations: AtomicU64::new(0),
+            graphs: AtomicU64::new(0),
         };
         // From here on the context is given back when `gpu` is dropped.
         gpu.enter()?;
@@ -146,6 +150,12 @@ impl Gpu {
         Ok(())
     }
 
+    /// Bytes that are free, unless the GPU has failed.
+    pub fn free_bytes(&self) -> Option<usize> {
+        let free = self.attempt(|| result::mem_get_info().map_err(failed("cuMemGetInfo")));
+        free.map(|(free, _)| free)
+    }
+
     /// Gives memory back.
     pub fn free(&self, address: u64) {
         if address != 0 && self.enter().is_ok() {
@@ -159,6 +169,26 @@ impl Gpu {
     /// How often the host has waited.
     pub fn waits(&self) -> u64 {
         self.waits.load(Ordering::Relaxed)
+    }
+
+    /// How often memory was asked for, the GPU's and the host's page-locked.
+    pub fn allocations(&self) -> u64 {
+        self.allocations.load(Ordering::Relaxed)
+    }
+
+    /// Memory is about to be asked for.
+    pub fn count_allocation(&self) {
+        self.allocations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a graph was launched.
+    pub fn graphs(&self) -> u64 {
+        self.graphs.load(Ordering::Relaxed)
+    }
+
+    /// A graph is about to be launched.
+    pub fn count_graph(&self) {
+        self.graphs.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The host is about to wait.
@@ -266,9 +296,11 @@ fn parameters(function: sys::CUfunction) -> Result<Vec<usize>, CudaError> {
     }
 }
 
-pub(super) fn of_allocation(error: DriverError, wanted: usize) -> CudaError {
+pub(super) fn of_allocation(error: DriverError, wanted: usize, what: &str) -> CudaError {
     match (error.0, result::mem_get_info()) {
-        (sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY, Ok((free, total))) => CudaError::OutOfMemory { wanted, free, total },
+        (sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY, Ok((free, total))) => {
+            CudaError::OutOfMemory { what: what.to_owned(), wanted, free, total }
+        }
         _ => CudaError::of_driver("cuMemAlloc", error),
     }
 }

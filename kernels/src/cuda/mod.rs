@@ -12,23 +12,29 @@ pub mod compiler;
 pub mod cublaslt;
 pub mod cudnn;
 mod error;
+pub(crate) mod event;
 mod gpu;
+pub(crate) mod graph;
 pub mod inventory;
 pub(crate) mod launch;
 pub(crate) mod libraries;
 pub mod nvml;
+pub(crate) mod page_locked;
 mod places;
 pub(crate) mod scratch;
 pub mod sources;
-mod stream;
+pub(crate) mod stream;
 mod vendor;
 mod version;
 
 use std::ops::Range;
+use std::panic::Location;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use crate::device::assert_len;
 use crate::device::{ActivationShape, Device, Element, Failure, Memory};
+use crate::repeat::Repeated;
 pub use arithmetic::Arithmetic;
 pub use buffer::{Buffer, View, ViewMut};
 pub use error::CudaError;
@@ -47,6 +53,11 @@ pub struct Cuda {
     vendor: Vendor,
     stream: Arc<Stream>,
     scratch: Scratch,
+    /// Of copies from the host that go on beside ops; none before the first.
+    copies: Option<Arc<Stream>>,
+    /// Whether repeated work becomes a graph.
+    graphs: bool,
+    repeated: Repeated,
 }
 
 impl Cuda {
@@ -74,7 +85,13 @@ impl Cuda {
     }
 
     fn on(vendor: Vendor, stream: Arc<Stream>) -> Self {
-        Self { vendor, stream, scratch: Scratch::default() }
+        let (scratch, repeated) = (Scratch::default(), Repeated::default());
+        Self { vendor, stream, scratch, copies: None, graphs: true, repeated }
+    }
+
+    /// The same GPU, asked for each op by itself also where work is repeated: to see which op it is that fails.
+    pub fn without_graphs(self) -> Self {
+        Self { graphs: false, ..self }
     }
 
     /// What it is asked for from here on waits until all is done that `other` has been asked for.
@@ -107,6 +124,16 @@ impl Cuda {
         self.stream.gpu().waits()
     }
 
+    /// How often memory was asked for on this GPU since it was opened.
+    pub fn allocations(&self) -> u64 {
+        self.stream.gpu().allocations()
+    }
+
+    /// How often repeated work was launched as a whole on this GPU since it was opened.
+    pub fn graphs(&self) -> u64 {
+        self.stream.gpu().graphs()
+    }
+
     /// Waits until all that was asked for is done.
     ///
     /// # Errors
@@ -121,9 +148,39 @@ impl Cuda {
         self.stream.launch(kernel, grid, arguments);
     }
 
-    /// `len` words of memory for this op.
+    /// Of its ops.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Of copies from the host beside them; none if the GPU has failed.
+    pub(crate) fn copies(&mut self) -> Option<Arc<Stream>> {
+        if self.copies.is_none() {
+            self.copies = self.stream.gpu().attempt(|| self.stream.beside());
+        }
+        self.copies.clone()
+    }
+
+    /// Whether repeated work becomes a graph. The libraries' calls are not recorded.
+    pub(crate) fn records(&self) -> bool {
+        self.graphs && !self.has_dnn() && !self.has_blas()
+    }
+
+    /// What was repeated, and where.
+    pub(crate) fn repeated(&mut self) -> (&mut Repeated, &Stream) {
+        (&mut self.repeated, &self.stream)
+    }
+
+    /// Of ops' own memory as it is now.
+    pub(crate) fn scratch_address(&self) -> u64 {
+        self.scratch.address()
+    }
+
+    /// `len` words of memory for this op. Its name is that of the folder from where this is called.
+    #[track_caller]
     pub(crate) fn scratch(&mut self, len: usize) -> Part {
-        self.scratch.words(&self.stream, len)
+        let op = Path::new(Location::caller().file()).parent().and_then(Path::file_name).unwrap_or_default();
+        self.scratch.words(&self.stream, len, op)
     }
 }
 
@@ -133,7 +190,10 @@ impl Memory for Cuda {
     type ViewMut<'a, T: Element> = ViewMut<'a, T>;
 
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
-        Buffer::zeros(&self.stream, len)
+        Buffer::zeros(&self.stream, len, "a buffer")
+    }
+    fn free_bytes(&self) -> Option<usize> {
+        self.stream.gpu().free_bytes()
     }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
         samples * features

@@ -1,5 +1,7 @@
 //! Memory that an op needs for itself while it runs.
 
+use std::ffi::OsStr;
+
 use super::buffer::Buffer;
 use super::stream::Stream;
 
@@ -35,15 +37,19 @@ impl Part {
 }
 
 impl Scratch {
-    /// `len` words, at an address that is a multiple of 256.
-    pub fn words(&mut self, stream: &Stream, len: usize) -> Part {
+    /// Where it is now; 0 before the first.
+    pub fn address(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..self.len).address())
+    }
+
+    /// `len` words for `op`, at an address that is a multiple of 256.
+    pub fn words(&mut self, stream: &Stream, len: usize, op: &OsStr) -> Part {
         if self.len < len {
             // First, so that both are never there at once.
             self.buffer = None;
             self.len = len;
-            self.buffer = Some(Buffer::zeros(stream, len));
+            self.buffer = Some(Buffer::zeros(stream, len, &format!("the scratch memory of {}", op.display())));
         }
-        let address = self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..len).address());
-        Part { address, len }
+        Part { address: self.address(), len }
     }
 }

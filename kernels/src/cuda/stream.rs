@@ -12,17 +12,19 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
 use super::CudaError;
+use super::event::Event;
 use super::gpu::{Gpu, failed, of_allocation};
+use super::graph::Graph;
 use super::launch::{Argument, Grid};
 
 /// Most arguments of a kernel.
 const ARGUMENTS: usize = 24;
 
-pub(super) struct Stream {
+pub(crate) struct Stream {
     gpu: Arc<Gpu>,
     handle: sys::CUstream,
     /// Marks how far the stream was asked for when another began to wait for it.
-    mark: sys::CUevent,
+    mark: Event,
 }
 
 // SAFETY: the driver's handles may be used from any thread that has made the context current, as every call here does.
@@ -50,14 +52,10 @@ impl Stream {
     }
 
     fn new(gpu: Arc<Gpu>) -> Result<Self, CudaError> {
-        gpu.enter()?;
-        let mut stream = Self { gpu, handle: std::ptr::null_mut(), mark: std::ptr::null_mut() };
-        // From here on what was made is given back when `stream` is dropped.
-        stream.handle =
+        let mark = Event::new(&gpu)?;
+        let handle =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("cuStreamCreate"))?;
-        stream.mark =
-            result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(failed("cuEventCreate"))?;
-        Ok(stream)
+        Ok(Self { gpu, handle, mark })
     }
 
     pub fn gpu(&self) -> &Arc<Gpu> {
@@ -71,12 +69,33 @@ impl Stream {
 
     /// What it is asked for from here on waits until all is done that `other` has been asked for.
     pub fn wait_for(&self, other: &Stream) {
+        other.mark(&other.mark);
+        self.wait_for_event(&other.mark);
+    }
+
+    /// An event of the same GPU; none if that has failed.
+    pub fn event(&self) -> Option<Event> {
+        self.gpu.attempt(|| Event::new(&self.gpu))
+    }
+
+    /// Records an event behind all that was asked for.
+    pub fn mark(&self, event: &Event) {
+        self.gpu.attempt(|| self.record(event));
+    }
+
+    /// The same, where the context is current.
+    pub fn record(&self, event: &Event) -> Result<(), CudaError> {
+        // SAFETY: event and stream are there.
+        unsafe { result::event::record(event.handle(), self.handle) }.map_err(failed("cuEventRecord"))
+    }
+
+    /// What it is asked for from here on waits for the event as it was recorded last, also if that is done again.
+    pub fn wait_for_event(&self, event: &Event) {
         self.gpu.attempt(|| {
-            // SAFETY: mark and stream live as long as `other`.
-            unsafe { result::event::record(other.mark, other.handle) }.map_err(failed("cuEventRecord"))?;
             let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
-            // SAFETY: the same. The wait is for the mark as it was recorded last, also if that is done again.
-            unsafe { result::stream::wait_event(self.handle, other.mark, flags) }.map_err(failed("cuStreamWaitEvent"))
+            // SAFETY: event and stream are there.
+            unsafe { result::stream::wait_event(self.handle, event.handle(), flags) }
+                .map_err(failed("cuStreamWaitEvent"))
         });
     }
 
@@ -124,14 +143,40 @@ impl Stream {
         });
     }
 
-    /// Address of so many zeros; 0 if there is no memory left.
-    pub fn allocate(&self, bytes: usize) -> u64 {
+    /// What it is asked for from here on is recorded and not done. Until the end this thread may neither wait nor ask for
+    /// memory or give it back.
+    pub fn begin_recording(&self) {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.gpu.attempt(|| {
+            // SAFETY: the stream lives as long as `self`.
+            unsafe { result::stream::begin_capture(self.handle, mode) }.map_err(failed("cuStreamBeginCapture"))
+        });
+    }
+
+    /// What was recorded; none if the GPU has failed.
+    pub fn end_recording(&self) -> Option<Graph> {
+        self.gpu.attempt(|| {
+            // SAFETY: the same.
+            let recording =
+                unsafe { result::stream::end_capture(self.handle) }.map_err(failed("cuStreamEndCapture"))?;
+            Graph::new(&self.gpu, recording)
+        })
+    }
+
+    /// Asks for all that was recorded.
+    pub fn launch_graph(&self, graph: &Graph) {
+        self.gpu.attempt(|| graph.launch(self.handle));
+    }
+
+    /// Address of so many zeros; 0 if there is no memory left. `what`: they are for, as the error says.
+    pub fn allocate(&self, bytes: usize, what: &str) -> u64 {
         if bytes == 0 {
             return 0;
         }
         let allocated = self.gpu.attempt(|| {
+            self.gpu.count_allocation();
             // SAFETY: the contents are set before anyone reads them.
-            let address = unsafe { result::malloc_sync(bytes) }.map_err(|error| of_allocation(error, bytes))?;
+            let address = unsafe { result::malloc_sync(bytes) }.map_err(|error| of_allocation(error, bytes, what))?;
             // SAFETY: so many bytes were just allocated.
             unsafe { result::memset_d8_async(address, 0, bytes, self.handle) }.map_err(failed("cuMemsetD8Async"))?;
             Ok(address)
@@ -144,11 +189,15 @@ impl Stream {
         if from.is_empty() {
             return;
         }
-        self.gpu.attempt(|| {
-            // SAFETY: `to` is of a view or scratch memory as long as `from`. The driver copies pageable memory aside
-            // before the call returns.
-            unsafe { result::memcpy_htod_async(to, from, self.handle) }.map_err(failed("cuMemcpyHtoDAsync"))
-        });
+        // The driver copies pageable memory aside before the call returns.
+        self.gpu.attempt(|| self.copy_in(from, to));
+    }
+
+    /// The same, where the context is current. Page-locked memory is read when the stream gets there, until which it is
+    /// to stay as it is.
+    pub fn copy_in<T>(&self, from: &[T], to: u64) -> Result<(), CudaError> {
+        // SAFETY: `to` is of a view or scratch memory as long as `from`.
+        unsafe { result::memcpy_htod_async(to, from, self.handle) }.map_err(failed("cuMemcpyHtoDAsync"))
     }
 
     /// Copies to the host and waits for it. Where the GPU has failed `to` stays as it is.
@@ -202,13 +251,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // A failure here has nobody left to whom it matters.
         let _ = self.gpu.enter();
-        if !self.mark.is_null() {
-            // SAFETY: the event is destroyed once, and used no more.
-            let _ = unsafe { result::event::destroy(self.mark) };
-        }
-        if !self.handle.is_null() {
-            // SAFETY: the stream is destroyed once, and used no more.
-            let _ = unsafe { result::stream::destroy(self.handle) };
-        }
+        // SAFETY: the stream is destroyed once, and used no more.
+        let _ = unsafe { result::stream::destroy(self.handle) };
     }
 }

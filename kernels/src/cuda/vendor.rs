@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::cublaslt::{self, Product};
@@ -108,8 +109,8 @@ impl Blas {
 }
 
 /// Bytes of scratch memory, by address.
-fn workspace(scratch: &mut Scratch, stream: &Stream, bytes: usize) -> u64 {
-    scratch.words(stream, bytes.div_ceil(4)).address()
+fn workspace(scratch: &mut Scratch, stream: &Stream, bytes: usize, library: &str) -> u64 {
+    scratch.words(stream, bytes.div_ceil(4), OsStr::new(library)).address()
 }
 
 impl Cuda {
@@ -125,7 +126,7 @@ impl Cuda {
     pub(crate) fn convolve(&mut self, convolution: &Convolution, operands: &[(Operand, u64)]) {
         let Self { vendor: Vendor { dnn: Some(dnn), .. }, stream, scratch, .. } = self else { return };
         let Some(plan) = stream.gpu().attempt(|| dnn.plan(convolution).cloned()) else { return };
-        let workspace = workspace(scratch, stream, plan.workspace());
+        let workspace = workspace(scratch, stream, plan.workspace(), "cuDNN");
         // SAFETY: views are as long as the op has checked, and scratch memory as the plan wants; all of it is given back
         // behind what the stream was asked for before.
         stream.gpu().attempt(|| unsafe { plan.execute(&dnn.handle, operands, workspace) });
@@ -135,7 +136,7 @@ impl Cuda {
     pub(crate) fn multiply(&mut self, product: &Product, at: cublaslt::Addresses) {
         let Self { vendor: Vendor { blas: Some(blas), .. }, stream, .. } = self else { return };
         let Some(bytes) = stream.gpu().attempt(|| Ok(blas.plan(product)?.workspace())) else { return };
-        let workspace = workspace(&mut blas.workspace, stream, bytes);
+        let workspace = workspace(&mut blas.workspace, stream, bytes, "cuBLASLt");
         stream.gpu().attempt(|| {
             let Blas { handle, plans, .. } = blas;
             let Some(plan) = plans.get_mut(product) else { return Ok(()) };

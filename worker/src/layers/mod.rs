@@ -212,6 +212,11 @@ pub struct Memo {
 }
 
 impl Memo {
+    /// Bytes for a micro-batch.
+    pub fn choices_len<D: Device>(&self, device: &D, samples: usize) -> usize {
+        device.activation_len(samples, self.choices)
+    }
+
     /// Elements of the numbers for a micro-batch.
     pub fn moments_len<D: Device>(&self, device: &D, samples: usize) -> usize {
         self.moments + device.activation_len(samples, self.sample_moments)

@@ -25,13 +25,10 @@ pub(super) struct Notes<D: Device> {
 impl<D: Device> Activations<D> {
     /// Memory for micro-batches of up to `samples` samples.
     pub fn new(device: &D, model: &Model<D>, samples: usize) -> Self {
-        let slot = |slot: &Slot| {
-            let lengths = slot.features.iter().map(|features| device.activation_len(samples, *features));
-            Some(device.zeros(lengths.max().unwrap_or(0)))
-        };
+        let slot = |slot: &Slot| Some(device.zeros(slot.elements(device, samples)));
         let notes = |memo: Memo| Notes {
             memo,
-            choices: device.zeros(device.activation_len(samples, memo.choices)),
+            choices: device.zeros(memo.choices_len(device, samples)),
             moments: device.zeros(memo.moments_len(device, samples)),
         };
         Self { slots: model.plan().slots.iter().map(slot).collect(), memos: model.memos().map(notes).collect() }

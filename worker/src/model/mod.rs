@@ -12,6 +12,7 @@ mod graph;
 mod initial;
 mod named;
 mod named_weights;
+mod needs;
 mod parts;
 mod plan;
 
@@ -32,6 +33,7 @@ pub use graph::{Shape, ValueId};
 pub use initial::initial_values;
 pub use named::{SampleShape, build};
 pub use named_weights::{NamedWeights, ParameterSet, WeightsError, read_bounded};
+pub use needs::Need;
 
 /// A tensor and its place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,7 +269,7 @@ impl<D: Device> Model<D> {
         };
         let (slots, notes) = activations.parts();
         let notes = &mut notes[index];
-        let choices = device.activation_len(batch.samples, notes.memo.choices);
+        let choices = notes.memo.choices_len(device, batch.samples);
         self.layers[index].forward(
             device,
             Forward {
@@ -348,7 +350,7 @@ impl<D: Device> Model<D> {
         {
             let (slots, notes) = activations.parts();
             let notes = &mut notes[index];
-            let choices = device.activation_len(batch.samples, notes.memo.choices);
+            let choices = notes.memo.choices_len(device, batch.samples);
             let y = self.plan.values[output];
             let mut buffers = taken.iter_mut();
             let d_x = std::array::from_fn(|place| {

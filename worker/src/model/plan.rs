@@ -4,6 +4,8 @@
 //! Time runs over the nodes forward, then over the loss, then over the nodes backward: node i of n runs at time i, the
 //! loss at n, and node i's way back at 2n − i.
 
+use lockstep_kernels::device::Memory;
+
 use super::graph::{Links, ValueId};
 use crate::layers::{Keeps, MAX_INPUTS};
 
@@ -49,6 +51,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Elements for so many samples.
+    pub fn elements(&self, memory: &impl Memory, samples: usize) -> usize {
+        self.features.iter().map(|features| memory.activation_len(samples, *features)).max().unwrap_or(0)
+    }
+
     fn most_features(&self) -> usize {
         self.features.iter().copied().max().unwrap_or(0)
     }

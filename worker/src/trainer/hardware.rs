@@ -82,5 +82,7 @@ impl Owned for Cuda {
 
 /// The GPU of this index.
 pub(super) fn gpu(index: usize, libraries: Libraries) -> Result<Cuda, TrainerError> {
-    Cuda::with_libraries(index, libraries).map_err(|error| Failure(error.to_string()).into())
+    let gpu = Cuda::with_libraries(index, libraries).map_err(|error| Failure(error.to_string()))?;
+    let graphs = std::env::var_os("LOCKSTEP_CUDA_GRAPHS").is_none_or(|wanted| wanted != "off");
+    Ok(if graphs { gpu } else { gpu.without_graphs() })
 }

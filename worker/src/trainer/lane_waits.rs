@@ -1,4 +1,5 @@
-//! That lanes on a GPU are only asked for: the host waits for what a hand comes to, however many lanes it has.
+//! That lanes on a GPU are only asked for: the host waits for what a hand comes to, however many lanes it has, and no
+//! memory is asked for after the first hand.
 
 use std::sync::atomic::AtomicBool;
 
@@ -24,8 +25,8 @@ const LAYERS: &str = "{ kind = 'conv', channels = 3, kernel = 5, stride = 4 }, {
 const MOST_LANES: u32 = 5;
 
 /// A runner on a GPU, and what its lanes are computed of.
-struct Stage {
-    runner: LaneRunner<Cuda>,
+pub(super) struct Stage {
+    pub(super) runner: LaneRunner<Cuda>,
     work: Work<Cuda>,
     /// The flat vector.
     weights: Buffer<f32>,
@@ -35,7 +36,7 @@ struct Stage {
 
 impl Stage {
     /// After a hand that has brought all memory.
-    fn new(mut device: Cuda, job: &Job) -> Self {
+    pub(super) fn new(mut device: Cuda, job: &Job) -> Self {
         let work = work(job, Dataset::open(&job.data).unwrap()).unwrap();
         let initial = initial_values(work.model.tensors(), 1, &job.model);
         let mut weights = device.zeros(initial.len());
@@ -47,21 +48,34 @@ impl Stage {
         stage
     }
 
-    /// How often the host waits in a training step's hand of so many lanes.
-    fn train(&mut self, lanes: u32) -> u64 {
+    /// A training step's hand of so many lanes, the last of them short. `first`: its first position.
+    pub(super) fn train_at(&mut self, first: u64, lanes: u32) -> Computed {
         let Self { runner, work, weights, abort, progress } = self;
         let order = Order::new(1, 0, work.dataset.len(Split::Train));
-        let plan = StepPlan { epoch: 0, first: 0, samples: 3 * u64::from(lanes), lanes };
+        let plan = StepPlan { epoch: 0, first, samples: 3 * u64::from(lanes) - 1, lanes };
         let step = TrainStep::new(work, of_flat(work, weights), plan, &order, Pulse { abort, progress });
-        waits_in(runner, work.model.len(), lanes, |runner, hand| runner.train_hand(&step, hand))
+        computed(runner, work.model.len(), lanes, |runner, hand| runner.train_hand(&step, hand))
     }
 
-    /// The same in an evaluation's.
+    /// How often the host waits in such a hand.
+    fn train(&mut self, lanes: u32) -> u64 {
+        self.train_at(0, lanes).waits
+    }
+
+    /// How often memory is asked for on the GPU in a training hand, whose last lane is short, and in an evaluation's.
+    fn allocations(&mut self) -> u64 {
+        let before = self.runner.device.allocations();
+        self.train(3);
+        self.evaluate(3);
+        self.runner.device.allocations() - before
+    }
+
+    /// How often the host waits in an evaluation's hand of so many lanes.
     fn evaluate(&mut self, lanes: u32) -> u64 {
         let Self { runner, work, weights, abort, progress } = self;
         let (weights, pulse) = (of_flat(work, weights), Pulse { abort, progress });
         let evaluation = Evaluation { work, weights, split: Split::Test, pulse };
-        waits_in(runner, 0, lanes, |runner, hand| runner.evaluate_hand(&evaluation, hand))
+        computed(runner, 0, lanes, |runner, hand| runner.evaluate_hand(&evaluation, hand)).waits
     }
 }
 
@@ -70,12 +84,19 @@ fn of_flat<'a>(work: &Work<Cuda>, flat: &'a Buffer<f32>) -> Weights<'a, Cuda> {
     Weights { parameters: Cuda::view(flat, 0..parameters), statistics: Cuda::view(flat, parameters..all) }
 }
 
-fn waits_in(
+/// What a hand comes to, and how often the host waits in it.
+pub(super) struct Computed {
+    pub(super) gradient: Vec<f32>,
+    pub(super) tally: Tally,
+    waits: u64,
+}
+
+fn computed(
     runner: &mut LaneRunner<Cuda>,
     len: usize,
     lanes: u32,
     compute: impl FnOnce(&mut LaneRunner<Cuda>, Hand<'_>),
-) -> u64 {
+) -> Computed {
     let (mut gradient, mut tally) = (vec![f32::NAN; len], Tally::default());
     let subtree = Subtree { lanes: 0..lanes, gradient: &mut gradient, tally: &mut tally };
     let before = runner.device.waits();
@@ -83,10 +104,10 @@ fn waits_in(
     let waits = runner.device.waits() - before;
     assert!(tally.sums[0] > 0.0 && tally.sums.iter().all(|sum| sum.is_finite()), "{tally:?}");
     assert!(gradient.iter().all(|value| value.is_finite()));
-    waits
+    Computed { gradient, tally, waits }
 }
 
-fn job() -> Job {
+pub(super) fn job() -> Job {
     let layers = LAYERS.replace('\n', "");
     let mut job =
         Job::from_toml(&format!("data.path = '.'\nmodel = {{ name = 'layers', layers = [{layers}] }}")).unwrap();
@@ -101,6 +122,16 @@ fn a_hand_waits_for_its_sum_and_its_measures_alone() {
         let mut stage = Stage::new(device, &job());
         assert_eq!([1, 3, MOST_LANES].map(|lanes| stage.train(lanes)), [2; 3]);
         assert_eq!([1, 3, MOST_LANES].map(|lanes| stage.evaluate(lanes)), [1; 3]);
+    });
+}
+
+#[test]
+fn later_hands_ask_for_no_memory() {
+    emulated_gpu::alone(|device| {
+        assert_eq!(device.allocations(), 0);
+        let mut stage = Stage::new(device, &job());
+        assert!(stage.runner.device.allocations() > 10, "they are counted");
+        assert_eq!([(); 3].map(|()| stage.allocations()), [0; 3]);
     });
 }
 

@@ -27,9 +27,12 @@ pub(crate) mod lane;
 #[cfg(test)]
 mod lane_allocations;
 #[cfg(test)]
+mod lane_graphs;
+#[cfg(test)]
 mod lane_waits;
 pub(crate) mod loss;
 pub(crate) mod measures;
+mod memory;
 mod meter;
 mod nonfinite;
 mod optimizer;

@@ -16,6 +16,7 @@ use super::hardware::{Hardware, Owned};
 use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
+use super::memory::check_memory;
 use super::meter::Meter;
 use super::optimizer::{Optimizer, PARAMETERS};
 use super::progress::Phase;
@@ -50,7 +51,9 @@ impl<D: Owned> Trainer<D> {
         let dataset = Dataset::open(&job.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let work = work(&job, dataset)?;
-        let runners = D::of_seat(&seat, &job)?.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
+        let devices = D::of_seat(&seat, &job)?;
+        devices.iter().try_for_each(|device| check_memory(device, &job, &work))?;
+        let runners = devices.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
         let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
         let about = about(&job, &assignment.job, &work, seat.hardware)?;
         let wanted = wanted(&about, &work.model);

@@ -1,32 +1,28 @@
-//! Values that the host gathers and ops read: where the host has them, on a device that computes there, else in a copy.
+//! Values that the host gathers and ops read.
 
 use lockstep_kernels::device::{Device, Element};
 
-/// A run of values, and memory for the device's copy of them.
+/// A run of values, and room for what the device sees of them.
 pub(super) struct Upload<D: Device, T: Element> {
     /// As the host has them; see [`Upload::send`].
     pub values: Vec<T>,
-    /// Empty on a device that reads the host's memory.
-    copy: D::Buffer<T>,
+    room: D::Room<T>,
 }
 
 impl<D: Device, T: Element> Upload<D, T> {
     /// Of at most so many values.
-    pub fn new(device: &D, most: usize) -> Self {
-        let copied = if D::host_view::<T>(&[]).is_some() { 0 } else { most };
-        Self { values: Vec::with_capacity(most), copy: device.zeros(copied) }
+    pub fn new(device: &mut D, most: usize) -> Self {
+        Self { values: Vec::with_capacity(most), room: device.room(most) }
     }
 
     /// Lets the device see the values as they are now.
     pub fn send(&mut self, device: &mut D) {
-        if D::host_view(&self.values).is_none() {
-            device.write(&self.values, D::view_mut(&mut self.copy, 0..self.values.len()));
-        }
+        device.send(&self.values, &mut self.room);
     }
 
     /// All values, as the device has seen them last.
     pub fn view(&self) -> D::View<'_, T> {
-        D::host_view(&self.values).unwrap_or_else(|| D::view(&self.copy, 0..self.values.len()))
+        D::sent(&self.room, &self.values)
     }
 
     /// Sends other values.

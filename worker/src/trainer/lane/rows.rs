@@ -10,29 +10,31 @@ use crate::trainer::measures::{self, LaneMeasures, LaneSamples};
 
 /// A row: the sums of a loss, and the squared norm of each layer's gradient.
 #[derive(Clone, Copy)]
-pub(super) struct Row(usize);
-
-impl Row {
-    /// Of passes whose measures nobody reads.
-    pub const UNREAD: Row = Row(0);
+pub(super) enum Row {
+    /// At one place for the job: of passes whose measures nobody reads, or which [`Rows::keep`] takes to a lane's row.
+    Apart,
+    /// Of the hand's lane at this place.
+    Lane(usize),
 }
 
 /// Rows of one hand at a time.
 pub(super) struct Rows<D: Device> {
     layers: usize,
+    apart: D::Buffer<f64>,
     buffer: D::Buffer<f64>,
     /// As they were read; as long as `buffer`.
     values: Vec<f64>,
-    /// The hand's first lane, whose row follows the unread one.
+    /// The hand's first lane.
     first: u32,
     /// Of each lane; none of one that was left out.
     samples: Vec<Option<LaneSamples>>,
 }
 
 impl<D: Device> Rows<D> {
-    /// Without memory: it grows with the first hands and is kept.
+    /// Without memory for lanes: it grows with the first hands and is kept.
     pub fn new(device: &D, layers: usize) -> Self {
-        Self { layers, buffer: device.zeros(0), values: Vec::new(), first: 0, samples: Vec::new() }
+        let apart = device.zeros(LossSums::LEN + layers);
+        Self { layers, apart, buffer: device.zeros(0), values: Vec::new(), first: 0, samples: Vec::new() }
     }
 
     /// Before a hand's `lanes`. Those that are not entered count as left out.
@@ -51,25 +53,38 @@ impl<D: Device> Rows<D> {
     pub fn enter(&mut self, lane: u32, samples: LaneSamples) -> Row {
         let place = (lane - self.first) as usize;
         self.samples[place] = Some(samples);
-        Row(1 + place)
+        Row::Lane(place)
     }
 
     /// Where a loss writes its sums.
-    pub fn loss(&mut self, Row(row): Row) -> D::ViewMut<'_, f64> {
-        let start = row * self.width();
-        D::view_mut(&mut self.buffer, start..start + LossSums::LEN)
+    pub fn loss(&mut self, row: Row) -> D::ViewMut<'_, f64> {
+        D::split_mut(self.row(row), LossSums::LEN).0
     }
 
     /// Where the squared norms of the layers go.
-    pub fn norms(&mut self, Row(row): Row) -> D::ViewMut<'_, f64> {
-        let (start, width) = (row * self.width(), self.width());
-        D::view_mut(&mut self.buffer, start + LossSums::LEN..start + width)
+    pub fn norms(&mut self, row: Row) -> D::ViewMut<'_, f64> {
+        D::split_mut(self.row(row), LossSums::LEN).1
+    }
+
+    fn row(&mut self, row: Row) -> D::ViewMut<'_, f64> {
+        let width = self.width();
+        match row {
+            Row::Apart => D::view_mut(&mut self.apart, 0..width),
+            Row::Lane(place) => D::view_mut(&mut self.buffer, place * width..(place + 1) * width),
+        }
+    }
+
+    /// Takes what was measured apart to a lane's row.
+    pub fn keep(&mut self, device: &mut D, row: Row) {
+        let Row::Lane(place) = row else { return };
+        let (width, start) = (self.width(), place * self.width());
+        device.copy(D::view(&self.apart, 0..width), D::view_mut(&mut self.buffer, start..start + width));
     }
 
     /// Waits for the hand's lanes.
     pub fn read(&mut self, device: &mut D) {
-        let lanes = self.width()..self.len();
-        device.read(D::view(&self.buffer, lanes.clone()), &mut self.values[lanes]);
+        let len = self.len();
+        device.read(D::view(&self.buffer, 0..len), &mut self.values[..len]);
     }
 
     /// Tallies of `lanes`, a node of the tree, in tree order, after [`Rows::read`]. `of_lane`: one that was not left out.
@@ -87,7 +102,7 @@ impl<D: Device> Rows<D> {
     fn measures(&self, lane: u32) -> Option<LaneMeasures<'_>> {
         let place = (lane - self.first) as usize;
         let samples = self.samples[place]?;
-        let row = &self.values[(1 + place) * self.width()..][..self.width()];
+        let row = &self.values[place * self.width()..][..self.width()];
         let (sums, norms) = row.split_first_chunk()?;
         Some(LaneMeasures { sums: LossSums::of(*sums), norms, samples })
     }
@@ -96,8 +111,8 @@ impl<D: Device> Rows<D> {
         LossSums::LEN + self.layers
     }
 
-    /// Elements of all rows.
+    /// Elements of all lanes' rows.
     fn len(&self) -> usize {
-        (1 + self.samples.len()) * self.width()
+        self.samples.len() * self.width()
     }
 }

@@ -84,6 +84,14 @@ impl<'a, D: Device> TrainStep<'a, D> {
 }
 
 impl<D: Device> TrainStep<'_, D> {
+    /// Whether this worker is made to compute wrongly, or slowly.
+    pub(super) fn is_faulty(&self) -> bool {
+        #[cfg(feature = "fault-points")]
+        return self.spoilt || self.times != 1;
+        #[cfg(not(feature = "fault-points"))]
+        false
+    }
+
     /// Whether this worker is made to compute wrongly.
     pub(super) fn is_spoilt(&self) -> bool {
         #[cfg(feature = "fault-points")]

@@ -65,7 +65,7 @@ impl<D: Device> LaneRunner<D> {
         let weights = Weights { parameters, statistics: D::slice(step.weights.statistics, 0..statistics) };
         let unread = D::view_mut(&mut above.statistics, 0..statistics);
         let mut made = Made { at: &[], tell: &mut nobody };
-        self.pass(step, weights, Row::UNREAD, (gradient, unread), &mut made);
+        self.pass(step, weights, Row::Apart, (gradient, unread), &mut made);
         self.above = Some(above);
     }
 }

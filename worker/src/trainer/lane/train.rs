@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lockstep_kernels::device::Device;
 
-use super::hand::Made;
+use super::hand::{Made, nobody};
 use super::{LaneRunner, Row, TrainStep};
 use crate::layers::MicroBatch;
 use crate::model::{CurvatureMemory, Weights};
@@ -23,7 +23,6 @@ impl<D: Device> LaneRunner<D> {
         gradient: &mut D::ViewMut<'_, f32>,
         mut made: Made<'_, D>,
     ) {
-        let work = step.work;
         if !step.pulse.beats() {
             return;
         }
@@ -31,13 +30,60 @@ impl<D: Device> LaneRunner<D> {
         let samples = self.load_train_lane(step, lane);
         let row = self.rows.enter(lane, samples);
         self.seconds.data += start.elapsed();
+        if self.repeats(step, &made) {
+            self.repeated_pass(step, row, gradient);
+        } else {
+            self.whole_pass(step, row, gradient, &mut made);
+        }
+        let (passed, len) = (Instant::now(), step.work.model.len());
+        // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
+        if step.replayed == Some(lane) {
+            let view = D::shared(D::slice_mut(gradient, 0..len));
+            self.lane_digest = Some(digest_of(&mut self.device, view, len));
+        }
+        (made.tell)(&mut self.device, gradient, len);
+        self.seconds.backward += passed.elapsed();
+    }
+
+    /// Whether the lane is the same ops as another of as many samples, so that the device may repeat them as a whole.
+    fn repeats(&self, step: &TrainStep<'_, D>, made: &Made<'_, D>) -> bool {
+        self.device.repeats() && step.work.lane_sam.is_none() && made.at.is_empty() && !step.is_faulty()
+    }
+
+    /// As [`LaneRunner::whole_pass`], by the device's record of it if there is one. The row differs from lane to lane,
+    /// and comes in by a copy behind the rest.
+    fn repeated_pass(&mut self, step: &TrainStep<'_, D>, row: Row, gradient: &mut D::ViewMut<'_, f32>) {
+        let (start, model) = (Instant::now(), &step.work.model);
+        let places = [
+            D::shared(D::slice_mut(gradient, 0..model.len())),
+            D::slice(step.weights.parameters, 0..model.parameters()),
+            D::slice(step.weights.statistics, 0..model.statistics()),
+        ];
+        if self.device.repeat(self.samples(), &places) {
+            self.seconds.backward += start.elapsed();
+        } else {
+            self.whole_pass(step, Row::Apart, gradient, &mut Made { at: &[], tell: &mut nobody });
+            self.device.asked();
+        }
+        self.rows.keep(&mut self.device, row);
+    }
+
+    /// The loaded lane's gradient, with its statistics behind it, and its measures.
+    fn whole_pass(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        row: Row,
+        gradient: &mut D::ViewMut<'_, f32>,
+        made: &mut Made<'_, D>,
+    ) {
+        let work = step.work;
         let (len, parameters) = (work.model.len(), work.model.parameters());
         let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
         if work.lane_sam.is_some() || step.is_spoilt() {
             // What the pass makes is not yet the lane's.
             made.at = &[];
         }
-        self.pass(step, step.weights, row, (d_parameters, statistics), &mut made);
+        self.pass(step, step.weights, row, (d_parameters, statistics), made);
         if let Some(rho) = work.lane_sam {
             self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
         }
@@ -48,11 +94,6 @@ impl<D: Device> LaneRunner<D> {
         }
         let view = D::shared(D::slice_mut(gradient, 0..len));
         self.device.squared_norms(&self.layers, view, self.rows.norms(row));
-        // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
-        if step.replayed == Some(lane) {
-            self.lane_digest = Some(digest_of(&mut self.device, view, len));
-        }
-        (made.tell)(&mut self.device, gradient, len);
         self.seconds.backward += passed.elapsed();
     }
 
