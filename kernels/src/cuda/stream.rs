@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -14,6 +14,7 @@ use cudarc::driver::sys;
 use super::CudaError;
 use super::gpu::{Gpu, failed, of_allocation};
 use super::launch::{Argument, Grid};
+use super::timing::{Mark, Timed};
 
 /// Most arguments of a kernel.
 const ARGUMENTS: usize = 24;
@@ -23,6 +24,8 @@ pub(super) struct Stream {
     handle: sys::CUstream,
     /// Marks how far the stream was asked for when another began to wait for it.
     mark: sys::CUevent,
+    /// What was started since somebody wants to know how long each takes.
+    timed: Mutex<Option<Vec<Timed>>>,
 }
 
 // SAFETY: the driver's handles may be used from any thread that has made the context current, as every call here does.
@@ -51,7 +54,8 @@ impl Stream {
 
     fn new(gpu: Arc<Gpu>) -> Result<Self, CudaError> {
         gpu.enter()?;
-        let mut stream = Self { gpu, handle: std::ptr::null_mut(), mark: std::ptr::null_mut() };
+        let (handle, mark) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let mut stream = Self { gpu, handle, mark, timed: Mutex::new(None) };
         // From here on what was made is given back when `stream` is dropped.
         stream.handle =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("cuStreamCreate"))?;
@@ -93,6 +97,41 @@ impl Stream {
         done.unwrap_or(true)
     }
 
+    /// Marks how far the stream was asked for.
+    pub fn mark(&self) -> Result<Mark, CudaError> {
+        let mark = Mark::new(&self.gpu)?;
+        // SAFETY: mark and stream are there.
+        unsafe { result::event::record(mark.event(), self.handle) }.map_err(failed("cuEventRecord"))?;
+        Ok(mark)
+    }
+
+    /// From here on whatever is started is put between two marks.
+    pub fn time(&self) {
+        *self.timed() = Some(Vec::new());
+    }
+
+    /// What was started since [`Stream::time`], in order; that ends it.
+    pub fn take_timed(&self) -> Vec<Timed> {
+        self.timed().take().unwrap_or_default()
+    }
+
+    fn timed(&self) -> MutexGuard<'_, Option<Vec<Timed>>> {
+        self.timed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts something of this name on the stream, unless the GPU has failed.
+    pub fn start(&self, name: &str, call: impl FnOnce() -> Result<(), CudaError>) {
+        self.gpu.attempt(|| match &mut *self.timed() {
+            None => call(),
+            Some(timed) => {
+                let from = self.mark()?;
+                call()?;
+                timed.push(Timed { name: name.into(), from, to: self.mark()? });
+                Ok(())
+            }
+        });
+    }
+
     /// Starts a kernel.
     ///
     /// # Panics
@@ -115,7 +154,7 @@ impl Stream {
             *place = std::ptr::from_ref(argument).cast_mut().cast::<c_void>();
         }
         let ([x, y, z], threads) = (grid.blocks, grid.threads);
-        self.gpu.attempt(|| {
+        self.start(name, || {
             // SAFETY: the function is loaded. As many arguments as it takes, of the bytes that it takes, are read before
             // the call returns. Pointers among them are of views and scratch memory that the op has checked to be as
             // long as the kernel goes, in memory that is given back behind all that the stream was asked for before.
@@ -144,7 +183,7 @@ impl Stream {
         if from.is_empty() {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("upload", || {
             // SAFETY: `to` is of a view or scratch memory as long as `from`. The driver copies pageable memory aside
             // before the call returns.
             unsafe { result::memcpy_htod_async(to, from, self.handle) }.map_err(failed("cuMemcpyHtoDAsync"))
@@ -156,11 +195,11 @@ impl Stream {
         if to.is_empty() {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("download", || {
             // SAFETY: `from` is of a view or scratch memory as long as `to`, which lives until the copy is done.
-            unsafe { result::memcpy_dtoh_async(to, from, self.handle) }.map_err(failed("cuMemcpyDtoHAsync"))?;
-            self.wait()
+            unsafe { result::memcpy_dtoh_async(to, from, self.handle) }.map_err(failed("cuMemcpyDtoHAsync"))
         });
+        self.finish();
     }
 
     /// Copies within the GPU's memory.
@@ -168,7 +207,7 @@ impl Stream {
         if bytes == 0 {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("copy", || {
             // SAFETY: both are of views of so many bytes, one of them exclusive, so that they don't overlap.
             unsafe { result::memcpy_dtod_async(to, from, bytes, self.handle) }.map_err(failed("cuMemcpyDtoDAsync"))
         });
@@ -179,7 +218,7 @@ impl Stream {
         if len == 0 {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("fill", || {
             // SAFETY: `to` is of an exclusive view of so many elements.
             let done = unsafe { sys::cuMemsetD32Async(to, value.to_bits(), len, self.handle) };
             done.result().map_err(failed("cuMemsetD32Async"))
