@@ -73,6 +73,9 @@ pub enum Verb {
     Doctor(Doctor),
     /// Check a device: every op against its formula, whole networks beside the CPU's
     Selftest(Selftest),
+    /// Measure a device
+    #[command(subcommand)]
+    Bench(BenchVerb),
 }
 
 /// A job file and changes to it.
@@ -478,6 +481,36 @@ pub struct Selftest {
     /// Also write everything to a JSON file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchVerb {
+    /// Training steps of named networks, each op beside what the GPU can do at most, and where a step's time goes
+    Gpu(BenchGpu),
+}
+
+/// `bench gpu`.
+#[derive(Debug, Args)]
+pub struct BenchGpu {
+    /// Which GPU, as the driver counts
+    #[arg(long, value_name = "cuda:N", default_value = "cuda:0")]
+    pub device: Hardware,
+    /// Timed steps of each network, and of each op
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub steps: u32,
+    /// Small networks and a sliver of each op: whether all of it works, not how fast
+    #[arg(long)]
+    pub small: bool,
+    /// Also write everything to a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write one step of the first network as a trace for chrome://tracing: each kernel, copy and call of a library
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

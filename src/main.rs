@@ -1,6 +1,7 @@
 //! The command line: arguments become one call into a crate, and its outcome an exit code.
 
 mod arguments;
+mod bench;
 mod chaos;
 mod device;
 mod doctor;
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use arguments::{Agent, Arguments, Client, List, ModelVerb, OneJob, Scale, Serve, Submit, Verb, Worker};
+use arguments::{Agent, Arguments, BenchVerb, Client, List, ModelVerb, OneJob, Scale, Serve, Submit, Verb, Worker};
 use clap::Parser;
 use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote, SubmitArgs, exit};
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
@@ -133,6 +134,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Selftest(arguments) => selftest::selftest(&arguments),
+        Verb::Bench(BenchVerb::Gpu(arguments)) => bench::gpu(&arguments),
     }
 }
 

@@ -2,6 +2,7 @@
 // result which is read too early is seen; memory is bounded, and bytes around each allocation tell who writes beyond it.
 #include <sched.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -26,8 +27,10 @@ using emulated_gpus::number;
 using emulated_gpus::visible;
 using Result = int;
 
-const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500,
-             NOT_READY = 600, LAUNCH_FAILED = 719, RECORDS = 900;
+const Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, INVALID_HANDLE = 400,
+             NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, RECORDS = 900;
+// Of an event that tells no time.
+const unsigned DISABLE_TIMING = 2;
 const size_t GUARD = 256;
 const unsigned char GUARDED = 0xA5;
 
@@ -50,10 +53,12 @@ struct Stream {
   Recording recording;
 };
 
-// How often it was recorded, and how many of these its streams have come past.
+// How often it was recorded, how many of these its streams have come past, and when the last.
 struct Event {
+  bool timed;
   Stream* stream = nullptr;
   size_t recorded = 0, passed = 0;
+  std::chrono::steady_clock::time_point at{};
 };
 using Events = std::shared_ptr<Event>;
 
@@ -242,12 +247,26 @@ CALL(cuStreamWaitEvent, void* stream, void* event, unsigned)
   Events copy = *(Events*)event;
   return later(stream, [copy, time = copy->recorded] { return go_on_to(copy, time); });
 END
-CALL(cuEventCreate, void** event, unsigned) *event = new Events(new Event); return SUCCESS; END
+CALL(cuEventCreate, void** event, unsigned flags)
+  *event = new Events(new Event{!(flags & DISABLE_TIMING)});
+  return SUCCESS;
+END
 CALL(cuEventDestroy_v2, void* event) delete (Events*)event; return SUCCESS; END
 CALL(cuEventRecord, void* event, void* stream)
   Events copy = *(Events*)event;
   copy->stream = (Stream*)stream;
-  return later(stream, [copy, time = ++copy->recorded] { copy->passed = time; return SUCCESS; });
+  return later(stream, [copy, time = ++copy->recorded] {
+    copy->passed = time;
+    copy->at = std::chrono::steady_clock::now();
+    return SUCCESS;
+  });
+END
+CALL(cuEventElapsedTime, float* milliseconds, void* start, void* end)
+  const Event &from = **(Events*)start, &to = **(Events*)end;
+  if (!from.timed || !to.timed || !from.recorded || !to.recorded) return INVALID_HANDLE;
+  if (from.passed < from.recorded || to.passed < to.recorded) return NOT_READY;
+  *milliseconds = std::chrono::duration<float, std::milli>(to.at - from.at).count();
+  return SUCCESS;
 END
 CALL(cuEventQuery, void* event)
   Events copy = *(Events*)event;
@@ -374,6 +393,7 @@ CALL(cuGetErrorName, int error, const char** name)
     case INVALID_VALUE: *name = "CUDA_ERROR_INVALID_VALUE"; break;
     case OUT_OF_MEMORY: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
+    case INVALID_HANDLE: *name = "CUDA_ERROR_INVALID_HANDLE"; break;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
     case NOT_READY: *name = "CUDA_ERROR_NOT_READY"; break;
     case RECORDS: *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;

@@ -1,7 +1,7 @@
 //! An emulated GPU for the binary under test: the kernels' sources, compiled for the CPU, behind a driver of our own.
 
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lockstep_emulation::{libraries, or_skip};
@@ -34,5 +34,10 @@ impl Gpus {
         let (libraries, cache) = (&self.libraries, self.cache.path());
         command.env("LOCKSTEP_CUDA_LIBRARIES", libraries).env("LOCKSTEP_CACHE", cache);
         command.env("EMULATED_GPU_COUNT", count.to_string())
+    }
+    /// The same with more libraries.
+    pub fn shown_with<'c>(&self, more: &Path, command: &'c mut Command, count: u32) -> &'c mut Command {
+        let folders = std::env::join_paths([&self.libraries, more]).unwrap();
+        self.shown_to(command, count).env("LOCKSTEP_CUDA_LIBRARIES", folders)
     }
 }

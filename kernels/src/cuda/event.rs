@@ -21,10 +21,23 @@ unsafe impl Sync for Event {}
 
 impl Event {
     pub fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
+        Self::of_kind(gpu, sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
+    }
+
+    /// One that also takes the time.
+    pub fn with_time(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
+        Self::of_kind(gpu, sys::CUevent_flags::CU_EVENT_DEFAULT)
+    }
+
+    fn of_kind(gpu: &Arc<Gpu>, kind: sys::CUevent_flags) -> Result<Self, CudaError> {
         gpu.enter()?;
-        let handle =
-            result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(failed("cuEventCreate"))?;
+        let handle = result::event::create(kind).map_err(failed("cuEventCreate"))?;
         Ok(Self { gpu: gpu.clone(), handle })
+    }
+
+    /// Makes the GPU's context this thread's.
+    pub fn enter(&self) -> Result<(), CudaError> {
+        self.gpu.enter()
     }
 
     /// For streams to record and wait for.

@@ -24,6 +24,7 @@ mod places;
 pub(crate) mod scratch;
 pub mod sources;
 pub(crate) mod stream;
+mod timing;
 mod vendor;
 mod version;
 
@@ -43,6 +44,7 @@ use launch::{Argument, Grid};
 pub use places::Places;
 use scratch::{Part, Scratch};
 use stream::Stream;
+pub use timing::{Mark, Timed};
 use vendor::Vendor;
 pub(crate) use vendor::is_large;
 pub use vendor::{Libraries, Work, libraries_found};
@@ -141,6 +143,31 @@ impl Cuda {
     pub fn finish(&mut self) -> Result<(), CudaError> {
         self.stream.finish();
         self.stream.gpu().state()
+    }
+
+    /// Marks how far the GPU was asked for.
+    ///
+    /// # Errors
+    /// If the GPU fails or has failed.
+    pub fn mark(&mut self) -> Result<Mark, CudaError> {
+        self.stream.gpu().state()?;
+        self.stream.gpu().enter()?;
+        self.stream.mark_time()
+    }
+
+    /// From here on each kernel, copy and call of a library is put between two marks, which costs a little time.
+    pub fn time(&mut self) {
+        self.stream.time();
+    }
+
+    /// Waits for what was asked for since [`Cuda::time`] and gives it, in order; that ends it.
+    ///
+    /// # Errors
+    /// If the GPU has failed.
+    pub fn take_timed(&mut self) -> Result<Vec<Timed>, CudaError> {
+        let timed = self.stream.take_timed();
+        self.finish()?;
+        Ok(timed)
     }
 
     #[track_caller]

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -16,6 +16,7 @@ use super::event::Event;
 use super::gpu::{Gpu, failed, of_allocation};
 use super::graph::Graph;
 use super::launch::{Argument, Grid};
+use super::timing::{Mark, Timed};
 
 /// Most arguments of a kernel.
 const ARGUMENTS: usize = 24;
@@ -25,6 +26,8 @@ pub(crate) struct Stream {
     handle: sys::CUstream,
     /// Marks how far the stream was asked for when another began to wait for it.
     mark: Event,
+    /// What was started since somebody wants to know how long each takes.
+    timed: Mutex<Option<Vec<Timed>>>,
 }
 
 // SAFETY: the driver's handles may be used from any thread that has made the context current, as every call here does.
@@ -55,7 +58,7 @@ impl Stream {
         let mark = Event::new(&gpu)?;
         let handle =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("cuStreamCreate"))?;
-        Ok(Self { gpu, handle, mark })
+        Ok(Self { gpu, handle, mark, timed: Mutex::new(None) })
     }
 
     pub fn gpu(&self) -> &Arc<Gpu> {
@@ -112,6 +115,40 @@ impl Stream {
         done.unwrap_or(true)
     }
 
+    /// A mark behind all that was asked for, which will tell when the GPU was there. The context is current.
+    pub fn mark_time(&self) -> Result<Mark, CudaError> {
+        let mark = Mark::new(&self.gpu)?;
+        self.record(mark.event())?;
+        Ok(mark)
+    }
+
+    /// From here on whatever is started is put between two marks.
+    pub fn time(&self) {
+        *self.timed() = Some(Vec::new());
+    }
+
+    /// What was started since [`Stream::time`], in order; that ends it.
+    pub fn take_timed(&self) -> Vec<Timed> {
+        self.timed().take().unwrap_or_default()
+    }
+
+    fn timed(&self) -> MutexGuard<'_, Option<Vec<Timed>>> {
+        self.timed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts something of this name on the stream, unless the GPU has failed.
+    pub fn start(&self, name: &str, call: impl FnOnce() -> Result<(), CudaError>) {
+        self.gpu.attempt(|| match &mut *self.timed() {
+            None => call(),
+            Some(timed) => {
+                let from = self.mark_time()?;
+                call()?;
+                timed.push(Timed { name: name.into(), from, to: self.mark_time()? });
+                Ok(())
+            }
+        });
+    }
+
     /// Starts a kernel.
     ///
     /// # Panics
@@ -134,7 +171,7 @@ impl Stream {
             *place = std::ptr::from_ref(argument).cast_mut().cast::<c_void>();
         }
         let ([x, y, z], threads) = (grid.blocks, grid.threads);
-        self.gpu.attempt(|| {
+        self.start(name, || {
             // SAFETY: the function is loaded. As many arguments as it takes, of the bytes that it takes, are read before
             // the call returns. Pointers among them are of views and scratch memory that the op has checked to be as
             // long as the kernel goes, in memory that is given back behind all that the stream was asked for before.
@@ -190,7 +227,7 @@ impl Stream {
             return;
         }
         // The driver copies pageable memory aside before the call returns.
-        self.gpu.attempt(|| self.copy_in(from, to));
+        self.start("upload", || self.copy_in(from, to));
     }
 
     /// The same, where the context is current. Page-locked memory is read when the stream gets there, until which it is
@@ -205,11 +242,11 @@ impl Stream {
         if to.is_empty() {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("download", || {
             // SAFETY: `from` is of a view or scratch memory as long as `to`, which lives until the copy is done.
-            unsafe { result::memcpy_dtoh_async(to, from, self.handle) }.map_err(failed("cuMemcpyDtoHAsync"))?;
-            self.wait()
+            unsafe { result::memcpy_dtoh_async(to, from, self.handle) }.map_err(failed("cuMemcpyDtoHAsync"))
         });
+        self.finish();
     }
 
     /// Copies within the GPU's memory.
@@ -217,7 +254,7 @@ impl Stream {
         if bytes == 0 {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("copy", || {
             // SAFETY: both are of views of so many bytes, one of them exclusive, so that they don't overlap.
             unsafe { result::memcpy_dtod_async(to, from, bytes, self.handle) }.map_err(failed("cuMemcpyDtoDAsync"))
         });
@@ -228,7 +265,7 @@ impl Stream {
         if len == 0 {
             return;
         }
-        self.gpu.attempt(|| {
+        self.start("fill", || {
             // SAFETY: `to` is of an exclusive view of so many elements.
             let done = unsafe { sys::cuMemsetD32Async(to, value.to_bits(), len, self.handle) };
             done.result().map_err(failed("cuMemsetD32Async"))

@@ -129,7 +129,7 @@ impl Cuda {
         let workspace = workspace(scratch, stream, plan.workspace(), "cuDNN");
         // SAFETY: views are as long as the op has checked, and scratch memory as the plan wants; all of it is given back
         // behind what the stream was asked for before.
-        stream.gpu().attempt(|| unsafe { plan.execute(&dnn.handle, operands, workspace) });
+        stream.start("cuDNN", || unsafe { plan.execute(&dnn.handle, operands, workspace) });
     }
 
     /// Starts cuBLASLt on a product. `at`: views as long as the product says.
@@ -137,7 +137,7 @@ impl Cuda {
         let Self { vendor: Vendor { blas: Some(blas), .. }, stream, .. } = self else { return };
         let Some(bytes) = stream.gpu().attempt(|| Ok(blas.plan(product)?.workspace())) else { return };
         let workspace = workspace(&mut blas.workspace, stream, bytes, "cuBLASLt");
-        stream.gpu().attempt(|| {
+        stream.start("cuBLASLt", || {
             let Blas { handle, plans, .. } = blas;
             let Some(plan) = plans.get_mut(product) else { return Ok(()) };
             // SAFETY: as above.
