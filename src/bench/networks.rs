@@ -30,6 +30,11 @@ impl Network {
         let name = serde_json::to_value(self.model.name).ok();
         name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
     }
+
+    /// Of whole steps.
+    pub fn images_per_second(&self, speed: &Speed) -> f64 {
+        self.batch as f64 / speed.step.as_secs_f64().max(1e-9)
+    }
 }
 
 /// The networks, the largest first. As `benches/peers/gpu_torch.py` has them.
@@ -64,14 +69,6 @@ pub struct NetworkRow {
     pub kernels: String,
     /// Or why there is none: mostly that it does not fit the GPU's memory.
     pub speed: Result<Speed, String>,
-}
-
-impl NetworkRow {
-    /// Of a whole step; none if there was none.
-    pub fn images_per_second(&self) -> Option<f64> {
-        let speed = self.speed.as_ref().ok()?;
-        Some(self.network.batch as f64 / speed.step.as_secs_f64().max(1e-9))
-    }
 }
 
 /// Trains a network on a GPU, for so many steps and as many again for the phases.

@@ -58,10 +58,9 @@ impl Report {
         rows.extend(self.networks.iter().map(|row| {
             let mut cells =
                 vec![row.network.label(), row.network.batch.to_string(), PRECISION.into(), row.kernels.clone()];
-            match (&row.speed, row.images_per_second()) {
-                (Ok(speed), Some(images)) => cells.extend([grouped(images), milliseconds(speed.step)]),
-                (Ok(_), None) => {}
-                (Err(why), _) => cells.push(format!("FAILED: {why}")),
+            match &row.speed {
+                Ok(speed) => cells.extend([grouped(row.network.images_per_second(speed)), milliseconds(speed.step)]),
+                Err(why) => cells.push(format!("FAILED: {why}")),
             }
             cells
         }));
@@ -147,7 +146,7 @@ fn network(row: &NetworkRow) -> Value {
         "batch": row.network.batch,
         "precision": PRECISION,
         "variant": row.kernels,
-        "images_per_second": row.images_per_second(),
+        "images_per_second": speed.map(|speed| row.network.images_per_second(speed)),
         "step_seconds": speed.map(|speed| speed.step.as_secs_f64()),
         "steps": speed.map(|speed| speed.steps),
         "phase_seconds": phases.map(|phases| Value::Object(phases.collect())),
