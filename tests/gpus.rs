@@ -183,8 +183,8 @@ fn what_can_not_be_used_is_said_in_one_line() {
     }
 }
 
-/// A GPU that is too small ends the job with the numbers and a remedy, not by a panic: before it starts, or where only an
-/// op's own memory has no room.
+/// A GPU that is too small ends the job with the numbers and a remedy, not by a panic: before it starts, or where only
+/// an op's own memory has no room.
 #[test]
 fn a_gpu_without_memory_ends_the_job_with_a_remedy() {
     let Some(stage) = Stage::new() else { return };

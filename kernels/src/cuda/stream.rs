@@ -180,8 +180,8 @@ impl Stream {
         });
     }
 
-    /// What it is asked for from here on is recorded and not done. Until the end this thread may neither wait nor ask for
-    /// memory or give it back.
+    /// What it is asked for from here on is recorded and not done. Until the end this thread may neither wait nor ask
+    /// for memory or give it back.
     pub fn begin_recording(&self) {
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         self.gpu.attempt(|| {

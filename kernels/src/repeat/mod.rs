@@ -1,5 +1,5 @@
-//! Work that is asked for again and again: a device may record it and then do it as a whole, which takes the host one call
-//! instead of one an op.
+//! Work that is asked for again and again: a device may record it and then do it as a whole, which takes the host one
+//! call instead of one an op.
 
 mod cpu;
 mod cuda;
@@ -7,9 +7,9 @@ mod cuda;
 use crate::device::Memory;
 pub(crate) use cuda::Repeated;
 
-/// Contract of repeated work: ops alone, the same ones in the same order whenever `samples` and the places of `operands`
-/// are the same, with all other operands at places of their own. Nothing is read to the host or sent from there, and no
-/// memory is asked for but by the first time.
+/// Contract of repeated work: ops alone, the same ones in the same order whenever `samples` and the places of
+/// `operands` are the same, with all other operands at places of their own. Nothing is read to the host or sent from
+/// there, and no memory is asked for but by the first time.
 pub trait Repeat: Memory {
     /// Whether repeating saves anything. If not, nothing is to be asked for differently because of it.
     fn repeats(&self) -> bool;

@@ -1,5 +1,5 @@
-//! From page-locked memory to a GPU on a stream of its own, while ops go on: the host fills one of two buffers while the
-//! other waits for its copy, and what has arrived waits beside what ops still read.
+//! From page-locked memory to a GPU on a stream of its own, while ops go on: the host fills one of two buffers while
+//! the other waits for its copy, and what has arrived waits beside what ops still read.
 
 use std::sync::Arc;
 

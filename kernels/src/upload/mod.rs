@@ -16,8 +16,8 @@ pub trait Upload: Memory {
     /// Bytes of the device's own memory that room for so many values takes.
     fn room_bytes<T: Element>(most: usize) -> usize;
 
-    /// Lets ops that are asked for from here on see `values`, and none that was asked for before. They are copied beside
-    /// what the device computes.
+    /// Lets ops that are asked for from here on see `values`, and none that was asked for before. They are copied
+    /// beside what the device computes.
     ///
     /// # Panics
     /// If there is no room for so many.

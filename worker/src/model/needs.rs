@@ -16,8 +16,8 @@ pub struct Need {
 }
 
 impl<D: Device> Model<D> {
-    /// What [`super::Activations`] of so many samples take: the slots, each named by the largest that ever lies in it, and
-    /// what layers note.
+    /// What [`super::Activations`] of so many samples take: the slots, each named by the largest that ever lies in it,
+    /// and what layers note.
     pub fn needs(&self, device: &D, samples: usize) -> Vec<Need> {
         let slots = self.plan.slots.iter().enumerate().map(|(slot, place)| Need {
             what: self.largest_in(slot),

@@ -5,8 +5,8 @@ use lockstep_kernels::cuda::Cuda;
 use super::emulated_gpu;
 use super::lane_waits::{Stage, job};
 
-/// First position and lanes of each hand: other samples, sums at other places, more rows of measures from the fourth on,
-/// and a short lane behind each.
+/// First position and lanes of each hand: other samples, sums at other places, more rows of measures from the fourth
+/// on, and a short lane behind each.
 const HANDS: [(u64, u32); 8] = [(0, 5), (9, 3), (21, 5), (2, 9), (2, 3), (30, 1), (5, 5), (11, 1)];
 
 /// Gradient and sums of a hand.

@@ -1,5 +1,5 @@
-//! Whether a job's training fits into the memory of a device of its own, reckoned before any of it is asked for, so that
-//! who has to choose a smaller micro-batch is told which.
+//! Whether a job's training fits into the memory of a device of its own, reckoned before any of it is asked for, so
+//! that who has to choose a smaller micro-batch is told which.
 //!
 //! Reckoned is what grows with the network or the micro-batch and stays for the job. What ops need for themselves comes
 //! with the first step, and is told by the device where it does not fit.
@@ -66,8 +66,8 @@ fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
     state.sum::<usize>() + above + rule
 }
 
-/// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and the
-/// reduced one.
+/// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and
+/// the reduced one.
 fn gradients(job: &Job, micro_batch: u32) -> usize {
     let batch = job.batch.sizes().map(|(_, size)| size).max().unwrap_or(job.batch.size);
     let lanes = (batch / micro_batch).div_ceil(job.cluster.workers.max(1));
