@@ -58,7 +58,7 @@ fn is_a_trace(trace: &Value) {
     let named = |event: &&Value| event["name"].as_str().map(str::to_owned).unwrap_or_default();
     let all: Vec<String> = events.iter().map(named).collect();
     assert_eq!(all[..PHASES.len()], PHASES, "the phases come first");
-    let launched = ["upload", "pixels", "linear_forward", "cross_entropy", "fold_squared_norms", "optimizer_sgd"];
+    let launched = ["copy", "pixels", "linear_forward", "cross_entropy", "fold_squared_norms", "optimizer_sgd"];
     let places =
         launched.map(|name| all.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name}: {all:?}")));
     assert!(places.is_sorted(), "{all:?}");

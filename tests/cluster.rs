@@ -234,9 +234,9 @@ fn is_a_run(run: &Path, workers: u64) {
     assert_eq!(names(&run.join("checkpoints/step-000000000010-g1")), ["checkpoint.json", "state.safetensors"]);
 
     let about = json(&run.join("run.json"));
-    let wanted = ["command", "dataset", "fingerprint", "generations", "version"];
+    let wanted = ["bits", "command", "dataset", "fingerprint", "generations", "version"];
     assert!(wanted.iter().all(|key| keys(&about).contains(key)), "{about}");
-    assert_eq!(keys(&about["fingerprint"]), ["build", "canary", "device", "instruction_set"]);
+    assert_eq!(keys(&about["fingerprint"]), ["build", "canary", "device", "instruction_set", "libraries"]);
     assert_eq!(about["generations"][0]["members"].as_array().unwrap().len() as u64, workers);
 
     let ledger = json(&run.join("ledger.json"));
