@@ -27,6 +27,9 @@ const SETTINGS: [&str; 7] = [
     "metrics.every=1",
 ];
 
+/// Half of them, where that will do.
+const TEN_STEPS: [&str; 2] = ["--set", "schedule.max_steps=10"];
+
 /// A job's data, and places for its runs.
 struct Stage {
     gpus: Gpus,
@@ -55,7 +58,8 @@ impl Stage {
     }
 
     fn train(&self, run: &str, more: &[&str]) -> Outcome {
-        Ended::of(self.command(run, more).arg("--quiet")).success();
+        // Steps are told as they are done: where many tests run at once, nobody takes a long one for a stuck one.
+        Ended::of(self.command(run, more).arg("--json")).success();
         Outcome::of(&self.folder.path().join(run))
     }
 
@@ -92,8 +96,9 @@ fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
 #[test]
 fn a_worker_that_is_killed_changes_no_bit() {
     let Some(stage) = Stage::new() else { return };
-    let clean = stage.train("clean", &["--workers", "1"]);
-    let mut train = Process::start(stage.command("killed", &["--workers", "2", "--json"]).args(["--threads", "1"]));
+    let clean = stage.train("clean", &[&["--workers", "1"][..], &TEN_STEPS].concat());
+    let two = [&["--workers", "2", "--threads", "1", "--json"][..], &TEN_STEPS].concat();
+    let mut train = Process::start(&mut stage.command("killed", &two));
     train.await_line("\"step\":4");
     let workers = train.children();
     assert_eq!(workers.len(), 2);
@@ -152,12 +157,15 @@ fn a_cluster_of_both_kinds_gives_a_job_what_it_asks_for() {
     stage.gpus.shown_to(&mut command, 2);
     let _gpus = cluster.agent_of(command);
     let settings = stage.settings();
-    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2", TEN_STEPS[1]]).collect();
     let id = cluster.submit("mnist-lenet5.toml", &settings);
     cluster.run("wait", &[&id]).success();
     let shown = cluster.run("show", &[&id]).success();
     assert_eq!(shown.matches("emulated GPU (sm_90)").count(), 2, "{shown}");
-    assert_eq!(Outcome::of(&cluster.folder(&id)), stage.train("alone", &["--workers", "1"]));
+    assert_eq!(
+        Outcome::of(&cluster.folder(&id)),
+        stage.train("alone", &[&["--workers", "1"][..], &TEN_STEPS].concat())
+    );
 }
 
 #[test]
@@ -222,9 +230,9 @@ fn steps_after_the_first_ask_a_gpu_for_no_memory() {
 #[test]
 fn a_gpu_that_fails_leaves_good_checkpoints_alone() {
     let Some(stage) = Stage::new() else { return };
-    let clean = stage.train("clean", &["--workers", "1"]);
-    let settings =
-        ["--quiet", "--workers", "1", "--set", "cluster.max_restarts=0", "--set", "checkpoint.every_steps=1"];
+    let clean = stage.train("clean", &[&["--workers", "1"][..], &TEN_STEPS].concat());
+    let keys = ["--json", "--workers", "1", "--set", "cluster.max_restarts=0", "--set", "checkpoint.every_steps=1"];
+    let settings = [&keys[..], &TEN_STEPS].concat();
     // In an update, in a lane's norms, and in its way forward.
     for (kernel, launch) in [("optimizer_sgd", "5"), ("fold_squared_norms", "30"), ("linear_forward", "100")] {
         let run = format!("failed-in-{kernel}");
@@ -234,7 +242,7 @@ fn a_gpu_that_fails_leaves_good_checkpoints_alone() {
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.stderr.contains("GPU failure in"), "{ended:?}");
         let folder = stage.folder.path().join(&run);
-        let mut go_on = binary(["train", "--quiet", "--from"]);
+        let mut go_on = binary(["train", "--json", "--from"]);
         Ended::of(stage.gpus.shown_to(go_on.arg(&folder), 1)).success();
         clean.has_the_state_of(&folder);
     }
