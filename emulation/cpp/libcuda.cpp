@@ -294,6 +294,12 @@ CALL(emulated_gpu_later, void* stream, Result (*attempt)(void*), void (*drop)(vo
   std::shared_ptr<void> owned(data, drop);
   return later(stream, [=] { return attempt(owned.get()); });
 END
+// Streams with such work go on by themselves, as all of a real GPU's do: other processes wait for it.
+CALL(emulated_gpu_goes_on, void* stream)
+  for (Stream* known : streams)
+    if (known == stream) return go_on(known);
+  return SUCCESS;
+END
 CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)

@@ -1,5 +1,5 @@
 // An NCCL over sockets of the loopback, between processes that each have an emulated GPU. As with the real one nothing
-// happens before the stream comes to it, joining goes on in the background, a peer that is lost shows as an asynchronous
+// happens before the stream comes to it, which it does though nobody waits for it; joining goes on in the background, a peer that is lost shows as an asynchronous
 // error while the exchange hangs, and an abort ends what hangs. The order of its sums is nobody's tree.
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -139,11 +139,17 @@ struct Communicator {
   std::vector<int> peers;
   std::atomic<Result> state{IN_PROGRESS};
   std::atomic<bool> given_up{false};
+  std::atomic<void*> stream{nullptr};
   std::thread joining;
 
   void join(uint16_t root) {
     state = meets(root) ? SUCCESS : fail(REMOTE_ERROR, "not all ranks came");
+    // From here on this thread stands for the GPU, which waits for nobody's question.
+    for (; state == SUCCESS && !given_up; poll(nullptr, 0, 1))
+      if (void* busy = stream) go_on(busy);
   }
+
+  static void go_on(void* stream);
 
   bool meets(uint16_t root) {
     uint16_t port;
@@ -212,6 +218,11 @@ Call driver(const char* name) {
   void* call = library ? dlsym(library, name) : nullptr;
   if (!call) abort();
   return (Call)call;
+}
+
+void Communicator::go_on(void* stream) {
+  static auto goes_on = driver<int (*)(void*)>("emulated_gpu_goes_on");
+  goes_on(stream);
 }
 
 bool is_on_gpu(const void* address, size_t bytes) {
@@ -378,6 +389,7 @@ CALL(Result) ncclGroupEnd() {
   if (--depth > 0 || !group) return SUCCESS;
   static auto later = driver<int (*)(void*, int (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
   auto drop = [](void* data) { delete (Exchange*)data; };
+  group->communicator->stream = stream_of_group;
   return later(stream_of_group, attempt, drop, group.release()) == SUCCESS ? SUCCESS : 1;
 }
 CALL(Result) ncclSend(const void* from, size_t len, int type, int peer, void* handle, void* stream) {
