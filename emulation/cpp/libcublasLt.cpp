@@ -1,12 +1,11 @@
 // A cuBLASLt of f32 products, on an emulated GPU. Its heuristics name three algorithms, of which the first adds parts
 // by whichever comes first and the second uses tensor cores.
-#include <dlfcn.h>
-
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <vector>
+
+#include "emulated_driver.h"
 
 namespace {
 
@@ -51,19 +50,6 @@ struct Found {
   float waves;
   int reserved[4];
 };
-
-template <class Call>
-Call driver(const char* name) {
-  static void* library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
-  void* call = library ? dlsym(library, name) : nullptr;
-  if (!call) abort();
-  return (Call)call;
-}
-
-bool is_on_gpu(const void* address, size_t bytes) {
-  static auto has = driver<Result (*)(uint64_t, size_t)>("emulated_gpu_has");
-  return has((uint64_t)address, bytes) == SUCCESS;
-}
 
 // out = first * second + bias, all of them column by column.
 struct Product {
@@ -177,12 +163,11 @@ CALL(Result) cublasLtMatmul(void*, void* desc, const float* alpha, const float* 
                                  bool(told->get(TRANSPOSED_B, 0)), first->stride, second->stride, out->stride,
                                  out->rows, out->columns, turned ? first->rows : first->columns};
   auto all = [](const Layout* layout) { return layout->rows * layout->columns * sizeof(float); };
-  bool is_there = is_on_gpu(a, all(first)) && is_on_gpu(b, all(second)) && is_on_gpu(d, all(out)) &&
-                  bytes >= WORKSPACE && is_on_gpu(workspace, bytes) &&
-                  (!has_bias || is_on_gpu(product->bias, out->rows * sizeof(float)));
-  static auto later = driver<Result (*)(void*, Result (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
+  using emulated_driver::has;
+  bool is_there = has(a, all(first)) && has(b, all(second)) && has(d, all(out)) && bytes >= WORKSPACE &&
+                  has(workspace, bytes) && (!has_bias || has(product->bias, out->rows * sizeof(float)));
   if (!is_there) return delete product, INVALID_VALUE;
   auto attempt = [](void* data) { return ((Product*)data)->compute(), SUCCESS; };
   auto drop = [](void* data) { delete (Product*)data; };
-  return later(stream, attempt, drop, product) == SUCCESS ? SUCCESS : EXECUTION_FAILED;
+  return emulated_driver::later(stream, attempt, drop, product) ? SUCCESS : EXECUTION_FAILED;
 }

@@ -1,7 +1,5 @@
 // A cuDNN's graph API as far as convolutions in f32 go, on an emulated GPU. Its heuristics name three engines, of which
 // the first adds in changing orders and the second uses tensor cores.
-#include <dlfcn.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <vector>
+
+#include "emulated_driver.h"
 
 namespace {
 
@@ -197,14 +197,6 @@ bool understood(const Descriptor* graph, Work& work) {
   return !operations.empty();
 }
 
-template <class Call>
-Call driver(const char* name) {
-  static void* library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
-  void* call = library ? dlsym(library, name) : nullptr;
-  if (!call) abort();
-  return (Call)call;
-}
-
 struct Run {
   Work work;
   Memory memory;
@@ -315,8 +307,7 @@ CALL(Result) cudnnBackendGetAttribute(void* of, int name, int type, int64_t most
 }
 CALL(Result) cudnnBackendExecute(void* handle, void* of_plan, void* of_pack) {
   const Descriptor *plan = (Descriptor*)of_plan, *pack = (Descriptor*)of_pack;
-  static auto has = driver<Result (*)(uint64_t, size_t)>("emulated_gpu_has");
-  static auto later = driver<Result (*)(void*, Result (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
+  using emulated_driver::has;
   auto run = std::make_unique<Run>();
   if (!understood(graph_of(plan), run->work)) return fail(BAD_PARAM, "an operation is not understood");
   auto ids = pack->all<int64_t>(PACK_IDS);
@@ -326,11 +317,11 @@ CALL(Result) cudnnBackendExecute(void* handle, void* of_plan, void* of_pack) {
     if (tensor.is_virtual) continue;
     auto found = run->memory.find(tensor.id);
     if (found == run->memory.end()) return fail(BAD_PARAM, "an operand is missing");
-    if (has((uint64_t)found->second, size_t(tensor.len()) * 4)) return fail(BAD_PARAM, "an operand is not the GPU's");
+    if (!has(found->second, size_t(tensor.len()) * 4)) return fail(BAD_PARAM, "an operand is not the GPU's");
   }
-  if (has(pack->one<uint64_t>(PACK_WORKSPACE), WORKSPACE)) return fail(BAD_PARAM, "the workspace is not the GPU's");
+  if (!has((void*)pack->one<uint64_t>(PACK_WORKSPACE), WORKSPACE)) return fail(BAD_PARAM, "the workspace is not the GPU's");
   auto attempt = [](void* data) { return ((Run*)data)->compute(), SUCCESS; };
   auto drop = [](void* data) { delete (Run*)data; };
-  Result done = later(((Handle*)handle)->stream, attempt, drop, run.release());
-  return done == SUCCESS ? SUCCESS : fail(EXECUTION_FAILED, "the GPU has failed");
+  bool taken = emulated_driver::later(((Handle*)handle)->stream, attempt, drop, run.release());
+  return taken ? SUCCESS : fail(EXECUTION_FAILED, "the GPU has failed");
 }

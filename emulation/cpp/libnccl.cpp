@@ -1,8 +1,8 @@
 // An NCCL over sockets of the loopback, between processes that each have an emulated GPU. As with the real one nothing
-// happens before the stream comes to it, which it does though nobody waits for it; joining goes on in the background, a peer that is lost shows as an asynchronous
-// error while the exchange hangs, and an abort ends what hangs. The order of its sums is nobody's tree.
+// happens before the stream comes to it, which it does though nobody waits for it; joining goes on in the background, a
+// peer that is lost shows as an asynchronous error while the exchange hangs, and an abort ends what hangs. The order of
+// its sums is nobody's tree.
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -22,10 +22,13 @@
 #include <thread>
 #include <vector>
 
+#include "emulated_driver.h"
+
 namespace {
 
 using Result = int;
-const Result SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5, REMOTE_ERROR = 6, IN_PROGRESS = 7;
+const Result SUCCESS = 0, UNHANDLED_CUDA_ERROR = 1, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5,
+             REMOTE_ERROR = 6, IN_PROGRESS = 7;
 const int NOT_READY = 600;  // the driver's
 const int LOOK_AGAIN = 5;   // milliseconds between looks at whether a communicator was given up
 const int LIFETIME = 60000 / LOOK_AGAIN;
@@ -146,10 +149,8 @@ struct Communicator {
     state = meets(root) ? SUCCESS : fail(REMOTE_ERROR, "not all ranks came");
     // From here on this thread stands for the GPU, which waits for nobody's question.
     for (; state == SUCCESS && !given_up; poll(nullptr, 0, 1))
-      if (void* busy = stream) go_on(busy);
+      if (void* busy = stream) emulated_driver::go_on(busy);
   }
-
-  static void go_on(void* stream);
 
   bool meets(uint16_t root) {
     uint16_t port;
@@ -211,24 +212,6 @@ struct Exchange {
 thread_local int depth;
 thread_local std::unique_ptr<Exchange> group;
 thread_local void* stream_of_group;
-
-template <class Call>
-Call driver(const char* name) {
-  static void* library = dlopen("libcuda.so", RTLD_LAZY | RTLD_NOLOAD);
-  void* call = library ? dlsym(library, name) : nullptr;
-  if (!call) abort();
-  return (Call)call;
-}
-
-void Communicator::go_on(void* stream) {
-  static auto goes_on = driver<int (*)(void*)>("emulated_gpu_goes_on");
-  goes_on(stream);
-}
-
-bool is_on_gpu(const void* address, size_t bytes) {
-  static auto has = driver<int (*)(uint64_t, size_t)>("emulated_gpu_has");
-  return has((uint64_t)address, bytes) == SUCCESS;
-}
 
 // As far as the peer takes it, or has sent it. Gives whether all is done.
 bool move(Communicator& communicator, int socket, std::deque<Bytes>& queue, bool sending) {
@@ -387,22 +370,21 @@ CALL(Result) ncclGroupStart() { return depth++, SUCCESS; }
 CALL(Result) ncclGroupEnd() {
   if (depth == 0) return fail(INVALID_USAGE, "no group was started");
   if (--depth > 0 || !group) return SUCCESS;
-  static auto later = driver<int (*)(void*, int (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
   auto drop = [](void* data) { delete (Exchange*)data; };
   group->communicator->stream = stream_of_group;
-  return later(stream_of_group, attempt, drop, group.release()) == SUCCESS ? SUCCESS : 1;
+  return emulated_driver::later(stream_of_group, attempt, drop, group.release()) ? SUCCESS : UNHANDLED_CUDA_ERROR;
 }
 CALL(Result) ncclSend(const void* from, size_t len, int type, int peer, void* handle, void* stream) {
   Exchange* exchange = open_group(handle, stream, type);
   size_t bytes = len * bytes_of(type);
-  if (!exchange || !is_on_gpu(from, bytes)) return fail(INVALID_ARGUMENT, "ncclSend");
+  if (!exchange || !emulated_driver::has(from, bytes)) return fail(INVALID_ARGUMENT, "ncclSend");
   exchange->sends[size_t(peer)].push_back(Bytes{(char*)from, bytes});
   return SUCCESS;
 }
 CALL(Result) ncclRecv(void* to, size_t len, int type, int peer, void* handle, void* stream) {
   Exchange* exchange = open_group(handle, stream, type);
   size_t bytes = len * bytes_of(type);
-  if (!exchange || !is_on_gpu(to, bytes)) return fail(INVALID_ARGUMENT, "ncclRecv");
+  if (!exchange || !emulated_driver::has(to, bytes)) return fail(INVALID_ARGUMENT, "ncclRecv");
   exchange->receives[size_t(peer)].push_back(Bytes{(char*)to, bytes});
   return SUCCESS;
 }
@@ -410,7 +392,7 @@ CALL(Result) ncclAllGather(const void* from, void* to, size_t len, int type, voi
   Exchange* exchange = open_group(handle, stream, type);
   size_t bytes = len * bytes_of(type);
   size_t ranks = exchange ? exchange->sends.size() : 0;
-  if (!exchange || !is_on_gpu(from, bytes) || !is_on_gpu(to, ranks * bytes))
+  if (!exchange || !emulated_driver::has(from, bytes) || !emulated_driver::has(to, ranks * bytes))
     return fail(INVALID_ARGUMENT, "ncclAllGather");
   for (size_t peer = 0; peer < ranks; peer++) {
     exchange->sends[peer].push_back(Bytes{(char*)from, bytes});
@@ -422,7 +404,7 @@ CALL(Result) ncclReduceScatter(const void* from, void* to, size_t len, int type,
   Exchange* exchange = open_group(handle, stream, type);
   size_t bytes = len * bytes_of(type);
   size_t ranks = exchange ? exchange->sends.size() : 0;
-  if (!exchange || !is_on_gpu(from, ranks * bytes) || !is_on_gpu(to, bytes))
+  if (!exchange || !emulated_driver::has(from, ranks * bytes) || !emulated_driver::has(to, bytes))
     return fail(INVALID_ARGUMENT, "ncclReduceScatter");
   exchange->sums.push_back(Exchange::Sum{(char*)to, std::vector<std::vector<char>>(ranks), len, type});
   Exchange::Sum& sum = exchange->sums.back();

@@ -28,14 +28,17 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-const HEADER: &str = include_str!("../cpp/cuda_on_cpu.h");
+/// What sources include, by name: CUDA C++ on the CPU, what the environment plants, what libraries ask of the driver.
+const HEADERS: [(&str, &str); 3] = [
+    ("cuda_on_cpu.h", include_str!("../cpp/cuda_on_cpu.h")),
+    ("emulated_gpus.h", include_str!("../cpp/emulated_gpus.h")),
+    ("emulated_driver.h", include_str!("../cpp/emulated_driver.h")),
+];
 const FIBERS: &str = include_str!("../cpp/fibers.cpp");
 const DRIVER: &str = include_str!("../cpp/libcuda.cpp");
 const COMPILER: &str = include_str!("../cpp/libnvrtc.cpp");
 const NVML: &str = include_str!("../cpp/libnvidia-ml.cpp");
 const NCCL: &str = include_str!("../cpp/libnccl.cpp");
-/// What the environment plants, for driver and NVML.
-const GPUS: &str = include_str!("../cpp/emulated_gpus.h");
 const DNN: &str = include_str!("../cpp/libcudnn.cpp");
 const BLAS: &str = include_str!("../cpp/libcublasLt.cpp");
 const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
@@ -74,7 +77,8 @@ pub fn libraries_with(file: &str, from: &str, to: &str) -> Result<PathBuf, Error
 /// # Errors
 /// See [`Error`].
 pub fn vendor_libraries() -> Result<PathBuf, Error> {
-    once(&hash(OPTIONS.into_iter().chain([DNN, BLAS])), |folder| {
+    once(&hash(options_and_headers().chain([DNN, BLAS])), |folder| {
+        write_headers(folder)?;
         for (name, text) in [("libcudnn.so", DNN), ("libcublasLt.so", BLAS)] {
             finish(start(folder, name, text)?)?;
             finish(link(folder, name, folder, &[unfinished(name)])?)?;
@@ -151,7 +155,7 @@ fn root() -> io::Result<PathBuf> {
 }
 
 fn key(texts: &[(&Source, String)]) -> String {
-    let own = [HEADER, GPUS, FIBERS, DRIVER, COMPILER, NVML, NCCL].into_iter().chain(OPTIONS);
+    let own = options_and_headers().chain([FIBERS, DRIVER, COMPILER, NVML, NCCL]);
     hash(own.chain(texts.iter().map(|(_, text)| text.as_str())))
 }
 
@@ -159,8 +163,7 @@ fn key(texts: &[(&Source, String)]) -> String {
 fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let objects = folder.parent().unwrap_or(folder).join("objects");
     fs::create_dir_all(&objects)?;
-    fs::write(objects.join("cuda_on_cpu.h"), HEADER)?;
-    fs::write(objects.join("emulated_gpus.h"), GPUS)?;
+    write_headers(&objects)?;
     let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
     driver.extend(texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)));
@@ -192,9 +195,16 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
 
 /// Name of the object that a text is compiled to, with the headers that it includes.
 fn object(text: &str) -> String {
-    let included = [HEADER, GPUS].into_iter().zip(["cuda_on_cpu.h", "emulated_gpus.h"]);
-    let headers = included.filter(|(_, name)| text.contains(&format!("#include \"{name}\""))).map(|(header, _)| header);
-    format!("{}.o", hash(OPTIONS.into_iter().chain(headers).chain([text])))
+    let included = HEADERS.iter().filter(|(name, _)| text.contains(&format!("#include \"{name}\"")));
+    format!("{}.o", hash(OPTIONS.into_iter().chain(included.map(|(_, header)| *header)).chain([text])))
+}
+
+fn options_and_headers<'a>() -> impl Iterator<Item = &'a str> {
+    OPTIONS.into_iter().chain(HEADERS.iter().map(|(_, header)| *header))
+}
+
+fn write_headers(folder: &Path) -> io::Result<()> {
+    HEADERS.iter().try_for_each(|(name, header)| fs::write(folder.join(name), header))
 }
 
 fn unfinished(object: &str) -> String {

@@ -1,11 +1,9 @@
 //! Commands and events on their way, as messages and as lines.
 
-use lockstep_coordinator::cluster::command::{From, Start};
 use lockstep_coordinator::cluster::event::News;
 use lockstep_coordinator::cluster::facts::StopReason;
-use lockstep_coordinator::cluster::{Begin, Command, Event};
+use lockstep_coordinator::cluster::{Command, Event};
 use lockstep_proto::identity::WorkerId;
-use lockstep_proto::wire;
 use lockstep_worker::control;
 
 /// What a worker is told by a command, if it is one for a worker.
@@ -14,7 +12,7 @@ pub(crate) fn for_worker(command: Command) -> Option<(WorkerId, control::Event)>
         Command::Assign { worker, assignment } => (worker, control::Event::Assigned(Box::new((*assignment).into()))),
         Command::Begin(begin) => {
             let (worker, generation) = (begin.worker.clone(), begin.generation);
-            let entry = control::Entry { generation, begin: wire_begin(*begin), reports: Vec::new() };
+            let entry = control::Entry { generation, begin: (*begin).into(), reports: Vec::new() };
             (worker, control::Event::Begin(Box::new(entry)))
         }
         Command::Stop { worker, generation, why } => {
@@ -39,25 +37,6 @@ pub(crate) fn for_worker(command: Command) -> Option<(WorkerId, control::Event)>
         Command::Leave { worker } => (worker, control::Event::Leave),
         _ => return None,
     })
-}
-
-fn wire_begin(begin: Begin) -> wire::Begin {
-    let Start { step, digest, source, from, share } = begin.start;
-    let (from, checkpoint) = match from {
-        From::Initial => (wire::start::From::Initial, String::new()),
-        From::Memory => (wire::start::From::Memory, String::new()),
-        From::Checkpoint(name) => (wire::start::From::Checkpoint, name),
-    };
-    wire::Begin {
-        generation: Some(begin.generation.into()),
-        secret: begin.secret.to_vec(),
-        rank: begin.rank,
-        members: begin.members.into_iter().map(Into::into).collect(),
-        start: Some(wire::Start { step, digest, source, from: from.into(), share, checkpoint }),
-        ledger_rows: begin.ledger_rows,
-        recorded_step: begin.recorded_step,
-        transport: begin.transport,
-    }
 }
 
 /// An event of the cluster as a line.

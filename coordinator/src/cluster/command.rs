@@ -2,6 +2,7 @@
 
 use lockstep_proto::identity::{Generation, JobId, NodeId, WorkerId};
 use lockstep_proto::ledger::{Ledger, LedgerRow};
+use lockstep_proto::wire;
 
 use super::event::{Assignment, Connection, Ticket};
 use super::facts::{CheckpointFact, Report, StopReason};
@@ -244,6 +245,27 @@ pub struct Begin {
     pub ledger_rows: u64,
     /// Reports up to this step are recorded.
     pub recorded_step: u64,
+}
+
+impl std::convert::From<Begin> for wire::Begin {
+    fn from(begin: Begin) -> Self {
+        let Start { step, digest, source, from, share } = begin.start;
+        let (from, checkpoint) = match from {
+            From::Initial => (wire::start::From::Initial, String::new()),
+            From::Memory => (wire::start::From::Memory, String::new()),
+            From::Checkpoint(name) => (wire::start::From::Checkpoint, name),
+        };
+        Self {
+            generation: Some(begin.generation.into()),
+            secret: begin.secret.to_vec(),
+            rank: begin.rank,
+            members: begin.members.into_iter().map(Into::into).collect(),
+            start: Some(wire::Start { step, digest, source, from: from.into(), share, checkpoint }),
+            ledger_rows: begin.ledger_rows,
+            recorded_step: begin.recorded_step,
+            transport: begin.transport,
+        }
+    }
 }
 
 /// The state that a generation starts from.

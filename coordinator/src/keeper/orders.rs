@@ -6,9 +6,8 @@ use tonic::Status;
 
 use super::records::RecordError;
 use super::{Keeper, Waiting, view};
-use crate::cluster::command::{From, Start};
 use crate::cluster::facts::CheckpointFact;
-use crate::cluster::{Begin, Command, Event, Refusal, Ticket};
+use crate::cluster::{Command, Event, Refusal, Ticket};
 
 impl Keeper {
     /// In order. A record that fails is told to the cluster, and nothing that relies on it goes out.
@@ -91,7 +90,7 @@ impl Keeper {
             }
             Command::Begin(begin) => {
                 let worker = begin.worker.clone();
-                self.outlets.tell_worker(&worker, worker_command::Command::Begin(wire_begin(*begin)));
+                self.outlets.tell_worker(&worker, worker_command::Command::Begin((*begin).into()));
             }
             Command::Stop { worker, generation, why } => {
                 let (generation, reason) = (Some(generation.into()), why.as_str().into());
@@ -154,24 +153,5 @@ pub fn refused(refusal: Refusal) -> Status {
         Refusal::UnknownJob(_) => Status::not_found(refusal.to_string()),
         Refusal::Ambiguous { .. } => Status::invalid_argument(refusal.to_string()),
         Refusal::Ended { .. } | Refusal::NotNow { .. } => Status::failed_precondition(refusal.to_string()),
-    }
-}
-
-fn wire_begin(begin: Begin) -> wire::Begin {
-    let Start { step, digest, source, from, share } = begin.start;
-    let (from, checkpoint) = match from {
-        From::Initial => (wire::start::From::Initial, String::new()),
-        From::Memory => (wire::start::From::Memory, String::new()),
-        From::Checkpoint(name) => (wire::start::From::Checkpoint, name),
-    };
-    wire::Begin {
-        generation: Some(begin.generation.into()),
-        secret: begin.secret.to_vec(),
-        rank: begin.rank,
-        members: begin.members.into_iter().map(Into::into).collect(),
-        start: Some(wire::Start { step, digest, source, from: from.into(), share, checkpoint }),
-        ledger_rows: begin.ledger_rows,
-        recorded_step: begin.recorded_step,
-        transport: begin.transport,
     }
 }

@@ -221,17 +221,11 @@ impl Plan {
 
 /// Parts of sums are added by a second step or not at all, never by whichever comes first.
 fn keeps_order(algorithm: &cublasLtMatmulAlgo_t) -> Result<(), CudaError> {
+    let what = Configured::CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME;
     let (mut scheme, mut written) = (0u32, 0);
+    let (to, bytes) = ((&raw mut scheme).cast(), size_of::<u32>());
     // SAFETY: the call writes at most as many bytes as told, and their count.
-    let done = unsafe {
-        sys::cublasLtMatmulAlgoConfigGetAttribute(
-            algorithm,
-            Configured::CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
-            (&raw mut scheme).cast(),
-            size_of::<u32>(),
-            &mut written,
-        )
-    };
+    let done = unsafe { sys::cublasLtMatmulAlgoConfigGetAttribute(algorithm, what, to, bytes, &mut written) };
     check("cublasLtMatmulAlgoConfigGetAttribute", done)?;
     let known = [Reduction::CUBLASLT_REDUCTION_SCHEME_NONE, Reduction::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE];
     if known.iter().any(|known| *known as u32 == scheme) {
@@ -241,17 +235,11 @@ fn keeps_order(algorithm: &cublasLtMatmulAlgo_t) -> Result<(), CudaError> {
 }
 
 fn keeps_numbers(algorithm: &cublasLtMatmulAlgo_t, arithmetic: Arithmetic) -> Result<(), CudaError> {
+    let what = Capability::CUBLASLT_ALGO_CAP_NUMERICAL_IMPL_FLAGS;
     let (mut flags, mut written) = (0u64, 0);
+    let (to, bytes) = ((&raw mut flags).cast(), size_of::<u64>());
     // SAFETY: the call writes at most as many bytes as told, and their count.
-    let done = unsafe {
-        sys::cublasLtMatmulAlgoCapGetAttribute(
-            algorithm,
-            Capability::CUBLASLT_ALGO_CAP_NUMERICAL_IMPL_FLAGS,
-            (&raw mut flags).cast(),
-            size_of::<u64>(),
-            &mut written,
-        )
-    };
+    let done = unsafe { sys::cublasLtMatmulAlgoCapGetAttribute(algorithm, what, to, bytes, &mut written) };
     check("cublasLtMatmulAlgoCapGetAttribute", done)?;
     match flags & !numbers(arithmetic) {
         0 => Ok(()),
