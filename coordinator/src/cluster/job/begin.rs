@@ -25,10 +25,10 @@ impl Job {
             // There may not be as many slots without those of nodes that are not used any more.
             (false, false) => able >= wanted || (able >= 1 && !coming && self.losses.excluded().next().is_some()),
         };
-        if enough && able >= self.least_workers() {
+        let least = self.least_workers();
+        if enough && able >= least {
             self.begin(team, turn);
         } else if enough {
-            let least = self.least_workers();
             self.reason = format!(
                 "{able} of {least} workers are there: an optimizer.reduction that depends on them is resized by scale alone"
             );
@@ -69,7 +69,7 @@ impl Job {
         });
         self.integrity.begin(start.step);
         self.record_generation(team, &start, &transport, turn);
-        self.tell_begin(team, &members, (&start, &transport), turn);
+        self.tell_begin(team, &members, &start, &transport, turn);
     }
 
     fn record_generation(&mut self, team: &Team, start: &Start, transport: &str, turn: &mut Turn<'_>) {
@@ -91,7 +91,7 @@ impl Job {
         self.save_run(turn);
     }
 
-    fn tell_begin(&self, team: &Team, members: &[usize], (start, transport): (&Start, &str), turn: &mut Turn<'_>) {
+    fn tell_begin(&self, team: &Team, members: &[usize], start: &Start, transport: &str, turn: &mut Turn<'_>) {
         let Some(current) = &team.current else { return };
         let secret = turn.entropy.secret();
         let placed = members.iter().zip(&current.lanes);

@@ -167,8 +167,7 @@ impl Job {
         hello: &WorkerHello,
         turn: &mut Turn<'_>,
     ) -> Option<Option<Failure>> {
-        let theirs = |seat: &Seat| seat.hello.as_ref().filter(|other| other.worker != hello.worker).cloned();
-        let first = team.seats.iter().find_map(theirs);
+        let first = team.hello_of_another(&hello.worker).cloned();
         let known = &self.progress.fingerprint;
         let libraries = self.spec.cluster.libraries;
         let found = hello.fingerprint.for_job(libraries);

@@ -228,7 +228,7 @@ impl Job {
     }
 
     /// Workers that it wants, those without lanes included.
-    pub(super) fn wanted(&self) -> usize {
+    fn wanted(&self) -> usize {
         self.workers.saturating_add(self.spec.cluster.spares) as usize
     }
 

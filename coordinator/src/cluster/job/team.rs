@@ -288,6 +288,11 @@ impl Team {
         }
     }
 
+    /// What some other worker than this has said.
+    pub fn hello_of_another(&self, worker: &WorkerId) -> Option<&WorkerHello> {
+        self.seats.iter().filter_map(|seat| seat.hello.as_ref()).find(|other| other.worker != *worker)
+    }
+
     /// A worker's seat.
     pub fn seat(&self, worker: &WorkerId) -> Option<&Seat> {
         self.seats.iter().find(|seat| seat.worker == *worker)

@@ -4,7 +4,7 @@
 
 use lockstep_proto::job::Reduction;
 
-use super::team::{Seat, Team};
+use super::team::Team;
 use super::{Job, Turn};
 use crate::cluster::event::{Failure, WorkerHello};
 
@@ -17,16 +17,14 @@ impl Job {
     /// The transport of a generation of these seats; empty for the hosts' memory.
     pub(super) fn transport(&self, team: &Team, members: &[usize], turn: &mut Turn<'_>) -> String {
         let hellos: Vec<&WorkerHello> = members.iter().filter_map(|&index| team.seats[index].hello.as_ref()).collect();
-        let name = hellos.first().map(|hello| hello.transport.name.clone()).unwrap_or_default();
-        let different = hellos.iter().find(|hello| hello.transport.name != name);
-        let missing = hellos.iter().find(|hello| !hello.transport.missing.is_empty());
-        let why = match (different, missing) {
-            _ if members.len() < 2 => return String::new(),
-            (_, Some(hello)) => format!("{}: {}", team.name(&hello.worker), hello.transport.missing),
-            (Some(hello), None) => format!("{} has {}, others {name}", team.name(&hello.worker), hello.transport.name),
-            (None, None) if hellos.len() == members.len() => return name,
-            // One that came back has told before, to a coordinator that is gone.
-            (None, None) => return String::new(),
+        let [first, _, ..] = hellos.as_slice() else { return String::new() };
+        let name = &first.transport.name;
+        let why = if let Some(hello) = hellos.iter().find(|hello| !hello.transport.missing.is_empty()) {
+            format!("{}: {}", team.name(&hello.worker), hello.transport.missing)
+        } else if let Some(hello) = hellos.iter().find(|hello| hello.transport.name != *name) {
+            format!("{} has {}, others {name}", team.name(&hello.worker), hello.transport.name)
+        } else {
+            return name.clone();
         };
         self.log(vec![format!("gradients go through the hosts' memory, which is slower: {why}")], turn);
         String::new()
@@ -40,12 +38,12 @@ impl Job {
         hello: &WorkerHello,
         turn: &mut Turn<'_>,
     ) -> Option<Option<Failure>> {
-        if self.is_reproducible() || self.wanted() < 2 {
+        // Also a job of one worker, which may be scaled at any time.
+        if self.is_reproducible() {
             return None;
         }
         let name = team.name(&hello.worker);
-        let others = |seat: &Seat| seat.hello.clone().filter(|other| other.worker != hello.worker);
-        let other = team.seats.iter().find_map(others).map(|other| other.transport.name);
+        let other = team.hello_of_another(&hello.worker).map(|other| other.transport.name.clone());
         let reason = match (&hello.transport, other) {
             (transport, _) if !transport.missing.is_empty() => transport.missing.clone(),
             (transport, _) if transport.name.is_empty() => "it has no GPU".into(),

@@ -82,6 +82,23 @@ fn a_job_in_the_devices_own_order_takes_none_without_their_way() {
     );
 }
 
+/// It may be scaled, and then nobody could join it.
+#[test]
+fn a_job_in_the_devices_own_order_takes_no_worker_without_a_way_even_alone() {
+    check_after(
+        &format!("{TWO_GPUS} submit J workers 1 lanes 5 on cuda fast"),
+        "J.0 joins without nccl",
+        expect![[r#"
+            J.0 joins without nccl
+                welcome J.0
+                close run as failed
+                save J as failed
+                tell watchers of J: a worker on host host-A: optimizer.reduction needs one NCCL on all GPUs, but NCCL was not found
+                tell J.0 to leave
+        "#]],
+    );
+}
+
 const FAST: &str = "
     agent A joins with 1 slots of cuda
     agent B joins with 1 slots of cuda
