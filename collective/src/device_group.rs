@@ -63,8 +63,9 @@ impl<D: Exchanging> DeviceGroup<D> {
             invitation = transport.invitation().map_err(|failure| Error::Devices(failure.to_string()))?;
         }
         group.broadcast(0, tag, &mut invitation)?;
+        // Before the peers, so that it is given back behind them: what hangs ends first.
+        let sum = device.zeros(buckets.elements().max(GREETING * ranks));
         let peers = transport.join(device, &invitation, (rank, ranks), group.abort.clone(), budget)?;
-        let sum = device.zeros(buckets.elements());
         let mut connected = Self { peers, rank, ranks, order, buckets, sum, parts: Vec::new() };
         connected.greet(device)?;
         Ok(connected)
@@ -73,13 +74,12 @@ impl<D: Exchanging> DeviceGroup<D> {
     /// A sum over all ranks, which has to be right.
     fn greet(&mut self, device: &mut D) -> Result<(), Error> {
         let len = GREETING * self.ranks;
-        let mut greeting = device.zeros(len);
-        device.fill((self.rank + 1) as f32, D::view_mut(&mut greeting, 0..len));
+        device.fill((self.rank + 1) as f32, D::view_mut(&mut self.sum, 0..len));
         self.peers.follow(device);
-        self.peers.add_up(D::view_mut(&mut greeting, 0..len), Precision::F32)?;
+        self.peers.add_up(D::view_mut(&mut self.sum, 0..len), Precision::F32)?;
         self.settle(device)?;
         let mut told = vec![0.0; len];
-        device.read(D::view(&greeting, 0..len), &mut told);
+        device.read(D::view(&self.sum, 0..len), &mut told);
         let expected = (self.ranks * (self.ranks + 1) / 2) as f32;
         match told.iter().find(|&&sum| sum != expected) {
             None => Ok(()),

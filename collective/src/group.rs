@@ -242,11 +242,6 @@ impl Group {
         Ok(Reduced { gradient, tally: &self.total })
     }
 
-    /// What the newest reduction's tallies have added up to.
-    pub fn total(&self) -> &Tally {
-        &self.total
-    }
-
     /// Adds up tallies alone.
     ///
     /// # Errors

@@ -26,6 +26,14 @@ pub enum Type {
 }
 
 impl Type {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
     /// As `ncclDataType_t` has it.
     fn code(self) -> c_int {
         match self {
@@ -98,7 +106,6 @@ impl Communicator {
         budget: Duration,
     ) -> Result<Self, NcclError> {
         const CALL: &str = "ncclCommInitRankConfig";
-        let number = |number: usize| c_int::try_from(number).unwrap_or(c_int::MAX);
         let (mut handle, mut config) = (std::ptr::null_mut(), Config::without_blocking());
         // SAFETY: the call overwrites the handle, and reads a configuration that is as long as it says.
         let code = unsafe {
@@ -120,11 +127,6 @@ impl Communicator {
         joined.begun(CALL, code)?;
         joined.settle(CALL, Some(budget))?;
         Ok(joined)
-    }
-
-    /// Its place among the ranks.
-    pub fn rank(&self) -> usize {
-        self.rank
     }
 
     /// How many there are.
@@ -183,7 +185,8 @@ impl Communicator {
     /// The handle, for one call.
     fn enter(&self) -> Result<MutexGuard<'_, Owned>, NcclError> {
         let owned = self.shared.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        if owned.0.is_null() || self.shared.is_gone() { Err(NcclError::Aborted) } else { Ok(owned) }
+        let over = self.abort.load(Ordering::Acquire) || owned.0.is_null() || self.shared.is_gone();
+        if over { Err(NcclError::Aborted) } else { Ok(owned) }
     }
 
     /// What a call's code means.
@@ -214,9 +217,6 @@ impl Communicator {
     fn settle(&self, call: &'static str, budget: Option<Duration>) -> Result<(), NcclError> {
         let since = Instant::now();
         while !self.state(call)? {
-            if self.abort.load(Ordering::Acquire) {
-                return Err(NcclError::Aborted);
-            }
             match budget {
                 Some(budget) if since.elapsed() > budget => return Err(NcclError::Late { call, budget }),
                 _ => std::thread::park_timeout(MOMENT),
@@ -250,7 +250,7 @@ impl Calls<'_> {
     pub unsafe fn send(&self, from: u64, len: usize, of: Type, peer: usize, stream: Stream) -> Result<(), NcclError> {
         // SAFETY: the caller's promise; the handle is a communicator's that is there.
         let code = unsafe {
-            (self.functions().send)(from as *const c_void, len, of.code(), rank(peer), self.handle, stream.0)
+            (self.functions().send)(from as *const c_void, len, of.code(), number(peer), self.handle, stream.0)
         };
         self.communicator.begun("ncclSend", code)
     }
@@ -265,7 +265,7 @@ impl Calls<'_> {
     pub unsafe fn receive(&self, to: u64, len: usize, of: Type, peer: usize, stream: Stream) -> Result<(), NcclError> {
         // SAFETY: the caller's promise; the handle is a communicator's that is there.
         let code =
-            unsafe { (self.functions().recv)(to as *mut c_void, len, of.code(), rank(peer), self.handle, stream.0) };
+            unsafe { (self.functions().recv)(to as *mut c_void, len, of.code(), number(peer), self.handle, stream.0) };
         self.communicator.begun("ncclRecv", code)
     }
 
@@ -322,16 +322,7 @@ impl Calls<'_> {
     }
 }
 
-impl Type {
-    /// Bytes of a number.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
-        }
-    }
-}
-
-fn rank(rank: usize) -> c_int {
-    c_int::try_from(rank).unwrap_or(c_int::MAX)
+/// As NCCL counts, which refuses what is out of range.
+fn number(number: usize) -> c_int {
+    c_int::try_from(number).unwrap_or(c_int::MAX)
 }

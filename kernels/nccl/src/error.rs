@@ -10,7 +10,7 @@ pub enum NcclError {
     /// There is no library.
     #[error("NCCL (libnccl.so.2) was not found; install it, or name its folder in LOCKSTEP_CUDA_LIBRARIES")]
     Missing,
-    /// It is of a version whose interface is not known, or lacks a function.
+    /// It is of a version whose interface is not known.
     #[error("NCCL {found} was found; it must be {}.{} or newer, of the same major version", NEWEST_MAJOR, OLDEST % 10_000 / 100)]
     Version {
         /// As people write it.

@@ -58,7 +58,7 @@ impl Config {
 
 macro_rules! functions {
     ($($field:ident = $name:literal: fn($($argument:ty),*) -> $result:ty;)*) => {
-        /// The functions that are used.
+        /// The functions that are used, but for the one that tells the version.
         pub(crate) struct Functions {
             $(pub $field: unsafe extern "C" fn($($argument),*) -> $result,)*
         }
@@ -67,7 +67,7 @@ macro_rules! functions {
             fn of(library: &Library) -> Result<Self, NcclError> {
                 $(
                     // SAFETY: the type is that of nccl.h for every version 2 of the library.
-                    let $field = *unsafe { library.get($name) }.map_err(|_| NcclError::Function(stringify!($field)))?;
+                    let $field = *unsafe { library.get($name) }.map_err(|_| NcclError::Function($name))?;
                 )*
                 Ok(Self { $($field),* })
             }
@@ -76,23 +76,22 @@ macro_rules! functions {
 }
 
 functions! {
-    get_version = b"ncclGetVersion": fn(*mut c_int) -> c_int;
-    get_unique_id = b"ncclGetUniqueId": fn(*mut UniqueId) -> c_int;
-    get_error_string = b"ncclGetErrorString": fn(c_int) -> *const c_char;
-    get_last_error = b"ncclGetLastError": fn(Handle) -> *const c_char;
-    comm_init_rank_config = b"ncclCommInitRankConfig":
+    get_unique_id = "ncclGetUniqueId": fn(*mut UniqueId) -> c_int;
+    get_error_string = "ncclGetErrorString": fn(c_int) -> *const c_char;
+    get_last_error = "ncclGetLastError": fn(Handle) -> *const c_char;
+    comm_init_rank_config = "ncclCommInitRankConfig":
         fn(*mut Handle, c_int, UniqueId, c_int, *mut Config) -> c_int;
-    comm_get_async_error = b"ncclCommGetAsyncError": fn(Handle, *mut c_int) -> c_int;
-    comm_abort = b"ncclCommAbort": fn(Handle) -> c_int;
-    comm_finalize = b"ncclCommFinalize": fn(Handle) -> c_int;
-    comm_destroy = b"ncclCommDestroy": fn(Handle) -> c_int;
-    group_start = b"ncclGroupStart": fn() -> c_int;
-    group_end = b"ncclGroupEnd": fn() -> c_int;
-    send = b"ncclSend": fn(*const c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
-    recv = b"ncclRecv": fn(*mut c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
-    all_gather = b"ncclAllGather":
+    comm_get_async_error = "ncclCommGetAsyncError": fn(Handle, *mut c_int) -> c_int;
+    comm_abort = "ncclCommAbort": fn(Handle) -> c_int;
+    comm_finalize = "ncclCommFinalize": fn(Handle) -> c_int;
+    comm_destroy = "ncclCommDestroy": fn(Handle) -> c_int;
+    group_start = "ncclGroupStart": fn() -> c_int;
+    group_end = "ncclGroupEnd": fn() -> c_int;
+    send = "ncclSend": fn(*const c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
+    recv = "ncclRecv": fn(*mut c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
+    all_gather = "ncclAllGather":
         fn(*const c_void, *mut c_void, usize, c_int, Handle, *mut c_void) -> c_int;
-    reduce_scatter = b"ncclReduceScatter":
+    reduce_scatter = "ncclReduceScatter":
         fn(*const c_void, *mut c_void, usize, c_int, c_int, Handle, *mut c_void) -> c_int;
 }
 
@@ -111,25 +110,17 @@ impl Nccl {
     pub fn find(folders: &[PathBuf]) -> Result<Self, NcclError> {
         let files = folders.iter().flat_map(|folder| NAMES.map(|name| folder.join(name))).filter(|file| file.exists());
         let library = files.chain(NAMES.map(PathBuf::from)).find_map(open).ok_or(NcclError::Missing)?;
-        let functions = Functions::of(&library)?;
-        let mut version = 0;
-        // SAFETY: the call overwrites an integer.
-        let code = unsafe { (functions.get_version)(&mut version) };
-        let found = Self { functions, version, _library: library };
-        found.checked("ncclGetVersion", code)?;
+        // First: an old one lacks functions, and is to be told by its age.
+        let version = version(&library)?;
         if version < OLDEST || version / 10_000 != NEWEST_MAJOR {
-            return Err(NcclError::Version { found: found.version() });
+            return Err(NcclError::Version { found: in_words(version) });
         }
-        Ok(found)
+        Ok(Self { functions: Functions::of(&library)?, version, _library: library })
     }
 
     /// As people write it: 2.28.9.
     pub fn version(&self) -> String {
-        let code = self.version;
-        // Versions up to 2.8 are coded with one digit less for the major number.
-        let major = if code < 10_000 { code / 1_000 } else { code / 10_000 };
-        let rest = if code < 10_000 { code % 1_000 } else { code % 10_000 };
-        format!("{major}.{}.{}", rest / 100, rest % 100)
+        in_words(self.version)
     }
 
     /// A name for a communicator to be made. This process then waits for the others' word, until they are all there.
@@ -157,6 +148,26 @@ impl Nccl {
         let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
         NcclError::Call { call, text, detail }
     }
+}
+
+fn version(library: &Library) -> Result<i32, NcclError> {
+    const CALL: &str = "ncclGetVersion";
+    type F = unsafe extern "C" fn(*mut c_int) -> c_int;
+    let mut version = 0;
+    // SAFETY: the type is that of nccl.h for every version of the library.
+    let call = unsafe { library.get::<F>(CALL) }.map_err(|_| NcclError::Function(CALL))?;
+    // SAFETY: the call overwrites an integer.
+    match unsafe { call(&mut version) } {
+        SUCCESS => Ok(version),
+        code => Err(NcclError::Call { call: CALL, text: format!("code {code}"), detail: String::new() }),
+    }
+}
+
+fn in_words(version: i32) -> String {
+    // Versions up to 2.8 are coded with one digit less for the major number.
+    let (major, rest) =
+        if version < 10_000 { (version / 1_000, version % 1_000) } else { (version / 10_000, version % 10_000) };
+    format!("{major}.{}.{}", rest / 100, rest % 100)
 }
 
 /// # Safety

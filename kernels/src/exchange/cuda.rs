@@ -1,6 +1,6 @@
 //! GPUs exchange through NCCL, on a stream of their own beside that of ops.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ impl Transport<Cuda> for OverNccl {
         let id = UniqueId::from_bytes(invitation)
             .ok_or_else(|| Interrupted::Lost(format!("an invitation of {} bytes is none", invitation.len())))?;
         let beside = device.beside().map_err(|error| Interrupted::Lost(error.to_string()))?;
-        let communicator = Communicator::join(&self.0, id, rank_and_ranks, abort.clone(), budget)?;
-        Ok(NcclPeers { communicator, device: beside, abort })
+        let communicator = Communicator::join(&self.0, id, rank_and_ranks, abort, budget)?;
+        Ok(NcclPeers { communicator, device: beside })
     }
 }
 
@@ -60,7 +60,6 @@ pub struct NcclPeers {
     // First: what hangs on the stream ends before the stream is given back.
     communicator: Communicator,
     device: Cuda,
-    abort: Arc<AtomicBool>,
 }
 
 impl NcclPeers {
@@ -133,9 +132,6 @@ impl Peers<Cuda> for NcclPeers {
     fn settle(&mut self) -> Result<(), Interrupted> {
         while !self.device.is_done() {
             self.communicator.check()?;
-            if self.abort.load(Ordering::Acquire) {
-                return Err(Interrupted::Aborted);
-            }
             std::thread::park_timeout(MOMENT);
         }
         // What was given up ends like what was done.

@@ -126,9 +126,9 @@ impl<D: Device> Reduction<D> {
             // What hangs on the device ends with its group.
             self.between = None;
         }
-        healthy(device, reduced)?;
+        let tally = healthy(device, reduced)?;
         let between = self.between.as_ref().expect("those that have just reduced");
-        Ok(Reduced { gradient: between.devices.sum(between.len), tally: self.group.total() })
+        Ok(Reduced { gradient: between.devices.sum(between.len), tally })
     }
 
     /// Leaves the others' devices at the generation's end, which all come to. Who has gone before has not been waited
@@ -170,10 +170,11 @@ impl<D: Device> BetweenDevices<D> {
     }
 
     /// The hosts add up the tallies while the exchange comes to its end.
-    fn reduce(&mut self, group: &mut Group, device: &mut D, lanes: u32, tag: Tag) -> Result<(), Error> {
+    fn reduce<'g>(&mut self, group: &'g mut Group, device: &mut D, lanes: u32, tag: Tag) -> Result<&'g Tally, Error> {
         std::mem::replace(&mut self.begun, Ok(0))?;
-        group.reduce_tally(lanes, tag)?;
-        self.devices.settle(device)
+        let tally = group.reduce_tally(lanes, tag)?;
+        self.devices.settle(device)?;
+        Ok(tally)
     }
 }
 

@@ -143,8 +143,9 @@ fn sum<D: Device>(device: &mut D) -> Result<(), Fault> {
     let interrupted = |interrupted: Interrupted| fault(interrupted.to_string());
     let invitation = transport.invitation()?;
     let abort = Arc::new(AtomicBool::new(false));
-    let mut alone = transport.join(device, &invitation, (0, 1), abort, MEET_WITHIN).map_err(interrupted)?;
+    // Before the membership, so that it is given back behind it: what hangs ends first.
     let mut numbers = device.zeros(NUMBERS);
+    let mut alone = transport.join(device, &invitation, (0, 1), abort, MEET_WITHIN).map_err(interrupted)?;
     device.fill(3.0, D::view_mut(&mut numbers, 0..NUMBERS));
     alone.follow(device);
     alone.add_up(D::view_mut(&mut numbers, 0..NUMBERS), Precision::F32).map_err(interrupted)?;
