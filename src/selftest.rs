@@ -8,6 +8,7 @@ use lockstep_coordinator::client::{columns, exit};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::Device;
+use lockstep_proto::job::ModelName;
 use lockstep_proto::slot::SlotDevice;
 use lockstep_selftest::{Bench, Check, ops};
 use lockstep_worker::selftest::{self, Curve, Effort, StepCheck};
@@ -128,7 +129,7 @@ impl Found {
         rows.extend(self.steps.iter().map(|check| {
             let shape = &check.shape;
             vec![
-                network(check),
+                name_of(check.model),
                 format!("{}×{}×{}", shape.channels, shape.height, shape.width),
                 format!("{:.1e}", check.error),
                 format!("{:.1e}", check.bound),
@@ -163,7 +164,7 @@ impl Found {
         };
         let step = |check: &StepCheck| {
             json!({
-                "model": network(check), "error": check.error, "bound": check.bound, "repeats": check.repeats,
+                "model": name_of(check.model), "error": check.error, "bound": check.bound, "repeats": check.repeats,
                 "passed": check.passed(),
             })
         };
@@ -182,8 +183,8 @@ impl Found {
 }
 
 /// As `model.name` has it.
-fn network(check: &StepCheck) -> String {
-    serde_json::to_value(check.model).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+pub fn name_of(model: ModelName) -> String {
+    serde_json::to_value(model).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn said(yes: bool) -> &'static str {

@@ -65,9 +65,11 @@ impl Stage {
 
     /// What gradients of a run's first generation went by, from GPU to GPU.
     fn transport(&self, run: &str) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join(run).join("run.json")).unwrap();
-        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
-        record["generations"][0]["transport"].as_str().unwrap().to_owned()
+        self.record(run)["generations"][0]["transport"].as_str().unwrap().to_owned()
+    }
+
+    fn record(&self, run: &str) -> serde_json::Value {
+        lockstep::json(&self.folder.path().join(run).join("run.json"))
     }
 
     fn losses(&self, run: &str) -> Vec<f64> {
@@ -133,8 +135,7 @@ fn a_reduction_in_nccls_own_order_trains_as_well_and_is_recorded_as_such() {
         for (fast, tree) in stage.losses(reduction).iter().zip(stage.losses("tree")) {
             assert!((fast - tree).abs() < 1e-3 * tree, "{fast} with {reduction}, {tree} by the tree");
         }
-        let text = std::fs::read_to_string(stage.folder.path().join(reduction).join("run.json")).unwrap();
-        assert!(text.contains("\"bits\": \"of_its_workers_too\""), "{text}");
+        assert_eq!(stage.record(reduction)["bits"], "of_its_workers_too");
     }
     let refused = |command: &mut Command, words: &str| {
         let ended = Ended::of(command);

@@ -147,13 +147,7 @@ impl Group {
         if lanes == 0 {
             return Err(Error::Lanes { lanes, max_lanes: self.shape.max_lanes });
         }
-        if !self.deals.contains_key(&lanes) {
-            if self.deals.len() == DEALS {
-                self.deals.clear();
-            }
-            self.deals.insert(lanes, Arc::new(Deal::new(&self.topology, lanes)));
-        }
-        Ok(&self.deals[&lanes])
+        Ok(kept(&mut self.deals, lanes, || Deal::new(&self.topology, lanes)))
     }
 
     /// How a batch of `lanes` lanes is dealt to workers that have one device each.
@@ -164,10 +158,7 @@ impl Group {
         if lanes == 0 || lanes > self.shape.max_lanes {
             return Err(Error::Lanes { lanes, max_lanes: self.shape.max_lanes });
         }
-        if self.pieces.len() == DEALS && !self.pieces.contains_key(&lanes) {
-            self.pieces.clear();
-        }
-        Ok(self.pieces.entry(lanes).or_insert_with(|| Arc::new(Pieces::new(&self.topology, lanes))).clone())
+        Ok(kept(&mut self.pieces, lanes, || Pieces::new(&self.topology, lanes)).clone())
     }
 
     /// This worker's rank, and how many members there are.
@@ -258,6 +249,14 @@ impl Group {
         self.turn = (self.turn + 1) % TURNS;
         Ok(&self.total)
     }
+}
+
+/// What was made for so many lanes, or is now.
+fn kept<T>(cache: &mut HashMap<u32, Arc<T>>, lanes: u32, make: impl FnOnce() -> T) -> &Arc<T> {
+    if cache.len() == DEALS && !cache.contains_key(&lanes) {
+        cache.clear();
+    }
+    cache.entry(lanes).or_insert_with(|| Arc::new(make()))
 }
 
 /// At least `len` tallies, zeroed.

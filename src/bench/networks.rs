@@ -10,6 +10,7 @@ use lockstep_worker::selftest::Effort;
 
 use super::step::{PHASES, Steps, nobody};
 use super::timing::{WARM_UP, median};
+use crate::selftest::name_of;
 
 /// A network with its batch, which one lane takes.
 #[derive(Clone, Debug)]
@@ -27,8 +28,7 @@ impl Network {
 
     /// As `model.name` has it.
     pub fn label(&self) -> String {
-        let name = serde_json::to_value(self.model.name).ok();
-        name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+        name_of(self.model.name)
     }
 
     /// Of whole steps.

@@ -1,7 +1,6 @@
 //! The library itself: where it is found, and the functions of it that are used.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::path::PathBuf;
 
 use libloading::Library;
 
@@ -11,8 +10,6 @@ use crate::NcclError;
 pub(crate) const OLDEST: i32 = 21_800;
 /// The major version whose interface is known.
 pub(crate) const NEWEST_MAJOR: i32 = 2;
-
-const NAMES: [&str; 2] = ["libnccl.so.2", "libnccl.so"];
 
 pub(crate) const SUCCESS: c_int = 0;
 pub(crate) const IN_PROGRESS: c_int = 7;
@@ -103,13 +100,11 @@ pub struct Nccl {
 }
 
 impl Nccl {
-    /// Looks for it in `folders`, then where the system has its libraries.
+    /// An open library as NCCL.
     ///
     /// # Errors
-    /// [`NcclError::Missing`], [`NcclError::Version`], [`NcclError::Function`].
-    pub fn find(folders: &[PathBuf]) -> Result<Self, NcclError> {
-        let files = folders.iter().flat_map(|folder| NAMES.map(|name| folder.join(name))).filter(|file| file.exists());
-        let library = files.chain(NAMES.map(PathBuf::from)).find_map(open).ok_or(NcclError::Missing)?;
+    /// [`NcclError::Version`], [`NcclError::Function`].
+    pub fn of(library: Library) -> Result<Self, NcclError> {
         // First: an old one lacks functions, and is to be told by its age.
         let version = version(&library)?;
         if version < OLDEST || version / 10_000 != NEWEST_MAJOR {
@@ -178,9 +173,4 @@ unsafe fn words(text: *const c_char) -> String {
     }
     // SAFETY: it is not null and ends with a byte 0.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().trim().to_owned()
-}
-
-fn open(file: PathBuf) -> Option<Library> {
-    // SAFETY: the constructors of NVIDIA's library, or of one that stands in for it, have no preconditions.
-    unsafe { Library::new(file) }.ok()
 }

@@ -110,7 +110,12 @@ impl Conv2dSize {
 
     /// Words of scratch memory for the gradients of weight and bias.
     pub(crate) fn gradient_words(&self) -> usize {
-        (self.weight_parts().count * self.weights()).max(self.bias_parts().count * self.out_channels)
+        (self.weight_parts().count * self.weights()).max(self.bias_words())
+    }
+
+    /// The same for the gradient of the bias alone.
+    pub(crate) fn bias_words(&self) -> usize {
+        self.bias_parts().count * self.out_channels
     }
 
     /// # Panics
@@ -184,7 +189,7 @@ impl Cuda {
         self.launch(kernel, grid, &[size.argument(), index(places, outputs), turned.into(), d_y, d_x, add]);
     }
 
-    /// `parts` has [`Conv2dSize::gradient_words`].
+    /// `parts` has [`Conv2dSize::bias_words`], if there is a bias.
     pub(crate) fn convolution_backward_weight(
         &mut self,
         size: &Conv2dSize,
@@ -285,7 +290,8 @@ impl Conv2d for Cuda {
         assert_len("d_bias", d_bias.as_ref().map_or(size.out_channels, ViewMut::len), size.out_channels);
         if self.takes(size) {
             self.dnn_backward_weight(size, x, d_y, d_weight);
-            let parts = self.scratch(size.gradient_words());
+            let words = if d_bias.is_some() { size.bias_words() } else { 0 };
+            let parts = self.scratch(words);
             return self.convolution_backward_bias(size, d_y.into(), d_bias.as_ref().map(Argument::from), parts);
         }
         let parts = self.scratch(size.gradient_words());

@@ -159,7 +159,7 @@ impl Gpu {
     /// Gives memory back.
     pub fn free(&self, address: u64) {
         if address != 0 && self.enter().is_ok() {
-            self.waits.fetch_add(1, Ordering::Relaxed);
+            self.count_wait();
             // The call waits for what was asked for before. If it fails so has that, which the next call tells.
             // SAFETY: the address is of `allocate`, and its buffer is being dropped.
             let _ = unsafe { result::free_sync(address) };

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use libloading::Library;
 
-use super::libraries::{self, COMPILER, DRIVER};
+use super::libraries::{self, COMPILER, DRIVER, NCCL};
 use super::nvml::Nvml;
+use super::version::Version as Known;
+use super::{cublaslt, cudnn};
 
 /// A library, or what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +76,8 @@ const WANTED: [Wanted; 6] = [
     Wanted {
         name: "libnccl",
         purpose: "reductions between GPUs",
-        files: &["libnccl.so.2", "libnccl.so", "libnccl.so.1"],
-        version: |library| Ok(of_nccl(integer(library, "ncclGetVersion")?)),
+        files: &[NCCL[0], NCCL[1], "libnccl.so.1"],
+        version: |library| Ok(three(Known::with_old_numbers(integer(library, "ncclGetVersion")? as usize))),
         from: (2, 18),
         below: 3,
     },
@@ -83,17 +85,17 @@ const WANTED: [Wanted; 6] = [
         name: "libcudnn",
         purpose: "large convolutions",
         files: &["libcudnn.so.9", "libcudnn.so", "libcudnn.so.8", "libcudnn.so.7"],
-        version: |library| Ok(of_cudnn(size(library, "cudnnGetVersion")?)),
-        from: (9, 0),
-        below: 10,
+        version: |library| Ok(three(Known::with_old_numbers(size(library, "cudnnGetVersion")?))),
+        from: (cudnn::MAJOR as u64, 0),
+        below: cudnn::MAJOR as u64 + 1,
     },
     Wanted {
         name: "libcublasLt",
         purpose: "large matrix products",
         files: &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", "libcublasLt.so.11", "libcublasLt.so.10"],
-        version: |library| Ok(ten_thousands(size(library, "cublasLtGetVersion")?)),
-        from: (12, 0),
-        below: 14,
+        version: |library| Ok(three(Known::from_number(size(library, "cublasLtGetVersion")?))),
+        from: (cublaslt::LEAST_MAJOR as u64, 0),
+        below: cublaslt::NEWEST_MAJOR as u64 + 1,
     },
 ];
 
@@ -137,19 +139,8 @@ fn thousands(code: u64) -> Version {
     vec![code / 1000, code % 1000 / 10]
 }
 
-/// 130101 is 13.1.1.
-fn ten_thousands(code: u64) -> Version {
-    vec![code / 10_000, code / 100 % 100, code % 100]
-}
-
-/// 22809 is 2.28.9; up to 2.8 it was 2809 for 2.8.9.
-fn of_nccl(code: u64) -> Version {
-    if code < 10_000 { vec![code / 1000, code / 100 % 10, code % 100] } else { ten_thousands(code) }
-}
-
-/// 91500 is 9.15.0; up to version 8 it was 8907 for 8.9.7.
-fn of_cudnn(code: u64) -> Version {
-    if code < 10_000 { vec![code / 1000, code / 100 % 10, code % 100] } else { ten_thousands(code) }
+fn three(Known { major, minor, patch }: Known) -> Version {
+    [major, minor, patch].map(|number| number as u64).to_vec()
 }
 
 fn of_compiler(library: &Library) -> Result<Version, String> {
@@ -184,12 +175,12 @@ fn integer(library: &Library, name: &str) -> Result<u64, String> {
 }
 
 /// What a function of type `size_t (void)` gives.
-fn size(library: &Library, name: &str) -> Result<u64, String> {
+fn size(library: &Library, name: &str) -> Result<usize, String> {
     type F = unsafe extern "C" fn() -> usize;
     // SAFETY: the type of both functions that are named here, in cudnn.h and cublasLt.h.
     let call = unsafe { library.get::<F>(name) }.map_err(|_| lacks(name))?;
     // SAFETY: it has no preconditions.
-    Ok(unsafe { call() } as u64)
+    Ok(unsafe { call() })
 }
 
 fn lacks(name: &str) -> String {
@@ -207,9 +198,10 @@ mod tests {
     #[test]
     fn versions_are_read_as_each_library_tells_them() {
         assert_eq!(dotted(&thousands(12_040)), "12.4");
-        assert_eq!(dotted(&ten_thousands(130_101)), "13.1.1");
-        assert_eq!((dotted(&of_nccl(22_809)), dotted(&of_nccl(2708))), ("2.28.9".into(), "2.7.8".into()));
-        assert_eq!((dotted(&of_cudnn(91_500)), dotted(&of_cudnn(8907))), ("9.15.0".into(), "8.9.7".into()));
+        assert_eq!(dotted(&three(Known::from_number(130_101))), "13.1.1");
+        let old = |number| dotted(&three(Known::with_old_numbers(number)));
+        assert_eq!((old(22_809), old(2708)), ("2.28.9".into(), "2.7.8".into()));
+        assert_eq!((old(91_500), old(8907)), ("9.15.0".into(), "8.9.7".into()));
     }
 
     #[test]

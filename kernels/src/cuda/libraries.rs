@@ -10,6 +10,7 @@ use super::{CudaError, places};
 
 pub(super) const DRIVER: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
 pub(super) const COMPILER: [&str; 3] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
+pub(crate) const NCCL: [&str; 2] = ["libnccl.so.2", "libnccl.so"];
 pub(super) const NVML: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 const DNN: [&str; 2] = ["libcudnn.so.9", "libcudnn.so"];
 const BLAS: [&str; 3] = ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"];
@@ -26,7 +27,7 @@ pub(super) fn driver() -> Result<(), CudaError> {
 }
 
 /// The user's folders.
-pub(crate) fn folders() -> &'static [PathBuf] {
+fn folders() -> &'static [PathBuf] {
     &places::current().libraries
 }
 
@@ -43,7 +44,7 @@ pub(super) fn compiler() -> Result<(), CudaError> {
 }
 
 /// Opens the first of these files that can be opened: from the user's folders, else from where the system has its own.
-pub(super) fn load(names: &[&str]) -> Option<Library> {
+pub(crate) fn load(names: &[&str]) -> Option<Library> {
     // SAFETY: constructors of NVIDIA's libraries, or of ones that stand in for them, have no preconditions.
     let open = |file: PathBuf| unsafe { Library::new(file) }.ok();
     in_folders(names).chain(names.iter().map(PathBuf::from)).find_map(open)

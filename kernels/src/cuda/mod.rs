@@ -206,7 +206,8 @@ impl Cuda {
     /// `len` words of memory for this op. Its name is that of the folder from where this is called.
     #[track_caller]
     pub(crate) fn scratch(&mut self, len: usize) -> Part {
-        let op = Path::new(Location::caller().file()).parent().and_then(Path::file_name).unwrap_or_default();
+        let file = Location::caller().file();
+        let op = || Path::new(file).parent().and_then(Path::file_name).unwrap_or_default().display().to_string();
         self.scratch.words(&self.stream, len, op)
     }
 }

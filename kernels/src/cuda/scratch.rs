@@ -1,7 +1,5 @@
 //! Memory that an op needs for itself while it runs.
 
-use std::ffi::OsStr;
-
 use super::buffer::Buffer;
 use super::stream::Stream;
 
@@ -42,13 +40,13 @@ impl Scratch {
         self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..self.len).address())
     }
 
-    /// `len` words for `op`, at an address that is a multiple of 256.
-    pub fn words(&mut self, stream: &Stream, len: usize, op: &OsStr) -> Part {
+    /// `len` words at an address that is a multiple of 256. `op`: whom they are for, asked where memory has to grow.
+    pub fn words(&mut self, stream: &Stream, len: usize, op: impl FnOnce() -> String) -> Part {
         if self.len < len {
             // First, so that both are never there at once.
             self.buffer = None;
             self.len = len;
-            self.buffer = Some(Buffer::zeros(stream, len, &format!("the scratch memory of {}", op.display())));
+            self.buffer = Some(Buffer::zeros(stream, len, &format!("the scratch memory of {}", op())));
         }
         Part { address: self.address(), len }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ffi::OsStr;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::cublaslt::{self, Product};
@@ -90,27 +90,21 @@ fn if_there<T>(opened: Result<T, CudaError>) -> Result<Option<T>, CudaError> {
     }
 }
 
-impl Dnn {
-    fn plan(&mut self, convolution: &Convolution) -> Result<&cudnn::Plan, CudaError> {
-        match self.plans.entry(*convolution) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(cudnn::choose(Target::Gpu(&self.handle), convolution)?)),
-        }
-    }
-}
-
-impl Blas {
-    fn plan(&mut self, product: &Product) -> Result<&mut cublaslt::Plan, CudaError> {
-        match self.plans.entry(*product) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(cublaslt::choose(&self.handle, product)?)),
-        }
+/// The plan for this work; chosen if there is none yet.
+fn planned<'p, W: Copy + Eq + Hash, P>(
+    plans: &'p mut HashMap<W, P>,
+    work: &W,
+    choose: impl FnOnce() -> Result<P, CudaError>,
+) -> Result<&'p mut P, CudaError> {
+    match plans.entry(*work) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(place) => Ok(place.insert(choose()?)),
     }
 }
 
 /// Bytes of scratch memory, by address.
 fn workspace(scratch: &mut Scratch, stream: &Stream, bytes: usize, library: &str) -> u64 {
-    scratch.words(stream, bytes.div_ceil(4), OsStr::new(library)).address()
+    scratch.words(stream, bytes.div_ceil(4), || library.to_owned()).address()
 }
 
 impl Cuda {
@@ -124,25 +118,28 @@ impl Cuda {
 
     /// Starts cuDNN on a convolution. `operands`: views as long as the convolution says.
     pub(crate) fn convolve(&mut self, convolution: &Convolution, operands: &[(Operand, u64)]) {
-        let Self { vendor: Vendor { dnn: Some(dnn), .. }, stream, scratch, .. } = self else { return };
-        let Some(plan) = stream.gpu().attempt(|| dnn.plan(convolution).cloned()) else { return };
+        let Self { vendor: Vendor { dnn: Some(Dnn { handle, plans }), .. }, stream, scratch, .. } = self else {
+            return;
+        };
+        let choose = || cudnn::choose(Target::Gpu(handle), convolution);
+        let Some(plan) = stream.gpu().attempt(|| planned(plans, convolution, choose)) else { return };
         let workspace = workspace(scratch, stream, plan.workspace(), "cuDNN");
         // SAFETY: views are as long as the op has checked, and scratch memory as the plan wants; all of it is given back
         // behind what the stream was asked for before.
-        stream.start("cuDNN", || unsafe { plan.execute(&dnn.handle, operands, workspace) });
+        stream.start("cuDNN", || unsafe { plan.execute(handle, operands, workspace) });
     }
 
     /// Starts cuBLASLt on a product. `at`: views as long as the product says.
     pub(crate) fn multiply(&mut self, product: &Product, at: cublaslt::Addresses) {
-        let Self { vendor: Vendor { blas: Some(blas), .. }, stream, .. } = self else { return };
-        let Some(bytes) = stream.gpu().attempt(|| Ok(blas.plan(product)?.workspace())) else { return };
-        let workspace = workspace(&mut blas.workspace, stream, bytes, "cuBLASLt");
-        stream.start("cuBLASLt", || {
-            let Blas { handle, plans, .. } = blas;
-            let Some(plan) = plans.get_mut(product) else { return Ok(()) };
-            // SAFETY: as above.
-            unsafe { plan.execute(handle, at, workspace) }
-        });
+        let Self { vendor: Vendor { blas: Some(Blas { handle, plans, workspace: own }), .. }, stream, .. } = self
+        else {
+            return;
+        };
+        let choose = || cublaslt::choose(handle, product);
+        let Some(plan) = stream.gpu().attempt(|| planned(plans, product, choose)) else { return };
+        let workspace = workspace(own, stream, plan.workspace(), "cuBLASLt");
+        // SAFETY: as above.
+        stream.start("cuBLASLt", || unsafe { plan.execute(handle, at, workspace) });
     }
 
     /// The plans that this device has, in words: what a worker tells others of its kind, for all to compute alike.

@@ -22,7 +22,9 @@ impl Exchange for Cuda {
 
     fn transport() -> Result<Option<OverNccl>, Failure> {
         static FOUND: OnceLock<Result<Arc<Nccl>, NcclError>> = OnceLock::new();
-        let found = FOUND.get_or_init(|| Nccl::find(libraries::folders()).map(Arc::new));
+        let found = FOUND.get_or_init(|| {
+            libraries::load(&libraries::NCCL).ok_or(NcclError::Missing).and_then(Nccl::of).map(Arc::new)
+        });
         found.clone().map(|nccl| Some(OverNccl(nccl))).map_err(|error| Failure(error.to_string()))
     }
 }

@@ -55,6 +55,13 @@ pub struct Weights<'a, D: Device> {
     pub statistics: D::View<'a, f32>,
 }
 
+impl<'a, D: Device> Weights<'a, D> {
+    /// Both parts of a flat vector, of which the first `parameters` elements are that.
+    pub fn of_flat(flat: D::View<'a, f32>, parameters: usize, len: usize) -> Self {
+        Self { parameters: D::slice(flat, 0..parameters), statistics: D::slice(flat, parameters..len) }
+    }
+}
+
 impl<D: Device> Clone for Weights<'_, D> {
     fn clone(&self) -> Self {
         *self

@@ -80,8 +80,8 @@ impl Stage {
 }
 
 fn of_flat<'a>(work: &Work<Cuda>, flat: &'a Buffer<f32>) -> Weights<'a, Cuda> {
-    let (parameters, all) = (work.model.parameters(), work.model.len());
-    Weights { parameters: Cuda::view(flat, 0..parameters), statistics: Cuda::view(flat, parameters..all) }
+    let all = work.model.len();
+    Weights::of_flat(Cuda::view(flat, 0..all), work.model.parameters(), all)
 }
 
 /// What a hand comes to, and how often the host waits in it.

@@ -5,7 +5,7 @@
 //! with the first step, and is told by the device where it does not fit.
 
 use lockstep_kernels::device::{Device, Failure};
-use lockstep_proto::job::{Job, OptimizerName};
+use lockstep_proto::job::{Batch, Job, OptimizerName};
 
 use super::lane::Work;
 use super::optimizer::{Role, kept};
@@ -69,8 +69,8 @@ fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
 /// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and
 /// the reduced one.
 fn gradients(job: &Job, micro_batch: u32) -> usize {
-    let batch = job.batch.sizes().map(|(_, size)| size).max().unwrap_or(job.batch.size);
-    let lanes = (batch / micro_batch).div_ceil(job.cluster.workers.max(1));
+    let batch = Batch { micro_batch, ..job.batch.clone() };
+    let lanes = batch.lanes().div_ceil(job.cluster.workers.max(1));
     2 + lanes.next_power_of_two().ilog2() as usize
 }
 

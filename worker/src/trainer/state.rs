@@ -166,8 +166,7 @@ impl<D: Device> State<D> {
     }
 
     fn halves<'a>(&self, flat: D::View<'a, f32>) -> Weights<'a, D> {
-        let parameters = D::slice(flat, 0..self.sizes.parameters);
-        Weights { parameters, statistics: D::slice(flat, self.sizes.parameters..self.sizes.flat()) }
+        Weights::of_flat(flat, self.sizes.parameters, self.sizes.flat())
     }
 
     /// The flat vector that is evaluated and exported: the average, if there is one.

@@ -153,6 +153,5 @@ impl<D: Device> Trial<D> {
 
 /// Both parts of the flat vector.
 fn weights<'a, D: Device>(model: &Model<D>, flat: &'a D::Buffer<f32>) -> Weights<'a, D> {
-    let (parameters, all) = (model.parameters(), model.len());
-    Weights { parameters: D::view(flat, 0..parameters), statistics: D::view(flat, parameters..all) }
+    Weights::of_flat(D::view(flat, 0..model.len()), model.parameters(), model.len())
 }

@@ -26,18 +26,20 @@ pub use product::{Product, Stored};
 use text::{NoPlanText, PlanText};
 
 /// The oldest major version: that of the oldest driver which will do.
-const LEAST_MAJOR: usize = 12;
+pub(super) const LEAST_MAJOR: usize = 12;
+/// The newest whose interface is known.
+pub(super) const NEWEST_MAJOR: usize = 13;
 
 /// Version of the library that was found.
 ///
 /// # Errors
-/// If there is none, or it is too old.
+/// If there is none, or it is too old or too new.
 pub fn version() -> Result<Version, CudaError> {
     libraries::blas()?;
     // SAFETY: the call takes nothing.
     let version = Version::from_number(unsafe { sys::cublasLtGetVersion() });
-    if version.major < LEAST_MAJOR {
-        let why = format!("the oldest that will do is {LEAST_MAJOR}");
+    if !(LEAST_MAJOR..=NEWEST_MAJOR).contains(&version.major) {
+        let why = format!("versions {LEAST_MAJOR} to {NEWEST_MAJOR} will do");
         return Err(CudaError::WrongLibrary { library: "cuBLASLt", version: version.to_string(), why });
     }
     Ok(version)

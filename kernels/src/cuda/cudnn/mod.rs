@@ -29,7 +29,7 @@ pub use target::{DeviceProperties, Target};
 pub use text::PlanText;
 
 /// The major version that this is written for.
-const MAJOR: usize = 9;
+pub(super) const MAJOR: usize = 9;
 
 /// Version of the library that was found.
 ///
@@ -39,7 +39,7 @@ const MAJOR: usize = 9;
 pub fn version() -> Result<Version, CudaError> {
     libraries::dnn()?;
     // SAFETY: the call takes nothing.
-    let version = of_number(unsafe { sys::cudnnGetVersion() });
+    let version = Version::with_old_numbers(unsafe { sys::cudnnGetVersion() });
     if version.major != MAJOR {
         return Err(wrong(version, format!("this is written for cuDNN {MAJOR}")));
     }
@@ -50,14 +50,6 @@ pub fn version() -> Result<Version, CudaError> {
         return Err(wrong(version, format!("it is for CUDA {cuda}, and the cuBLASLt that was found is {blas}")));
     }
     Ok(version)
-}
-
-/// Before 9 the minor version had one digit fewer in front of it.
-fn of_number(number: usize) -> Version {
-    match number {
-        0..10_000 => Version { major: number / 1000, minor: number / 100 % 10, patch: number % 100 },
-        _ => Version::from_number(number),
-    }
 }
 
 fn wrong(version: Version, why: String) -> CudaError {
@@ -76,16 +68,4 @@ fn check(call: &'static str, status: sys::cudnnStatus_t) -> Result<(), CudaError
     unsafe { sys::cudnnGetLastErrorString(message.as_mut_ptr().cast::<c_char>(), message.len()) };
     let message = CStr::from_bytes_until_nul(&message).unwrap_or_default().to_string_lossy();
     Err(CudaError::library("cuDNN", call, format!("{name}: {message}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read_as_each_major_version_writes_them() {
-        assert_eq!(of_number(92_101).to_string(), "9.21.1");
-        assert_eq!(of_number(90_000).to_string(), "9.0.0");
-        assert_eq!(of_number(8907).to_string(), "8.9.7");
-    }
 }

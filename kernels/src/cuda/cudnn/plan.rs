@@ -19,7 +19,6 @@ pub const WORKSPACE: usize = 1 << 30;
 const MOST_NOTES: usize = 64;
 
 /// A convolution that can be executed, by one engine.
-#[derive(Clone)]
 pub struct Plan {
     convolution: Convolution,
     plan: Descriptor,

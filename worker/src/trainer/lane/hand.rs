@@ -16,12 +16,23 @@ use crate::trainer::measures;
 pub(super) struct Made<'m, D: Device> {
     /// Where to tell it at once, in ascending order; of the whole vector it is told anyway.
     pub at: &'m [usize],
-    /// Takes the device, the vector, and up to where it is made.
-    pub tell: &'m mut Tell<'m, D>,
+    /// Takes the device, the vector, and up to where it is made; none where nobody waits for it.
+    pub listener: Option<&'m mut Tell<'m, D>>,
 }
 
-/// Told of what nobody waits for.
-pub(super) fn nobody<D: Device>(_: &mut D, _: &mut D::ViewMut<'_, f32>, _: usize) {}
+impl<D: Device> Made<'_, D> {
+    /// For what nobody waits for.
+    pub fn untold() -> Self {
+        Self { at: &[], listener: None }
+    }
+
+    /// The vector is made up to `end`.
+    pub fn tell(&mut self, device: &mut D, vector: &mut D::ViewMut<'_, f32>, end: usize) {
+        if let Some(listener) = &mut self.listener {
+            listener(device, vector, end);
+        }
+    }
+}
 
 impl<D: Device> LaneRunner<D> {
     /// Sums the gradients and tallies of a hand's subtrees where they go.
@@ -44,7 +55,7 @@ impl<D: Device> LaneRunner<D> {
         gradient: &mut D::ViewMut<'_, f32>,
     ) -> Tally {
         self.rows.start(&self.device, lanes.clone());
-        self.sum_gradients(step, lanes.clone(), gradient, Made { at: &[], tell: &mut nobody });
+        self.sum_gradients(step, lanes.clone(), gradient, Made::untold());
         self.read_rows();
         self.tally(step, lanes)
     }
@@ -71,7 +82,7 @@ impl<D: Device> LaneRunner<D> {
                     made(device, before, Some((D::shared(D::slice_mut(slot, 0..end)), end)));
                 }
             };
-            let told = if index == last { Made { at, tell: &mut tell } } else { Made { at: &[], tell: &mut nobody } };
+            let told = if index == last { Made { at, listener: Some(&mut tell) } } else { Made::untold() };
             self.sum_gradients(step, lanes.clone(), &mut slot, told);
         }
         made(&mut self.device, &slots[..hand.subtrees.len()], None);
@@ -111,13 +122,12 @@ impl<D: Device> LaneRunner<D> {
     /// Sums the gradients of `lanes`, a node of the tree, into a slot of the host's memory.
     fn train_slot(&mut self, step: &TrainStep<'_, D>, lanes: Range<u32>, slot: &mut [f32]) {
         let slot = match D::host_view_mut(slot) {
-            Ok(mut view) => return self.sum_gradients(step, lanes, &mut view, Made { at: &[], tell: &mut nobody }),
+            Ok(mut view) => return self.sum_gradients(step, lanes, &mut view, Made::untold()),
             Err(slot) => slot,
         };
         let len = step.work.model.len();
         let mut gradient = self.slot.take().unwrap_or_else(|| self.device.zeros(len));
-        let whole = Made { at: &[], tell: &mut nobody };
-        self.sum_gradients(step, lanes, &mut D::view_mut(&mut gradient, 0..len), whole);
+        self.sum_gradients(step, lanes, &mut D::view_mut(&mut gradient, 0..len), Made::untold());
         let start = Instant::now();
         self.device.read(D::view(&gradient, 0..len), &mut slot[..len]);
         self.seconds.backward += start.elapsed();
@@ -130,7 +140,7 @@ impl<D: Device> LaneRunner<D> {
         step: &TrainStep<'_, D>,
         lanes: Range<u32>,
         gradient: &mut D::ViewMut<'_, f32>,
-        made: Made<'_, D>,
+        mut made: Made<'_, D>,
     ) {
         if lanes.len() == 1 {
             return match step.pass {
@@ -139,20 +149,20 @@ impl<D: Device> LaneRunner<D> {
             };
         }
         let middle = tree::middle(&lanes);
-        self.sum_gradients(step, lanes.start..middle, gradient, Made { at: &[], tell: &mut nobody });
+        self.sum_gradients(step, lanes.start..middle, gradient, Made::untold());
         // Nodes below this one are smaller, so that a level's memory is free when a node of that level needs it.
         let level = (middle - lanes.start).ilog2() as usize;
         let len = step.work.model.len();
         let mut right = self.take_right_half(level, len);
-        let Made { at, tell } = made;
+        let at = made.at;
         let mut added = 0;
         let mut add = |device: &mut D, right: &mut D::ViewMut<'_, f32>, end: usize| {
             let value = D::shared(D::slice_mut(right, added..end));
             device.fold_add(D::slice_mut(gradient, added..end), value);
             added = end;
-            tell(device, gradient, end);
+            made.tell(device, gradient, end);
         };
-        let made = Made { at, tell: &mut add };
+        let made = Made { at, listener: Some(&mut add) };
         self.sum_gradients(step, middle..lanes.end, &mut D::view_mut(&mut right, 0..len), made);
         self.right_halves[level] = Some(right);
     }

@@ -178,7 +178,7 @@ impl<D: Device> LaneRunner<D> {
         let mut ends = made.at.iter().copied().peekable();
         let mut tell = |device: &mut D, gradient: &mut D::ViewMut<'_, f32>, end: usize| {
             while let Some(end) = ends.next_if(|&at| at <= end) {
-                (made.tell)(device, gradient, end);
+                made.tell(device, gradient, end);
             }
         };
         work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient, &mut tell);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::perturb::PerturbStep;
 
-use super::hand::{Made, nobody};
+use super::hand::Made;
 use super::{LaneRunner, Row, TrainStep, Work};
 use crate::model::Weights;
 
@@ -64,8 +64,7 @@ impl<D: Device> LaneRunner<D> {
         let parameters = D::view(&above.parameters, 0..len);
         let weights = Weights { parameters, statistics: D::slice(step.weights.statistics, 0..statistics) };
         let unread = D::view_mut(&mut above.statistics, 0..statistics);
-        let mut made = Made { at: &[], tell: &mut nobody };
-        self.pass(step, weights, Row::Apart, (gradient, unread), &mut made);
+        self.pass(step, weights, Row::Apart, (gradient, unread), &mut Made::untold());
         self.above = Some(above);
     }
 }

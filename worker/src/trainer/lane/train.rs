@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lockstep_kernels::device::Device;
 
-use super::hand::{Made, nobody};
+use super::hand::Made;
 use super::{LaneRunner, Row, TrainStep};
 use crate::layers::MicroBatch;
 use crate::model::{CurvatureMemory, Weights};
@@ -41,7 +41,7 @@ impl<D: Device> LaneRunner<D> {
             let view = D::shared(D::slice_mut(gradient, 0..len));
             self.lane_digest = Some(digest_of(&mut self.device, view, len));
         }
-        (made.tell)(&mut self.device, gradient, len);
+        made.tell(&mut self.device, gradient, len);
         self.seconds.backward += passed.elapsed();
     }
 
@@ -62,7 +62,7 @@ impl<D: Device> LaneRunner<D> {
         if self.device.repeat(self.samples(), &places) {
             self.seconds.backward += start.elapsed();
         } else {
-            self.whole_pass(step, Row::Apart, gradient, &mut Made { at: &[], tell: &mut nobody });
+            self.whole_pass(step, Row::Apart, gradient, &mut Made::untold());
             self.device.asked();
         }
         self.rows.keep(&mut self.device, row);
@@ -103,7 +103,7 @@ impl<D: Device> LaneRunner<D> {
         step: &TrainStep<'_, D>,
         lane: u32,
         second: &mut D::ViewMut<'_, f32>,
-        made: Made<'_, D>,
+        mut made: Made<'_, D>,
     ) {
         let work = step.work;
         if !step.pulse.beats() {
@@ -120,7 +120,7 @@ impl<D: Device> LaneRunner<D> {
             .get_or_insert_with(|| CurvatureMemory::new(&self.device, &work.model, work.micro_batch as usize));
         let (device, criterion) = (&mut self.device, work.loss.criterion(work.classes));
         work.model.curvature(device, batch, step.weights, criterion, (&mut self.activations, memory), parameters);
-        (made.tell)(&mut self.device, second, len);
+        made.tell(&mut self.device, second, len);
     }
 
     /// Forward, loss and backward of the loaded samples at `weights`, which may not be the step's. `made` is told of the
