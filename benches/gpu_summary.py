@@ -55,9 +55,9 @@ def print_ops(bench):
     short = sorted((op for op in memory if op["share_of_ceiling"] < AIM), key=lambda op: op["share_of_ceiling"])
     print(f"\n{len(memory) - len(short)} of {len(memory)} ops that are bound by memory reach {AIM:.0%} of a copy's bandwidth.")
     if short:
-        print("\n| op | size | share of a copy's bandwidth |\n|---|---|---|")
+        print("\n| op | size | precision | share of a copy's bandwidth |\n|---|---|---|---|")
     for op in short:
-        print(f"| {op['op']} | {op['size']} | {op['share_of_ceiling']:.0%} |")
+        print(f"| {op['op']} | {op['size']} | {op['precision']} | {op['share_of_ceiling']:.0%} |")
 
 
 def main():

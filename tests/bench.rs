@@ -36,10 +36,17 @@ fn a_gpu_is_measured_and_a_step_traced() {
     assert!(report["ceilings"]["copy_bytes_per_second"].as_f64() > Some(0.0), "{}", report["ceilings"]);
     let products = &report["ceilings"]["product_flop_per_second"];
     let libraries = "cuDNN 9.21.1, cuBLASLt 13.0.2";
-    assert!(["own kernels", libraries].iter().all(|kernels| products[kernels].as_f64() > Some(0.0)), "{products}");
+    for kernels in ["own kernels, f32", "own kernels, bf16"]
+        .into_iter()
+        .map(String::from)
+        .chain(["f32", "tf32", "bf16"].map(|numbers| format!("{libraries}, {numbers}")))
+    {
+        assert!(products[&kernels].as_f64() > Some(0.0), "{kernels}: {products}");
+    }
     let networks = rows(&report, "networks");
     assert_eq!(names(networks, "network"), BTreeSet::from(["lenet5", "mlp"]));
     assert_eq!(names(networks, "variant"), BTreeSet::from(["own kernels", libraries]));
+    assert_eq!(names(networks, "precision"), BTreeSet::from(["f32", "tf32", "bf16"]));
     for row in networks {
         assert!(row["images_per_second"].as_f64() > Some(0.0) && row["failure"].is_null(), "{row}");
         assert!(PHASES.iter().all(|phase| row["phase_seconds"][phase].is_f64()), "{row}");

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use lockstep_kernels::exchange::{Exchange, Peers, Precision, Transport};
+use lockstep_kernels::device::Precision;
+use lockstep_kernels::exchange::{Exchange, Peers, Transport};
 use lockstep_kernels::fold::Fold;
 
 use crate::buckets::Buckets;

@@ -12,7 +12,8 @@ use common::Worker;
 use lockstep_collective::{Buckets, DeviceGroup, Error, Group, Order, Shape, Tag, tree};
 use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::Memory;
-use lockstep_kernels::exchange::{Exchange, Precision};
+use lockstep_kernels::device::Precision;
+use lockstep_kernels::exchange::Exchange;
 
 const LEN: usize = 1000;
 const TAG: Tag = Tag { step: 0, pass: 0 };

@@ -21,6 +21,8 @@ struct alignas(16) float4 {
 };
 
 #define __global__
+// Names are told apart by namespaces.
+#define KERNEL_LINKAGE static
 #define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(threads)

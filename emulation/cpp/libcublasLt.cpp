@@ -1,10 +1,11 @@
-// A cuBLASLt of f32 products, on an emulated GPU. Its heuristics name three algorithms, of which the first adds parts
-// by whichever comes first and the second uses tensor cores.
+// A cuBLASLt of products of f32 or bf16, on an emulated GPU. Its heuristics name three algorithms, of which the first
+// adds parts by whichever comes first, the second uses tensor cores, and the third is for f32.
 #include <cstdint>
 #include <cstring>
 #include <map>
 #include <vector>
 
+#include "bf16.h"
 #include "emulated_driver.h"
 
 namespace {
@@ -15,8 +16,8 @@ const Result SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15, EXECUTION_FAILE
 // Attributes, as cublasLt.h numbers them.
 enum { TRANSPOSED_A = 3, TRANSPOSED_B = 4, EPILOGUE = 7, BIAS_POINTER = 8 };
 enum { REDUCTION_SCHEME = 3, NUMERICAL_FLAGS = 15 };
-const int F32 = 0, COMPUTE_F32 = 68, WITH_BIAS = 4, IN_ANY_ORDER = 1;
-const uint64_t FMA_IN_F32 = 1 | 1 << 9 | 1 << 19, TENSOR_CORES = 2 | 1 << 9 | 1 << 18;
+const int F32 = 0, BF16 = 14, COMPUTE_F32 = 68, COMPUTE_TF32 = 77, WITH_BIAS = 4, IN_ANY_ORDER = 1;
+const uint64_t FMA_IN_F32 = 1 | 1 << 9 | 1 << 19, TENSOR_CORES = 2 | 1 << 9, OF_BF16 = 1 << 17, OF_TF32 = 1 << 18;
 const size_t WORKSPACE = 4096;
 
 // What a call was given, by attribute.
@@ -40,7 +41,7 @@ struct Layout {
 };
 
 struct Algorithm {
-  uint64_t id, rest[7];
+  uint64_t id, type, rest[6];
 };
 
 struct Found {
@@ -51,25 +52,45 @@ struct Found {
   int reserved[4];
 };
 
-// out = first * second + bias, all of them column by column.
+// A run of numbers of either type, as f32.
+struct Numbers {
+  void* at;
+  bool is_narrow;
+
+  std::vector<float> read(uint64_t len) const {
+    std::vector<float> values(len);
+    if (is_narrow)
+      bf16::widen((const uint16_t*)at, values);
+    else
+      memcpy(values.data(), at, len * sizeof(float));
+    return values;
+  }
+  void write(const std::vector<float>& values) const {
+    if (is_narrow)
+      bf16::narrow(values.data(), int64_t(values.size()), (uint16_t*)at);
+    else
+      memcpy(at, values.data(), values.size() * sizeof(float));
+  }
+};
+
+// out = first * second + bias, all of them column by column without gaps.
 struct Product {
-  const float *first, *second, *bias;
-  float* out;
+  Numbers first, second, bias, out;
   bool first_turned, second_turned;
-  int64_t first_stride, second_stride, out_stride;
   uint64_t rows, columns, terms;
 
   void compute() const {
+    auto a = first.read(rows * terms), b = second.read(terms * columns);
+    auto added = bias.at ? bias.read(rows) : std::vector<float>(rows, 0.0f);
+    std::vector<float> sums(rows * columns);
     for (uint64_t j = 0; j < columns; j++)
       for (uint64_t i = 0; i < rows; i++) {
         float sum = 0.0f;
-        for (uint64_t k = 0; k < terms; k++) {
-          float a = first_turned ? first[i * first_stride + k] : first[k * first_stride + i];
-          float b = second_turned ? second[k * second_stride + j] : second[j * second_stride + k];
-          sum += a * b;
-        }
-        out[j * out_stride + i] = bias ? sum + bias[i] : sum;
+        for (uint64_t k = 0; k < terms; k++)
+          sum += a[first_turned ? i * terms + k : k * rows + i] * b[second_turned ? k * columns + j : j * terms + k];
+        sums[j * rows + i] = sum + added[i];
       }
+    out.write(sums);
   }
 };
 
@@ -90,7 +111,11 @@ bool fits(const Attributes* desc, const Layout* a, const Layout* b, const Layout
   bool turned_a = desc->get(TRANSPOSED_A, 0), turned_b = desc->get(TRANSPOSED_B, 0);
   uint64_t rows = turned_a ? a->columns : a->rows, terms = turned_a ? a->rows : a->columns;
   uint64_t columns = turned_b ? b->rows : b->columns, also_terms = turned_b ? b->columns : b->rows;
-  return desc->compute == COMPUTE_F32 && a->type == F32 && b->type == F32 && out->type == F32 && terms == also_terms &&
+  bool known = desc->compute == COMPUTE_F32 ? a->type == F32 || a->type == BF16
+                                            : desc->compute == COMPUTE_TF32 && a->type == F32;
+  bool without_gaps = true;
+  for (const Layout* layout : {a, b, out}) without_gaps &= uint64_t(layout->stride) == layout->rows;
+  return known && without_gaps && b->type == a->type && out->type == a->type && terms == also_terms &&
          rows == out->rows && columns == out->columns;
 }
 
@@ -130,7 +155,7 @@ CALL(Result) cublasLtMatmulAlgoGetHeuristic(void*, void* desc, void* a, void* b,
   if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out)) return NOT_SUPPORTED;
   *count = 0;
   for (uint64_t id = 1; id <= 3 && *count < most; id++)
-    found[(*count)++] = Found{{id, {}}, WORKSPACE, SUCCESS, 1.0f, {}};
+    found[(*count)++] = Found{{id, uint64_t(((Layout*)a)->type), {}}, WORKSPACE, SUCCESS, 1.0f, {}};
   return SUCCESS;
 }
 CALL(Result) cublasLtMatmulAlgoCheck(void*, void* desc, void* a, void* b, void*, void* out, const Algorithm* algorithm,
@@ -148,24 +173,29 @@ CALL(Result) cublasLtMatmulAlgoConfigGetAttribute(const Algorithm* algorithm, in
 CALL(Result) cublasLtMatmulAlgoCapGetAttribute(const Algorithm* algorithm, int attribute, void* to, size_t bytes,
                                                size_t* written) {
   if (attribute != NUMERICAL_FLAGS) return NOT_SUPPORTED;
-  return told<uint64_t>(algorithm->id == 2 ? TENSOR_CORES : FMA_IN_F32, to, bytes, written);
+  uint64_t on_tensor_cores = TENSOR_CORES | (algorithm->type == BF16 ? OF_BF16 : OF_TF32);
+  return told<uint64_t>(algorithm->id == 2 ? on_tensor_cores : FMA_IN_F32, to, bytes, written);
 }
-CALL(Result) cublasLtMatmul(void*, void* desc, const float* alpha, const float* a, void* of_a, const float* b,
-                            void* of_b, const float* beta, const float* c, void*, float* d, void* of_d,
-                            const Algorithm* algorithm, void* workspace, size_t bytes, void* stream) {
+CALL(Result) cublasLtMatmul(void*, void* desc, const float* alpha, void* a, void* of_a, void* b, void* of_b,
+                            const float* beta, void* c, void*, void* d, void* of_d, const Algorithm* algorithm,
+                            void* workspace, size_t bytes, void* stream) {
   const Attributes* told = (Attributes*)desc;
   const Layout *first = (Layout*)of_a, *second = (Layout*)of_b, *out = (Layout*)of_d;
-  if (!fits(told, first, second, out) || algorithm->id != 3 || *alpha != 1.0f || *beta != 0.0f || c != d)
+  bool is_f32 = first->type == F32 && told->compute == COMPUTE_F32;
+  if (!fits(told, first, second, out) || algorithm->id < (is_f32 ? 3 : 2) || *alpha != 1.0f || *beta != 0.0f || c != d)
     return NOT_SUPPORTED;
-  bool turned = told->get(TRANSPOSED_A, 0);
+  bool turned = told->get(TRANSPOSED_A, 0), is_narrow = first->type == BF16;
   bool has_bias = told->get(EPILOGUE, 1) == WITH_BIAS;
-  Product* product = new Product{a, b, has_bias ? told->get<const float*>(BIAS_POINTER, nullptr) : nullptr, d, turned,
-                                 bool(told->get(TRANSPOSED_B, 0)), first->stride, second->stride, out->stride,
-                                 out->rows, out->columns, turned ? first->rows : first->columns};
-  auto all = [](const Layout* layout) { return layout->rows * layout->columns * sizeof(float); };
+  auto numbers = [=](void* at) { return Numbers{at, is_narrow}; };
+  void* bias = has_bias ? told->get<void*>(BIAS_POINTER, nullptr) : nullptr;
+  Product* product = new Product{numbers(a), numbers(b), numbers(bias), numbers(d), turned,
+                                 bool(told->get(TRANSPOSED_B, 0)), out->rows, out->columns,
+                                 turned ? first->rows : first->columns};
+  size_t element = is_narrow ? sizeof(uint16_t) : sizeof(float);
+  auto all = [=](const Layout* layout) { return layout->rows * layout->columns * element; };
   using emulated_driver::has;
   bool is_there = has(a, all(first)) && has(b, all(second)) && has(d, all(out)) && bytes >= WORKSPACE &&
-                  has(workspace, bytes) && (!has_bias || has(product->bias, out->rows * sizeof(float)));
+                  has(workspace, bytes) && (!has_bias || has(bias, out->rows * element));
   if (!is_there) return delete product, INVALID_VALUE;
   auto attempt = [](void* data) { return ((Product*)data)->compute(), SUCCESS; };
   auto drop = [](void* data) { delete (Product*)data; };

@@ -1,5 +1,5 @@
-// A cuDNN's graph API as far as convolutions in f32 go, on an emulated GPU. Its heuristics name three engines, of which
-// the first adds in changing orders and the second uses tensor cores.
+// A cuDNN's graph API as far as convolutions in f32 and bf16 go, on an emulated GPU. Its heuristics name three engines, of
+// which the first adds in changing orders and the second uses tensor cores.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "bf16.h"
 #include "emulated_driver.h"
 
 namespace {
@@ -31,6 +32,7 @@ enum {
 };
 enum { TYPE_BOOLEAN = 2, TYPE_INT64 = 3, TYPE_DOUBLE = 5, TYPE_VOID = 6, TYPE_DESCRIPTOR = 15, TYPE_CHAR = 24 };
 enum { NOTE_TENSOR_CORE = 0, NOTE_NONDETERMINISTIC = 4 };
+const int F32 = 0, BF16 = 9;
 const int ADD = 0, RELU = 100;
 const int64_t WORKSPACE = 1000, KNOB = 2;
 
@@ -79,10 +81,12 @@ struct Descriptor {
 // A tensor of the order (N, C, H, W).
 struct Tensor {
   int64_t id, sizes[4], strides[4];
-  bool is_virtual;
+  bool is_virtual, is_narrow;
 
   explicit Tensor(const Descriptor* from)
-      : id(from->one<int64_t>(UNIQUE_ID)), is_virtual(from->one<char>(IS_VIRTUAL) != 0) {
+      : id(from->one<int64_t>(UNIQUE_ID)),
+        is_virtual(from->one<char>(IS_VIRTUAL) != 0),
+        is_narrow(from->one<int>(DATA_TYPE) == BF16) {
     auto dimensions = from->all<int64_t>(DIMENSIONS), steps = from->all<int64_t>(TENSOR_STRIDES);
     for (int i = 0; i < 4; i++) sizes[i] = dimensions[i], strides[i] = steps[i];
   }
@@ -91,6 +95,7 @@ struct Tensor {
     for (int i = 0; i < 4; i++) last += (sizes[i] - 1) * strides[i];
     return last + 1;
   }
+  size_t bytes() const { return size_t(len()) * (is_narrow ? 2 : 4); }
   // Sizes of 1 are there for all.
   int64_t at(int64_t n, int64_t c, int64_t h, int64_t w) const {
     int64_t places[4] = {n, c, h, w}, sum = 0;
@@ -199,16 +204,26 @@ bool understood(const Descriptor* graph, Work& work) {
 
 struct Run {
   Work work;
-  Memory memory;
+  // Where the operands are, of f32 or bf16.
+  std::map<int64_t, void*> operands;
 
+  // Of bf16 and between operations there are numbers in f32 meanwhile.
   void compute() {
-    std::vector<std::vector<float>> passing;
-    for (const Tensor& tensor : work.tensors)
-      if (tensor.is_virtual && !memory.count(tensor.id)) {
-        passing.emplace_back(size_t(tensor.len()));
-        memory[tensor.id] = passing.back().data();
+    Memory memory;
+    std::vector<std::vector<float>> meanwhile;
+    for (const Tensor& tensor : work.tensors) {
+      if (memory.count(tensor.id)) continue;
+      if (!tensor.is_virtual && !tensor.is_narrow) {
+        memory[tensor.id] = (float*)operands[tensor.id];
+        continue;
       }
+      meanwhile.emplace_back(size_t(tensor.len()));
+      memory[tensor.id] = meanwhile.back().data();
+      if (tensor.is_narrow) bf16::widen((uint16_t*)operands[tensor.id], meanwhile.back());
+    }
     for (const Step& step : work.steps) step(memory);
+    for (const Tensor& tensor : work.tensors)
+      if (tensor.is_narrow) bf16::narrow(memory[tensor.id], tensor.len(), (uint16_t*)operands[tensor.id]);
   }
 };
 
@@ -227,7 +242,9 @@ Result complete(Descriptor* descriptor) {
   Work work;
   switch (descriptor->kind) {
     case TENSOR:
-      return descriptor->one<int>(DATA_TYPE) ? fail(NOT_SUPPORTED, "only f32 is emulated") : SUCCESS;
+      return descriptor->one<int>(DATA_TYPE) == F32 || descriptor->one<int>(DATA_TYPE) == BF16
+                 ? SUCCESS
+                 : fail(NOT_SUPPORTED, "only f32 and bf16 are emulated");
     case GRAPH: return understood(descriptor, work) ? SUCCESS : fail(BAD_PARAM, "an operation is not understood");
     case ENGINE: {
       int64_t index = descriptor->one<int64_t>(ENGINE_INDEX, -1);
@@ -311,13 +328,13 @@ CALL(Result) cudnnBackendExecute(void* handle, void* of_plan, void* of_pack) {
   auto run = std::make_unique<Run>();
   if (!understood(graph_of(plan), run->work)) return fail(BAD_PARAM, "an operation is not understood");
   auto ids = pack->all<int64_t>(PACK_IDS);
-  auto pointers = pack->all<float*>(PACK_POINTERS);
-  for (size_t i = 0; i < ids.size() && i < pointers.size(); i++) run->memory[ids[i]] = pointers[i];
+  auto pointers = pack->all<void*>(PACK_POINTERS);
+  for (size_t i = 0; i < ids.size() && i < pointers.size(); i++) run->operands[ids[i]] = pointers[i];
   for (const Tensor& tensor : run->work.tensors) {
     if (tensor.is_virtual) continue;
-    auto found = run->memory.find(tensor.id);
-    if (found == run->memory.end()) return fail(BAD_PARAM, "an operand is missing");
-    if (!has(found->second, size_t(tensor.len()) * 4)) return fail(BAD_PARAM, "an operand is not the GPU's");
+    auto found = run->operands.find(tensor.id);
+    if (found == run->operands.end()) return fail(BAD_PARAM, "an operand is missing");
+    if (!has(found->second, tensor.bytes())) return fail(BAD_PARAM, "an operand is not the GPU's");
   }
   if (!has((void*)pack->one<uint64_t>(PACK_WORKSPACE), WORKSPACE)) return fail(BAD_PARAM, "the workspace is not the GPU's");
   auto attempt = [](void* data) { return ((Run*)data)->compute(), SUCCESS; };

@@ -28,11 +28,13 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// What sources include, by name: CUDA C++ on the CPU, what the environment plants, what libraries ask of the driver.
-const HEADERS: [(&str, &str); 3] = [
+/// What sources include, by name: CUDA C++ on the CPU, what the environment plants, what libraries ask of the driver,
+/// their numbers.
+const HEADERS: [(&str, &str); 4] = [
     ("cuda_on_cpu.h", include_str!("../cpp/cuda_on_cpu.h")),
     ("emulated_gpus.h", include_str!("../cpp/emulated_gpus.h")),
     ("emulated_driver.h", include_str!("../cpp/emulated_driver.h")),
+    ("bf16.h", include_str!("../cpp/bf16.h")),
 ];
 const FIBERS: &str = include_str!("../cpp/fibers.cpp");
 const DRIVER: &str = include_str!("../cpp/libcuda.cpp");

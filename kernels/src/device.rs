@@ -23,6 +23,43 @@ impl Element for u32 {}
 /// Keys of random numbers.
 impl Element for u64 {}
 
+/// Numbers in memory. What is computed of them is computed in f32 either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32 bits, of which 24 of precision.
+    #[default]
+    F32,
+    /// The upper half of them: as large and as small numbers, with 8 bits of precision.
+    Bf16,
+}
+
+impl Precision {
+    /// Bytes of a value.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// Words of 32 bits that so many values take.
+    pub fn words(self, values: usize) -> usize {
+        (values * self.bytes()).div_ceil(size_of::<u32>())
+    }
+
+    /// What is left of a number: rounded to nearest, ties to even.
+    pub fn round(self, x: f32) -> f32 {
+        match self {
+            Self::Bf16 if x.is_nan() => f32::NAN,
+            Self::Bf16 => {
+                let bits = x.to_bits();
+                f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+            }
+            Self::F32 => x,
+        }
+    }
+}
+
 /// A device has failed; in words, with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -58,9 +95,9 @@ impl ActivationShape {
 
 /// Memory of a device: buffers (which carry their element type) and views of parts of them.
 ///
-/// Activation layout is the device's secret: ask [`Memory::activation_len`] for the length of an activation
-/// buffer and pass it only to ops. Parameters and gradients are canonical: row-major in the shape that the
-/// tensor's name has in PyTorch.
+/// Activation layout is the device's secret, and so is what its words hold (see [`Precision`]): ask
+/// [`Memory::activation_len`] for the length of an activation buffer and pass it only to ops. Parameters and gradients
+/// are canonical: f32, row-major in the shape that the tensor's name has in PyTorch.
 pub trait Memory: Sized {
     /// An owned, zero-initialised run of elements.
     type Buffer<T: Element>: Send + Sync;
@@ -73,8 +110,14 @@ pub trait Memory: Sized {
     fn zeros<T: Element>(&self, len: usize) -> Self::Buffer<T>;
     /// Bytes that are free in the device's own memory; none of a device that computes in the host's.
     fn free_bytes(&self) -> Option<usize>;
-    /// Elements that an activation of `features` values for each of `samples` samples occupies, padding included.
+    /// What activations are in memory.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+    /// Words that an activation of `features` values for each of `samples` samples occupies, padding included.
     fn activation_len(&self, samples: usize, features: usize) -> usize;
+    /// Elements of what is noted beside an activation of such sizes, one for each of its values, of a type of its own.
+    fn note_len(&self, samples: usize, features: usize) -> usize;
     /// Shared view of `range`.
     fn view<T: Element>(buffer: &Self::Buffer<T>, range: Range<usize>) -> Self::View<'_, T>;
     /// Exclusive view of `range`.

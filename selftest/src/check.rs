@@ -1,8 +1,11 @@
 //! The one check of ops, and what comes of it.
 
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{Memory, Precision};
 
 use crate::numbers::wide;
+
+/// Of the largest magnitude: a value is rounded by up to 1/512 of itself, and some slopes are made of rounded values.
+const BOUND_OF_BF16: f64 = 0.01;
 
 /// One comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +45,20 @@ impl<'d, D: Memory> Bench<'d, D> {
         Self { device, checks: Vec::new() }
     }
 
+    /// Operands as the device's activations hold them: an op is held against what it was given.
+    pub fn held<const N: usize>(&self, rows: [Vec<f32>; N]) -> [Vec<f32>; N] {
+        let precision = self.device.precision();
+        rows.map(|row| row.into_iter().map(|x| precision.round(x)).collect())
+    }
+
+    /// A bound for values that may lie in activations, of one for f32.
+    fn bound(&self, bound: f64) -> f64 {
+        match self.device.precision() {
+            Precision::F32 => bound,
+            Precision::Bf16 => bound.max(BOUND_OF_BF16),
+        }
+    }
+
     /// Checks an op that has a way back.
     ///
     /// `rows`: its operands, activations as rows of samples, and last the gradient behind it. `formula` gives its value
@@ -55,6 +72,7 @@ impl<'d, D: Memory> Bench<'d, D> {
         both_passes: impl Fn(&mut D, &[Vec<f32>; N]) -> [Vec<f32>; N],
         bound: f64,
     ) {
+        let rows = &self.held(rows.clone());
         let expected = value_and_gradients(rows, formula);
         let found = both_passes(self.device, rows);
         let again = both_passes(self.device, rows);
@@ -73,7 +91,7 @@ impl<'d, D: Memory> Bench<'d, D> {
         bound: f64,
     ) {
         let repeats = bits(found) == bits(again);
-        let error = relative_error(found, expected);
+        let (error, bound) = (relative_error(found, expected), self.bound(bound));
         self.checks.push(Check { op, case: case.into(), part: part.into(), error, bound, repeats });
     }
 }

@@ -4,8 +4,8 @@
 use lockstep_emulation::{libraries, or_skip, vendor_libraries};
 use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::cuda::{Cuda, CudaError, Libraries, Places, Work, libraries_found};
-use lockstep_kernels::device::ActivationShape;
+use lockstep_kernels::cuda::{Arithmetic, Cuda, CudaError, Libraries, Places, Work, libraries_found};
+use lockstep_kernels::device::{ActivationShape, Memory, Precision};
 use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_selftest::array::Array;
 use lockstep_selftest::check::relative_error;
@@ -42,15 +42,20 @@ const LINEARS: [LinearSize; 2] = [
     LinearSize { samples: 64, inputs: 2064, plane: 16, outputs: 2048 },
 ];
 
+/// An operand as activations hold it.
+fn operand(precision: Precision, len: usize, seed: u64) -> Vec<f32> {
+    noise(len, seed).into_iter().map(|x| precision.round(x)).collect()
+}
+
 /// Forward with and without a bias, the input's gradient written and added, and the gradients of weight and bias.
-fn convolution<D: Conv2d>(device: &mut D, size: &Conv2dSize) -> Vec<Vec<f32>> {
+fn convolution<D: Conv2d>(device: &mut D, precision: Precision, size: &Conv2dSize) -> Vec<Vec<f32>> {
     let shape = |channels, plane| ActivationShape { samples: size.samples, channels, plane };
     let before = shape(size.in_channels, size.height * size.width);
     let behind = shape(size.out_channels, size.out_height() * size.out_width());
-    let x = Array::activation(device, &before, &noise(before.values(), 1));
-    let weight = Array::tensor(device, &noise(size.weights(), 2));
-    let bias = Array::tensor(device, &noise(size.out_channels, 3));
-    let d_y = Array::activation(device, &behind, &noise(behind.values(), 4));
+    let x = Array::activation(device, &before, &operand(precision, before.values(), 1));
+    let weight = Array::tensor(device, &operand(precision, size.weights(), 2));
+    let bias = Array::tensor(device, &operand(precision, size.out_channels, 3));
+    let d_y = Array::activation(device, &behind, &operand(precision, behind.values(), 4));
     let mut results = Vec::new();
     for bias in [Some(bias.view()), None] {
         let mut y = Array::unwritten_activation(device, &behind);
@@ -70,14 +75,14 @@ fn convolution<D: Conv2d>(device: &mut D, size: &Conv2dSize) -> Vec<Vec<f32>> {
 }
 
 /// Forward, and the gradients of input, weight and bias.
-fn linear<D: Linear>(device: &mut D, size: &LinearSize) -> Vec<Vec<f32>> {
+fn linear<D: Linear>(device: &mut D, precision: Precision, size: &LinearSize) -> Vec<Vec<f32>> {
     let LinearSize { samples, inputs, plane, outputs } = *size;
     let before = ActivationShape { samples, channels: inputs / plane, plane };
     let behind = ActivationShape::flat(samples, outputs);
-    let x = Array::activation(device, &before, &noise(before.values(), 1));
-    let weight = Array::tensor(device, &noise(inputs * outputs, 2));
-    let bias = Array::tensor(device, &noise(outputs, 3));
-    let d_y = Array::activation(device, &behind, &noise(behind.values(), 4));
+    let x = Array::activation(device, &before, &operand(precision, before.values(), 1));
+    let weight = Array::tensor(device, &operand(precision, inputs * outputs, 2));
+    let bias = Array::tensor(device, &operand(precision, outputs, 3));
+    let d_y = Array::activation(device, &behind, &operand(precision, behind.values(), 4));
     let mut y = Array::unwritten_activation(device, &behind);
     device.linear_forward(size, x.view(), weight.view(), bias.view(), y.view_mut());
     let mut d_x = Array::unwritten_activation(device, &before);
@@ -87,30 +92,63 @@ fn linear<D: Linear>(device: &mut D, size: &LinearSize) -> Vec<Vec<f32>> {
     vec![y.rows(device, &behind), d_x.rows(device, &before), d_weight.read(device), d_bias.read(device)]
 }
 
-/// A GPU whose libraries are there, or none where a test has to be skipped.
-fn device() -> Option<Cuda> {
-    let folders = [or_skip(libraries())?, or_skip(vendor_libraries())?];
-    Places { libraries: folders.into(), cache: None }.set();
-    Some(Cuda::with_libraries(0, Libraries::Auto).unwrap_or_else(|error| panic!("{error}")))
+/// Whether the libraries are there; else a test has to be skipped.
+fn found() -> bool {
+    let (Some(emulated), Some(vendors)) = (or_skip(libraries()), or_skip(vendor_libraries())) else { return false };
+    Places { libraries: [emulated, vendors].into(), cache: None }.set();
+    true
+}
+
+fn device(arithmetic: Arithmetic) -> Cuda {
+    Cuda::open(0, Libraries::Auto, arithmetic).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Holds all results of a GPU against the CPU's.
+fn compare(gpu: &mut Cuda, convolutions: &[Conv2dSize], linears: &[LinearSize], bound: f64) {
+    let precision = gpu.precision();
+    let mut cpu = Cpu::new(InstructionSet::detect());
+    let mut found: Vec<_> = convolutions.iter().map(|size| convolution(gpu, precision, size)).collect();
+    found.extend(linears.iter().map(|size| linear(gpu, precision, size)));
+    gpu.finish().unwrap_or_else(|error| panic!("{error}"));
+    let mut expected: Vec<_> = convolutions.iter().map(|size| convolution(&mut cpu, precision, size)).collect();
+    expected.extend(linears.iter().map(|size| linear(&mut cpu, precision, size)));
+    for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        for (result, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let error = relative_error(found, &wide(expected));
+            assert!(error < bound, "result {result} of layer {layer} is off by {error}");
+        }
+    }
 }
 
 #[test]
 fn what_is_large_is_the_libraries_and_agrees_with_the_cpu() {
-    let Some(mut gpu) = device() else { return };
+    if !found() {
+        return;
+    }
     assert_eq!(libraries_found(), "cuDNN 9.21.1, cuBLASLt 13.0.2");
-    let mut cpu = Cpu::new(InstructionSet::detect());
-    let mut found: Vec<_> = CONVOLUTIONS.iter().map(|size| convolution(&mut gpu, size)).collect();
-    found.extend(LINEARS.iter().map(|size| linear(&mut gpu, size)));
-    gpu.finish().unwrap_or_else(|error| panic!("{error}"));
-    let mut expected: Vec<_> = CONVOLUTIONS.iter().map(|size| convolution(&mut cpu, size)).collect();
-    expected.extend(LINEARS.iter().map(|size| linear(&mut cpu, size)));
-    for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        for (result, (found, expected)) in found.iter().zip(expected).enumerate() {
-            let error = relative_error(found, &wide(expected));
-            assert!(error < 2e-5, "result {result} of layer {layer} is off by {error}");
+    let mut gpu = device(Arithmetic::F32);
+    compare(&mut gpu, &CONVOLUTIONS, &LINEARS, 2e-5);
+    plans_go_from_device_to_device(&gpu);
+}
+
+/// Operands that a library wants in bf16, or where tensor cores can take them, are not those of the flat vector.
+#[test]
+fn other_numbers_take_tensor_cores_and_agree_with_the_cpu() {
+    if !found() {
+        return;
+    }
+    for (arithmetic, bound) in [(Arithmetic::Tf32, 2e-5), (Arithmetic::Bf16, 0.01)] {
+        let mut gpu = device(arithmetic);
+        compare(&mut gpu, &CONVOLUTIONS[1..], &LINEARS[1..], bound);
+        let plans = gpu.plans();
+        assert_eq!(plans.len(), 8);
+        for (work, text) in plans {
+            match work {
+                Work::Convolution(_) => assert_eq!(text, "cuDNN 9.21.1, engine 1, knobs 2=6"),
+                Work::Product(_) => assert!(text.starts_with("cuBLASLt 13.0.2, algorithm 0000000000000002"), "{text}"),
+            }
         }
     }
-    plans_go_from_device_to_device(&gpu);
 }
 
 /// Plans of all passes: those that keep the rules, and the same where they are told.

@@ -4,6 +4,7 @@
 //! has read what its loss came to.
 
 mod ceilings;
+mod kernels;
 mod networks;
 mod ops;
 mod report;
@@ -15,7 +16,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use lockstep_coordinator::client::exit;
-use lockstep_kernels::cuda::{Cuda, CudaError, Libraries, libraries_found};
+use lockstep_kernels::cuda::{Cuda, CudaError, libraries_found};
 use lockstep_worker::selftest::Effort;
 use lockstep_worker::trainer::Hardware;
 use serde_json::Value;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::arguments::BenchGpu;
 use crate::{BadInput, print};
 use ceilings::Ceilings;
+use kernels::Kernels;
 use networks::{Network, NetworkRow};
 use ops::OpRow;
 use report::Report;
@@ -69,71 +71,54 @@ struct Bench {
 
 impl Bench {
     fn run(&self) -> Result<Report> {
-        let gpu = self.open(Libraries::Own).map_err(BadInput::from_display)?;
-        let (about, libraries) = (gpu.about().clone(), libraries_found());
-        drop(gpu);
-        let mut all = vec![Libraries::Own];
-        if !libraries.is_empty() {
-            all.push(Libraries::Auto);
-        }
+        let all = Kernels::all();
         let (mut ceilings, mut ops, mut networks) = (Ceilings::default(), Vec::new(), Vec::new());
-        for &whose in &all {
-            let kernels = label(whose, &libraries);
+        let mut about = None;
+        for kernels in &all {
+            let mut gpu = kernels.open(self.index).map_err(BadInput::from_display)?;
             self.told(&format!("ceilings and ops, {kernels}"));
-            ceilings.measure(&mut self.open(whose)?, kernels.clone(), self.effort, self.steps)?;
-            ops.extend(self.ops(whose, kernels)?);
+            ceilings.measure(&mut gpu, kernels, self.effort, self.steps)?;
+            ops.extend(self.ops(&mut gpu, kernels)?);
+            about = Some(gpu.about().clone());
         }
         for network in networks::all(self.effort) {
-            for &whose in &all {
-                networks.push(self.network(whose, label(whose, &libraries), &network)?);
+            for kernels in &all {
+                networks.push(self.network(kernels, &network)?);
             }
         }
-        Ok(Report { about, libraries, ceilings, ops, networks })
+        let about = about.context("nothing was measured")?;
+        Ok(Report { about, libraries: libraries_found(), ceilings, ops, networks })
     }
 
-    fn open(&self, libraries: Libraries) -> Result<Cuda, CudaError> {
-        Cuda::with_libraries(self.index, libraries)
-    }
-
-    fn ops(&self, whose: Libraries, kernels: String) -> Result<Vec<OpRow>, CudaError> {
-        let mut gpu = self.open(whose)?;
-        let mut bench = ops::OpBench::new(&mut gpu, kernels, self.effort, self.steps);
-        match whose {
-            Libraries::Own => bench.all()?,
-            // The others are the same kernels.
-            Libraries::Auto => bench.products()?,
+    fn ops(&self, gpu: &mut Cuda, kernels: &Kernels) -> Result<Vec<OpRow>, CudaError> {
+        let mut bench = ops::OpBench::new(gpu, kernels.clone(), self.effort, self.steps);
+        bench.products()?;
+        if !kernels.are_of_libraries() {
+            bench.passes()?;
         }
         Ok(bench.rows)
     }
 
     /// On a device that was opened for it: one that has run out of memory does nothing more.
-    fn network(&self, whose: Libraries, kernels: String, network: &Network) -> Result<NetworkRow, CudaError> {
+    fn network(&self, kernels: &Kernels, network: &Network) -> Result<NetworkRow, CudaError> {
         self.told(&format!("{}, batch {}, {kernels}", network.label(), network.batch));
-        let speed = networks::speed(self.open(whose)?, network, self.steps).map_err(|why| why.to_string());
-        Ok(NetworkRow { network: network.clone(), kernels, speed })
+        let speed = networks::speed(kernels.open(self.index)?, network, self.steps).map_err(|why| why.to_string());
+        Ok(NetworkRow { network: network.clone(), kernels: kernels.clone(), speed })
     }
 
-    /// One step of the first network, after one that has made memory and plans.
+    /// One step of the first network, after one that has made memory and plans; with the kernels that should be fastest.
     fn trace(&self) -> Result<Value> {
-        let libraries = if libraries_found().is_empty() { Libraries::Own } else { Libraries::Auto };
-        let mut gpu = self.open(libraries)?;
+        let kernels = Kernels::all().pop().context("there are always own kernels")?;
+        let mut gpu = kernels.open(self.index)?;
         let network = networks::all(self.effort).swap_remove(0);
         let mut steps = Steps::new(&mut gpu, &network)?;
         steps.step(&mut step::nobody)?;
-        Ok(Trace::of(&mut steps)?.json(&network.label())?)
+        Ok(Trace::of(&mut steps)?.json(&format!("{}, {kernels}", network.label()))?)
     }
 
     fn told(&self, what: &str) {
         if self.tells {
             eprintln!("{what} …");
         }
-    }
-}
-
-/// Whose kernels compute what is large.
-fn label(whose: Libraries, found: &str) -> String {
-    match whose {
-        Libraries::Own => "own kernels".into(),
-        Libraries::Auto => found.into(),
     }
 }

@@ -8,6 +8,7 @@ use lockstep_proto::job::{self, ModelName};
 use lockstep_worker::model::SampleShape;
 use lockstep_worker::selftest::Effort;
 
+use super::kernels::Kernels;
 use super::step::{PHASES, Steps, nobody};
 use super::timing::{WARM_UP, median};
 use crate::selftest::name_of;
@@ -65,8 +66,7 @@ pub struct Speed {
 /// A network's outcome.
 pub struct NetworkRow {
     pub network: Network,
-    /// Whose kernels compute what is large.
-    pub kernels: String,
+    pub kernels: Kernels,
     /// Or why there is none: mostly that it does not fit the GPU's memory.
     pub speed: Result<Speed, String>,
 }

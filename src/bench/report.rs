@@ -8,6 +8,7 @@ use lockstep_kernels::cuda::About;
 use serde_json::{Value, json};
 
 use super::ceilings::Ceilings;
+use super::kernels::Kernels;
 use super::networks::{NetworkRow, Speed};
 use super::ops::OpRow;
 use super::step::PHASES;
@@ -21,9 +22,6 @@ pub struct Report {
     pub ops: Vec<OpRow>,
     pub networks: Vec<NetworkRow>,
 }
-
-/// Of values, and of what gradients and updates are computed in.
-const PRECISION: &str = "f32";
 
 impl Report {
     pub fn text(&self) -> String {
@@ -48,7 +46,7 @@ impl Report {
         let mut rows = vec![vec!["copy".into(), format!("{} GB/s", grouped(copy / 1e9)), String::new()]];
         rows.extend(products.iter().map(|(kernels, rate)| {
             let rate = format!("{} GFLOP/s", grouped(rate / 1e9));
-            vec![format!("matrix product, {PRECISION}"), rate, kernels.clone()]
+            vec![format!("matrix product, {}", kernels.arithmetic), rate, kernels.whose.clone()]
         }));
         rows
     }
@@ -56,8 +54,9 @@ impl Report {
     fn network_rows(&self) -> Vec<Vec<String>> {
         let mut rows = header(["NETWORK", "BATCH", "PRECISION", "KERNELS", "IMAGES/S", "STEP MS"]);
         rows.extend(self.networks.iter().map(|row| {
+            let Kernels { arithmetic, whose, .. } = &row.kernels;
             let mut cells =
-                vec![row.network.label(), row.network.batch.to_string(), PRECISION.into(), row.kernels.clone()];
+                vec![row.network.label(), row.network.batch.to_string(), arithmetic.to_string(), whose.clone()];
             match &row.speed {
                 Ok(speed) => cells.extend([grouped(row.network.images_per_second(speed)), milliseconds(speed.step)]),
                 Err(why) => cells.push(format!("FAILED: {why}")),
@@ -71,7 +70,7 @@ impl Report {
         let mut rows = vec![["NETWORK", "KERNELS"].into_iter().chain(PHASES).map(str::to_uppercase).collect()];
         for row in &self.networks {
             if let Ok(Speed { phases, .. }) = &row.speed {
-                let mut cells = vec![row.network.label(), row.kernels.clone()];
+                let mut cells = vec![row.network.label(), row.kernels.to_string()];
                 cells.extend(phases.iter().copied().map(milliseconds));
                 rows.push(cells);
             }
@@ -86,11 +85,11 @@ impl Report {
             vec![
                 row.op.into(),
                 row.size.clone(),
-                row.kernels.clone(),
+                row.kernels.to_string(),
                 format!("{:.1}", row.time.as_secs_f64() * 1e6),
                 rate(row.cost.bytes),
                 rate(row.cost.operations),
-                format!("{:.0}% of {}", 100.0 * self.ceilings.share(&row.cost, row.time), self.bound(row)),
+                format!("{:.0}% of {}", 100.0 * self.share(row), self.bound(row)),
             ]
         }));
         rows
@@ -98,7 +97,12 @@ impl Report {
 
     /// Which ceiling an op runs into.
     fn bound(&self, row: &OpRow) -> &'static str {
-        if self.ceilings.is_arithmetic(&row.cost) { "arithmetic" } else { "memory" }
+        if self.ceilings.is_arithmetic(&row.cost, row.kernels.arithmetic) { "arithmetic" } else { "memory" }
+    }
+
+    /// Of the ceiling.
+    fn share(&self, row: &OpRow) -> f64 {
+        self.ceilings.share(&row.cost, row.kernels.arithmetic, row.time)
     }
 
     pub fn json(&self) -> Value {
@@ -112,7 +116,7 @@ impl Report {
             "libraries": self.libraries,
             "ceilings": {
                 "copy_bytes_per_second": self.ceilings.copy,
-                "product_flop_per_second": self.ceilings.products.iter().cloned().collect::<BTreeMap<_, _>>(),
+                "product_flop_per_second": self.ceilings.products.iter().map(rate_of_product).collect::<BTreeMap<_, _>>(),
             },
             "networks": self.networks.iter().map(network).collect::<Vec<_>>(),
             "ops": self.ops.iter().map(|row| self.op(row)).collect::<Vec<_>>(),
@@ -123,15 +127,19 @@ impl Report {
         json!({
             "op": row.op,
             "size": row.size,
-            "kernels": row.kernels,
-            "precision": PRECISION,
+            "kernels": row.kernels.whose,
+            "precision": row.kernels.arithmetic.to_string(),
             "seconds": row.time.as_secs_f64(),
             "bytes_per_second": rate(row.cost.bytes, row.time),
             "flop_per_second": rate(row.cost.operations, row.time),
-            "share_of_ceiling": self.ceilings.share(&row.cost, row.time),
+            "share_of_ceiling": self.share(row),
             "bound": self.bound(row),
         })
     }
+}
+
+fn rate_of_product((kernels, rate): &(Kernels, f64)) -> (String, f64) {
+    (kernels.to_string(), *rate)
 }
 
 /// As `benches/peers/gpu_torch.py` prints its own.
@@ -144,8 +152,8 @@ fn network(row: &NetworkRow) -> Value {
         "program": "lockstep",
         "network": row.network.label(),
         "batch": row.network.batch,
-        "precision": PRECISION,
-        "variant": row.kernels,
+        "precision": row.kernels.arithmetic.to_string(),
+        "variant": row.kernels.whose,
         "images_per_second": speed.map(|speed| row.network.images_per_second(speed)),
         "step_seconds": speed.map(|speed| speed.step.as_secs_f64()),
         "steps": speed.map(|speed| speed.steps),

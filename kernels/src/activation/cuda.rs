@@ -2,7 +2,7 @@
 
 use super::{Activate, Activation, ActivationSize};
 use crate::cuda::launch::{Argument, Grid};
-use crate::cuda::{Cuda, View, ViewMut, assert_len};
+use crate::cuda::{Cuda, View, ViewMut};
 
 impl Activation {
     /// As the kernels take it: its number in their list, and a slope.
@@ -21,9 +21,9 @@ impl Activation {
 impl Activate for Cuda {
     fn activation_forward(&mut self, size: &ActivationSize, function: Activation, x: ViewMut<'_, f32>) {
         function.check();
-        assert_len("x", x.len(), size.samples * size.features);
-        let [number, slope] = function.arguments();
-        self.launch("activation_forward", Grid::elements(x.len()), &[number, slope, (&x).into(), x.len().into()]);
+        self.assert_activation("x", x.len(), size.samples, size.features);
+        let ([number, slope], len) = (function.arguments(), size.samples * size.features);
+        self.launch("activation_forward", Grid::elements(len), &[number, slope, (&x).into(), len.into()]);
     }
 
     fn activation_backward(
@@ -34,10 +34,10 @@ impl Activate for Cuda {
         d: ViewMut<'_, f32>,
     ) {
         function.check();
-        assert_len("y", y.len(), size.samples * size.features);
-        assert_len("d", d.len(), y.len());
-        let [number, slope] = function.arguments();
-        let arguments = [number, slope, y.into(), (&d).into(), d.len().into()];
-        self.launch("activation_backward", Grid::elements(d.len()), &arguments);
+        self.assert_activation("y", y.len(), size.samples, size.features);
+        self.assert_activation("d", d.len(), size.samples, size.features);
+        let ([number, slope], len) = (function.arguments(), size.samples * size.features);
+        let arguments = [number, slope, y.into(), (&d).into(), len.into()];
+        self.launch("activation_backward", Grid::elements(len), &arguments);
     }
 }

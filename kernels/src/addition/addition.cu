@@ -1,11 +1,11 @@
 // Element-wise sums.
 
-KERNEL(THREADS) add(const float* a, const float* b, float* y, u32 len) {
+KERNEL(THREADS) add(const act* a, const act* b, act* y, u32 len) {
   u64 i = ELEMENT;
   if (i < len) y[i] = a[i] + b[i];
 }
 
-KERNEL(THREADS) accumulate(float* sum, const float* value, u32 len) {
+KERNEL(THREADS) accumulate(act* sum, const act* value, u32 len) {
   u64 i = ELEMENT;
-  if (i < len) sum[i] += value[i];
+  if (i < len) sum[i] = sum[i] + value[i];
 }

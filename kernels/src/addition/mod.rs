@@ -5,7 +5,7 @@ mod cuda;
 
 use crate::device::Memory;
 
-/// Contract of the sums. All buffers of a call are equally long, activations or any other.
+/// Contract of the sums. All buffers of a call are activations, equally long.
 ///
 /// # Panics
 /// If they are not.

@@ -17,17 +17,17 @@ impl BatchNormSize {
     }
 
     #[track_caller]
-    fn check_activation(&self, name: &str, len: usize) {
-        assert_len(name, len, self.samples * self.channels * self.plane);
+    fn check_activation(&self, device: &Cuda, name: &str, len: usize) {
+        device.assert_activation(name, len, self.samples, self.channels * self.plane);
     }
 
     #[track_caller]
-    fn check_input(&self, input: &BatchNormInput<'_, Cuda>) {
-        self.check_activation("x", input.x.len());
+    fn check_input(&self, device: &Cuda, input: &BatchNormInput<'_, Cuda>) {
+        self.check_activation(device, "x", input.x.len());
         assert_len("weight", input.weight.len(), self.channels);
         assert_len("bias", input.bias.len(), self.channels);
         if let Some(residual) = input.residual {
-            self.check_activation("residual", residual.len());
+            self.check_activation(device, "residual", residual.len());
         }
     }
 }
@@ -40,8 +40,8 @@ impl BatchNorm for Cuda {
         output: BatchNormOutput<'_, Cuda>,
     ) {
         let BatchNormOutput { y, moments, statistics } = output;
-        size.check_input(&input);
-        size.check_activation("y", y.len());
+        size.check_input(self, &input);
+        size.check_activation(self, "y", y.len());
         assert_len("moments", moments.len(), 2 * size.channels);
         assert_len("statistics", statistics.len(), 2 * size.channels);
         let columns = size.columns(SUM_BLOCKS);
@@ -62,8 +62,8 @@ impl BatchNorm for Cuda {
         running: View<'_, f32>,
         y: ViewMut<'_, f32>,
     ) {
-        size.check_input(&input);
-        size.check_activation("y", y.len());
+        size.check_input(self, &input);
+        size.check_activation(self, "y", y.len());
         assert_len("running", running.len(), 2 * size.channels);
         let factors = self.scratch(3 * size.channels);
         let sizes = [size.channels.into(), size.epsilon.into()];
@@ -80,16 +80,16 @@ impl BatchNorm for Cuda {
     ) {
         let BatchNormSaved { x, y, weight, moments } = saved;
         let BatchNormGradients { d_y, d_x, d_weight, d_bias } = gradients;
-        size.check_activation("x", x.len());
-        size.check_activation("d_y", d_y.len());
-        size.check_activation("d_x", d_x.len());
+        size.check_activation(self, "x", x.len());
+        size.check_activation(self, "d_y", d_y.len());
+        size.check_activation(self, "d_x", d_x.len());
         assert_len("weight", weight.len(), size.channels);
         assert_len("moments", moments.len(), 2 * size.channels);
         assert_len("d_weight", d_weight.len(), size.channels);
         assert_len("d_bias", d_bias.len(), size.channels);
         let y = size.relu.then_some(y);
         if let Some(y) = y {
-            size.check_activation("y", y.len());
+            size.check_activation(self, "y", y.len());
         }
         let columns = size.columns(SUM_BLOCKS);
         let (partials, factors) = self.scratch(columns.partials() + 3 * size.channels).split(columns.partials());

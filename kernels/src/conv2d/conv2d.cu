@@ -147,7 +147,7 @@ __device__ void forward(const Conv2d& size, const Index& index, const act* x, co
   Block<T> block(index.places, size.outputs);
   u32 first = block.matrix * size.outputs;
   Windows windows = windows_of_x(size, index, x, block.matrix);
-  Turned<Plain> weight{{turned + first, size.terms(), size.outputs, size.out_channels}};
+  Turned<Plain<float>> weight{{turned + first, size.terms(), size.outputs, size.out_channels}};
   StoreOutputs store{index.places, size.outputs, size.out_channels, bias ? bias + first : nullptr, y + first};
   product_tile<T>(block.row, block.column, 0, size.terms(), windows, weight, store);
 }
@@ -266,7 +266,7 @@ __device__ void backward_weight(const Conv2d& size, const Index& index, u32 leng
   u32 group = block.matrix % size.groups, part = block.matrix / size.groups, first = group * size.outputs;
   u32 from = part * length, to = min(index.places, from + length);
   Turned<Windows> windows{windows_of_x(size, index, x, group)};
-  Turned<Plain> behind{{d_y + first, index.places, size.outputs, size.out_channels}};
+  Turned<Plain<act>> behind{{d_y + first, index.places, size.outputs, size.out_channels}};
   StoreWeight store{size, d_weight + (u64)(part * size.out_channels + first) * size.terms()};
   product_tile<T>(block.row, block.column, from, to, windows, behind, store);
 }
@@ -283,7 +283,8 @@ KERNEL(THREADS) conv2d_backward_weight_narrow(Conv2d size, Index index, u32 leng
 
 // Sums of the columns of a matrix that lies row by row, one for each part of `length` rows: sums(part, column). A
 // column has `lanes` threads, each with every lanes-th row; then come the lanes in their order.
-KERNEL(THREADS) conv2d_column_sums(u32 rows, u32 columns, u32 length, u32 lanes, const float* matrix, float* sums) {
+template <class Value>
+__device__ void column_sums(u32 rows, u32 columns, u32 length, u32 lanes, const Value* matrix, float* sums) {
   __shared__ float shared[THREADS];
   u32 wide = THREADS / lanes, lane = threadIdx.x / wide;
   u32 column = blockIdx.x * wide + threadIdx.x % wide;
@@ -298,4 +299,14 @@ KERNEL(THREADS) conv2d_column_sums(u32 rows, u32 columns, u32 length, u32 lanes,
   if (lane > 0 || column >= columns) return;
   for (u32 other = 1; other < lanes; other++) sum += shared[other * wide + threadIdx.x];
   sums[(u64)blockIdx.y * columns + column] = sum;
+}
+
+// Of an activation's places.
+KERNEL(THREADS) conv2d_sum_places(u32 rows, u32 columns, u32 length, u32 lanes, const act* matrix, float* sums) {
+  column_sums(rows, columns, length, lanes, matrix, sums);
+}
+
+// Of parts of sums.
+KERNEL(THREADS) conv2d_sum_parts(u32 rows, u32 columns, u32 length, u32 lanes, const float* matrix, float* sums) {
+  column_sums(rows, columns, length, lanes, matrix, sums);
 }

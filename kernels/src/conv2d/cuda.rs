@@ -207,7 +207,7 @@ impl Cuda {
         let grid = Grid::blocks([count * size.weight_tiles(), 1, 1]);
         self.launch(kernel, grid, &[size.argument(), size.index(), length.into(), x, d_y, sums]);
         if count > 1 {
-            self.column_sums([count, size.weights()], count, sums, d_weight);
+            self.column_sums("conv2d_sum_parts", [count, size.weights()], count, [sums, d_weight]);
         }
         self.convolution_backward_bias(size, d_y, d_bias, parts);
     }
@@ -216,8 +216,9 @@ impl Cuda {
     fn convolution_backward_bias(&mut self, size: &Conv2dSize, d_y: Argument, d_bias: Option<Argument>, parts: Part) {
         let Some(d_bias) = d_bias else { return };
         let Parts { count, length } = size.bias_parts();
-        self.column_sums([size.places(), size.out_channels], length, d_y, parts.into());
-        self.column_sums([count, size.out_channels], count, parts.into(), d_bias);
+        let columns = size.out_channels;
+        self.column_sums("conv2d_sum_places", [size.places(), columns], length, [d_y, parts.into()]);
+        self.column_sums("conv2d_sum_parts", [count, columns], count, [parts.into(), d_bias]);
     }
 
     fn turn_weight(&mut self, size: &Conv2dSize, weight: Argument, turned: Part) {
@@ -226,12 +227,12 @@ impl Cuda {
     }
 
     /// Of each `length` rows; at least of one part.
-    fn column_sums(&mut self, [rows, columns]: [usize; 2], length: usize, matrix: Argument, sums: Argument) {
+    fn column_sums(&mut self, kernel: &str, [rows, columns]: [usize; 2], length: usize, [matrix, sums]: [Argument; 2]) {
         // A column has several threads where rows are many, and more where columns are few.
         let lanes = if length < 64 { 1 } else { 256 / columns.next_power_of_two().clamp(8, 32) };
         let grid = Grid::blocks([columns.div_ceil(256 / lanes), rows.div_ceil(length).max(1), 1]);
         let arguments = [rows.into(), columns.into(), length.into(), lanes.into(), matrix, sums];
-        self.launch("conv2d_column_sums", grid, &arguments);
+        self.launch(kernel, grid, &arguments);
     }
 }
 
@@ -247,8 +248,8 @@ impl Conv2d for Cuda {
         size.check();
         assert_len("weight", weight.len(), size.weights());
         assert_len("bias", bias.map_or(size.out_channels, |bias| bias.len()), size.out_channels);
-        assert_len("x", x.len(), size.samples * size.in_features());
-        assert_len("y", y.len(), size.samples * size.out_features());
+        self.assert_activation("x", x.len(), size.samples, size.in_features());
+        self.assert_activation("y", y.len(), size.samples, size.out_features());
         if self.takes(size) {
             return self.dnn_forward(size, x, weight, bias, y);
         }
@@ -266,8 +267,8 @@ impl Conv2d for Cuda {
     ) {
         size.check();
         assert_len("weight", weight.len(), size.weights());
-        assert_len("d_y", d_y.len(), size.samples * size.out_features());
-        assert_len("d_x", d_x.len(), size.samples * size.in_features());
+        self.assert_activation("d_y", d_y.len(), size.samples, size.out_features());
+        self.assert_activation("d_x", d_x.len(), size.samples, size.in_features());
         if self.takes(size) {
             return self.dnn_backward_input(size, weight, d_y, d_x, accumulation);
         }
@@ -285,8 +286,8 @@ impl Conv2d for Cuda {
     ) {
         size.check();
         assert_len("d_weight", d_weight.len(), size.weights());
-        assert_len("x", x.len(), size.samples * size.in_features());
-        assert_len("d_y", d_y.len(), size.samples * size.out_features());
+        self.assert_activation("x", x.len(), size.samples, size.in_features());
+        self.assert_activation("d_y", d_y.len(), size.samples, size.out_features());
         assert_len("d_bias", d_bias.as_ref().map_or(size.out_channels, ViewMut::len), size.out_channels);
         if self.takes(size) {
             self.dnn_backward_weight(size, x, d_y, d_weight);

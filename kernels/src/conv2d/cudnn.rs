@@ -2,7 +2,7 @@
 
 use super::{Accumulation, Algorithm, Conv2dSize};
 use crate::cuda::cudnn::{Behind, Convolution, Operand, Pass};
-use crate::cuda::{Arithmetic, Cuda, View, ViewMut, is_large};
+use crate::cuda::{Cuda, View, ViewMut, is_large};
 
 impl Conv2dSize {
     /// Whether it is worth a library's call: a function of the sizes, `samples` among them. Never where the sums have to
@@ -14,11 +14,11 @@ impl Conv2dSize {
     }
 }
 
-fn convolution(size: &Conv2dSize, pass: Pass) -> Convolution {
-    Convolution { pass, size: *size, arithmetic: Arithmetic::F32 }
-}
-
 impl Cuda {
+    fn convolution(&self, size: &Conv2dSize, pass: Pass) -> Convolution {
+        Convolution { pass, size: *size, arithmetic: self.arithmetic() }
+    }
+
     pub(super) fn takes(&self, size: &Conv2dSize) -> bool {
         self.has_dnn() && size.is_large()
     }
@@ -31,11 +31,19 @@ impl Cuda {
         bias: Option<View<'_, f32>>,
         y: ViewMut<'_, f32>,
     ) {
-        let behind = if bias.is_some() { Behind::Bias } else { Behind::Nothing };
-        let mut operands =
-            vec![(Operand::X, x.address()), (Operand::Weight, weight.address()), (Operand::Y, y.address())];
-        operands.extend(bias.map(|bias| (Operand::Bias, bias.address())));
-        self.convolve(&convolution(size, Pass::Forward(behind)), &operands);
+        let (x, y) = ((Operand::X, x.address()), (Operand::Y, y.address()));
+        match bias {
+            None => {
+                let (_, [weight]) = self.as_factors(0, [weight]);
+                let convolution = self.convolution(size, Pass::Forward(Behind::Nothing));
+                self.convolve(&convolution, &[x, (Operand::Weight, weight), y]);
+            }
+            Some(bias) => {
+                let (_, [weight, bias]) = self.as_factors(0, [weight, bias]);
+                let convolution = self.convolution(size, Pass::Forward(Behind::Bias));
+                self.convolve(&convolution, &[x, (Operand::Weight, weight), y, (Operand::Bias, bias)]);
+            }
+        }
     }
 
     pub(super) fn dnn_backward_input(
@@ -46,8 +54,9 @@ impl Cuda {
         d_x: ViewMut<'_, f32>,
         accumulation: Accumulation,
     ) {
-        let operands = [(Operand::X, d_x.address()), (Operand::Weight, weight.address()), (Operand::Y, d_y.address())];
-        self.convolve(&convolution(size, Pass::BackwardInput(accumulation)), &operands);
+        let (_, [weight]) = self.as_factors(0, [weight]);
+        let operands = [(Operand::X, d_x.address()), (Operand::Weight, weight), (Operand::Y, d_y.address())];
+        self.convolve(&self.convolution(size, Pass::BackwardInput(accumulation)), &operands);
     }
 
     pub(super) fn dnn_backward_weight(
@@ -57,8 +66,11 @@ impl Cuda {
         d_y: View<'_, f32>,
         d_weight: ViewMut<'_, f32>,
     ) {
-        let operands = [(Operand::X, x.address()), (Operand::Weight, d_weight.address()), (Operand::Y, d_y.address())];
-        self.convolve(&convolution(size, Pass::BackwardWeight), &operands);
+        let convolution = self.convolution(size, Pass::BackwardWeight);
+        self.gradient_of_factor(0, d_weight, |device, _, d_weight| {
+            let operands = [(Operand::X, x.address()), (Operand::Weight, d_weight), (Operand::Y, d_y.address())];
+            device.convolve(&convolution, &operands);
+        });
     }
 }
 

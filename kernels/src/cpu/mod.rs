@@ -64,6 +64,9 @@ impl Memory for Cpu {
     fn activation_len(&self, samples: usize, features: usize) -> usize {
         self.layout.len(samples, features)
     }
+    fn note_len(&self, samples: usize, features: usize) -> usize {
+        self.layout.len(samples, features)
+    }
     fn view<T: Element>(buffer: &Buffer<T>, range: Range<usize>) -> &[T] {
         &buffer.as_slice()[range]
     }

@@ -22,8 +22,8 @@ impl Cuda {
         let ClassesSize { samples, classes } = *size;
         assert_len("labels", labels.len(), samples);
         let LossOutput { d_x, sums } = output;
-        assert_len("x", x.len(), samples * classes);
-        assert_len("d_x", d_x.len(), samples * classes);
+        self.assert_activation("x", x.len(), samples, classes);
+        self.assert_activation("d_x", d_x.len(), samples, classes);
         assert_len("sums", sums.len(), LossSums::LEN);
 
         let (losses, answers) = self.scratch(3 * samples).split(2 * samples);

@@ -40,7 +40,7 @@ struct Columns {
 };
 
 // A chunk's values, and zeros behind its end.
-__device__ __forceinline__ void load_chunk(const float* x, u64 at, u64 stride, u32 count, float (&values)[CHUNK_ROWS]) {
+__device__ __forceinline__ void load_chunk(const act* x, u64 at, u64 stride, u32 count, float (&values)[CHUNK_ROWS]) {
 #pragma unroll
   for (u32 i = 0; i < CHUNK_ROWS; i++) values[i] = i < count ? x[at + i * stride] : 0.0f;
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -14,6 +14,7 @@ use cudarc::driver::sys;
 use super::compiler::{self, Architecture};
 use super::sources::{SOURCES, Source};
 use super::{CudaError, libraries};
+use crate::device::Precision;
 
 /// Oldest driver interface: it tells the sizes of a kernel's parameters.
 const LEAST_DRIVER: i32 = 12_040;
@@ -49,12 +50,21 @@ pub(crate) struct Gpu {
     about: About,
     device: sys::CUdevice,
     context: sys::CUcontext,
-    modules: Vec<sys::CUmodule>,
-    kernels: HashMap<&'static str, Kernel>,
+    /// Of vectors, and of activations of each kind once they are wanted.
+    of_vectors: OnceLock<Kernels>,
+    of_f32: OnceLock<Kernels>,
+    of_bf16: OnceLock<Kernels>,
     failure: Mutex<Option<CudaError>>,
     waits: AtomicU64,
     allocations: AtomicU64,
     graphs: AtomicU64,
+}
+
+/// What was loaded.
+#[derive(Default)]
+struct Kernels {
+    modules: Vec<sys::CUmodule>,
+    by_name: HashMap<&'static str, Kernel>,
 }
 
 pub(crate) struct Kernel {
@@ -69,18 +79,19 @@ unsafe impl Send for Gpu {}
 unsafe impl Sync for Gpu {}
 
 impl Gpu {
-    /// The GPU of this index; its kernels are compiled and loaded.
+    /// The GPU of this index; its kernels of vectors are compiled and loaded.
     pub fn new(index: usize) -> Result<Gpu, CudaError> {
         let (about, device) = find(index)?;
         about.check()?;
         // SAFETY: the device is one that the driver has just given.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(failed("cuDevicePrimaryCtxRetain"))?;
-        let mut gpu = Gpu {
+        let gpu = Gpu {
             about,
             device,
             context,
-            modules: Vec::new(),
-            kernels: HashMap::new(),
+            of_vectors: OnceLock::new(),
+            of_f32: OnceLock::new(),
+            of_bf16: OnceLock::new(),
             failure: Mutex::new(None),
             waits: AtomicU64::new(0),
             allocations: AtomicU64::new(0),
@@ -88,17 +99,31 @@ impl Gpu {
         };
         // From here on the context is given back when `gpu` is dropped.
         gpu.enter()?;
-        SOURCES.iter().try_for_each(|source| gpu.load(source))?;
+        gpu.load(&gpu.of_vectors, None)?;
         Ok(gpu)
     }
 
-    /// A kernel of this name.
+    /// Compiles and loads the kernels of such activations, unless they are there.
+    pub fn take_activations(&self, precision: Precision) -> Result<(), CudaError> {
+        self.enter()?;
+        self.load(self.of_activations(precision), Some(precision))
+    }
+
+    fn of_activations(&self, precision: Precision) -> &OnceLock<Kernels> {
+        match precision {
+            Precision::F32 => &self.of_f32,
+            Precision::Bf16 => &self.of_bf16,
+        }
+    }
+
+    /// A kernel of this name, for such activations if it takes any.
     ///
     /// # Panics
     /// If there is none.
     #[track_caller]
-    pub fn kernel(&self, name: &str) -> &Kernel {
-        self.kernels.get(name).unwrap_or_else(|| panic!("there is no kernel {name}"))
+    pub fn kernel(&self, name: &str, precision: Precision) -> &Kernel {
+        let mut loaded = [&self.of_vectors, self.of_activations(precision)].into_iter().filter_map(OnceLock::get);
+        loaded.find_map(|kernels| kernels.by_name.get(name)).unwrap_or_else(|| panic!("there is no kernel {name}"))
     }
 
     pub fn about(&self) -> &About {
@@ -135,18 +160,16 @@ impl Gpu {
         unsafe { result::ctx::set_current(self.context) }.map_err(failed("cuCtxSetCurrent"))
     }
 
-    fn load(&mut self, source: &Source) -> Result<(), CudaError> {
-        let image = compiler::code(source, self.about.architecture)?;
-        // SAFETY: an image that NVRTC has made, whole by its hash.
-        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(failed("cuModuleLoadData"))?;
-        self.modules.push(module);
-        for name in source.kernels() {
-            let spelled = CString::new(name).unwrap_or_default();
-            // SAFETY: the module is loaded until `self` is dropped.
-            let function =
-                unsafe { result::module::get_function(module, spelled) }.map_err(failed("cuModuleGetFunction"))?;
-            self.kernels.insert(name, Kernel { function, parameters: parameters(function)? });
+    /// All kernels that take such activations, where the context is current.
+    fn load(&self, place: &OnceLock<Kernels>, activations: Option<Precision>) -> Result<(), CudaError> {
+        if place.get().is_some() {
+            return Ok(());
         }
+        let mut kernels = Kernels::default();
+        let mut wanted = SOURCES.iter().filter(|source| source.activations == activations);
+        wanted.try_for_each(|source| kernels.load(source, self.about.architecture))?;
+        // Who was faster has the same.
+        let _ = place.set(kernels);
         Ok(())
     }
 
@@ -197,14 +220,39 @@ impl Gpu {
     }
 }
 
-impl Drop for Gpu {
+impl Kernels {
+    /// Adds those of a source, where the context is current.
+    fn load(&mut self, source: &Source, architecture: Architecture) -> Result<(), CudaError> {
+        let image = compiler::code(source, architecture)?;
+        // SAFETY: an image that NVRTC has made, whole by its hash.
+        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(failed("cuModuleLoadData"))?;
+        self.modules.push(module);
+        for name in source.kernels() {
+            let spelled = CString::new(name).unwrap_or_default();
+            // SAFETY: the module is loaded until its GPU is dropped.
+            let function =
+                unsafe { result::module::get_function(module, spelled) }.map_err(failed("cuModuleGetFunction"))?;
+            self.by_name.insert(name, Kernel { function, parameters: parameters(function)? });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Kernels {
+    /// Where the context is current.
     fn drop(&mut self) {
-        // A failure here has nobody left to whom it matters.
-        let _ = self.enter();
         for module in self.modules.drain(..) {
             // SAFETY: the module is unloaded once, and its kernels are used no more.
             let _ = unsafe { result::module::unload(module) };
         }
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // A failure here has nobody left to whom it matters.
+        let _ = self.enter();
+        drop([self.of_vectors.take(), self.of_f32.take(), self.of_bf16.take()]);
         // SAFETY: the context was retained once.
         let _ = unsafe { result::primary_ctx::release(self.device) };
     }

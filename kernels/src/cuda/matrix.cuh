@@ -20,17 +20,18 @@ typedef Tile<64> Square;
 typedef Tile<16> Narrow;
 
 // Row i has values[i * width + k], k < columns.
+template <class Value>
 struct Plain {
   static const bool K_IS_NEAR = true;
-  typedef const float* Across;
+  typedef const Value* Across;
   typedef u32 Along;
 
-  const float* values;
+  const Value* values;
   u32 rows, columns, width;
 
-  __device__ const float* across(u32 i) const { return i < rows ? values + (u64)i * width : nullptr; }
+  __device__ const Value* across(u32 i) const { return i < rows ? values + (u64)i * width : nullptr; }
   __device__ u32 along(u32 k) const { return k; }
-  __device__ float at(const float* row, u32 k) const { return row && k < columns ? row[k] : 0.0f; }
+  __device__ float at(const Value* row, u32 k) const { return row && k < columns ? row[k] : 0.0f; }
 };
 
 // A matrix whose rows go by k.

@@ -2,10 +2,11 @@
 //!
 //! Nothing of CUDA is needed to build: the driver and NVRTC are looked for at run time, and kernels are compiled for the
 //! GPU at hand. Activations lie sample by sample, place by place, `[N][H · W][C]`, so that neighbouring threads take
-//! neighbouring channels; there is no padding. Sums are in an order that only sizes decide: no atomics, and no number of
+//! neighbouring channels; there is no padding but that of an odd count of bf16 to whole words. Sums are in an order that only sizes decide: no atomics, and no number of
 //! blocks that comes from the hardware.
 
 mod arithmetic;
+pub(crate) mod bf16;
 mod buffer;
 pub(crate) mod columns;
 pub mod compiler;
@@ -34,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use crate::device::assert_len;
-use crate::device::{ActivationShape, Device, Element, Failure, Memory};
+use crate::device::{ActivationShape, Device, Element, Failure, Memory, Precision};
 use crate::repeat::Repeated;
 pub use arithmetic::Arithmetic;
 pub use buffer::{Buffer, View, ViewMut};
@@ -52,6 +53,7 @@ pub use version::Version;
 
 /// A GPU. Devices of one index share a stream and see each other's buffers.
 pub struct Cuda {
+    arithmetic: Arithmetic,
     vendor: Vendor,
     stream: Arc<Stream>,
     scratch: Scratch,
@@ -76,19 +78,27 @@ impl Cuda {
     /// # Errors
     /// The same, and if a library is there and can't be used.
     pub fn with_libraries(index: usize, libraries: Libraries) -> Result<Self, CudaError> {
-        let stream = Stream::open(index)?;
-        Ok(Self::on(Vendor::open(libraries, &stream)?, stream))
+        Self::open(index, libraries, Arithmetic::F32)
+    }
+
+    /// The same with a choice of the numbers that ops compute in. Only libraries have TF32.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open(index: usize, libraries: Libraries, arithmetic: Arithmetic) -> Result<Self, CudaError> {
+        let stream = Stream::open(index, arithmetic.precision())?;
+        Ok(Self::on(arithmetic, Vendor::open(libraries, &stream)?, stream))
     }
 
     /// The same GPU with a stream of its own and kernels of this crate: what it is asked for goes on beside this
     /// device's work, which is to be ordered by [`Cuda::wait_for`] where one uses what the other makes.
     pub(crate) fn beside(&self) -> Result<Self, CudaError> {
-        Ok(Self::on(Vendor::default(), self.stream.beside()?))
+        Ok(Self::on(self.arithmetic, Vendor::default(), self.stream.beside()?))
     }
 
-    fn on(vendor: Vendor, stream: Arc<Stream>) -> Self {
+    fn on(arithmetic: Arithmetic, vendor: Vendor, stream: Arc<Stream>) -> Self {
         let (scratch, repeated) = (Scratch::default(), Repeated::default());
-        Self { vendor, stream, scratch, copies: None, graphs: true, repeated }
+        Self { arithmetic, vendor, stream, scratch, copies: None, graphs: true, repeated }
     }
 
     /// The same GPU, asked for each op by itself also where work is repeated: to see which op it is that fails.
@@ -172,7 +182,24 @@ impl Cuda {
 
     #[track_caller]
     pub(crate) fn launch(&mut self, kernel: &str, grid: Grid, arguments: &[Argument]) {
-        self.stream.launch(kernel, grid, arguments);
+        self.stream.launch(kernel, self.precision(), grid, arguments);
+    }
+
+    /// In which numbers ops compute.
+    pub(crate) fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// Values of activations in so many words, the last perhaps of padding.
+    pub(crate) fn values(&self, words: usize) -> usize {
+        words * size_of::<f32>() / self.precision().bytes()
+    }
+
+    /// # Panics
+    /// If `len` words are not those of an activation.
+    #[track_caller]
+    pub(crate) fn assert_activation(&self, name: &str, len: usize, samples: usize, features: usize) {
+        assert_len(name, len, self.activation_len(samples, features));
     }
 
     /// Of its ops.
@@ -223,7 +250,13 @@ impl Memory for Cuda {
     fn free_bytes(&self) -> Option<usize> {
         self.stream.gpu().free_bytes()
     }
+    fn precision(&self) -> Precision {
+        self.arithmetic.precision()
+    }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
+        self.precision().words(samples * features)
+    }
+    fn note_len(&self, samples: usize, features: usize) -> usize {
         samples * features
     }
     fn view<T: Element>(buffer: &Buffer<T>, range: Range<usize>) -> View<'_, T> {
@@ -269,15 +302,17 @@ impl Memory for Cuda {
     }
     fn read_activation(&mut self, shape: &ActivationShape, from: View<'_, f32>, to: &mut [f32]) {
         assert_len("the host's copy", to.len(), shape.values());
-        let mut placed = vec![0.0; to.len()];
-        self.read(from, &mut placed);
-        turn(&placed, to, shape.plane, shape.channels);
+        self.assert_activation("the activation", from.len(), shape.samples, shape.features());
+        let mut words = vec![0; from.len()];
+        self.stream.download(from.address(), &mut words);
+        turn(&values(self.precision(), &words, to.len()), to, shape.plane, shape.channels);
     }
     fn write_activation(&mut self, shape: &ActivationShape, from: &[f32], to: ViewMut<'_, f32>) {
         assert_len("the host's copy", from.len(), shape.values());
+        self.assert_activation("the activation", to.len(), shape.samples, shape.features());
         let mut placed = vec![0.0; from.len()];
         turn(from, &mut placed, shape.channels, shape.plane);
-        self.write(&placed, to);
+        self.stream.upload(&words(self.precision(), &placed), to.address());
     }
     fn copy<T: Element>(&mut self, from: View<'_, T>, to: ViewMut<'_, T>) {
         assert_len("to", to.len(), from.len());
@@ -285,6 +320,24 @@ impl Memory for Cuda {
     }
     fn fill(&mut self, value: f32, to: ViewMut<'_, f32>) {
         self.stream.fill(value, to.address(), to.len());
+    }
+}
+
+/// So many values of an activation's words.
+fn values(precision: Precision, words: &[u32], len: usize) -> Vec<f32> {
+    let all = words.iter().flat_map(|word| match precision {
+        Precision::F32 => [Some(*word), None],
+        Precision::Bf16 => [Some(word << 16), Some(word & 0xffff_0000)],
+    });
+    all.flatten().take(len).map(f32::from_bits).collect()
+}
+
+/// The way back.
+fn words(precision: Precision, values: &[f32]) -> Vec<u32> {
+    let bits = |x: &f32| precision.round(*x).to_bits();
+    match precision {
+        Precision::F32 => values.iter().map(bits).collect(),
+        Precision::Bf16 => values.chunks(2).map(|pair| bits(&pair[0]) >> 16 | pair.get(1).map_or(0, bits)).collect(),
     }
 }
 

@@ -1,16 +1,48 @@
 // What all kernels begin with. The same text is compiled by NVRTC and, in tests, by a C++ compiler over an emulation.
 //
-// Activations are `act`, in [N][H*W][C]; parameters, statistics and sums are `float`. Compiled without contraction: a
-// product and a sum are rounded one by one unless fmaf says otherwise.
+// Activations are `act`, in [N][H*W][C]: `float`, or `bf16` where BF16_ACTIVATIONS is defined. Kernels compute in
+// `float` either way, and parameters, statistics and sums are that. Compiled without contraction: a product and a sum
+// are rounded one by one unless fmaf says otherwise.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
-typedef float act;
 
-// A kernel of at most so many threads a block; its name stands on the same line.
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// The upper half of an f32, rounded to nearest, ties to even; a NaN stays one.
+__device__ __forceinline__ u16 bf16_bits(float x) {
+#ifdef __CUDA_ARCH__
+  u16 bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+#else
+  u32 bits = __float_as_uint(x);
+  return x != x ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+#endif
+}
+
+struct bf16 {
+  u16 bits;
+
+  __device__ __forceinline__ operator float() const { return __uint_as_float((u32)bits << 16); }
+  __device__ __forceinline__ bf16& operator=(float x) {
+    bits = bf16_bits(x);
+    return *this;
+  }
+};
+
+#ifdef BF16_ACTIVATIONS
+typedef bf16 act;
+#else
+typedef float act;
+#endif
+
+// A kernel of at most so many threads a block; its name stands on the same line. An emulation has several texts with the
+// same names in one library.
+#ifndef KERNEL_LINKAGE
+#define KERNEL_LINKAGE extern "C"
+#endif
+#define KERNEL(threads) KERNEL_LINKAGE __global__ void __launch_bounds__(threads)
 
 #define THREADS 256
 #define WARP 32

@@ -17,6 +17,7 @@ use super::gpu::{Gpu, failed, of_allocation};
 use super::graph::Graph;
 use super::launch::{Argument, Grid};
 use super::timing::{Mark, Timed};
+use crate::device::Precision;
 
 /// Most arguments of a kernel.
 const ARGUMENTS: usize = 24;
@@ -36,16 +37,20 @@ unsafe impl Send for Stream {}
 unsafe impl Sync for Stream {}
 
 impl Stream {
-    /// The stream of this process' ops on the GPU of this index: the one that is there, or else the first of a GPU that
-    /// is opened for it.
-    pub fn open(index: usize) -> Result<Arc<Self>, CudaError> {
+    /// The stream of this process' ops on the GPU of this index, whose activations are such: the one that is there, or
+    /// else the first of a GPU that is opened for it.
+    pub fn open(index: usize, precision: Precision) -> Result<Arc<Self>, CudaError> {
         static OPEN: OnceLock<Mutex<HashMap<usize, Weak<Stream>>>> = OnceLock::new();
         let mut open = OPEN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stream) = open.get(&index).and_then(Weak::upgrade) {
-            return Ok(stream);
-        }
-        let stream = Arc::new(Self::new(Arc::new(Gpu::new(index)?))?);
-        open.insert(index, Arc::downgrade(&stream));
+        let stream = match open.get(&index).and_then(Weak::upgrade) {
+            Some(stream) => stream,
+            None => {
+                let stream = Arc::new(Self::new(Arc::new(Gpu::new(index)?))?);
+                open.insert(index, Arc::downgrade(&stream));
+                stream
+            }
+        };
+        stream.gpu.take_activations(precision)?;
         Ok(stream)
     }
 
@@ -149,16 +154,16 @@ impl Stream {
         });
     }
 
-    /// Starts a kernel.
+    /// Starts a kernel, of such activations if it takes any.
     ///
     /// # Panics
     /// If there is no such kernel, or the arguments are not as many and as long as its parameters.
     #[track_caller]
-    pub fn launch(&self, name: &str, grid: Grid, arguments: &[Argument]) {
+    pub fn launch(&self, name: &str, precision: Precision, grid: Grid, arguments: &[Argument]) {
         if grid.is_empty() {
             return;
         }
-        let kernel = self.gpu.kernel(name);
+        let kernel = self.gpu.kernel(name, precision);
         let lengths = arguments.iter().map(Argument::bytes);
         assert!(
             lengths.clone().eq(kernel.parameters.iter().copied()),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::cublaslt::{self, Product};
 use super::cudnn::{self, Convolution, Operand, Target};
-use super::scratch::Scratch;
+use super::scratch::{Part, Scratch};
 use super::stream::Stream;
-use super::{Cuda, CudaError};
+use super::{Arithmetic, Cuda, CudaError, View, ViewMut, bf16};
 
 /// Whose kernels compute large convolutions and matrix products. The results are not the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub enum Libraries {
     /// cuDNN's and cuBLASLt's, each where it is there.
     Auto,
 }
+
+/// Words of which a factor's place in memory is a multiple, for tensor cores.
+const ALIGNED: usize = 4;
 
 /// Multiplications from which on a library is asked: the work of about 10 µs on a large GPU, some ten times what it
 /// takes to start a kernel.
@@ -51,6 +54,8 @@ pub enum Work {
 pub(super) struct Vendor {
     dnn: Option<Dnn>,
     blas: Option<Blas>,
+    /// Their own: an op may have its operands in the device's scratch memory.
+    workspace: Scratch,
 }
 
 struct Dnn {
@@ -61,8 +66,6 @@ struct Dnn {
 struct Blas {
     handle: cublaslt::Handle,
     plans: HashMap<Product, cublaslt::Plan>,
-    /// Its own: an op may have its operands in the device's scratch memory.
-    workspace: Scratch,
 }
 
 impl Vendor {
@@ -73,12 +76,8 @@ impl Vendor {
             return Ok(Self::default());
         }
         let dnn = if_there(cudnn::Handle::new(stream))?.map(|handle| Dnn { handle, plans: HashMap::new() });
-        let blas = if_there(cublaslt::Handle::new(stream))?.map(|handle| Blas {
-            handle,
-            plans: HashMap::new(),
-            workspace: Scratch::default(),
-        });
-        Ok(Self { dnn, blas })
+        let blas = if_there(cublaslt::Handle::new(stream))?.map(|handle| Blas { handle, plans: HashMap::new() });
+        Ok(Self { dnn, blas, workspace: Scratch::default() })
     }
 }
 
@@ -118,20 +117,20 @@ impl Cuda {
 
     /// Starts cuDNN on a convolution. `operands`: views as long as the convolution says.
     pub(crate) fn convolve(&mut self, convolution: &Convolution, operands: &[(Operand, u64)]) {
-        let Self { vendor: Vendor { dnn: Some(Dnn { handle, plans }), .. }, stream, scratch, .. } = self else {
+        let Self { vendor: Vendor { dnn: Some(Dnn { handle, plans }), workspace: own, .. }, stream, .. } = self else {
             return;
         };
         let choose = || cudnn::choose(Target::Gpu(handle), convolution);
         let Some(plan) = stream.gpu().attempt(|| planned(plans, convolution, choose)) else { return };
-        let workspace = workspace(scratch, stream, plan.workspace(), "cuDNN");
-        // SAFETY: views are as long as the op has checked, and scratch memory as the plan wants; all of it is given back
+        let workspace = workspace(own, stream, plan.workspace(), "cuDNN");
+        // SAFETY: views are as long as the op has checked, and the workspace as the plan wants; all of it is given back
         // behind what the stream was asked for before.
         stream.start("cuDNN", || unsafe { plan.execute(handle, operands, workspace) });
     }
 
     /// Starts cuBLASLt on a product. `at`: views as long as the product says.
     pub(crate) fn multiply(&mut self, product: &Product, at: cublaslt::Addresses) {
-        let Self { vendor: Vendor { blas: Some(Blas { handle, plans, workspace: own }), .. }, stream, .. } = self
+        let Self { vendor: Vendor { blas: Some(Blas { handle, plans }), workspace: own, .. }, stream, .. } = self
         else {
             return;
         };
@@ -140,6 +139,60 @@ impl Cuda {
         let workspace = workspace(own, stream, plan.workspace(), "cuBLASLt");
         // SAFETY: as above.
         stream.start("cuBLASLt", || unsafe { plan.execute(handle, at, workspace) });
+    }
+
+    /// f32 tensors as a library takes them in the device's numbers: as they are, or copied to scratch memory, behind
+    /// `ahead` words of it for the op itself. Gives those words and where the tensors are.
+    #[track_caller]
+    pub(crate) fn as_factors<const N: usize>(&mut self, ahead: usize, tensors: [View<'_, f32>; N]) -> (Part, [u64; N]) {
+        let arithmetic = self.arithmetic();
+        let words = |tensor: &View<'_, f32>| match arithmetic {
+            Arithmetic::F32 => 0,
+            Arithmetic::Tf32 => tensor.len().next_multiple_of(ALIGNED),
+            Arithmetic::Bf16 => bf16::words(tensor.len()).next_multiple_of(ALIGNED),
+        };
+        let first = ahead.next_multiple_of(ALIGNED);
+        let (own, mut rest) = self.scratch(first + tensors.iter().map(words).sum::<usize>()).split(first);
+        let places = tensors.map(|tensor| {
+            let (part, behind) = rest.split(words(&tensor));
+            rest = behind;
+            match arithmetic {
+                Arithmetic::F32 => return tensor.address(),
+                Arithmetic::Tf32 => self.stream.copy(tensor.address(), part.address(), 4 * tensor.len()),
+                Arithmetic::Bf16 => self.narrow(tensor.into(), part.into(), tensor.len()),
+            }
+            part.address()
+        });
+        (own, places)
+    }
+
+    /// Has a library write a tensor's gradient in the device's numbers, at an address for which `write` asks with so many
+    /// words of scratch memory, and takes it from there.
+    #[track_caller]
+    pub(crate) fn gradient_of_factor(
+        &mut self,
+        ahead: usize,
+        gradient: ViewMut<'_, f32>,
+        write: impl FnOnce(&mut Self, Part, u64),
+    ) {
+        let first = ahead.next_multiple_of(ALIGNED);
+        let words = match self.arithmetic() {
+            Arithmetic::F32 => 0,
+            Arithmetic::Tf32 => gradient.len(),
+            Arithmetic::Bf16 => bf16::words(gradient.len()),
+        };
+        let (own, part) = self.scratch(first + words).split(first);
+        match self.arithmetic() {
+            Arithmetic::F32 => write(self, own, gradient.address()),
+            Arithmetic::Tf32 => {
+                write(self, own, part.address());
+                self.stream.copy(part.address(), gradient.address(), 4 * gradient.len());
+            }
+            Arithmetic::Bf16 => {
+                write(self, own, part.address());
+                self.widen(part.into(), (&gradient).into(), gradient.len());
+            }
+        }
     }
 
     /// The plans that this device has, in words: what a worker tells others of its kind, for all to compute alike.

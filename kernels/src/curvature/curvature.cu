@@ -12,7 +12,7 @@ KERNEL(THREADS) curvature_scale(float factor, float* x, u32 len) {
 
 // d = |d| * (1 - |d| / scale). A gradient that was rounded above its bound has no curvature, not a negative one; a NaN
 // stays.
-KERNEL(THREADS) curvature_logistic(float reciprocal, act* d, u32 len) {
+KERNEL(THREADS) curvature_logistic(float reciprocal, float* d, u32 len) {
   u64 i = ELEMENT;
   if (i >= len) return;
   float gradient = fabsf(d[i]);

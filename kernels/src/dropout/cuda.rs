@@ -2,7 +2,7 @@
 
 use super::{Dropout, DropoutSize};
 use crate::cuda::launch::{Argument, Grid, THREADS};
-use crate::cuda::{Cuda, View, ViewMut, assert_len, channels};
+use crate::cuda::{Cuda, View, ViewMut, channels};
 
 impl DropoutSize {
     /// What the kernel is started with before its operands.
@@ -26,14 +26,14 @@ impl DropoutSize {
 impl Dropout for Cuda {
     fn dropout_forward(&mut self, size: &DropoutSize, keys: View<'_, u64>, x: View<'_, f32>, y: ViewMut<'_, f32>) {
         size.check(keys.len());
-        assert_len("x", x.len(), size.samples * size.features);
-        assert_len("y", y.len(), size.samples * size.features);
+        self.assert_activation("x", x.len(), size.samples, size.features);
+        self.assert_activation("y", y.len(), size.samples, size.features);
         self.dropout(size, keys, x.into(), (&y).into());
     }
 
     fn dropout_backward(&mut self, size: &DropoutSize, keys: View<'_, u64>, d: ViewMut<'_, f32>) {
         size.check(keys.len());
-        assert_len("d", d.len(), size.samples * size.features);
+        self.assert_activation("d", d.len(), size.samples, size.features);
         self.dropout(size, keys, (&d).into(), (&d).into());
     }
 }

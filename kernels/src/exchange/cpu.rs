@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{Exchange, Interrupted, Peers, Precision, Transport};
+use super::{Exchange, Interrupted, Peers, Transport};
 use crate::cpu::Cpu;
-use crate::device::Failure;
+use crate::device::{Failure, Precision};
 
 impl Exchange for Cpu {
     type Transport = Infallible;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use lockstep_nccl::{Communicator, Nccl, NcclError, Type, UniqueId};
 
-use super::{Exchange, Interrupted, Peers, Precision, Transport};
-use crate::cuda::launch::Grid;
-use crate::cuda::{Cuda, View, ViewMut, libraries};
-use crate::device::Failure;
+use super::{Exchange, Interrupted, Peers, Transport};
+use crate::cuda::{Cuda, View, ViewMut, bf16, libraries};
+use crate::device::{Failure, Precision};
 
 /// Between two looks at whether a GPU is done.
 const MOMENT: Duration = Duration::from_micros(20);
@@ -120,12 +119,10 @@ impl Peers<Cuda> for NcclPeers {
         match precision {
             Precision::F32 => self.reduce(all.address(), part, Type::F32, stream),
             Precision::Bf16 => {
-                let narrow = self.device.scratch(len.div_ceil(2));
-                let grid = Grid::elements(len.div_ceil(2));
-                self.device.launch("exchange_narrow", grid, &[(&all).into(), narrow.into(), len.into()]);
+                let narrow = self.device.scratch(bf16::words(len));
+                self.device.narrow((&all).into(), narrow.into(), len);
                 self.reduce(narrow.address(), part, Type::Bf16, stream)?;
-                let arguments = [narrow.into(), (&all).into(), len.into()];
-                self.device.launch("exchange_widen", Grid::elements(len), &arguments);
+                self.device.widen(narrow.into(), (&all).into(), len);
                 Ok(())
             }
         }

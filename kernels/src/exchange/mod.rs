@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::device::{Failure, Memory};
+use crate::device::{Failure, Memory, Precision};
 
 /// Why an exchange has come to nothing. The device goes on, in another membership.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,15 +64,6 @@ pub trait Transport<D: Memory>: Send {
     ) -> Result<Self::Peers, Interrupted>;
 }
 
-/// A type that sums are made in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// As the vectors are.
-    F32,
-    /// 8 bits of precision, half the bytes.
-    Bf16,
-}
-
 /// A membership's exchanges. What is asked for here is done in that order, and beside the work of the worker's own
 /// device. After an error drop it: what still runs ends then.
 ///
@@ -106,7 +97,8 @@ pub trait Peers<D: Memory>: Send {
     fn gather(&mut self, all: D::ViewMut<'_, f32>) -> Result<(), Interrupted>;
 
     /// Adds up all ranks' vectors, in an order that is nobody's choice, and gives all of them the sum, which is the same
-    /// bits on each. `all`: of a multiple of as many elements as there are ranks.
+    /// bits on each. `all`: of a multiple of as many elements as there are ranks. `precision`: of numbers on their way, and
+    /// of sums.
     ///
     /// # Errors
     /// [`Interrupted`].

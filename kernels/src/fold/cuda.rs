@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::{BLOCK, Fold};
-use crate::addition::Addition;
 use crate::cuda::launch::{Grid, narrow};
 use crate::cuda::{Buffer, Cuda, View, ViewMut, assert_len};
 use crate::device::Memory;
@@ -27,7 +26,8 @@ impl Fold for Cuda {
     type Parts = Parts;
 
     fn fold_add(&mut self, sum: ViewMut<'_, f32>, value: View<'_, f32>) {
-        self.accumulate(sum, value);
+        assert_len("value", value.len(), sum.len());
+        self.launch("fold_add", Grid::elements(sum.len()), &[(&sum).into(), value.into(), sum.len().into()]);
     }
 
     fn parts(&mut self, parts: &[Range<usize>]) -> Parts {

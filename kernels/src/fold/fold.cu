@@ -1,4 +1,9 @@
-// Squared norms of parts of a vector: of their blocks, then of all blocks of each part.
+// Sums of vectors, and squared norms of parts of a vector: of their blocks, then of all blocks of each part.
+
+KERNEL(THREADS) fold_add(float* sum, const float* value, u32 len) {
+  u64 i = ELEMENT;
+  if (i < len) sum[i] += value[i];
+}
 
 // Threads that sum a block.
 #define LANES 16

@@ -32,8 +32,8 @@ impl GroupNormSize {
     }
 
     #[track_caller]
-    fn check_activation(&self, name: &str, len: usize) {
-        assert_len(name, len, self.samples * self.channels * self.plane);
+    fn check_activation(&self, device: &Cuda, name: &str, len: usize) {
+        device.assert_activation(name, len, self.samples, self.channels * self.plane);
     }
 }
 
@@ -48,8 +48,8 @@ impl GroupNorm for Cuda {
     ) {
         let GroupNormOutput { y, moments } = output;
         size.check();
-        size.check_activation("x", x.len());
-        size.check_activation("y", y.len());
+        size.check_activation(self, "x", x.len());
+        size.check_activation(self, "y", y.len());
         assert_len("weight", weight.len(), size.channels);
         assert_len("bias", bias.len(), size.channels);
         assert_len("moments", moments.len(), size.samples * size.moments_features());
@@ -75,9 +75,9 @@ impl GroupNorm for Cuda {
         let GroupNormSaved { x, weight, moments } = saved;
         let GroupNormGradients { d_y, d_x, d_weight, d_bias } = gradients;
         size.check();
-        size.check_activation("x", x.len());
-        size.check_activation("d_y", d_y.len());
-        size.check_activation("d_x", d_x.len());
+        size.check_activation(self, "x", x.len());
+        size.check_activation(self, "d_y", d_y.len());
+        size.check_activation(self, "d_x", d_x.len());
         assert_len("weight", weight.len(), size.channels);
         assert_len("moments", moments.len(), size.samples * size.moments_features());
         assert_len("d_weight", d_weight.len(), size.channels);

@@ -10,8 +10,8 @@ __device__ u64 group_norm_origin(const Columns& columns, u32 groups) {
 struct GroupNormPair {
   float first, second;
 
-  __device__ GroupNormPair(const Columns& columns, u32 groups, const act* pairs) {
-    const act* of_sample = pairs + (u64)2 * columns.matrix() * groups;
+  __device__ GroupNormPair(const Columns& columns, u32 groups, const float* pairs) {
+    const float* of_sample = pairs + (u64)2 * columns.matrix() * groups;
     u32 group = columns.channel() / (columns.channels / groups);
     first = of_sample[group];
     second = of_sample[groups + group];
@@ -54,7 +54,7 @@ struct GroupNormGroups {
 
 // Moments (N, 2, G); and for each group what its mean lost when it was rounded, times the second moment.
 KERNEL(THREADS) group_norm_moments(GroupNormGroups groups, float epsilon, const act* x, const double* partials,
-                                   act* moments, float* rests) {
+                                   float* moments, float* rests) {
   ColumnSums sums = groups.total(partials, nullptr);
   if (!groups.stores()) return;
   u64 origin = (u64)groups.sample() * groups.rows * groups.channels + groups.first_channel();
@@ -66,7 +66,7 @@ KERNEL(THREADS) group_norm_moments(GroupNormGroups groups, float epsilon, const 
   rests[groups.group()] = (float)((mean - of_group.mean) * inverse);
 }
 
-KERNEL(THREADS) group_norm_normalise(Columns columns, u32 groups, const act* moments, const float* rests,
+KERNEL(THREADS) group_norm_normalise(Columns columns, u32 groups, const float* moments, const float* rests,
                                      const float* weight, const float* bias, const act* x, act* y) {
   if (!columns.has_channel()) return;
   u32 channel = columns.channel();
@@ -86,7 +86,7 @@ KERNEL(THREADS) group_norm_normalise(Columns columns, u32 groups, const act* mom
 }
 
 // Sums of d_y and of d_y times the normalised x.
-KERNEL(THREADS) group_norm_backward_sums(Columns columns, u32 groups, const act* moments, const act* x, const act* d_y,
+KERNEL(THREADS) group_norm_backward_sums(Columns columns, u32 groups, const float* moments, const act* x, const act* d_y,
                                          double* partials) {
   ColumnSums sums = {0.0, 0.0};
   if (columns.has_channel()) {
@@ -126,7 +126,7 @@ KERNEL(THREADS) group_norm_backward_means(GroupNormGroups groups, const float* w
   means[groups.place() + groups.of_sample] = (float)(sums.second / groups.values());
 }
 
-KERNEL(THREADS) group_norm_backward_input(Columns columns, u32 groups, const act* moments, const float* means,
+KERNEL(THREADS) group_norm_backward_input(Columns columns, u32 groups, const float* moments, const float* means,
                                           const float* weight, const act* x, const act* d_y, act* d_x) {
   if (!columns.has_channel()) return;
   GroupNormPair moment(columns, groups, moments), mean(columns, groups, means);

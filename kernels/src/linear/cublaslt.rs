@@ -4,7 +4,8 @@ use super::LinearSize;
 use crate::cuda::cublaslt::{Addresses, Product, Stored};
 use crate::cuda::launch::Grid;
 use crate::cuda::scratch::Part;
-use crate::cuda::{Arithmetic, Cuda, View, ViewMut, is_large};
+use crate::cuda::{Cuda, View, ViewMut, is_large};
+use crate::device::Memory;
 
 impl LinearSize {
     /// Whether it is worth a library's call: a function of the sizes, `samples` among them.
@@ -18,14 +19,14 @@ impl LinearSize {
     }
 }
 
-/// A product of matrices that lie as told, without bias.
-fn product([rows, columns, terms]: [usize; 3], left: Stored, right: Stored) -> Product {
-    Product { rows, columns, terms, left, right, bias: false, arithmetic: Arithmetic::F32 }
-}
-
 impl Cuda {
     pub(super) fn multiplies(&self, size: &LinearSize) -> bool {
         self.has_blas() && size.is_large()
+    }
+
+    /// A product of matrices that lie as told, without bias.
+    fn product(&self, [rows, columns, terms]: [usize; 3], left: Stored, right: Stored) -> Product {
+        Product { rows, columns, terms, left, right, bias: false, arithmetic: self.arithmetic() }
     }
 
     pub(super) fn blas_forward(
@@ -36,11 +37,10 @@ impl Cuda {
         bias: View<'_, f32>,
         y: ViewMut<'_, f32>,
     ) {
-        let left = self.by_channel(size, x);
-        let sizes = [size.samples, size.outputs, size.inputs];
-        let product = Product { bias: true, ..product(sizes, Stored::Rows, Stored::Columns) };
-        let at = Addresses { left, right: weight.address(), bias: bias.address(), out: y.address() };
-        self.multiply(&product, at);
+        let (turned, [right, bias]) = self.as_factors(self.turned_words(size), [weight, bias]);
+        let left = self.by_channel(size, x, turned);
+        let product = self.product([size.samples, size.outputs, size.inputs], Stored::Rows, Stored::Columns);
+        self.multiply(&Product { bias: true, ..product }, Addresses { left, right, bias, out: y.address() });
     }
 
     pub(super) fn blas_backward_input(
@@ -50,13 +50,13 @@ impl Cuda {
         d_y: View<'_, f32>,
         d_x: ViewMut<'_, f32>,
     ) {
-        let turned = size.is_turned().then(|| self.scratch(d_x.len()));
-        let product = product([size.samples, size.inputs, size.outputs], Stored::Rows, Stored::Rows);
-        let out = turned.map_or(d_x.address(), |part| part.address());
-        self.multiply(&product, Addresses { left: d_y.address(), right: weight.address(), bias: 0, out });
-        if let Some(part) = turned {
-            let arguments = [size.argument(), part.into(), (&d_x).into()];
-            self.launch("linear_turn_back", Grid::elements(d_x.len()), &arguments);
+        let (turned, [right]) = self.as_factors(self.turned_words(size), [weight]);
+        let product = self.product([size.samples, size.inputs, size.outputs], Stored::Rows, Stored::Rows);
+        let out = if size.is_turned() { turned.address() } else { d_x.address() };
+        self.multiply(&product, Addresses { left: d_y.address(), right, bias: 0, out });
+        if size.is_turned() {
+            let arguments = [size.argument(), turned.into(), (&d_x).into()];
+            self.launch("linear_turn_back", Grid::elements(size.samples * size.inputs), &arguments);
         }
     }
 
@@ -67,18 +67,25 @@ impl Cuda {
         d_y: View<'_, f32>,
         d_weight: ViewMut<'_, f32>,
     ) {
-        let right = self.by_channel(size, x);
-        let product = product([size.outputs, size.inputs, size.samples], Stored::Columns, Stored::Rows);
-        self.multiply(&product, Addresses { left: d_y.address(), right, bias: 0, out: d_weight.address() });
+        let product = self.product([size.outputs, size.inputs, size.samples], Stored::Columns, Stored::Rows);
+        self.gradient_of_factor(self.turned_words(size), d_weight, |device, turned, out| {
+            let right = device.by_channel(size, x, turned);
+            device.multiply(&product, Addresses { left: d_y.address(), right, bias: 0, out });
+        });
     }
 
-    /// Where features lie channel by channel, as the weight has them.
-    fn by_channel(&mut self, size: &LinearSize, x: View<'_, f32>) -> u64 {
+    /// Words of an activation whose features are to be in the weight's order.
+    fn turned_words(&self, size: &LinearSize) -> usize {
+        if size.is_turned() { self.activation_len(size.samples, size.inputs) } else { 0 }
+    }
+
+    /// Where features lie channel by channel, as the weight has them: where they are, or in `turned`.
+    fn by_channel(&mut self, size: &LinearSize, x: View<'_, f32>, turned: Part) -> u64 {
         if !size.is_turned() {
             return x.address();
         }
-        let turned: Part = self.scratch(x.len());
-        self.launch("linear_turn", Grid::elements(x.len()), &[size.argument(), x.into(), turned.into()]);
+        let arguments = [size.argument(), x.into(), turned.into()];
+        self.launch("linear_turn", Grid::elements(size.samples * size.inputs), &arguments);
         turned.address()
     }
 }

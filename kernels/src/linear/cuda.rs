@@ -14,10 +14,10 @@ impl LinearSize {
     }
 
     #[track_caller]
-    fn check(&self, inputs: (&str, usize), outputs: (&str, usize), (weight, len): (&str, usize)) {
+    fn check(&self, device: &Cuda, inputs: (&str, usize), outputs: (&str, usize), (weight, len): (&str, usize)) {
         channels(self.inputs, self.plane);
-        assert_len(inputs.0, inputs.1, self.samples * self.inputs);
-        assert_len(outputs.0, outputs.1, self.samples * self.outputs);
+        device.assert_activation(inputs.0, inputs.1, self.samples, self.inputs);
+        device.assert_activation(outputs.0, outputs.1, self.samples, self.outputs);
         assert_len(weight, len, self.outputs * self.inputs);
     }
 }
@@ -36,7 +36,7 @@ impl Linear for Cuda {
         bias: View<'_, f32>,
         y: ViewMut<'_, f32>,
     ) {
-        size.check(("x", x.len()), ("y", y.len()), ("weight", weight.len()));
+        size.check(self, ("x", x.len()), ("y", y.len()), ("weight", weight.len()));
         assert_len("bias", bias.len(), size.outputs);
         if self.multiplies(size) {
             return self.blas_forward(size, x, weight, bias, y);
@@ -52,7 +52,7 @@ impl Linear for Cuda {
         d_y: View<'_, f32>,
         d_x: ViewMut<'_, f32>,
     ) {
-        size.check(("d_x", d_x.len()), ("d_y", d_y.len()), ("weight", weight.len()));
+        size.check(self, ("d_x", d_x.len()), ("d_y", d_y.len()), ("weight", weight.len()));
         if self.multiplies(size) {
             return self.blas_backward_input(size, weight, d_y, d_x);
         }
@@ -68,7 +68,7 @@ impl Linear for Cuda {
         d_weight: ViewMut<'_, f32>,
         d_bias: ViewMut<'_, f32>,
     ) {
-        size.check(("x", x.len()), ("d_y", d_y.len()), ("d_weight", d_weight.len()));
+        size.check(self, ("x", x.len()), ("d_y", d_y.len()), ("d_weight", d_weight.len()));
         assert_len("d_bias", d_bias.len(), size.outputs);
         if self.multiplies(size) {
             self.blas_backward_weight(size, x, d_y, d_weight);

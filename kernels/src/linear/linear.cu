@@ -37,7 +37,7 @@ struct StoreOutputs {
 
 // A tile of y: rows are samples, columns outputs.
 KERNEL(THREADS) linear_forward(Linear size, const act* x, const float* weight, const float* bias, act* y) {
-  Plain of_weight{weight, size.outputs, size.inputs, size.inputs};
+  Plain<float> of_weight{weight, size.outputs, size.inputs, size.inputs};
   product_tile<Square>(blockIdx.y * Square::ROWS, blockIdx.x * Square::COLUMNS, 0, size.inputs, Inputs{size, x},
                        of_weight, StoreOutputs{size, bias, y});
 }
@@ -55,8 +55,8 @@ struct StoreInputs {
 
 // A tile of d_x: rows are samples, columns inputs.
 KERNEL(THREADS) linear_backward_input(Linear size, const float* weight, const act* d_y, act* d_x) {
-  Plain behind{d_y, size.samples, size.outputs, size.outputs};
-  Turned<Plain> of_weight{{weight, size.outputs, size.inputs, size.inputs}};
+  Plain<act> behind{d_y, size.samples, size.outputs, size.outputs};
+  Turned<Plain<float>> of_weight{{weight, size.outputs, size.inputs, size.inputs}};
   product_tile<Square>(blockIdx.y * Square::ROWS, blockIdx.x * Square::COLUMNS, 0, size.outputs, behind, of_weight,
                        StoreInputs{size, d_x});
 }
@@ -74,7 +74,7 @@ struct StoreWeight {
 
 // A tile of d_w: rows are outputs, columns inputs.
 KERNEL(THREADS) linear_backward_weight(Linear size, const act* x, const act* d_y, float* d_weight) {
-  Turned<Plain> behind{{d_y, size.samples, size.outputs, size.outputs}};
+  Turned<Plain<act>> behind{{d_y, size.samples, size.outputs, size.outputs}};
   Turned<Inputs> inputs{{size, x}};
   product_tile<Square>(blockIdx.y * Square::ROWS, blockIdx.x * Square::COLUMNS, 0, size.samples, behind, inputs,
                        StoreWeight{size, d_weight});

@@ -2,7 +2,7 @@
 
 use super::{LocalResponseNorm, LocalResponseNormSize};
 use crate::cuda::launch::{Argument, Grid};
-use crate::cuda::{Cuda, View, ViewMut, assert_len};
+use crate::cuda::{Cuda, View, ViewMut};
 
 impl LocalResponseNormSize {
     /// What both kernels take first: sizes, α/s, β, k.
@@ -22,11 +22,11 @@ impl LocalResponseNormSize {
 impl LocalResponseNorm for Cuda {
     fn local_response_norm_forward(&mut self, size: &LocalResponseNormSize, x: View<'_, f32>, y: ViewMut<'_, f32>) {
         size.check();
-        assert_len("x", x.len(), size.samples * size.features());
-        assert_len("y", y.len(), x.len());
-        let [sizes, scale, beta, k] = size.arguments();
-        let arguments = [sizes, scale, beta, k, x.into(), (&y).into(), y.len().into()];
-        self.launch("local_response_norm_forward", Grid::elements(y.len()), &arguments);
+        self.assert_activation("x", x.len(), size.samples, size.features());
+        self.assert_activation("y", y.len(), size.samples, size.features());
+        let ([sizes, scale, beta, k], len) = (size.arguments(), size.samples * size.features());
+        let arguments = [sizes, scale, beta, k, x.into(), (&y).into(), len.into()];
+        self.launch("local_response_norm_forward", Grid::elements(len), &arguments);
     }
 
     fn local_response_norm_backward(
@@ -37,12 +37,12 @@ impl LocalResponseNorm for Cuda {
         d_x: ViewMut<'_, f32>,
     ) {
         size.check();
-        assert_len("x", x.len(), size.samples * size.features());
-        assert_len("d_y", d_y.len(), x.len());
-        assert_len("d_x", d_x.len(), x.len());
-        let [sizes, scale, beta, k] = size.arguments();
+        self.assert_activation("x", x.len(), size.samples, size.features());
+        self.assert_activation("d_y", d_y.len(), size.samples, size.features());
+        self.assert_activation("d_x", d_x.len(), size.samples, size.features());
+        let ([sizes, scale, beta, k], len) = (size.arguments(), size.samples * size.features());
         let factor = size.factor().into();
-        let arguments = [sizes, scale, beta, k, factor, x.into(), d_y.into(), (&d_x).into(), d_x.len().into()];
-        self.launch("local_response_norm_backward", Grid::elements(d_x.len()), &arguments);
+        let arguments = [sizes, scale, beta, k, factor, x.into(), d_y.into(), (&d_x).into(), len.into()];
+        self.launch("local_response_norm_backward", Grid::elements(len), &arguments);
     }
 }

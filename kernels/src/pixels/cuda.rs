@@ -9,7 +9,7 @@ impl Pixels for Cuda {
         let PixelsSize { samples, features, plane, scale, shift } = *size;
         let channels = channels(features, plane);
         assert_len("pixels", pixels.len(), samples * features);
-        assert_len("y", y.len(), samples * features);
+        self.assert_activation("y", y.len(), samples, features);
         let grid = Grid::blocks([samples, features.div_ceil(THREADS as usize), 1]);
         let sizes = [features, channels, plane].into();
         self.launch("pixels", grid, &[sizes, scale.into(), shift.into(), pixels.into(), (&y).into()]);

@@ -12,10 +12,10 @@ impl Pool2dSize {
     }
 
     #[track_caller]
-    fn check_lengths(&self, (inside, in_len): (&str, usize), (outside, out_len): (&str, usize)) {
+    fn check_lengths(&self, device: &Cuda, (inside, in_len): (&str, usize), (outside, out_len): (&str, usize)) {
         self.check();
-        assert_len(inside, in_len, self.samples * self.in_features());
-        assert_len(outside, out_len, self.samples * self.out_features());
+        device.assert_activation(inside, in_len, self.samples, self.in_features());
+        device.assert_activation(outside, out_len, self.samples, self.out_features());
     }
 }
 
@@ -30,10 +30,10 @@ impl AdaptivePool2dSize {
     }
 
     #[track_caller]
-    fn check_lengths(&self, (inside, in_len): (&str, usize), (outside, out_len): (&str, usize)) {
+    fn check_lengths(&self, device: &Cuda, (inside, in_len): (&str, usize), (outside, out_len): (&str, usize)) {
         self.check();
-        assert_len(inside, in_len, self.samples * self.in_features());
-        assert_len(outside, out_len, self.samples * self.out_features());
+        device.assert_activation(inside, in_len, self.samples, self.in_features());
+        device.assert_activation(outside, out_len, self.samples, self.out_features());
     }
 }
 
@@ -45,10 +45,11 @@ impl Pool2d for Cuda {
         y: ViewMut<'_, f32>,
         choice: ViewMut<'_, u8>,
     ) {
-        size.check_lengths(("x", x.len()), ("y", y.len()));
-        assert_len("choice", choice.len(), y.len());
-        let arguments = [size.argument(), x.into(), (&y).into(), (&choice).into(), y.len().into()];
-        self.launch("max_pool2d_forward", Grid::elements(y.len()), &arguments);
+        size.check_lengths(self, ("x", x.len()), ("y", y.len()));
+        let len = size.samples * size.out_features();
+        assert_len("choice", choice.len(), len);
+        let arguments = [size.argument(), x.into(), (&y).into(), (&choice).into(), len.into()];
+        self.launch("max_pool2d_forward", Grid::elements(len), &arguments);
     }
 
     fn max_pool2d_backward(
@@ -58,28 +59,32 @@ impl Pool2d for Cuda {
         choice: View<'_, u8>,
         d_x: ViewMut<'_, f32>,
     ) {
-        size.check_lengths(("d_x", d_x.len()), ("d_y", d_y.len()));
-        assert_len("choice", choice.len(), d_y.len());
-        let arguments = [size.argument(), d_y.into(), choice.into(), (&d_x).into(), d_x.len().into()];
-        self.launch("max_pool2d_backward", Grid::elements(d_x.len()), &arguments);
+        size.check_lengths(self, ("d_x", d_x.len()), ("d_y", d_y.len()));
+        let len = size.samples * size.in_features();
+        assert_len("choice", choice.len(), size.samples * size.out_features());
+        let arguments = [size.argument(), d_y.into(), choice.into(), (&d_x).into(), len.into()];
+        self.launch("max_pool2d_backward", Grid::elements(len), &arguments);
     }
 
     fn average_pool2d_forward(&mut self, size: &Pool2dSize, x: View<'_, f32>, y: ViewMut<'_, f32>) {
-        size.check_lengths(("x", x.len()), ("y", y.len()));
-        let arguments = [size.argument(), x.into(), (&y).into(), y.len().into()];
-        self.launch("average_pool2d_forward", Grid::elements(y.len()), &arguments);
+        size.check_lengths(self, ("x", x.len()), ("y", y.len()));
+        let len = size.samples * size.out_features();
+        let arguments = [size.argument(), x.into(), (&y).into(), len.into()];
+        self.launch("average_pool2d_forward", Grid::elements(len), &arguments);
     }
 
     fn average_pool2d_backward(&mut self, size: &Pool2dSize, d_y: View<'_, f32>, d_x: ViewMut<'_, f32>) {
-        size.check_lengths(("d_x", d_x.len()), ("d_y", d_y.len()));
-        let arguments = [size.argument(), d_y.into(), (&d_x).into(), d_x.len().into()];
-        self.launch("average_pool2d_backward", Grid::elements(d_x.len()), &arguments);
+        size.check_lengths(self, ("d_x", d_x.len()), ("d_y", d_y.len()));
+        let len = size.samples * size.in_features();
+        let arguments = [size.argument(), d_y.into(), (&d_x).into(), len.into()];
+        self.launch("average_pool2d_backward", Grid::elements(len), &arguments);
     }
 
     fn adaptive_average_pool2d_forward(&mut self, size: &AdaptivePool2dSize, x: View<'_, f32>, y: ViewMut<'_, f32>) {
-        size.check_lengths(("x", x.len()), ("y", y.len()));
-        let arguments = [size.argument(), x.into(), (&y).into(), y.len().into()];
-        self.launch("adaptive_average_pool2d_forward", Grid::elements(y.len()), &arguments);
+        size.check_lengths(self, ("x", x.len()), ("y", y.len()));
+        let len = size.samples * size.out_features();
+        let arguments = [size.argument(), x.into(), (&y).into(), len.into()];
+        self.launch("adaptive_average_pool2d_forward", Grid::elements(len), &arguments);
     }
 
     fn adaptive_average_pool2d_backward(
@@ -88,8 +93,9 @@ impl Pool2d for Cuda {
         d_y: View<'_, f32>,
         d_x: ViewMut<'_, f32>,
     ) {
-        size.check_lengths(("d_x", d_x.len()), ("d_y", d_y.len()));
-        let arguments = [size.argument(), d_y.into(), (&d_x).into(), d_x.len().into()];
-        self.launch("adaptive_average_pool2d_backward", Grid::elements(d_x.len()), &arguments);
+        size.check_lengths(self, ("d_x", d_x.len()), ("d_y", d_y.len()));
+        let len = size.samples * size.in_features();
+        let arguments = [size.argument(), d_y.into(), (&d_x).into(), len.into()];
+        self.launch("adaptive_average_pool2d_backward", Grid::elements(len), &arguments);
     }
 }

@@ -11,8 +11,8 @@ impl RadialBasisSize {
     }
 
     #[track_caller]
-    fn check(&self, x: &View<'_, f32>, centres: &View<'_, f32>) {
-        assert_len("x", x.len(), self.samples * self.inputs);
+    fn check(&self, device: &Cuda, x: &View<'_, f32>, centres: &View<'_, f32>) {
+        device.assert_activation("x", x.len(), self.samples, self.inputs);
         assert_len("centres", centres.len(), self.outputs * self.inputs);
     }
 }
@@ -25,10 +25,11 @@ impl RadialBasis for Cuda {
         centres: View<'_, f32>,
         y: ViewMut<'_, f32>,
     ) {
-        size.check(&x, &centres);
-        assert_len("y", y.len(), size.samples * size.outputs);
-        let arguments = [size.argument(), x.into(), centres.into(), (&y).into(), y.len().into()];
-        self.launch("radial_basis_forward", Grid::elements(y.len() * WARP), &arguments);
+        size.check(self, &x, &centres);
+        self.assert_activation("y", y.len(), size.samples, size.outputs);
+        let len = size.samples * size.outputs;
+        let arguments = [size.argument(), x.into(), centres.into(), (&y).into(), len.into()];
+        self.launch("radial_basis_forward", Grid::elements(len * WARP), &arguments);
     }
 
     fn radial_basis_backward_input(
@@ -39,11 +40,12 @@ impl RadialBasis for Cuda {
         d_y: View<'_, f32>,
         d_x: ViewMut<'_, f32>,
     ) {
-        size.check(&x, &centres);
-        assert_len("d_y", d_y.len(), size.samples * size.outputs);
-        assert_len("d_x", d_x.len(), x.len());
-        let arguments = [size.argument(), x.into(), centres.into(), d_y.into(), (&d_x).into(), d_x.len().into()];
-        self.launch("radial_basis_backward_input", Grid::elements(d_x.len()), &arguments);
+        size.check(self, &x, &centres);
+        self.assert_activation("d_y", d_y.len(), size.samples, size.outputs);
+        self.assert_activation("d_x", d_x.len(), size.samples, size.inputs);
+        let len = size.samples * size.inputs;
+        let arguments = [size.argument(), x.into(), centres.into(), d_y.into(), (&d_x).into(), len.into()];
+        self.launch("radial_basis_backward_input", Grid::elements(len), &arguments);
     }
 
     fn radial_basis_curvature_input(
@@ -55,11 +57,11 @@ impl RadialBasis for Cuda {
         h_x: ViewMut<'_, f32>,
     ) {
         let OutputDerivatives { first: d_y, second: h_y } = derivatives;
-        size.check(&x, &centres);
-        assert_len("d_y", d_y.len(), size.samples * size.outputs);
-        assert_len("h_y", h_y.len(), size.samples * size.outputs);
-        assert_len("h_x", h_x.len(), x.len());
-        let len = h_x.len();
+        size.check(self, &x, &centres);
+        self.assert_activation("d_y", d_y.len(), size.samples, size.outputs);
+        self.assert_activation("h_y", h_y.len(), size.samples, size.outputs);
+        self.assert_activation("h_x", h_x.len(), size.samples, size.inputs);
+        let len = size.samples * size.inputs;
         let arguments = [size.argument(), x.into(), centres.into(), d_y.into(), h_y.into(), (&h_x).into(), len.into()];
         self.launch("radial_basis_curvature_input", Grid::elements(len), &arguments);
     }

@@ -16,9 +16,9 @@ impl Subsample2dSize {
     }
 
     #[track_caller]
-    fn check(&self, (inside, in_len): (&str, usize), (outside, out_len): (&str, usize)) {
-        assert_len(inside, in_len, self.samples * self.in_features());
-        assert_len(outside, out_len, self.samples * self.out_features());
+    fn check(&self, device: &Cuda, (inside, in_len): (&str, usize), (outside, out_len): (&str, usize)) {
+        device.assert_activation(inside, in_len, self.samples, self.in_features());
+        device.assert_activation(outside, out_len, self.samples, self.out_features());
     }
 
     /// Channels that a block of the first stage has.
@@ -42,11 +42,12 @@ impl Subsample2d for Cuda {
         bias: View<'_, f32>,
         y: ViewMut<'_, f32>,
     ) {
-        size.check(("x", x.len()), ("y", y.len()));
+        size.check(self, ("x", x.len()), ("y", y.len()));
         assert_len("weight", weight.len(), size.channels);
         assert_len("bias", bias.len(), size.channels);
-        let arguments = [size.argument(), x.into(), weight.into(), bias.into(), (&y).into(), y.len().into()];
-        self.launch("subsample2d_forward", Grid::elements(y.len()), &arguments);
+        let len = size.samples * size.out_features();
+        let arguments = [size.argument(), x.into(), weight.into(), bias.into(), (&y).into(), len.into()];
+        self.launch("subsample2d_forward", Grid::elements(len), &arguments);
     }
 
     fn subsample2d_backward_input(
@@ -56,10 +57,11 @@ impl Subsample2d for Cuda {
         d_y: View<'_, f32>,
         d_x: ViewMut<'_, f32>,
     ) {
-        size.check(("d_x", d_x.len()), ("d_y", d_y.len()));
+        size.check(self, ("d_x", d_x.len()), ("d_y", d_y.len()));
         assert_len("weight", weight.len(), size.channels);
-        let arguments = [size.argument(), weight.into(), d_y.into(), (&d_x).into(), d_x.len().into()];
-        self.launch("subsample2d_backward_input", Grid::elements(d_x.len()), &arguments);
+        let len = size.samples * size.in_features();
+        let arguments = [size.argument(), weight.into(), d_y.into(), (&d_x).into(), len.into()];
+        self.launch("subsample2d_backward_input", Grid::elements(len), &arguments);
     }
 
     fn subsample2d_backward_weight(
@@ -70,7 +72,7 @@ impl Subsample2d for Cuda {
         d_weight: ViewMut<'_, f32>,
         d_bias: ViewMut<'_, f32>,
     ) {
-        size.check(("x", x.len()), ("d_y", d_y.len()));
+        size.check(self, ("x", x.len()), ("d_y", d_y.len()));
         assert_len("d_weight", d_weight.len(), size.channels);
         assert_len("d_bias", d_bias.len(), size.channels);
         let (places, part) = size.places();

@@ -11,6 +11,7 @@ use std::path::Path;
 use lockstep_kernels::cuda::compiler::{Architecture, compile};
 use lockstep_kernels::cuda::sources::SOURCES;
 use lockstep_kernels::cuda::{CudaError, Places};
+use lockstep_kernels::device::Precision;
 
 /// Ampere, Hopper, Blackwell.
 const ARCHITECTURES: [(i32, i32); 3] = [(8, 0), (9, 0), (10, 0)];
@@ -35,7 +36,10 @@ fn kernels_compile_and_take_no_more_registers_than_before() {
         let architecture = Architecture { major, minor };
         for source in SOURCES {
             match compile(source, architecture) {
-                Ok(compiled) => found.extend(needs(&compiled.log, &architecture.to_string())),
+                Ok(compiled) => {
+                    let kind = if source.activations == Some(Precision::Bf16) { " of bf16" } else { "" };
+                    found.extend(needs(&compiled.log, kind, &architecture.to_string()));
+                }
                 Err(CudaError::NoCompiler) => return println!("skipped: {}", CudaError::NoCompiler),
                 Err(error) => panic!("{error}"),
             }
@@ -60,8 +64,8 @@ fn kernels_compile_and_take_no_more_registers_than_before() {
     assert!(table.keys().all(|key| found.contains_key(key)), "registers.tsv has kernels that are no more");
 }
 
-/// Of each kernel that the assembler speaks of.
-fn needs(log: &str, architecture: &str) -> Table {
+/// Of each kernel that the assembler speaks of; `kind` is put behind its name.
+fn needs(log: &str, kind: &str, architecture: &str) -> Table {
     let mut table = Table::new();
     let mut kernel = None;
     let mut spilled_bytes = 0;
@@ -72,7 +76,7 @@ fn needs(log: &str, architecture: &str) -> Table {
             spilled_bytes = before.rsplit(' ').next().and_then(|bytes| bytes.parse().ok()).expect("bytes");
         } else if let (Some((_, rest)), Some(kernel)) = (line.split_once("Used "), kernel) {
             let registers = rest.split(' ').next().and_then(|count| count.parse().ok()).expect("registers");
-            table.insert((kernel.into(), architecture.into()), Needs { registers, spilled_bytes });
+            table.insert((format!("{kernel}{kind}"), architecture.into()), Needs { registers, spilled_bytes });
         }
     }
     table

@@ -1,6 +1,7 @@
 //! Element-wise sums.
 
 use lockstep_kernels::addition::Addition;
+use lockstep_kernels::device::ActivationShape;
 
 use crate::Bench;
 use crate::array::Array;
@@ -20,10 +21,11 @@ pub fn additions<D: Addition>(bench: &mut Bench<'_, D>) {
 
 /// Of a, b, d_y, where `b` passes `d_y` on and `a` has it added to zeros.
 fn both_passes<D: Addition>(device: &mut D, [a, b, d_y]: &[Vec<f32>; 3]) -> [Vec<f32>; 3] {
-    let (a, b, behind) = (Array::tensor(device, a), Array::tensor(device, b), Array::tensor(device, d_y));
-    let mut y = Array::unwritten(device, d_y.len());
-    let mut d_a = Array::zeros(device, d_y.len());
+    let shape = ActivationShape::flat(1, d_y.len());
+    let [a, b, behind] = [a, b, d_y].map(|rows| Array::activation(device, &shape, rows));
+    let mut y = Array::unwritten_activation(device, &shape);
+    let mut d_a = Array::activation(device, &shape, &vec![0.0; d_y.len()]);
     device.add(a.view(), b.view(), y.view_mut());
     device.accumulate(d_a.view_mut(), behind.view());
-    [y.read(device), d_a.read(device), d_y.clone()]
+    [y.rows(device, &shape), d_a.rows(device, &shape), d_y.clone()]
 }

@@ -35,6 +35,12 @@ impl Operands {
             rows([len, size.channels, size.channels, if residual { len } else { 0 }, len]);
         Self { x, weight, bias, residual, d_y }
     }
+
+    fn held<D: BatchNorm>(self, bench: &Bench<'_, D>) -> Self {
+        let Self { x, weight, bias, residual, d_y } = self;
+        let [x, weight, bias, residual, d_y] = bench.held([x, weight, bias, residual, d_y]);
+        Self { x, weight, bias, residual, d_y }
+    }
 }
 
 /// Every value that both passes yield, activations as rows.
@@ -127,6 +133,7 @@ fn shapes_of_many_blocks<D: BatchNorm>(bench: &mut Bench<'_, D>) {
         let mut operands = Operands::new(&size, true);
         // So that sums round.
         operands.x.iter_mut().for_each(|x| *x /= 3.0);
+        let operands = operands.held(bench);
         let expected = expected(&size, &operands);
         let found = twice(bench.device, &size, &operands).map(
             |Results { y, moments, statistics, d_residual, d_x, d_weight, d_bias }| {
@@ -172,7 +179,7 @@ fn expected(size: &BatchNormSize, operands: &Operands) -> [Vec<f64>; 7] {
 /// Its variance is 0, so the output is the bias, and nothing comes back.
 fn a_single_value<D: BatchNorm>(bench: &mut Bench<'_, D>) {
     let size = BatchNormSize { samples: 1, channels: 2, plane: 1, epsilon: 1e-5, relu: false };
-    let operands = Operands::new(&size, false);
+    let operands = Operands::new(&size, false).held(bench);
     let [first, again] = twice(bench.device, &size, &operands);
     let statistics = [operands.x.clone(), vec![0.0; 2]].concat();
     let case = |part| ("batch_norm", "of one value", part);
@@ -187,6 +194,7 @@ fn a_large_mean_costs_no_digits<D: BatchNorm>(bench: &mut Bench<'_, D>) {
     let mut operands = Operands::new(&size, false);
     // Exact in f32: 10 bits before the point, 10 behind it.
     operands.x.iter_mut().for_each(|x| *x = 1000.0 - *x / 2.0);
+    let operands = operands.held(bench);
     let [y, moments, statistics, ..] = expected(&size, &operands);
     let [first, again] = twice(bench.device, &size, &operands);
     let case = |part| ("batch_norm", "of a large mean", part);
@@ -200,7 +208,7 @@ fn a_large_mean_costs_no_digits<D: BatchNorm>(bench: &mut Bench<'_, D>) {
 fn evaluation_takes_running_moments<D: BatchNorm>(bench: &mut Bench<'_, D>) {
     for (relu, residual) in [(false, false), (true, true)] {
         let size = BatchNormSize { samples: 19, channels: 3, plane: 5, epsilon: 1e-3, relu };
-        let operands = Operands::new(&size, residual);
+        let operands = Operands::new(&size, residual).held(bench);
         let running = [0.5, -0.25, 3.0, 0.5, 2.0, 0.0625];
         let moments = [(0.5, 0.5), (-0.25, 2.0), (3.0, 0.0625)];
         let [x, w, b, r] = [&operands.x, &operands.weight, &operands.bias, &operands.residual].map(|row| wide(row));

@@ -17,7 +17,7 @@ const PARTS: [&str; 4] = ["value", "gradient of x", "gradient of weight", "gradi
 
 pub fn conv2d<D: Conv2d>(bench: &mut Bench<'_, D>) {
     for (size, bound) in sizes() {
-        let [x, w, b, d_y] = operands(&size);
+        let [x, w, b, d_y] = bench.held(operands(&size));
         let mut expected = gradients(&size, &x, &w, &wide(&d_y));
         expected[0] = formula(&size, &wide(&x), &wide(&w), &wide(&b));
         let operands = [x, w, b, d_y];
@@ -117,7 +117,7 @@ fn sums_of_two_paths<D: Conv2d>(bench: &mut Bench<'_, D>) {
         Conv2dSize { stride: 2, ..plain([3, 40, 10, 5, 6, 1]) },
         Conv2dSize { padding: 1, ..plain([3, 17, 16, 8, 8, 3]) },
     ] {
-        let [before, w, _, d_y] = operands(&size);
+        let [before, w, _, d_y] = bench.held(operands(&size));
         let added = |device: &mut D, to: &[f32], accumulation| {
             let (behind, w) = (Array::activation(device, &outside(&size), &d_y), Array::tensor(device, &w));
             let mut d_x = Array::activation(device, &inside(&size), to);
@@ -180,8 +180,11 @@ pub fn conv2d_max_pool2d<D: Conv2dMaxPool2d>(bench: &mut Bench<'_, D>) {
     ] {
         let size = Conv2dSize { padding, ..plain(shape) };
         // Their sums are exact, so that windows choose the same places whatever the order.
-        let [x, w, b, d_y] = rows([inside(&size).values(), size.weights(), size.out_channels, pooled(&size).values()]);
+        let [x, w, b, d_y] =
+            bench.held(rows([inside(&size).values(), size.weights(), size.out_channels, pooled(&size).values()]));
         let convolved = formula(&size, &wide(&x), &wide(&w), &wide(&b));
+        // They lie in an activation before they are pooled.
+        let [convolved] = bench.held([convolved.iter().map(|sum| *sum as f32).collect()]).map(|row| wide(&row));
         let (largest, d_convolved) = pool(&size, &convolved, &d_y);
         let mut expected = gradients(&size, &x, &w, &d_convolved);
         expected[0] = largest;
@@ -311,7 +314,7 @@ fn both_pooled_passes<D: Conv2dMaxPool2d>(device: &mut D, size: &Conv2dSize, [x,
     let (inside, pooled) = (inside(size), pooled(size));
     let (x, behind) = (Array::activation(device, &inside, x), Array::activation(device, &pooled, d_y));
     let (mut y, mut d_x) = (Array::unwritten_activation(device, &pooled), Array::unwritten_activation(device, &inside));
-    let mut choice = Array::<D, u8>::zeros(device, device.activation_len(pooled.samples, pooled.features()));
+    let mut choice = Array::<D, u8>::zeros(device, device.note_len(pooled.samples, pooled.features()));
     let (mut d_w, mut d_b) = (Array::unwritten(device, w.len()), Array::unwritten(device, b.len()));
     let (w, b) = (Array::tensor(device, w), Array::tensor(device, b));
     let to = PooledMut { values: y.view_mut(), choice: choice.view_mut() };

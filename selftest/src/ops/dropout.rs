@@ -33,7 +33,7 @@ pub fn dropout<D: Dropout>(bench: &mut Bench<'_, D>) {
             let dropped = f64::from(word) < f64::from(probability) * 2f64.powi(32);
             if dropped { 0.0 } else { (1.0 / (1.0 - f64::from(probability))) as f32 }
         };
-        let operands: [Vec<f32>; 2] = rows([samples * size.features; 2]);
+        let operands = bench.held::<2>(rows([samples * size.features; 2]));
         let [first, again] = [(); 2].map(|()| both_passes(bench.device, &size, &keys, &operands));
         for (i, name) in ["y", "d_x"].into_iter().enumerate() {
             let expected: Vec<f32> = operands[i].iter().enumerate().map(|(at, x)| x * factor(at)).collect();

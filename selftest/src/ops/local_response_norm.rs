@@ -59,7 +59,7 @@ fn large<D: LocalResponseNorm>(bench: &mut Bench<'_, D>) {
         for constants in &CONSTANTS[1..3] {
             let size = size(shape, *constants);
             let len = size.samples * size.channels * size.plane;
-            let rows = stretched(3.0, rows([len, len]));
+            let rows = bench.held(stretched(3.0, rows([len, len])));
             bench.cpu_check(
                 ("local response norm", &format!("{size:?}")),
                 ["value", "gradient"],
@@ -77,8 +77,8 @@ fn powers<D: LocalResponseNorm>(bench: &mut Bench<'_, D>) {
     for (beta, bound) in [(0.75, 3e-7), (0.6, 1e-6), (1.0, 1e-6), (2.5, 4e-6)] {
         let size = size([1, 2000, 1, 1], (1.0, beta, 1e-3));
         let x: Vec<f32> = (0..2000).map(|i| 1.01f32.powi(i - 1000) * 1e-2).collect();
-        let expected = formulas::local_response_norm(&size, &wide(&x));
-        let rows = [x.clone(), x];
+        let rows = bench.held([x.clone(), x]);
+        let expected = formulas::local_response_norm(&size, &wide(&rows[0]));
         let multiples = |device: &mut D| {
             let [y, _] = both_passes(device, &size, &rows);
             y.iter().zip(&expected).map(|(y, expected)| (f64::from(*y) / expected) as f32).collect()

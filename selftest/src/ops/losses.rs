@@ -107,7 +107,7 @@ fn gradients<D: Losses>(
 }
 
 fn counts<D: Losses>(bench: &mut Bench<'_, D>, (op, loss): (&'static str, Loss), size: &ClassesSize, labels: &[u16]) {
-    let [x] = rows([size.samples * size.classes]);
+    let [x] = bench.held(rows([size.samples * size.classes]));
     let [found, again] = [(); 2].map(|()| counted(&loss.of(bench.device, size, &x, labels).0));
     let sign = if matches!(loss, Loss::Distances(_)) { -1.0 } else { 1.0 };
     let expected = right_answers(&x, size.classes, labels, sign);

@@ -19,14 +19,25 @@ pub mod poolings;
 mod radial_basis;
 mod subsampling;
 
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Precision};
 
 use crate::Bench;
 
 pub use linear::linear;
 
-/// Goes through all ops of a device.
+/// Goes through all ops of a device: those that take activations, then those of vectors, which are the same whatever
+/// activations are and have to be looked at where those are f32.
 pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
+    of_activations(bench);
+    if bench.device.precision() == Precision::F32 {
+        curvature::curvature(bench);
+        optimizers::optimizers(bench);
+        averages::averages(bench);
+        folds::folds(bench);
+    }
+}
+
+fn of_activations<D: Device>(bench: &mut Bench<'_, D>) {
     pixels::pixels(bench);
     linear(bench);
     convolutions::conv2d(bench);
@@ -42,8 +53,4 @@ pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
     concatenation::concatenation(bench);
     radial_basis::radial_basis(bench);
     losses::losses(bench);
-    curvature::curvature(bench);
-    optimizers::optimizers(bench);
-    averages::averages(bench);
-    folds::folds(bench);
 }

@@ -81,7 +81,7 @@ fn windows<D: Pool2d>(bench: &mut Bench<'_, D>) {
             );
         }
         for size in LARGE_WINDOWS.map(of_windows) {
-            let rows = operands(&shapes(&size)).map(thirds);
+            let rows = bench.held(operands(&shapes(&size)).map(thirds));
             bench.cpu_check(
                 (name, &format!("{size:?}")),
                 ["value", "gradient"],
@@ -104,7 +104,7 @@ fn grids<D: Pool2d>(bench: &mut Bench<'_, D>) {
         );
     }
     for size in LARGE_GRIDS.map(of_grid) {
-        let rows = operands(&grid_shapes(&size)).map(thirds);
+        let rows = bench.held(operands(&grid_shapes(&size)).map(thirds));
         bench.cpu_check(
             ("adaptive_average_pool2d", &format!("{size:?}")),
             ["value", "gradient"],
@@ -153,7 +153,7 @@ fn both_passes<D: Pool2d>(
     let mut d_x = Array::unwritten_activation(device, &inside);
     match pooling {
         Pooling::Max => {
-            let len = device.activation_len(outside.samples, outside.features());
+            let len = device.note_len(outside.samples, outside.features());
             let mut choice = Array::tensor(device, &vec![99u8; len]);
             device.max_pool2d_forward(size, x.view(), y.view_mut(), choice.view_mut());
             device.max_pool2d_backward(size, d_y.view(), choice.view(), d_x.view_mut());

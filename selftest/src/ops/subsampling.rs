@@ -22,7 +22,7 @@ pub fn subsampling<D: Subsample2d>(bench: &mut Bench<'_, D>) {
     // Sums in several parts, channels in several tiles, and more places than parts of the least length.
     for shape in [[100, 6, 12, 10], [9, 300, 4, 7], [2056, 129, 2, 2]] {
         let size = size(shape);
-        let rows = operands(&size).map(thirds);
+        let rows = bench.held(operands(&size).map(thirds));
         bench.cpu_check(
             ("subsample2d", &format!("{size:?}")),
             ["value", "gradient of x", "gradient of weight", "gradient of bias"],

@@ -8,9 +8,10 @@ mod products;
 use std::time::Duration;
 
 use lockstep_kernels::cuda::{Buffer, Cuda, CudaError, View, ViewMut};
-use lockstep_kernels::device::Memory;
+use lockstep_kernels::device::{ActivationShape, Memory};
 use lockstep_worker::selftest::Effort;
 
+use super::kernels::Kernels;
 use super::timing::median_on;
 
 /// What an op can't do without.
@@ -27,8 +28,7 @@ pub struct OpRow {
     pub op: &'static str,
     /// In words.
     pub size: String,
-    /// Whose kernels compute what is large.
-    pub kernels: String,
+    pub kernels: Kernels,
     pub cost: Cost,
     /// Median.
     pub time: Duration,
@@ -37,7 +37,7 @@ pub struct OpRow {
 /// Ops that are measured one after the other.
 pub struct OpBench<'g> {
     gpu: &'g mut Cuda,
-    kernels: String,
+    kernels: Kernels,
     sizes: Sizes,
     turns: usize,
     /// What came of them.
@@ -46,17 +46,8 @@ pub struct OpBench<'g> {
 
 impl<'g> OpBench<'g> {
     /// None yet.
-    pub fn new(gpu: &'g mut Cuda, kernels: String, effort: Effort, turns: usize) -> Self {
+    pub fn new(gpu: &'g mut Cuda, kernels: Kernels, effort: Effort, turns: usize) -> Self {
         Self { gpu, kernels, sizes: Sizes::of(effort), turns, rows: Vec::new() }
-    }
-
-    /// All ops.
-    ///
-    /// # Errors
-    /// If the GPU fails.
-    pub fn all(&mut self) -> Result<(), CudaError> {
-        self.products()?;
-        self.passes()
     }
 
     /// Times an op and notes it.
@@ -72,15 +63,23 @@ impl<'g> OpBench<'g> {
         Ok(())
     }
 
-    /// Numbers between −1 and 1.
+    /// Of parameters and other vectors, between −1 and 1.
     fn numbers(&mut self, len: usize) -> Floats {
-        let mut floats = Floats::zeros(self.gpu, len);
-        scatter(self.gpu, &mut floats.buffer, len);
-        floats
+        Floats::numbers(self.gpu, len)
     }
 
     fn zeros(&mut self, len: usize) -> Floats {
         Floats::zeros(self.gpu, len)
+    }
+
+    /// An activation of so many values.
+    fn activation(&mut self, values: usize) -> Floats {
+        Floats::activation(self.gpu, values)
+    }
+
+    /// Bytes of an activation of so many values.
+    fn values(&self, values: usize) -> usize {
+        self.gpu.precision().bytes() * values
     }
 }
 
@@ -113,45 +112,66 @@ impl Sizes {
     }
 }
 
-/// A vector in the GPU's memory.
-struct Floats {
+/// A vector or an activation in the GPU's memory.
+pub struct Floats {
     buffer: Buffer<f32>,
     len: usize,
 }
+
+/// Words after which numbers come again.
+const PERIOD: usize = 1 << 20;
 
 impl Floats {
     fn zeros(gpu: &Cuda, len: usize) -> Self {
         Self { buffer: gpu.zeros(len), len }
     }
 
-    fn view(&self) -> View<'_, f32> {
+    /// A vector of numbers between −1 and 1: with zeros a GPU takes less power than at work.
+    pub fn numbers(gpu: &mut Cuda, len: usize) -> Self {
+        let mut pattern = Self::zeros(gpu, len.min(PERIOD));
+        let numbers = scattered(pattern.len);
+        gpu.write(&numbers, pattern.view_mut());
+        pattern.repeated(gpu, len)
+    }
+
+    /// The same as an activation of so many values.
+    pub fn activation(gpu: &mut Cuda, values: usize) -> Self {
+        let some = values.min(PERIOD);
+        let mut pattern = Self::zeros(gpu, gpu.activation_len(1, some));
+        gpu.write_activation(&ActivationShape::flat(1, some), &scattered(some), pattern.view_mut());
+        let len = gpu.activation_len(1, values);
+        pattern.repeated(gpu, len)
+    }
+
+    fn repeated(self, gpu: &mut Cuda, len: usize) -> Self {
+        let mut all = Self::zeros(gpu, len);
+        for start in (0..len).step_by(self.len.max(1)) {
+            let end = len.min(start + self.len);
+            let to = Cuda::view_mut(&mut all.buffer, start..end);
+            gpu.copy(Cuda::view(&self.buffer, 0..end - start), to);
+        }
+        all
+    }
+
+    pub fn view(&self) -> View<'_, f32> {
         Cuda::view(&self.buffer, 0..self.len)
     }
 
-    fn view_mut(&mut self) -> ViewMut<'_, f32> {
+    pub fn view_mut(&mut self) -> ViewMut<'_, f32> {
         Cuda::view_mut(&mut self.buffer, 0..self.len)
     }
 }
 
-/// Bytes of so many elements of f32.
-fn floats(elements: usize) -> usize {
-    size_of::<f32>() * elements
-}
-
-/// Fills a buffer with numbers between −1 and 1: with zeros a GPU takes less power than at work.
-pub fn scatter(gpu: &mut Cuda, to: &mut Buffer<f32>, len: usize) {
-    const PERIOD: usize = 1 << 20;
+fn scattered(len: usize) -> Vec<f32> {
     let mut state = 1u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
-    let first = len.min(PERIOD);
-    let numbers: Vec<f32> = (0..first).map(|_| next()).collect();
-    let mut pattern = gpu.zeros::<f32>(first);
-    gpu.write(&numbers, Cuda::view_mut(&mut pattern, 0..first));
-    for start in (0..len).step_by(PERIOD) {
-        let end = len.min(start + PERIOD);
-        gpu.copy(Cuda::view(&pattern, 0..end - start), Cuda::view_mut(to, start..end));
-    }
+    (0..len).map(|_| next()).collect()
+}
+
+/// Bytes of so many elements of f32.
+fn floats(elements: usize) -> usize {
+    size_of::<f32>() * elements
 }

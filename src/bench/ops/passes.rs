@@ -40,8 +40,9 @@ impl OpBench<'_> {
         let (plane, features) = (side * side, channels * side * side);
         let size = PixelsSize { samples, features, plane, scale: 1.0 / 128.0, shift: -1.0 };
         let len = samples * features;
-        let (pixels, mut y) = (self.gpu.zeros::<u8>(len), self.zeros(len));
-        self.measure("pixels_forward", &image(samples, channels, side), bytes(len + floats(len)), |gpu| {
+        let (pixels, mut y) = (self.gpu.zeros::<u8>(len), self.activation(len));
+        let cost = bytes(len + self.values(len));
+        self.measure("pixels_forward", &image(samples, channels, side), cost, |gpu| {
             gpu.pixels_forward(&size, Cuda::view(&pixels, 0..len), y.view_mut());
         })
     }
@@ -55,19 +56,21 @@ impl OpBench<'_> {
         let len = samples * channels * side * side;
         let behind = if has_residual { "residual and ReLU" } else { "ReLU" };
         let text = format!("{}, {behind}", image(samples, channels, side));
-        let (x, mut y, mut d_y) = (self.numbers(len), self.zeros(len), self.numbers(len));
-        let residual = if has_residual { Some(self.numbers(len)) } else { None };
+        let [x, mut y, mut d_y] = [(); 3].map(|()| self.activation(len));
+        let residual = has_residual.then(|| self.activation(len));
         let (weight, bias) = (self.numbers(channels), self.numbers(channels));
         let (mut moments, mut statistics) = (self.zeros(2 * channels), self.zeros(2 * channels));
         let read = if has_residual { 3 } else { 2 };
-        self.measure("batch_norm_forward", &text, bytes(floats((read + 1) * len)), |gpu| {
+        let cost = bytes(self.values((read + 1) * len));
+        self.measure("batch_norm_forward", &text, cost, |gpu| {
             let residual = residual.as_ref().map(Floats::view);
             let input = BatchNormInput { x: x.view(), weight: weight.view(), bias: bias.view(), residual };
             let (moments, statistics) = (moments.view_mut(), statistics.view_mut());
             gpu.batch_norm_forward(&size, input, BatchNormOutput { y: y.view_mut(), moments, statistics });
         })?;
-        let (mut d_x, mut d_weight, mut d_bias) = (self.zeros(len), self.zeros(channels), self.zeros(channels));
-        self.measure("batch_norm_backward", &text, bytes(floats(7 * len)), |gpu| {
+        let (mut d_x, mut d_weight, mut d_bias) = (self.activation(len), self.zeros(channels), self.zeros(channels));
+        let cost = bytes(self.values(7 * len));
+        self.measure("batch_norm_backward", &text, cost, |gpu| {
             let saved = BatchNormSaved { x: x.view(), y: y.view(), weight: weight.view(), moments: moments.view() };
             let (d_weight, d_bias) = (d_weight.view_mut(), d_bias.view_mut());
             let gradients = BatchNormGradients { d_y: d_y.view_mut(), d_x: d_x.view_mut(), d_weight, d_bias };
@@ -82,9 +85,9 @@ impl OpBench<'_> {
         let (x_len, y_len) =
             (samples * channels * side * side, samples * channels * size.out_height() * size.out_width());
         let text = format!("{}, 3×3, stride 2", image(samples, channels, side));
-        let (mut x, mut y) = (self.numbers(x_len), self.zeros(y_len));
+        let (mut x, mut y) = (self.activation(x_len), self.activation(y_len));
         let mut choice = self.gpu.zeros::<u8>(y_len);
-        let cost = bytes(floats(x_len + y_len) + y_len);
+        let cost = bytes(self.values(x_len + y_len) + y_len);
         self.measure("max_pool2d_forward", &text, cost, |gpu| {
             gpu.max_pool2d_forward(&size, x.view(), y.view_mut(), Cuda::view_mut(&mut choice, 0..y_len));
         })?;
@@ -99,8 +102,8 @@ impl OpBench<'_> {
         let (samples, channels, side) = (sizes.samples, sizes.channels(channels), sizes.side(side));
         let size = AdaptivePool2dSize { samples, channels, height: side, width: side, out_height: 1, out_width: 1 };
         let (x_len, y_len) = (samples * channels * side * side, samples * channels);
-        let (mut x, mut y) = (self.numbers(x_len), self.zeros(y_len));
-        let (text, cost) = (image(samples, channels, side), bytes(floats(x_len + y_len)));
+        let (mut x, mut y) = (self.activation(x_len), self.activation(y_len));
+        let (text, cost) = (image(samples, channels, side), bytes(self.values(x_len + y_len)));
         self.measure("adaptive_average_pool2d_forward", &text, cost, |gpu| {
             gpu.adaptive_average_pool2d_forward(&size, x.view(), y.view_mut());
         })?;
@@ -112,10 +115,11 @@ impl OpBench<'_> {
     fn cross_entropy(&mut self, classes: usize) -> Result<(), CudaError> {
         let (samples, classes) = (self.sizes.samples, self.sizes.channels(classes));
         let len = samples * classes;
-        let (x, mut d_x) = (self.numbers(len), self.zeros(len));
+        let (x, mut d_x) = (self.activation(len), self.activation(len));
         let (labels, mut sums) = (self.gpu.zeros::<u16>(samples), self.gpu.zeros::<f64>(LossSums::LEN));
         let text = format!("{samples}×{classes}");
-        self.measure("cross_entropy", &text, bytes(floats(2 * len) + 2 * samples), |gpu| {
+        let cost = bytes(self.values(2 * len) + 2 * samples);
+        self.measure("cross_entropy", &text, cost, |gpu| {
             let output = LossOutput { d_x: d_x.view_mut(), sums: Cuda::view_mut(&mut sums, 0..LossSums::LEN) };
             gpu.cross_entropy(&ClassesSize { samples, classes }, x.view(), Cuda::view(&labels, 0..samples), output);
         })

@@ -51,10 +51,10 @@ impl OpBench<'_> {
             "{samples}×{in_channels}×{height}×{width} to {out_channels} channels, {kernel}×{kernel}, stride {stride}"
         );
         let cost = Cost {
-            bytes: floats(x_len + size.weights() + y_len),
+            bytes: self.values(x_len + y_len) + floats(size.weights()),
             operations: 2 * y_len * in_channels * kernel * kernel,
         };
-        let (mut x, mut weight, mut y) = (self.numbers(x_len), self.numbers(size.weights()), self.numbers(y_len));
+        let (mut x, mut weight, mut y) = (self.activation(x_len), self.numbers(size.weights()), self.activation(y_len));
         self.measure("conv2d_forward", &text, cost, |gpu| {
             gpu.conv2d_forward(&size, x.view(), weight.view(), None, y.view_mut());
         })?;
@@ -72,11 +72,11 @@ impl OpBench<'_> {
         let size = LinearSize { samples, inputs, plane: 1, outputs };
         let text = format!("{samples}×{inputs} to {outputs} features");
         let cost = Cost {
-            bytes: floats(samples * inputs + inputs * outputs + outputs + samples * outputs),
+            bytes: self.values(samples * (inputs + outputs)) + floats(inputs * outputs + outputs),
             operations: 2 * samples * inputs * outputs,
         };
-        let (mut x, mut weight) = (self.numbers(samples * inputs), self.numbers(inputs * outputs));
-        let (mut bias, mut y) = (self.numbers(outputs), self.numbers(samples * outputs));
+        let (mut x, mut weight) = (self.activation(samples * inputs), self.numbers(inputs * outputs));
+        let (mut bias, mut y) = (self.numbers(outputs), self.activation(samples * outputs));
         self.measure("linear_forward", &text, cost, |gpu| {
             gpu.linear_forward(&size, x.view(), weight.view(), bias.view(), y.view_mut());
         })?;

@@ -207,19 +207,19 @@ pub struct Memo {
     pub choices: usize,
     /// Numbers a micro-batch.
     pub moments: usize,
-    /// Numbers a sample, as an activation; not beside `moments`.
+    /// Numbers a sample; not beside `moments`.
     pub sample_moments: usize,
 }
 
 impl Memo {
     /// Bytes for a micro-batch.
     pub fn choices_len<D: Device>(&self, device: &D, samples: usize) -> usize {
-        device.activation_len(samples, self.choices)
+        device.note_len(samples, self.choices)
     }
 
     /// Elements of the numbers for a micro-batch.
     pub fn moments_len<D: Device>(&self, device: &D, samples: usize) -> usize {
-        self.moments + device.activation_len(samples, self.sample_moments)
+        self.moments + device.note_len(samples, self.sample_moments)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use lockstep_kernels::device::ActivationShape;
+
 use crate::layers::{MAX_INPUTS, Memo};
 
 /// Place of a value among all; 0 is the model's input.
@@ -32,6 +34,11 @@ impl Shape {
     /// Values of one channel of one sample.
     pub fn plane(&self) -> usize {
         self.height * self.width
+    }
+
+    /// Of an activation of so many samples.
+    pub fn of_samples(&self, samples: usize) -> ActivationShape {
+        ActivationShape { samples, channels: self.channels, plane: self.plane() }
     }
 }
 

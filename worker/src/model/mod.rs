@@ -235,8 +235,10 @@ impl<D: Device> Model<D> {
             let own = D::slice_mut(&mut statistics, placed.statistics.clone());
             self.forward_layer(index, device, batch, weights, activations, Some(own));
             let output = placed.links.output;
-            values.resize(self.value_len(device, batch.samples, output), 0.0);
-            device.read(activations.view(self.plan.values[output], values.len()), &mut values);
+            let shape = self.shapes[output].of_samples(batch.samples);
+            values.resize(shape.values(), 0.0);
+            let len = self.value_len(device, batch.samples, output);
+            device.read_activation(&shape, activations.view(self.plan.values[output], len), &mut values);
             if !values.iter().all(|value: &f32| value.is_finite()) {
                 return Some(&placed.name);
             }
@@ -396,7 +398,7 @@ impl<D: Device> Model<D> {
                 Way::None | Way::Write(_) | Way::Add(_) | Way::Becomes => continue,
             };
             let mut sum = activations.take(to);
-            device.fold_add(D::view_mut(&mut sum, 0..len), activations.view(from, len));
+            device.accumulate(D::view_mut(&mut sum, 0..len), activations.view(from, len));
             activations.put(to, sum);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::cuda::{Libraries, libraries_found};
+use lockstep_kernels::cuda::{Arithmetic, Libraries, libraries_found};
 use lockstep_kernels::device::{Device, Memory};
 use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::{VERSION, job, wire};
@@ -24,7 +24,7 @@ pub fn fingerprint(hardware: Hardware) -> Result<wire::Fingerprint, TrainerError
             (SlotDevice::Cpu, set.name().to_owned(), canary(&mut Cpu::new(set)), String::new())
         }
         Hardware::Gpu(index) => {
-            let mut device = gpu(index, Libraries::Own)?;
+            let mut device = gpu(index, Libraries::Own, Arithmetic::F32)?;
             let canary = canary(&mut device);
             device.health()?;
             let name = format!("{} ({})", device.about().name, device.about().architecture);

@@ -1,7 +1,7 @@
 //! What a worker computes with.
 
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::cuda::{Cuda, Libraries};
+use lockstep_kernels::cuda::{Arithmetic, Cuda, Libraries};
 use lockstep_kernels::device::{Device, Failure};
 use lockstep_kernels::exchange::{Exchange, Transport};
 use lockstep_proto::job::{self, Job};
@@ -76,13 +76,18 @@ impl Owned for Cuda {
             job::Libraries::Own => Libraries::Own,
             job::Libraries::Auto => Libraries::Auto,
         };
-        Ok(vec![gpu(index, libraries)?])
+        let arithmetic = match job.model.precision {
+            job::Precision::F32 => Arithmetic::F32,
+            job::Precision::Tf32 => Arithmetic::Tf32,
+            job::Precision::Bf16 => Arithmetic::Bf16,
+        };
+        Ok(vec![gpu(index, libraries, arithmetic)?])
     }
 }
 
 /// The GPU of this index.
-pub(super) fn gpu(index: usize, libraries: Libraries) -> Result<Cuda, TrainerError> {
-    let gpu = Cuda::with_libraries(index, libraries).map_err(|error| Failure(error.to_string()))?;
+pub(super) fn gpu(index: usize, libraries: Libraries, arithmetic: Arithmetic) -> Result<Cuda, TrainerError> {
+    let gpu = Cuda::open(index, libraries, arithmetic).map_err(|error| Failure(error.to_string()))?;
     let graphs = std::env::var_os("LOCKSTEP_CUDA_GRAPHS").is_none_or(|wanted| wanted != "off");
     Ok(if graphs { gpu } else { gpu.without_graphs() })
 }

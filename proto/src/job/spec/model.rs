@@ -32,6 +32,8 @@ pub struct Model {
     pub zero_gamma: bool,
     /// Algorithm of convolutions.
     pub convolution: Convolution,
+    /// Numbers that GPUs compute in.
+    pub precision: Precision,
     /// A safetensors file of initial weights, seen by all workers; empty for none.
     pub init_from: String,
     /// Its BLAKE3 in hexadecimal: what results depend on.
@@ -55,6 +57,7 @@ impl Default for Model {
             init_value: 0.01,
             zero_gamma: false,
             convolution: Convolution::Auto,
+            precision: Precision::F32,
             init_from: String::new(),
             init_blake3: String::new(),
             new_head: false,
@@ -189,6 +192,18 @@ pub enum Convolution {
     Auto,
     /// Direct sums.
     Direct,
+}
+
+/// Numbers that GPUs compute in. Parameters, statistics, sums and the optimiser's state are f32 in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// f32 throughout.
+    F32,
+    /// f32, of which NVIDIA's libraries round factors of large products to 10 bits of the fraction.
+    Tf32,
+    /// Activations and their gradients in bf16.
+    Bf16,
 }
 
 /// What is minimised.

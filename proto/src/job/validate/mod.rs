@@ -7,7 +7,9 @@ mod optimizer;
 mod schedule;
 
 use super::error::JobError;
-use super::spec::{DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, OutputActivation, Reduction};
+use super::spec::{
+    DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, OutputActivation, Precision, Reduction,
+};
 use augment::augment;
 use batch::batch;
 use optimizer::optimizer;
@@ -57,6 +59,28 @@ fn libraries(job: &Job) -> Result<(), Violation> {
     Err(Violation::new(&["cluster.libraries", "cluster.device"], problem.to_owned()))
 }
 
+/// Numbers other than f32 are for GPUs, TF32 for those with libraries.
+fn precision(job: &Job) -> Result<(), Violation> {
+    let conflict = |other, problem: &str| Err(Violation::new(&["model.precision", other], problem.to_owned()));
+    match job.model.precision {
+        Precision::F32 => Ok(()),
+        _ if job.cluster.device != DeviceKind::Cuda => {
+            let problem = "`model.precision` other than \"f32\" is for GPUs: set `cluster.device = \"cuda\"`";
+            conflict("cluster.device", problem)
+        }
+        Precision::Tf32 if job.cluster.libraries == Libraries::Own => {
+            let problem = "`model.precision` = \"tf32\" is cuDNN's and cuBLASLt's: set `cluster.libraries = \"auto\"`";
+            conflict("cluster.libraries", problem)
+        }
+        Precision::Bf16 if job.optimizer.name == OptimizerName::DiagonalLm => {
+            let problem = "`model.precision` must be \"f32\" for `optimizer.name` = \"diagonal_lm\": second derivatives \
+                           are computed in that";
+            conflict("optimizer.name", problem)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks every key of a job.
 pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     data(job)?;
@@ -71,6 +95,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     let error = job.published.test_error;
     reduction(job)?;
     libraries(job)?;
+    precision(job)?;
     number("published.test_error", error, "from 0 to 1", (0.0..=1.0).contains(&error))?;
     integer("cluster.workers", job.cluster.workers, 1, MAX_WORKERS)?;
     integer("cluster.threads", job.cluster.threads, 0, MAX_THREADS)?;
