@@ -138,6 +138,7 @@ on_one_card() {
 {
     step doctor 300 "$lockstep" doctor
     step selftest 1800 "$lockstep" selftest --device cuda --out "$out/selftest.json" $small
+    step selftest-bf16 1800 "$lockstep" selftest --device cuda --precision bf16 --out "$out/selftest-bf16.json" $small
     step bench 1800 "$lockstep" bench gpu --out "$out/bench.json" --trace "$out/trace.json" $small
 }
 in_pytorch

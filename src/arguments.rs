@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lockstep_kernels::cuda::Arithmetic;
 use lockstep_proto::job::DeviceKind;
 use lockstep_worker::agent::preflight::child::Errand;
 use lockstep_worker::trainer::Hardware;
@@ -475,6 +476,9 @@ pub struct Selftest {
     /// Which GPU, as the driver counts
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub gpu: usize,
+    /// What activations are in memory
+    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
+    pub precision: PrecisionName,
     /// Only small networks
     #[arg(long)]
     pub small: bool,
@@ -484,6 +488,24 @@ pub struct Selftest {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What activations are in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// f32
+    F32,
+    /// bf16, on GPUs
+    Bf16,
+}
+
+impl From<PrecisionName> for Arithmetic {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// `bench`.

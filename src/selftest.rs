@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use lockstep_coordinator::client::{columns, exit};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::cuda::Cuda;
+use lockstep_kernels::cuda::{About, Arithmetic, Cuda, Libraries};
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::ModelName;
 use lockstep_proto::slot::SlotDevice;
@@ -14,7 +14,7 @@ use lockstep_selftest::{Bench, Check, ops};
 use lockstep_worker::selftest::{self, Curve, Effort, StepCheck};
 use serde_json::{Value, json};
 
-use crate::arguments::Selftest;
+use crate::arguments::{PrecisionName, Selftest};
 use crate::{BadInput, device, print};
 
 /// Lines of its curve.
@@ -32,14 +32,19 @@ pub fn selftest(arguments: &Selftest) -> Result<u8> {
     };
     let effort = if arguments.small { Effort::Small } else { Effort::Full };
     let (name, found) = match device::to_check(arguments.device.into())? {
+        SlotDevice::Cpu if arguments.precision == PrecisionName::Bf16 => {
+            let why = "--precision bf16 is for GPUs: the CPU's kernels compute in f32";
+            return Err(BadInput(why.into()).into());
+        }
         SlotDevice::Cpu => {
             let set = InstructionSet::detect();
             (format!("CPU, {set}"), Found::of(&mut Cpu::new(set), effort, told)?)
         }
         SlotDevice::Cuda => {
-            let mut gpu = Cuda::new(arguments.gpu).map_err(BadInput::from_display)?;
-            let about = gpu.about().clone();
-            (format!("GPU {}, {}, {}", about.index, about.name, about.architecture), Found::of(&mut gpu, effort, told)?)
+            let arithmetic = Arithmetic::from(arguments.precision);
+            let mut gpu = Cuda::open(arguments.gpu, Libraries::Own, arithmetic).map_err(BadInput::from_display)?;
+            let About { index, name, architecture, .. } = gpu.about().clone();
+            (format!("GPU {index}, {name}, {architecture}, {arithmetic}"), Found::of(&mut gpu, effort, told)?)
         }
     };
     if let Some(file) = &arguments.out {

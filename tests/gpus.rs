@@ -95,6 +95,20 @@ fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
     }
 }
 
+/// Activations of bf16 are other numbers, but the promise is the same, and so is the loss as far as 8 bits go.
+#[test]
+fn any_number_of_gpus_gives_the_same_bits_in_bf16() {
+    let Some(stage) = Stage::new() else { return };
+    let with = |workers, precision| ["--workers", workers, "--set", precision, "--set", "schedule.max_steps=3"];
+    let [f32, bf16] = ["model.precision=f32", "model.precision=bf16"];
+    let one = stage.train("one", &with("1", bf16));
+    assert_eq!(stage.train("two", &with("2", bf16)), one);
+    assert_ne!(stage.train("wide", &with("1", f32)), one);
+    for (narrow, wide) in stage.losses("one").iter().zip(stage.losses("wide")) {
+        assert!((narrow - wide).abs() < 0.01 * wide, "{narrow} in bf16, {wide} in f32");
+    }
+}
+
 #[test]
 fn a_worker_that_is_killed_changes_no_bit() {
     let Some(stage) = Stage::new() else { return };
@@ -268,6 +282,8 @@ fn doctor_and_selftest_look_at_gpus() {
         assert!(doctor.contains(words), "{words:?}: {doctor}");
     }
     assert!(Ended::of(&mut binary(["doctor"])).success().contains("GPUs"));
+    Ended::of(&mut binary(["selftest", "--device", "cpu", "--precision", "bf16"]))
+        .is_refused_with(&["--precision bf16 is for GPUs"]);
     let report = stage.folder.path().join("selftest.json");
     let said = Ended::of(binary(["selftest", "--device", "cpu", "--small", "--out"]).arg(&report)).success();
     assert!(said.contains("all as it should be"), "{said}");

@@ -240,3 +240,34 @@ impl LossSums {
 pub(crate) fn assert_len(name: &str, len: usize, expected: usize) {
     assert!(len == expected, "{name} holds {len} elements where its shape has {expected}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_is_the_nearest_of_two_and_the_even_one_between_them() {
+        // A number in [1, 2) has steps of 1/128.
+        for (x, nearest) in [
+            (1.0, 1.0),
+            (1.0 + 0.4 / 128.0, 1.0),
+            (1.0 + 0.5 / 128.0, 1.0),
+            (1.0 + 0.6 / 128.0, 1.0 + 1.0 / 128.0),
+            (1.0 + 1.5 / 128.0, 1.0 + 2.0 / 128.0),
+            (-1.0 - 1.5 / 128.0, -1.0 - 2.0 / 128.0),
+            (f32::MAX, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+            (-0.0, -0.0),
+        ] {
+            assert_eq!(Precision::Bf16.round(x).to_bits(), f32::to_bits(nearest), "{x}");
+            assert_eq!(Precision::F32.round(x).to_bits(), x.to_bits());
+        }
+        assert!(Precision::Bf16.round(f32::from_bits(0x7f80_0001)).is_nan());
+    }
+
+    #[test]
+    fn halves_fill_whole_words() {
+        assert_eq!([0, 1, 2, 3].map(|values| Precision::Bf16.words(values)), [0, 1, 1, 2]);
+        assert_eq!([0, 1, 2, 3].map(|values| Precision::F32.words(values)), [0, 1, 2, 3]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Whole networks on a device, beside the same on the CPU: what `lockstep selftest` does behind the ops.
 
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::device::Device;
+use lockstep_kernels::device::{Device, Precision};
 use lockstep_proto::job::{self, ModelName};
 
 use crate::model::{BuildError, SampleShape};
@@ -40,15 +40,26 @@ impl StepCheck {
 
 /// Samples of a micro-batch: enough for batch normalisation to have something to divide by.
 const SAMPLES: usize = 4;
-/// Differences of roundings, which normalisations over four samples enlarge from layer to layer.
-const BOUND: f64 = 1e-3;
+/// Of differences of roundings, which normalisations over four samples enlarge from layer to layer; in bf16 some ReLUs and
+/// poolings choose otherwise, which in AlexNet makes 7% in PyTorch too.
+fn bound(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-3,
+        Precision::Bf16 => 0.25,
+    }
+}
 
-/// One step of each network.
+/// One step of each network; of bf16 activations only of those without normalisation over the four samples, which makes
+/// anything of a rounding.
 ///
 /// # Errors
 /// If a network does not fit its samples.
 pub fn steps<D: Device>(device: &mut D, effort: Effort) -> Result<Vec<StepCheck>, BuildError> {
-    networks(effort).into_iter().map(|(model, side)| step(device, model, side)).collect()
+    use ModelName::*;
+    let is_tame = |model| matches!(model, Mlp | Lenet5 | Lenet5Of1998 | Alexnet | AlexnetOf2012 | Vgg11 | Vgg16);
+    let all = device.precision() == Precision::F32;
+    let networks = networks(effort).into_iter().filter(|(model, _)| all || is_tame(*model));
+    networks.map(|(model, side)| step(device, model, side)).collect()
 }
 
 /// Networks with the side of their images.
@@ -76,7 +87,8 @@ fn step<D: Device>(device: &mut D, model: ModelName, side: usize) -> Result<Step
     let again = gradient(device, model, shape)?;
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     let repeats = bits(&found) == bits(&again);
-    Ok(StepCheck { model, shape, error: relative_difference(&found, &expected), bound: BOUND, repeats })
+    let (error, bound) = (relative_difference(&found, &expected), bound(device.precision()));
+    Ok(StepCheck { model, shape, error, bound, repeats })
 }
 
 fn gradient<D: Device>(device: &mut D, model: ModelName, shape: SampleShape) -> Result<Vec<f32>, BuildError> {
@@ -147,7 +159,11 @@ pub fn curve<D: Device>(device: &mut D, effort: Effort) -> Result<Curve, BuildEr
         Effort::Full => 200,
     };
     let of_cpu = losses(&mut Cpu::new(InstructionSet::detect()), steps)?;
-    Ok(Curve { losses: losses(device, steps)?, of_cpu, bound: 0.01 })
+    let bound = match device.precision() {
+        Precision::F32 => 0.01,
+        Precision::Bf16 => 0.05,
+    };
+    Ok(Curve { losses: losses(device, steps)?, of_cpu, bound })
 }
 
 fn losses<D: Device>(device: &mut D, steps: usize) -> Result<Vec<f64>, BuildError> {

@@ -362,3 +362,22 @@ pub(crate) fn channels(features: usize, plane: usize) -> usize {
     assert!(plane > 0 && features.is_multiple_of(plane), "planes of {plane} of {features}");
     features / plane
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_activation_comes_back_as_it_holds_values() {
+        let row = [1.0, -2.5, 3.0e-3, f32::INFINITY, 0.7];
+        for precision in [Precision::F32, Precision::Bf16] {
+            for len in 0..=row.len() {
+                let words = words(precision, &row[..len]);
+                assert_eq!(words.len(), precision.words(len));
+                let rounded: Vec<f32> = row[..len].iter().map(|x| precision.round(*x)).collect();
+                assert_eq!(values(precision, &words, len), rounded, "{precision:?}");
+            }
+        }
+        assert_eq!(words(Precision::Bf16, &[1.0, -2.0, 1.0]), [0xc000_3f80, 0x3f80], "the first is the lower half");
+    }
+}

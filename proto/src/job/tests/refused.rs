@@ -137,6 +137,10 @@ fn unknown_words_name_the_known_ones() {
         ]],
     );
     check_set(
+        &["model.precision=fp16"],
+        expect![[r#"--set model.precision=fp16: `model.precision` = "fp16" is unknown: choose f32, tf32, bf16"#]],
+    );
+    check_set(
         &["cluster.libraries=all"],
         expect![[r#"--set cluster.libraries=all: `cluster.libraries` = "all" is unknown: choose own, auto"#]],
     );
@@ -154,6 +158,24 @@ fn values_that_no_run_can_have() {
         &["cluster.libraries=auto"],
         expect![[
             r#"--set cluster.libraries=auto: `cluster.libraries` other than "own" is for GPUs: set `cluster.device = "cuda"` or "auto""#
+        ]],
+    );
+    check_set(
+        &["model.precision=bf16"],
+        expect![[
+            r#"--set model.precision=bf16: `model.precision` other than "f32" is for GPUs: set `cluster.device = "cuda"`"#
+        ]],
+    );
+    check_set(
+        &["model.precision=tf32", "cluster.device=cuda"],
+        expect![[
+            r#"--set model.precision=tf32: `model.precision` = "tf32" is cuDNN's and cuBLASLt's: set `cluster.libraries = "auto"`"#
+        ]],
+    );
+    check_set(
+        &["model.precision=bf16", "cluster.device=cuda", "optimizer.name=diagonal_lm"],
+        expect![[
+            r#"--set model.precision=bf16: `model.precision` must be "f32" for `optimizer.name` = "diagonal_lm": second derivatives are computed in that"#
         ]],
     );
     check_set(
