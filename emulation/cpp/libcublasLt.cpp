@@ -8,6 +8,9 @@
 #include "bf16.h"
 #include "emulated_driver.h"
 
+// Loops over rows in vectors.
+#pragma GCC optimize("O3")
+
 namespace {
 
 using Result = int;
@@ -79,17 +82,23 @@ struct Product {
   bool first_turned, second_turned;
   uint64_t rows, columns, terms;
 
+  // Term by term, with neighbouring rows side by side: sums one by one would wait for memory at each term.
   void compute() const {
     auto a = first.read(rows * terms), b = second.read(terms * columns);
-    auto added = bias.at ? bias.read(rows) : std::vector<float>(rows, 0.0f);
-    std::vector<float> sums(rows * columns);
-    for (uint64_t j = 0; j < columns; j++)
-      for (uint64_t i = 0; i < rows; i++) {
-        float sum = 0.0f;
-        for (uint64_t k = 0; k < terms; k++)
-          sum += a[first_turned ? i * terms + k : k * rows + i] * b[second_turned ? k * columns + j : j * terms + k];
-        sums[j * rows + i] = sum + added[i];
+    std::vector<float> by_term(terms * rows), sums(rows * columns);
+    for (uint64_t i = 0; i < rows; i++)
+      for (uint64_t k = 0; k < terms; k++) by_term[k * rows + i] = a[first_turned ? i * terms + k : k * rows + i];
+    for (uint64_t j = 0; j < columns; j++) {
+      float* column = &sums[j * rows];
+      for (uint64_t k = 0; k < terms; k++) {
+        const float *term = &by_term[k * rows], by = b[second_turned ? k * columns + j : j * terms + k];
+        for (uint64_t i = 0; i < rows; i++) column[i] += term[i] * by;
       }
+    }
+    if (bias.at) {
+      auto added = bias.read(rows);
+      for (uint64_t i = 0; i < rows * columns; i++) sums[i] += added[i % rows];
+    }
     out.write(sums);
   }
 };

@@ -12,6 +12,9 @@
 #include "bf16.h"
 #include "emulated_driver.h"
 
+// Loops over channels in vectors.
+#pragma GCC optimize("O3")
+
 namespace {
 
 using Result = int;
@@ -102,6 +105,14 @@ struct Tensor {
     for (int i = 0; i < 4; i++) sum += sizes[i] == 1 ? 0 : places[i] * strides[i];
     return sum;
   }
+  Tensor with_channels_side_by_side() const {
+    Tensor turned = *this;
+    turned.strides[1] = 1;
+    turned.strides[3] = sizes[1];
+    turned.strides[2] = sizes[3] * turned.strides[3];
+    turned.strides[0] = sizes[2] * turned.strides[2];
+    return turned;
+  }
 };
 
 using Memory = std::map<int64_t, float*>;
@@ -116,7 +127,8 @@ struct Windows {
   int64_t stride, padding, dilation;
 };
 
-// Calls `each` with the places in x, w and y of every product.
+// Calls `each` for every element of y and window element with the places in x, w and y of their products: as many as a
+// group has inputs, side by side in x and w, with one place in y.
 template <class Each>
 void products(const Tensor& x, const Tensor& w, const Tensor& y, const Windows& by, const Each& each) {
   int64_t inputs = w.sizes[1], outputs = w.sizes[0] / (x.sizes[1] / inputs);
@@ -127,28 +139,59 @@ void products(const Tensor& x, const Tensor& w, const Tensor& y, const Windows& 
           for (int64_t v = 0; v < w.sizes[3]; v++) {
             int64_t h = i * by.stride + u * by.dilation - by.padding, k = j * by.stride + v * by.dilation - by.padding;
             if (h < 0 || h >= x.sizes[2] || k < 0 || k >= x.sizes[3]) continue;
-            for (int64_t o = 0; o < w.sizes[0]; o++) {
-              int64_t of_x = x.at(n, o / outputs * inputs, h, k), of_w = w.at(o, 0, u, v), of_y = y.at(n, o, i, j);
-              for (int64_t c = 0; c < inputs; c++) each(of_x + c * x.strides[1], of_w + c * w.strides[1], of_y);
-            }
+            int64_t of_x = x.at(n, 0, h, k), of_w = w.at(0, 0, u, v), of_y = y.at(n, 0, i, j);
+            for (int64_t o = 0; o < w.sizes[0]; o++)
+              each(of_x + o / outputs * inputs, of_w + o * w.strides[0], of_y + o * y.strides[1]);
           }
 }
 
-// Writes alpha = 1 times the products' sums, and beta times what was there, for all elements of `to`.
+// Eight sums, of which none waits for another.
+float dot(const float* a, const float* b, int64_t len) {
+  float sums[8] = {}, sum = 0.0f;
+  int64_t whole = len / 8 * 8;
+  for (int64_t c = 0; c < whole; c += 8)
+    for (int64_t lane = 0; lane < 8; lane++) sums[lane] += a[c + lane] * b[c + lane];
+  for (int64_t c = whole; c < len; c++) sum += a[c] * b[c];
+  for (float part : sums) sum += part;
+  return sum;
+}
+
+void add_times(float* to, const float* values, float by, int64_t len) {
+  for (int64_t c = 0; c < len; c++) to[c] += values[c] * by;
+}
+
+template <class Each>
+void elements(const Tensor& of, const Each& each) {
+  for (int64_t n = 0; n < of.sizes[0]; n++)
+    for (int64_t c = 0; c < of.sizes[1]; c++)
+      for (int64_t h = 0; h < of.sizes[2]; h++)
+        for (int64_t w = 0; w < of.sizes[3]; w++) each(n, c, h, w);
+}
+
+// Writes alpha = 1 times the products' sums, and beta times what was there, for all elements of an operand. Channels
+// lie side by side in x and, for the while, in w.
 Step convolution(int kind, const Tensor& x, const Tensor& w, const Tensor& y, Windows by, float beta) {
   return [=](const Memory& memory) {
     float *of_x = memory.at(x.id), *of_w = memory.at(w.id), *of_y = memory.at(y.id);
+    Tensor turned = w.with_channels_side_by_side();
+    std::vector<float> weights(size_t(turned.len()));
+    elements(w, [&](auto... place) { weights[turned.at(place...)] = of_w[w.at(place...)]; });
     const Tensor& to = kind == FORWARD ? y : kind == BACKWARD_DATA ? x : w;
-    std::vector<float> sums(size_t(to.len()), 0.0f);
-    float* sum = sums.data();
+    const Tensor& summed = kind == BACKWARD_FILTER ? turned : to;
+    std::vector<float> sums(size_t(summed.len()), 0.0f);
+    float *sum = sums.data(), *by_w = weights.data();
+    int64_t inputs = w.sizes[1];
     if (kind == FORWARD)
-      products(x, w, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[k] += of_x[i] * of_w[j]; });
+      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[k] += dot(of_x + i, by_w + j, inputs); });
     else if (kind == BACKWARD_DATA)
-      products(x, w, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[i] += of_y[k] * of_w[j]; });
+      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { add_times(sum + i, by_w + j, of_y[k], inputs); });
     else
-      products(x, w, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[j] += of_x[i] * of_y[k]; });
+      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { add_times(sum + j, of_x + i, of_y[k], inputs); });
     float* out = memory.at(to.id);
-    for (size_t i = 0; i < sums.size(); i++) out[i] = beta == 0.0f ? sums[i] : sums[i] + beta * out[i];
+    elements(to, [&](auto... place) {
+      float &element = out[to.at(place...)], sum = sums[summed.at(place...)];
+      element = beta == 0.0f ? sum : sum + beta * element;
+    });
   };
 }
 
@@ -156,13 +199,10 @@ Step pointwise(int mode, const Tensor& x, const Tensor& b, const Tensor& y) {
   return [=](const Memory& memory) {
     const float *of_x = memory.at(x.id), *of_b = memory.at(b.id);
     float* of_y = memory.at(y.id);
-    for (int64_t n = 0; n < y.sizes[0]; n++)
-      for (int64_t c = 0; c < y.sizes[1]; c++)
-        for (int64_t h = 0; h < y.sizes[2]; h++)
-          for (int64_t w = 0; w < y.sizes[3]; w++) {
-            float value = of_x[x.at(n, c, h, w)];
-            of_y[y.at(n, c, h, w)] = mode == ADD ? value + of_b[b.at(n, c, h, w)] : value > 0.0f ? value : 0.0f;
-          }
+    elements(y, [&](auto... place) {
+      float value = of_x[x.at(place...)];
+      of_y[y.at(place...)] = mode == ADD ? value + of_b[b.at(place...)] : value > 0.0f ? value : 0.0f;
+    });
   };
 }
 
@@ -178,6 +218,7 @@ bool add_convolution(Work& work, const Descriptor* operation) {
   for (auto* pair : {&strides, &before, &behind, &dilations})
     if (pair->size() != 2 || (*pair)[0] != (*pair)[1]) return false;
   Windows windows{strides[0], before[0], dilations[0]};
+  if (Tensor(x).strides[1] != 1) return false;
   work.steps.push_back(convolution(operation->kind, Tensor(x), Tensor(w), Tensor(y), windows,
                                    operation->one<float>(first + 1)));
   for (const Descriptor* tensor : {x, w, y}) work.tensors.emplace_back(tensor);
