@@ -1,8 +1,10 @@
-// A cuBLASLt of f32 products, on an emulated GPU. Its heuristics name three algorithms, of which the first adds parts
-// by whichever comes first and the second uses tensor cores.
+// A cuBLASLt of f32 products, on an emulated GPU. Of the algorithms that its heuristics name the first adds parts by
+// whichever comes first and the second uses tensor cores; `engines` tells of the others, from 3 on.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "emulated_driver.h"
@@ -17,6 +19,7 @@ enum { TRANSPOSED_A = 3, TRANSPOSED_B = 4, EPILOGUE = 7, BIAS_POINTER = 8 };
 enum { REDUCTION_SCHEME = 3, NUMERICAL_FLAGS = 15 };
 const int F32 = 0, COMPUTE_F32 = 68, WITH_BIAS = 4, IN_ANY_ORDER = 1;
 const uint64_t FMA_IN_F32 = 1 | 1 << 9 | 1 << 19, TENSOR_CORES = 2 | 1 << 9 | 1 << 18;
+const uint64_t IN_F64 = 4;
 const size_t WORKSPACE = 4096;
 
 // What a call was given, by attribute.
@@ -51,6 +54,10 @@ struct Found {
   int reserved[4];
 };
 
+bool is_there(const Algorithm& algorithm) {
+  return algorithm.id == 1 || algorithm.id == 2 || emulated_driver::has_engine(int64_t(algorithm.id) - 1);
+}
+
 // out = first * second + bias, all of them column by column.
 struct Product {
   const float *first, *second, *bias;
@@ -58,18 +65,31 @@ struct Product {
   bool first_turned, second_turned;
   int64_t first_stride, second_stride, out_stride;
   uint64_t rows, columns, terms;
+  bool in_f64;
 
-  void compute() const {
-    for (uint64_t j = 0; j < columns; j++)
-      for (uint64_t i = 0; i < rows; i++) {
-        float sum = 0.0f;
-        for (uint64_t k = 0; k < terms; k++) {
-          float a = first_turned ? first[i * first_stride + k] : first[k * first_stride + i];
-          float b = second_turned ? second[k * second_stride + j] : second[j * second_stride + k];
-          sum += a * b;
-        }
-        out[j * out_stride + i] = bias ? sum + bias[i] : sum;
+  void compute() const { in_f64 ? sums<double>() : sums<float>(); }
+
+  // Term by term, for all rows of a column at once.
+  template <class Sum>
+  void sums() const {
+    std::vector<float> turned;
+    if (first_turned) {
+      turned.resize(rows * terms);
+      for (uint64_t i = 0; i < rows; i++)
+        for (uint64_t k = 0; k < terms; k++) turned[k * rows + i] = first[i * first_stride + k];
+    }
+    const float* columns_of_first = first_turned ? turned.data() : first;
+    const int64_t stride = first_turned ? int64_t(rows) : first_stride;
+    std::vector<Sum> column(rows);
+    for (uint64_t j = 0; j < columns; j++) {
+      std::fill(column.begin(), column.end(), Sum(0));
+      for (uint64_t k = 0; k < terms; k++) {
+        const float* a = columns_of_first + k * stride;
+        Sum b = second_turned ? second[k * second_stride + j] : second[j * second_stride + k];
+        for (uint64_t i = 0; i < rows; i++) column[i] += a[i] * b;
       }
+      for (uint64_t i = 0; i < rows; i++) out[j * out_stride + i] = float(bias ? column[i] + bias[i] : column[i]);
+    }
   }
 };
 
@@ -129,14 +149,13 @@ CALL(Result) cublasLtMatmulAlgoGetHeuristic(void*, void* desc, void* a, void* b,
                                             Found* found, int* count) {
   if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out)) return NOT_SUPPORTED;
   *count = 0;
-  for (uint64_t id = 1; id <= 3 && *count < most; id++)
-    found[(*count)++] = Found{{id, {}}, WORKSPACE, SUCCESS, 1.0f, {}};
+  for (char number : "01" + std::string(emulated_driver::engines()))
+    if (*count < most) found[(*count)++] = Found{{uint64_t(number - '0') + 1, {}}, WORKSPACE, SUCCESS, 1.0f, {}};
   return SUCCESS;
 }
 CALL(Result) cublasLtMatmulAlgoCheck(void*, void* desc, void* a, void* b, void*, void* out, const Algorithm* algorithm,
                                      Found* found) {
-  if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out) || algorithm->id < 1 || algorithm->id > 3)
-    return NOT_SUPPORTED;
+  if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out) || !is_there(*algorithm)) return NOT_SUPPORTED;
   *found = Found{*algorithm, WORKSPACE, SUCCESS, 1.0f, {}};
   return SUCCESS;
 }
@@ -155,18 +174,19 @@ CALL(Result) cublasLtMatmul(void*, void* desc, const float* alpha, const float* 
                             const Algorithm* algorithm, void* workspace, size_t bytes, void* stream) {
   const Attributes* told = (Attributes*)desc;
   const Layout *first = (Layout*)of_a, *second = (Layout*)of_b, *out = (Layout*)of_d;
-  if (!fits(told, first, second, out) || algorithm->id != 3 || *alpha != 1.0f || *beta != 0.0f || c != d)
+  if (!fits(told, first, second, out) || algorithm->id < 3 || *alpha != 1.0f || *beta != 0.0f || c != d)
     return NOT_SUPPORTED;
   bool turned = told->get(TRANSPOSED_A, 0);
   bool has_bias = told->get(EPILOGUE, 1) == WITH_BIAS;
   Product* product = new Product{a, b, has_bias ? told->get<const float*>(BIAS_POINTER, nullptr) : nullptr, d, turned,
                                  bool(told->get(TRANSPOSED_B, 0)), first->stride, second->stride, out->stride,
-                                 out->rows, out->columns, turned ? first->rows : first->columns};
+                                 out->rows, out->columns, turned ? first->rows : first->columns,
+                                 algorithm->id == IN_F64};
   auto all = [](const Layout* layout) { return layout->rows * layout->columns * sizeof(float); };
   using emulated_driver::has;
-  bool is_there = has(a, all(first)) && has(b, all(second)) && has(d, all(out)) && bytes >= WORKSPACE &&
-                  has(workspace, bytes) && (!has_bias || has(product->bias, out->rows * sizeof(float)));
-  if (!is_there) return delete product, INVALID_VALUE;
+  bool are_there = has(a, all(first)) && has(b, all(second)) && has(d, all(out)) && bytes >= WORKSPACE &&
+                   has(workspace, bytes) && (!has_bias || has(product->bias, out->rows * sizeof(float)));
+  if (!are_there) return delete product, INVALID_VALUE;
   auto attempt = [](void* data) { return ((Product*)data)->compute(), SUCCESS; };
   auto drop = [](void* data) { delete (Product*)data; };
   return emulated_driver::later(stream, attempt, drop, product) ? SUCCESS : EXECUTION_FAILED;
