@@ -144,8 +144,8 @@ pub enum CudaError {
     },
     /// A plan that was dealt can't be made.
     #[error(
-        "{work} can't be computed here as by the job's other workers: {why}; their GPUs have to be of one kind, with the \
-         same cuDNN and cuBLASLt, or else cluster.libraries has to be \"own\""
+        "{work} can't be computed here as in the rest of the job: {why}; all GPUs of a job have to be of one kind, with \
+         the same cuDNN and cuBLASLt, or else cluster.libraries has to be \"own\""
     )]
     UnfitPlan {
         /// What it is for.
