@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use lockstep_proto::ledger::Ledger;
+use lockstep_proto::plans::Plans;
 use serde::{Deserialize, Serialize};
 
 use crate::Tensor;
@@ -35,6 +36,9 @@ pub struct About {
     pub digest: String,
     /// Which positions are in which committed steps.
     pub ledger: Ledger,
+    /// By which plans the steps were computed; of no use under another fingerprint.
+    #[serde(default, skip_serializing_if = "Plans::is_empty")]
+    pub plans: Plans,
 }
 
 /// What results depend on beside job and data.

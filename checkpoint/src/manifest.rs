@@ -123,8 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn plans_are_there_where_there_are_any_and_checked() {
+        assert!(!manifest().encode().unwrap().contains("plans"));
+        let mut manifest = manifest();
+        let plan = r#"{"work":"a","text":"cuDNN 9.21.1, engine 2, knobs"}"#;
+        manifest.about.plans = serde_json::from_str(&format!("[{plan}]")).unwrap();
+        assert_eq!(Manifest::decode(manifest.encode().unwrap().as_bytes()).as_ref(), Ok(&manifest));
+        let twice = serde_json::to_string(&manifest).unwrap().replace(plan, &format!("{plan},{plan}"));
+        let text = format!("{{\"version\":1,\"seal\":\"{}\",\"content\":{twice}}}", seal(1, &twice));
+        let refused = Manifest::decode(text.as_bytes());
+        assert!(
+            matches!(&refused, Err(Refused::Damaged(why)) if why.contains("plan 1 is out of order")),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
     fn no_sealed_text_makes_it_panic() {
         let mut manifest = manifest();
+        manifest.about.plans = serde_json::from_str(r#"[{"work":"a","text":"b"}]"#).unwrap();
         let row = r#"[{"epoch":0,"from":0,"to":4,"first_step":0,"steps":1,"generation":1,"samples":4,"hashes":0}]"#;
         manifest.about.ledger = serde_json::from_str(row).unwrap();
         let content = serde_json::to_string(&manifest).unwrap();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 
 namespace emulated_driver {
 
@@ -26,6 +27,16 @@ inline bool later(void* stream, int (*attempt)(void*), void (*drop)(void*), void
   static auto later = call<int (*)(void*, int (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");
   return later(stream, attempt, drop, data) == 0;
 }
+
+// What cuDNN and cuBLASLt have that keeps the rules, in the order in which their heuristics name it, by the environment:
+// "2" adds in f32, "3" in f64, which gives other last bits. "2" alone if nothing is said.
+inline const char* engines() {
+  const char* named = getenv("EMULATED_ENGINES");
+  return named ? named : "2";
+}
+
+// Whether there is an engine of this number among those.
+inline bool has_engine(int64_t number) { return number > 0 && number < 10 && strchr(engines(), char('0' + number)); }
 
 // Has a stream go on as far as it can.
 inline void go_on(void* stream) {

@@ -1,8 +1,10 @@
-// A cuBLASLt of products of f32 or bf16, on an emulated GPU. Its heuristics name three algorithms, of which the first
-// adds parts by whichever comes first, the second uses tensor cores, and the third is for f32.
+// A cuBLASLt of products of f32 or bf16, on an emulated GPU. Of the algorithms that its heuristics name the first adds
+// parts by whichever comes first and the second uses tensor cores; `engines` tells of the others, from 3 on, for f32.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "bf16.h"
@@ -21,6 +23,7 @@ enum { TRANSPOSED_A = 3, TRANSPOSED_B = 4, EPILOGUE = 7, BIAS_POINTER = 8 };
 enum { REDUCTION_SCHEME = 3, NUMERICAL_FLAGS = 15 };
 const int F32 = 0, BF16 = 14, COMPUTE_F32 = 68, COMPUTE_TF32 = 77, WITH_BIAS = 4, IN_ANY_ORDER = 1;
 const uint64_t FMA_IN_F32 = 1 | 1 << 9 | 1 << 19, TENSOR_CORES = 2 | 1 << 9, OF_BF16 = 1 << 17, OF_TF32 = 1 << 18;
+const uint64_t IN_F64 = 4;
 const size_t WORKSPACE = 4096;
 
 // What a call was given, by attribute.
@@ -55,6 +58,10 @@ struct Found {
   int reserved[4];
 };
 
+bool is_there(const Algorithm& algorithm) {
+  return algorithm.id == 1 || algorithm.id == 2 || emulated_driver::has_engine(int64_t(algorithm.id) - 1);
+}
+
 // A run of numbers of either type, as f32.
 struct Numbers {
   void* at;
@@ -81,25 +88,29 @@ struct Product {
   Numbers first, second, bias, out;
   bool first_turned, second_turned;
   uint64_t rows, columns, terms;
+  bool in_f64;
+
+  void compute() const { in_f64 ? add_up<double>() : add_up<float>(); }
 
   // Term by term, with neighbouring rows side by side: sums one by one would wait for memory at each term.
-  void compute() const {
+  template <class Sum>
+  void add_up() const {
     auto a = first.read(rows * terms), b = second.read(terms * columns);
-    std::vector<float> by_term(terms * rows), sums(rows * columns);
+    auto added = bias.at ? bias.read(rows) : std::vector<float>();
+    std::vector<float> by_term(terms * rows), values(rows * columns);
+    std::vector<Sum> sums(rows);
     for (uint64_t i = 0; i < rows; i++)
       for (uint64_t k = 0; k < terms; k++) by_term[k * rows + i] = a[first_turned ? i * terms + k : k * rows + i];
     for (uint64_t j = 0; j < columns; j++) {
-      float* column = &sums[j * rows];
+      std::fill(sums.begin(), sums.end(), Sum(0));
       for (uint64_t k = 0; k < terms; k++) {
-        const float *term = &by_term[k * rows], by = b[second_turned ? k * columns + j : j * terms + k];
-        for (uint64_t i = 0; i < rows; i++) column[i] += term[i] * by;
+        const float* term = &by_term[k * rows];
+        Sum by = b[second_turned ? k * columns + j : j * terms + k];
+        for (uint64_t i = 0; i < rows; i++) sums[i] += term[i] * by;
       }
+      for (uint64_t i = 0; i < rows; i++) values[j * rows + i] = float(bias.at ? sums[i] + added[i] : sums[i]);
     }
-    if (bias.at) {
-      auto added = bias.read(rows);
-      for (uint64_t i = 0; i < rows * columns; i++) sums[i] += added[i % rows];
-    }
-    out.write(sums);
+    out.write(values);
   }
 };
 
@@ -163,14 +174,15 @@ CALL(Result) cublasLtMatmulAlgoGetHeuristic(void*, void* desc, void* a, void* b,
                                             Found* found, int* count) {
   if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out)) return NOT_SUPPORTED;
   *count = 0;
-  for (uint64_t id = 1; id <= 3 && *count < most; id++)
-    found[(*count)++] = Found{{id, uint64_t(((Layout*)a)->type), {}}, WORKSPACE, SUCCESS, 1.0f, {}};
+  for (char number : "01" + std::string(emulated_driver::engines())) {
+    Algorithm algorithm{uint64_t(number - '0') + 1, uint64_t(((Layout*)a)->type), {}};
+    if (*count < most) found[(*count)++] = Found{algorithm, WORKSPACE, SUCCESS, 1.0f, {}};
+  }
   return SUCCESS;
 }
 CALL(Result) cublasLtMatmulAlgoCheck(void*, void* desc, void* a, void* b, void*, void* out, const Algorithm* algorithm,
                                      Found* found) {
-  if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out) || algorithm->id < 1 || algorithm->id > 3)
-    return NOT_SUPPORTED;
+  if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out) || !is_there(*algorithm)) return NOT_SUPPORTED;
   *found = Found{*algorithm, WORKSPACE, SUCCESS, 1.0f, {}};
   return SUCCESS;
 }
@@ -199,13 +211,13 @@ CALL(Result) cublasLtMatmul(void*, void* desc, const float* alpha, void* a, void
   void* bias = has_bias ? told->get<void*>(BIAS_POINTER, nullptr) : nullptr;
   Product* product = new Product{numbers(a), numbers(b), numbers(bias), numbers(d), turned,
                                  bool(told->get(TRANSPOSED_B, 0)), out->rows, out->columns,
-                                 turned ? first->rows : first->columns};
+                                 turned ? first->rows : first->columns, algorithm->id == IN_F64};
   size_t element = is_narrow ? sizeof(uint16_t) : sizeof(float);
   auto all = [=](const Layout* layout) { return layout->rows * layout->columns * element; };
   using emulated_driver::has;
-  bool is_there = has(a, all(first)) && has(b, all(second)) && has(d, all(out)) && bytes >= WORKSPACE &&
-                  has(workspace, bytes) && (!has_bias || has(bias, out->rows * element));
-  if (!is_there) return delete product, INVALID_VALUE;
+  bool are_there = has(a, all(first)) && has(b, all(second)) && has(d, all(out)) && bytes >= WORKSPACE &&
+                   has(workspace, bytes) && (!has_bias || has(bias, out->rows * element));
+  if (!are_there) return delete product, INVALID_VALUE;
   auto attempt = [](void* data) { return ((Product*)data)->compute(), SUCCESS; };
   auto drop = [](void* data) { delete (Product*)data; };
   return emulated_driver::later(stream, attempt, drop, product) ? SUCCESS : EXECUTION_FAILED;

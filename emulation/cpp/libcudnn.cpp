@@ -1,5 +1,5 @@
-// A cuDNN's graph API as far as convolutions in f32 and bf16 go, on an emulated GPU. Its heuristics name three engines, of
-// which the first adds in changing orders and the second uses tensor cores.
+// A cuDNN's graph API as far as convolutions in f32 and bf16 go, on an emulated GPU. Of the engines that its heuristics name
+// the first adds in changing orders and the second uses tensor cores; `engines` tells of the others.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bf16.h"
@@ -37,7 +38,7 @@ enum { TYPE_BOOLEAN = 2, TYPE_INT64 = 3, TYPE_DOUBLE = 5, TYPE_VOID = 6, TYPE_DE
 enum { NOTE_TENSOR_CORE = 0, NOTE_NONDETERMINISTIC = 4 };
 const int F32 = 0, BF16 = 9;
 const int ADD = 0, RELU = 100;
-const int64_t WORKSPACE = 1000, KNOB = 2;
+const int64_t WORKSPACE = 1000, KNOB = 2, IN_F64 = 3;
 
 thread_local char last_error[256];
 
@@ -146,17 +147,19 @@ void products(const Tensor& x, const Tensor& w, const Tensor& y, const Windows& 
 }
 
 // Eight sums, of which none waits for another.
-float dot(const float* a, const float* b, int64_t len) {
-  float sums[8] = {}, sum = 0.0f;
+template <class Sum>
+Sum dot(const float* a, const float* b, int64_t len) {
+  Sum sums[8] = {}, sum = 0;
   int64_t whole = len / 8 * 8;
   for (int64_t c = 0; c < whole; c += 8)
-    for (int64_t lane = 0; lane < 8; lane++) sums[lane] += a[c + lane] * b[c + lane];
-  for (int64_t c = whole; c < len; c++) sum += a[c] * b[c];
-  for (float part : sums) sum += part;
+    for (int64_t lane = 0; lane < 8; lane++) sums[lane] += Sum(a[c + lane]) * b[c + lane];
+  for (int64_t c = whole; c < len; c++) sum += Sum(a[c]) * b[c];
+  for (Sum part : sums) sum += part;
   return sum;
 }
 
-void add_times(float* to, const float* values, float by, int64_t len) {
+template <class Sum>
+void add_times(Sum* to, const float* values, Sum by, int64_t len) {
   for (int64_t c = 0; c < len; c++) to[c] += values[c] * by;
 }
 
@@ -169,7 +172,8 @@ void elements(const Tensor& of, const Each& each) {
 }
 
 // Writes alpha = 1 times the products' sums, and beta times what was there, for all elements of an operand. Channels
-// lie side by side in x and, for the while, in w.
+// lie side by side in x and, for the while, in w. Adds in `Sum`.
+template <class Sum>
 Step convolution(int kind, const Tensor& x, const Tensor& w, const Tensor& y, Windows by, float beta) {
   return [=](const Memory& memory) {
     float *of_x = memory.at(x.id), *of_w = memory.at(w.id), *of_y = memory.at(y.id);
@@ -178,19 +182,21 @@ Step convolution(int kind, const Tensor& x, const Tensor& w, const Tensor& y, Wi
     elements(w, [&](auto... place) { weights[turned.at(place...)] = of_w[w.at(place...)]; });
     const Tensor& to = kind == FORWARD ? y : kind == BACKWARD_DATA ? x : w;
     const Tensor& summed = kind == BACKWARD_FILTER ? turned : to;
-    std::vector<float> sums(size_t(summed.len()), 0.0f);
-    float *sum = sums.data(), *by_w = weights.data();
+    std::vector<Sum> sums(size_t(summed.len()), Sum(0));
+    Sum* sum = sums.data();
+    float* by_w = weights.data();
     int64_t inputs = w.sizes[1];
     if (kind == FORWARD)
-      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[k] += dot(of_x + i, by_w + j, inputs); });
+      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { sum[k] += dot<Sum>(of_x + i, by_w + j, inputs); });
     else if (kind == BACKWARD_DATA)
-      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { add_times(sum + i, by_w + j, of_y[k], inputs); });
+      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { add_times<Sum>(sum + i, by_w + j, of_y[k], inputs); });
     else
-      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { add_times(sum + j, of_x + i, of_y[k], inputs); });
+      products(x, turned, y, by, [=](int64_t i, int64_t j, int64_t k) { add_times<Sum>(sum + j, of_x + i, of_y[k], inputs); });
     float* out = memory.at(to.id);
     elements(to, [&](auto... place) {
-      float &element = out[to.at(place...)], sum = sums[summed.at(place...)];
-      element = beta == 0.0f ? sum : sum + beta * element;
+      float& element = out[to.at(place...)];
+      Sum sum = sums[summed.at(place...)];
+      element = float(beta == 0.0f ? sum : sum + beta * element);
     });
   };
 }
@@ -207,7 +213,7 @@ Step pointwise(int mode, const Tensor& x, const Tensor& b, const Tensor& y) {
 }
 
 // An operation's attributes come in the same order for each direction, X, W and Y behind one another.
-bool add_convolution(Work& work, const Descriptor* operation) {
+bool add_convolution(Work& work, const Descriptor* operation, int64_t engine) {
   int first = operation->kind == FORWARD ? FORWARD_ALPHA : operation->kind == BACKWARD_DATA ? DATA_ALPHA : FILTER_ALPHA;
   // Of alpha: beta, description, then (W, X, Y), (W, dX, dY) or (dW, X, dY).
   const Descriptor *by = operation->part(first + 2), *w = operation->part(first + 3), *x = operation->part(first + 4),
@@ -219,8 +225,8 @@ bool add_convolution(Work& work, const Descriptor* operation) {
     if (pair->size() != 2 || (*pair)[0] != (*pair)[1]) return false;
   Windows windows{strides[0], before[0], dilations[0]};
   if (Tensor(x).strides[1] != 1) return false;
-  work.steps.push_back(convolution(operation->kind, Tensor(x), Tensor(w), Tensor(y), windows,
-                                   operation->one<float>(first + 1)));
+  auto made = engine == IN_F64 ? convolution<double> : convolution<float>;
+  work.steps.push_back(made(operation->kind, Tensor(x), Tensor(w), Tensor(y), windows, operation->one<float>(first + 1)));
   for (const Descriptor* tensor : {x, w, y}) work.tensors.emplace_back(tensor);
   return before == behind;
 }
@@ -235,10 +241,11 @@ bool add_pointwise(Work& work, const Descriptor* operation) {
   return true;
 }
 
-bool understood(const Descriptor* graph, Work& work) {
+bool understood(const Descriptor* graph, int64_t engine, Work& work) {
   auto operations = graph->all<const Descriptor*>(OPERATIONS);
   for (const Descriptor* operation : operations)
-    if (operation->kind == POINTWISE_OPERATION ? !add_pointwise(work, operation) : !add_convolution(work, operation))
+    if (operation->kind == POINTWISE_OPERATION ? !add_pointwise(work, operation)
+                                               : !add_convolution(work, operation, engine))
       return false;
   return !operations.empty();
 }
@@ -272,10 +279,11 @@ struct Handle {
   void* stream = nullptr;
 };
 
-const Descriptor* graph_of(const Descriptor* plan) {
+// A plan's, if it is whole.
+const Descriptor* engine_of(const Descriptor* plan) {
   const Descriptor* config = plan->part(PLAN_CONFIG);
   const Descriptor* engine = config ? config->part(CONFIG_ENGINE) : nullptr;
-  return engine ? engine->part(ENGINE_GRAPH) : nullptr;
+  return engine && engine->part(ENGINE_GRAPH) ? engine : nullptr;
 }
 
 // What the library adds to what a descriptor was told.
@@ -286,17 +294,18 @@ Result complete(Descriptor* descriptor) {
       return descriptor->one<int>(DATA_TYPE) == F32 || descriptor->one<int>(DATA_TYPE) == BF16
                  ? SUCCESS
                  : fail(NOT_SUPPORTED, "only f32 and bf16 are emulated");
-    case GRAPH: return understood(descriptor, work) ? SUCCESS : fail(BAD_PARAM, "an operation is not understood");
+    case GRAPH: return understood(descriptor, 0, work) ? SUCCESS : fail(BAD_PARAM, "an operation is not understood");
     case ENGINE: {
       int64_t index = descriptor->one<int64_t>(ENGINE_INDEX, -1);
-      if (!descriptor->part(ENGINE_GRAPH) || index < 0 || index > 2) return fail(BAD_PARAM, "there is no such engine");
+      bool is_there = index == 0 || index == 1 || emulated_driver::has_engine(index);
+      if (!descriptor->part(ENGINE_GRAPH) || !is_there) return fail(BAD_PARAM, "there is no such engine");
       if (index < 2) descriptor->set<int>(ENGINE_NOTES, {index == 0 ? NOTE_NONDETERMINISTIC : NOTE_TENSOR_CORE});
       return SUCCESS;
     }
     case KNOB_CHOICE:
       return descriptor->one<int>(KNOB_TYPE) == KNOB ? SUCCESS : fail(BAD_PARAM, "there is no such knob");
     case PLAN:
-      if (!graph_of(descriptor)) return fail(BAD_PARAM, "a plan without an engine");
+      if (!engine_of(descriptor)) return fail(BAD_PARAM, "a plan without an engine");
       descriptor->set<int64_t>(PLAN_WORKSPACE, {WORKSPACE});
       return SUCCESS;
     default: return SUCCESS;
@@ -306,7 +315,8 @@ Result complete(Descriptor* descriptor) {
 // What the heuristics name, as new descriptors. They live as long as the process.
 std::vector<Descriptor*> named(const Descriptor* heuristics) {
   std::vector<Descriptor*> configs;
-  for (int64_t index = 0; index < 3; index++) {
+  for (char number : "01" + std::string(emulated_driver::engines())) {
+    int64_t index = number - '0';
     Descriptor *engine = new Descriptor{ENGINE, true, {}}, *knob = new Descriptor{KNOB_CHOICE, true, {}},
                *config = new Descriptor{CONFIG, true, {}};
     engine->set<int64_t>(ENGINE_INDEX, {index});
@@ -367,7 +377,9 @@ CALL(Result) cudnnBackendExecute(void* handle, void* of_plan, void* of_pack) {
   const Descriptor *plan = (Descriptor*)of_plan, *pack = (Descriptor*)of_pack;
   using emulated_driver::has;
   auto run = std::make_unique<Run>();
-  if (!understood(graph_of(plan), run->work)) return fail(BAD_PARAM, "an operation is not understood");
+  const Descriptor* engine = engine_of(plan);
+  if (!engine || !understood(engine->part(ENGINE_GRAPH), engine->one<int64_t>(ENGINE_INDEX), run->work))
+    return fail(BAD_PARAM, "an operation is not understood");
   auto ids = pack->all<int64_t>(PACK_IDS);
   auto pointers = pack->all<void*>(PACK_POINTERS);
   for (size_t i = 0; i < ids.size() && i < pointers.size(); i++) run->operands[ids[i]] = pointers[i];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     activation, addition, batch_norm, binary_cross_entropy, concatenate, conv2d, conv2d_max_pool2d, cross_entropy,
     curvature, dropout, exchange, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer,
-    perturb, pixels, pool2d, radial_basis, repeat, squared_error, subsample2d, upload,
+    perturb, pixels, plans, pool2d, radial_basis, repeat, squared_error, subsample2d, upload,
 };
 
 /// A number type that buffers hold.
@@ -198,6 +198,7 @@ pub trait Device:
     + exchange::Exchange
     + upload::Upload
     + repeat::Repeat
+    + plans::Plans
     + Send
     + 'static
 {

@@ -31,6 +31,7 @@ pub mod moving_average;
 pub mod optimizer;
 pub mod perturb;
 pub mod pixels;
+pub mod plans;
 pub mod pool2d;
 pub mod radial_basis;
 pub mod repeat;

@@ -7,6 +7,7 @@ pub mod gpu;
 pub mod identity;
 pub mod job;
 pub mod ledger;
+pub mod plans;
 pub mod slot;
 
 /// The version that agents, workers and clients must have in common.

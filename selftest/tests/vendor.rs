@@ -4,9 +4,10 @@
 use lockstep_emulation::{libraries, or_skip, vendor_libraries};
 use lockstep_kernels::conv2d::{Accumulation, Conv2d, Conv2dSize};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::cuda::{Arithmetic, Cuda, CudaError, Libraries, Places, Work, libraries_found};
+use lockstep_kernels::cuda::{Arithmetic, Cuda, CudaError, Libraries, Places, libraries_found};
 use lockstep_kernels::device::{ActivationShape, Memory, Precision};
 use lockstep_kernels::linear::{Linear, LinearSize};
+use lockstep_kernels::plans::{Plan, Plans, Rest};
 use lockstep_selftest::array::Array;
 use lockstep_selftest::check::relative_error;
 use lockstep_selftest::numbers::{noise, wide};
@@ -99,6 +100,7 @@ fn found() -> bool {
     true
 }
 
+/// A GPU that computes in these numbers.
 fn device(arithmetic: Arithmetic) -> Cuda {
     Cuda::open(0, Libraries::Auto, arithmetic).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -140,48 +142,116 @@ fn other_numbers_take_tensor_cores_and_agree_with_the_cpu() {
     for (arithmetic, bound) in [(Arithmetic::Tf32, 2e-5), (Arithmetic::Bf16, 0.01)] {
         let mut gpu = device(arithmetic);
         compare(&mut gpu, &CONVOLUTIONS[1..], &LINEARS[1..], bound);
-        let plans = gpu.plans();
+        let plans = gpu.tell_plans();
         assert_eq!(plans.len(), 8);
-        for (work, text) in plans {
-            match work {
-                Work::Convolution(_) => assert_eq!(text, "cuDNN 9.21.1, engine 1, knobs 2=6"),
-                Work::Product(_) => assert!(text.starts_with("cuBLASLt 13.0.2, algorithm 0000000000000002"), "{text}"),
+        for Plan { work, text } in plans {
+            if work.starts_with("Convolution") {
+                assert_eq!(text, "cuDNN 9.21.1, engine 1, knobs 2=6");
+            } else {
+                assert!(text.starts_with("cuBLASLt 13.0.2, algorithm 0000000000000002 "), "{text}");
             }
         }
     }
 }
 
-/// Plans of all passes: those that keep the rules, and the same where they are told.
+/// Plans of all passes: those that keep the rules, and the same where they are dealt.
 fn plans_go_from_device_to_device(gpu: &Cuda) {
-    let plans = gpu.plans();
+    let plans = gpu.tell_plans();
     assert_eq!(plans.len(), 5 * CONVOLUTIONS.len() + 3 * LINEARS.len());
-    let mut other = Cuda::with_libraries(0, Libraries::Auto).expect("the same GPU");
-    let mut own = Cuda::new(0).expect("the same GPU");
-    for (work, text) in &plans {
-        let algorithm = format!("cuBLASLt 13.0.2, algorithm {:016x}", 3);
-        match work {
-            Work::Convolution(_) => assert_eq!(text, "cuDNN 9.21.1, engine 2, knobs 2=7"),
-            Work::Product(_) => assert!(text.starts_with(&algorithm), "{text}"),
-        }
-        other.take_plan(*work, text).unwrap_or_else(|error| panic!("{error}"));
-        let refused = |text: &str, device: &mut Cuda| {
-            let refused = device.take_plan(*work, text).expect_err(text);
-            assert!(matches!(refused, CudaError::BadPlan { .. }), "{refused}");
-        };
-        refused(text, &mut own);
-        refused("", &mut other);
-        refused(&text.replace("9.21.1", "9.21.2").replace("13.0.2", "13.0.1"), &mut other);
-        // What adds in changing orders, what uses tensor cores, and what is not there.
-        for (engine, algorithm) in [("engine 0", 1), ("engine 1", 2), ("engine 9", 9)] {
-            let algorithm = format!("algorithm {algorithm:016x}");
-            let text = text.replace("engine 2", engine).replace(&format!("algorithm {:016x}", 3), &algorithm);
-            refused(&text, &mut other);
+    for Plan { work, text } in &plans {
+        if work.starts_with("Convolution") {
+            assert_eq!(text, "cuDNN 9.21.1, engine 2, knobs 2=7");
+        } else {
+            assert!(text.starts_with("cuBLASLt 13.0.2, algorithm 0000000000000003 "), "{text}");
         }
     }
-    let sorted = |mut plans: Vec<(Work, String)>| {
-        plans.sort_by_key(|(work, _)| format!("{work:?}"));
-        plans
+    let mut other = opened(1, Libraries::Auto);
+    other.take_plans(&plans, Rest::Refused);
+    assert_eq!((convolve(&mut other), multiply(&mut other)), (Ok(()), Ok(())));
+    let made = other.tell_plans();
+    assert!(made.len() == 2 && made.iter().all(|plan| plans.contains(plan)), "only what is needed: {made:?}");
+    other.take_plans(&made[..1], Rest::Refused);
+    assert_eq!(other.tell_plans(), made[..1], "one that is dealt no more is gone");
+    drop(other);
+
+    let mut own = opened(1, Libraries::Own);
+    own.take_plans(&[], Rest::Refused);
+    assert_eq!((own.uses_plans(), multiply(&mut own)), (false, Ok(())), "kernels of this crate need none");
+}
+
+fn opened(index: usize, libraries: Libraries) -> Cuda {
+    Cuda::with_libraries(index, libraries).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The first convolution's way forward.
+fn convolve(gpu: &mut Cuda) -> Result<(), CudaError> {
+    let size = &CONVOLUTIONS[0];
+    let (before, behind) = (size.height * size.width, size.out_height() * size.out_width());
+    let x = Array::unwritten(gpu, size.samples * size.in_channels * before);
+    let weight = Array::unwritten(gpu, size.weights());
+    let mut y = Array::unwritten(gpu, size.samples * size.out_channels * behind);
+    gpu.conv2d_forward(size, x.view(), weight.view(), None, y.view_mut());
+    gpu.finish()
+}
+
+/// The first linear layer's way forward.
+fn multiply(gpu: &mut Cuda) -> Result<(), CudaError> {
+    let size = &LINEARS[0];
+    let (x, weight) =
+        (Array::unwritten(gpu, size.samples * size.inputs), Array::unwritten(gpu, size.inputs * size.outputs));
+    let (bias, mut y) = (Array::unwritten(gpu, size.outputs), Array::unwritten(gpu, size.samples * size.outputs));
+    gpu.linear_forward(size, x.view(), weight.view(), bias.view(), y.view_mut());
+    gpu.finish()
+}
+
+#[test]
+fn a_dealt_plan_that_does_not_do_is_refused_by_name() {
+    if !found() {
+        return;
+    }
+    let algorithm = |version: &str, number: u64| {
+        format!("cuBLASLt {version}, algorithm {number:016x}") + &format!(" {:016x}", 0).repeat(7)
     };
-    assert_eq!(sorted(other.plans()), sorted(plans));
-    assert_eq!(own.plans(), []);
+    // No plan at all, of another version, one that adds in changing orders, one on tensor cores, one that is not there.
+    let of_cudnn = [
+        ("", "it is not of the form"),
+        ("cuDNN 9.21.2, engine 2, knobs 2=7", "this is cuDNN 9.21.1"),
+        ("cuDNN 9.21.1, engine 0, knobs 2=5", "engine 0 has numerical note 4"),
+        ("cuDNN 9.21.1, engine 1, knobs 2=6", "engine 1 has numerical note 0"),
+        ("cuDNN 9.21.1, engine 9, knobs 2=7", "there is no such engine"),
+        ("cuDNN 9.21.1, engine 2, knobs 3=7", "there is no such knob"),
+    ];
+    let of_cublaslt = [
+        (String::new(), "it is not of the form"),
+        (algorithm("13.0.1", 3), "this is cuBLASLt 13.0.2"),
+        (algorithm("13.0.2", 1), "it adds by scheme 1"),
+        (algorithm("13.0.2", 2), "it computes in other numbers"),
+        (algorithm("13.0.2", 9), "not supported"),
+    ];
+    let of_cudnn = of_cudnn.map(|(text, why)| (text.to_owned(), why));
+    is_refused(convolve, "Convolution", "the convolution forward 2×64×64×60", &of_cudnn);
+    is_refused(multiply, "Product", "the product 65×2050 of 2052 terms", &of_cublaslt);
+    let mut gpu = opened(2, Libraries::Auto);
+    gpu.take_plans(&[], Rest::Refused);
+    assert!(convolve(&mut gpu).is_err_and(|error| matches!(error, CudaError::NoPlan { .. })));
+}
+
+/// `compute` with each of the texts in place of the plan that was chosen, each time on a GPU that is opened anew: a
+/// failure is for good. `name`: what people are told.
+fn is_refused(compute: fn(&mut Cuda) -> Result<(), CudaError>, kind: &str, name: &str, texts: &[(String, &str)]) {
+    let mut chooser = opened(2, Libraries::Auto);
+    assert_eq!(compute(&mut chooser), Ok(()));
+    let plans = chooser.tell_plans();
+    assert!(plans.len() == 1 && plans[0].work.starts_with(kind), "{plans:?}");
+    drop(chooser);
+    for (text, why) in texts {
+        let mut gpu = opened(2, Libraries::Auto);
+        gpu.take_plans(&[Plan { text: text.clone(), ..plans[0].clone() }], Rest::Refused);
+        let error = compute(&mut gpu).expect_err(text);
+        assert!(matches!(error, CudaError::UnfitPlan { .. }), "{error:?}");
+        let told = error.to_string();
+        for words in [name, why, &format!("{text:?}"), "of one kind, with the same cuDNN and cuBLASLt"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
 }

@@ -142,6 +142,26 @@ pub enum CudaError {
         /// What is wrong with it.
         why: String,
     },
+    /// A plan that was dealt can't be made.
+    #[error(
+        "{work} can't be computed here as in the rest of the job: {why}; all GPUs of a job have to be of one kind, with \
+         the same cuDNN and cuBLASLt, or else cluster.libraries has to be \"own\""
+    )]
+    UnfitPlan {
+        /// What it is for.
+        work: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something has no plan among those that were dealt.
+    #[error(
+        "{work} is computed by none of the plans that the job's workers have in common, which is a mistake in Lockstep; \
+         with cluster.libraries = \"own\" none are needed"
+    )]
+    NoPlan {
+        /// Which.
+        work: String,
+    },
     /// Any other failure of a call.
     #[error("GPU failure in {call}: {text}")]
     Call {

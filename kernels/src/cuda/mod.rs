@@ -47,8 +47,8 @@ use scratch::{Part, Scratch};
 use stream::Stream;
 pub use timing::{Mark, Timed};
 use vendor::Vendor;
-pub(crate) use vendor::is_large;
-pub use vendor::{Libraries, Work, libraries_found};
+pub use vendor::{Libraries, libraries_found};
+pub(crate) use vendor::{Work, is_large};
 pub use version::Version;
 
 /// A GPU. Devices of one index share a stream and see each other's buffers.

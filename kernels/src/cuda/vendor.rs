@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::cudnn::{self, Convolution, Operand, Target};
 use super::scratch::{Part, Scratch};
 use super::stream::Stream;
 use super::{Arithmetic, Cuda, CudaError, View, ViewMut, bf16};
+use crate::plans::Dealt;
 
 /// Whose kernels compute large convolutions and matrix products. The results are not the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,11 +44,28 @@ pub fn libraries_found() -> String {
 
 /// What a library computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// By cuDNN.
     Convolution(Convolution),
     /// By cuBLASLt.
     Product(Product),
+}
+
+/// As people read it.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Convolution(convolution) => write!(f, "the convolution {convolution}"),
+            Self::Product(product) => write!(f, "the product {product}"),
+        }
+    }
+}
+
+impl Work {
+    /// Says of a plan that was dealt for it that it does not do.
+    fn unfit(self, error: CudaError) -> CudaError {
+        CudaError::UnfitPlan { work: self.to_string(), why: error.to_string() }
+    }
 }
 
 /// Libraries and plans of a device.
@@ -54,6 +73,7 @@ pub enum Work {
 pub(super) struct Vendor {
     dnn: Option<Dnn>,
     blas: Option<Blas>,
+    dealt: Dealt,
     /// Their own: an op may have its operands in the device's scratch memory.
     workspace: Scratch,
 }
@@ -77,7 +97,7 @@ impl Vendor {
         }
         let dnn = if_there(cudnn::Handle::new(stream))?.map(|handle| Dnn { handle, plans: HashMap::new() });
         let blas = if_there(cublaslt::Handle::new(stream))?.map(|handle| Blas { handle, plans: HashMap::new() });
-        Ok(Self { dnn, blas, workspace: Scratch::default() })
+        Ok(Self { dnn, blas, ..Self::default() })
     }
 }
 
@@ -89,15 +109,15 @@ fn if_there<T>(opened: Result<T, CudaError>) -> Result<Option<T>, CudaError> {
     }
 }
 
-/// The plan for this work; chosen if there is none yet.
+/// The plan for this work; made if there is none yet.
 fn planned<'p, W: Copy + Eq + Hash, P>(
     plans: &'p mut HashMap<W, P>,
     work: &W,
-    choose: impl FnOnce() -> Result<P, CudaError>,
+    make: impl FnOnce() -> Result<P, CudaError>,
 ) -> Result<&'p mut P, CudaError> {
     match plans.entry(*work) {
         Entry::Occupied(known) => Ok(known.into_mut()),
-        Entry::Vacant(place) => Ok(place.insert(choose()?)),
+        Entry::Vacant(place) => Ok(place.insert(make()?)),
     }
 }
 
@@ -117,11 +137,16 @@ impl Cuda {
 
     /// Starts cuDNN on a convolution. `operands`: views as long as the convolution says.
     pub(crate) fn convolve(&mut self, convolution: &Convolution, operands: &[(Operand, u64)]) {
-        let Self { vendor: Vendor { dnn: Some(Dnn { handle, plans }), workspace: own, .. }, stream, .. } = self else {
+        let Self { vendor: Vendor { dnn: Some(Dnn { handle, plans }), dealt, workspace: own, .. }, stream, .. } = self
+        else {
             return;
         };
-        let choose = || cudnn::choose(Target::Gpu(handle), convolution);
-        let Some(plan) = stream.gpu().attempt(|| planned(plans, convolution, choose)) else { return };
+        let (work, target) = (Work::Convolution(*convolution), Target::Gpu(handle));
+        let make = || match dealt.text(&work)? {
+            Some(text) => cudnn::Plan::from_text(target, convolution, text).map_err(|error| work.unfit(error)),
+            None => cudnn::choose(target, convolution),
+        };
+        let Some(plan) = stream.gpu().attempt(|| planned(plans, convolution, make)) else { return };
         let workspace = workspace(own, stream, plan.workspace(), "cuDNN");
         // SAFETY: views are as long as the op has checked, and the workspace as the plan wants; all of it is given back
         // behind what the stream was asked for before.
@@ -130,12 +155,17 @@ impl Cuda {
 
     /// Starts cuBLASLt on a product. `at`: views as long as the product says.
     pub(crate) fn multiply(&mut self, product: &Product, at: cublaslt::Addresses) {
-        let Self { vendor: Vendor { blas: Some(Blas { handle, plans }), workspace: own, .. }, stream, .. } = self
+        let Self { vendor: Vendor { blas: Some(Blas { handle, plans }), dealt, workspace: own, .. }, stream, .. } =
+            self
         else {
             return;
         };
-        let choose = || cublaslt::choose(handle, product);
-        let Some(plan) = stream.gpu().attempt(|| planned(plans, product, choose)) else { return };
+        let work = Work::Product(*product);
+        let make = || match dealt.text(&work)? {
+            Some(text) => cublaslt::Plan::from_text(handle, product, text).map_err(|error| work.unfit(error)),
+            None => cublaslt::choose(handle, product),
+        };
+        let Some(plan) = stream.gpu().attempt(|| planned(plans, product, make)) else { return };
         let workspace = workspace(own, stream, plan.workspace(), "cuBLASLt");
         // SAFETY: as above.
         stream.start("cuBLASLt", || unsafe { plan.execute(handle, at, workspace) });
@@ -195,34 +225,25 @@ impl Cuda {
         }
     }
 
-    /// The plans that this device has, in words: what a worker tells others of its kind, for all to compute alike.
-    pub fn plans(&self) -> Vec<(Work, String)> {
+    /// The plans that this device has made, in words.
+    pub(crate) fn plans(&self) -> Vec<(Work, String)> {
         let dnn = self.vendor.dnn.iter().flat_map(|dnn| &dnn.plans);
         let blas = self.vendor.blas.iter().flat_map(|blas| &blas.plans);
         let convolutions = dnn.map(|(work, plan)| (Work::Convolution(*work), plan.text().to_string()));
         convolutions.chain(blas.map(|(work, plan)| (Work::Product(*work), plan.text().to_string()))).collect()
     }
 
-    /// Takes a plan that another device has chosen, as [`Cuda::plans`] tells it.
-    ///
-    /// # Errors
-    /// [`CudaError::BadPlan`] if the text is none, or of another version of the library, or breaks a rule; if the device
-    /// does not use the library.
-    pub fn take_plan(&mut self, work: Work, text: &str) -> Result<(), CudaError> {
-        let unused = || CudaError::BadPlan { text: text.into(), why: "this device does not use the library".into() };
-        self.stream.gpu().enter()?;
-        match work {
-            Work::Convolution(convolution) => {
-                let dnn = self.vendor.dnn.as_mut().ok_or_else(unused)?;
-                let plan = cudnn::Plan::from_text(Target::Gpu(&dnn.handle), &convolution, text)?;
-                dnn.plans.insert(convolution, plan);
-            }
-            Work::Product(product) => {
-                let blas = self.vendor.blas.as_mut().ok_or_else(unused)?;
-                let plan = cublaslt::Plan::from_text(&blas.handle, &product, text)?;
-                blas.plans.insert(product, plan);
-            }
+    /// Goes by what was dealt from here on: of the plans that it has made, those remain that are as dealt.
+    pub(crate) fn deal(&mut self, dealt: Dealt) {
+        // What they were started for is done before they go.
+        self.stream.finish();
+        let Vendor { dnn, blas, .. } = &mut self.vendor;
+        if let Some(Dnn { plans, .. }) = dnn {
+            plans.retain(|work, plan| dealt.has(&Work::Convolution(*work), &plan.text().to_string()));
         }
-        Ok(())
+        if let Some(Blas { plans, .. }) = blas {
+            plans.retain(|work, plan| dealt.has(&Work::Product(*work), &plan.text().to_string()));
+        }
+        self.vendor.dealt = dealt;
     }
 }

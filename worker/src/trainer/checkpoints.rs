@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lockstep_checkpoint::{About, Error, Name, Outcome, Place, Priority, RETRY, Snapshot, Wanted, Writer};
 use lockstep_kernels::device::Device;
+use lockstep_proto::plans::Plans;
 use lockstep_proto::{job, wire};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -117,7 +118,8 @@ impl Checkpoints {
             .then(|| format!("checkpoint {name} in {place} was written by a job with other settings"))
     }
 
-    /// The checkpoint of this name, from wherever it is.
+    /// The checkpoint of this name, from wherever it is. Plans of another build or device, of which the user was told,
+    /// are none here.
     ///
     /// # Errors
     /// Of the last place that was tried.
@@ -126,7 +128,10 @@ impl Checkpoints {
         let mut failed = format!("there is no place for checkpoint {name}");
         for place in self.places() {
             match place.read(name) {
-                Ok(snapshot) => return Ok(snapshot),
+                Ok(snapshot) if snapshot.about.fingerprint == self.about.fingerprint => return Ok(snapshot),
+                Ok(Snapshot { about, tensors }) => {
+                    return Ok(Snapshot { about: About { plans: Plans::default(), ..about }, tensors });
+                }
                 Err(error) => failed = error.to_string(),
             }
         }

@@ -22,7 +22,7 @@ pub(super) const CURVATURE_PASS: u32 = 1;
 
 impl<D: Device> Trainer<D> {
     /// Samples that second derivatives are measured over; none without a use for them.
-    fn curvature_samples(&self) -> u64 {
+    pub(super) fn curvature_samples(&self) -> u64 {
         let keys = &self.job.optimizer;
         match keys.name {
             OptimizerName::DiagonalLm => u64::from(keys.curvature_samples).min(self.work.dataset.len(Split::Train)),

@@ -55,7 +55,14 @@ impl<D: Device> Trainer<D> {
         if start.share && start.from() != From::Initial {
             (has, reports) = self.share(has, start, entry, &mut reduction.group)?;
         }
-        let Kept { state, held } = self.checked(has, start)?;
+        let mut kept = self.checked(has, start)?;
+        // Whoever gives the state gives its plans.
+        let dealer = if start.share { start.source } else { 0 };
+        if let Err(error) = self.agree_on_plans(&mut kept.state, dealer, &mut reduction.group, &signals) {
+            self.kept = Some(kept);
+            return Err(error);
+        }
+        let Kept { state, held } = kept;
         let rows = state.ledger.rows().to_vec();
         let seconds_before = state.seconds;
         // What is not recorded is made anew where the generation starts.

@@ -38,6 +38,7 @@ mod nonfinite;
 mod optimizer;
 mod outbox;
 mod passes;
+mod plans;
 pub(crate) mod prepare;
 pub(crate) mod progress;
 mod recorder;
@@ -62,6 +63,7 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
+use lockstep_proto::plans::Plans;
 use lockstep_proto::wire;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -162,6 +164,8 @@ struct Trainer<D: Device> {
     crew: Crew<D>,
     checkpoints: Checkpoints,
     meter: Meter,
+    /// The plans that lanes of all sizes were computed by; none before.
+    tried: Option<Plans>,
     /// Between generations; none before the first that got as far as having one.
     kept: Option<Kept<D>>,
 }

@@ -88,6 +88,7 @@ impl<D: Owned> Trainer<D> {
             crew,
             checkpoints,
             meter: Meter::new(),
+            tried: None,
             kept: None,
         })
     }

@@ -36,9 +36,11 @@ pub enum Phase {
     Curvature,
     /// From the pass at the weights to the place above them.
     Ascend,
+    /// A lane of every size, by the plans of the libraries.
+    Plans,
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "idle",
     "prepare",
     "start",
@@ -51,6 +53,7 @@ const NAMES: [&str; 12] = [
     "checkpoint",
     "curvature",
     "ascend",
+    "plans",
 ];
 
 impl Phase {

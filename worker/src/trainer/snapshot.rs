@@ -39,6 +39,7 @@ pub(super) fn snapshot<D: Device>(
         // Last, so that it tells whether the device was well while it was copied.
         digest: state.digests(device, tensors)?.state,
         ledger: state.ledger.clone(),
+        plans: state.plans.clone(),
         ..about.clone()
     };
     Ok(Snapshot { about, tensors: copies })
@@ -69,6 +70,7 @@ pub(super) fn restore<D: Device>(
     state.set_words(words);
     let step = state.cursor.step;
     state.ledger = snapshot.about.ledger.clone();
+    state.plans = snapshot.about.plans.clone();
     match state.ledger.steps() == step {
         true => Ok(()),
         false => Err(format!("its ledger has {} of {step} steps", state.ledger.steps())),

@@ -8,6 +8,7 @@ use lockstep_kernels::device::Device;
 use lockstep_kernels::moving_average::AverageStep;
 use lockstep_kernels::optimizer::MOST_VECTORS;
 use lockstep_proto::ledger::{Gap, Ledger, LedgerRow};
+use lockstep_proto::plans::Plans;
 
 use super::crew::Devices;
 use super::epoch_loss::EpochLoss;
@@ -25,7 +26,8 @@ const STATISTICS_WEIGHT: f32 = 0.1;
 /// Cursor, loss of the epoch, evaluations, seconds.
 pub const WORDS: usize = 10;
 
-/// Parameters, optimiser state, cursor, ledger. It changes only in [`State::commit`].
+/// Parameters, optimiser state, cursor, ledger, plans. It changes only in [`State::commit`]; plans come before the
+/// first.
 pub struct State<D: Device> {
     vectors: Vec<Vector<D>>,
     sizes: Sizes,
@@ -40,6 +42,8 @@ pub struct State<D: Device> {
     pub seconds: f64,
     /// Which positions are in which committed steps. Not in the digest: it tells who committed.
     pub ledger: Ledger,
+    /// By which plans steps are computed, where the device has some. Not in the digest: what they come to is.
+    pub plans: Plans,
 }
 
 /// Elements of the flat vector's two parts.
@@ -147,6 +151,7 @@ impl<D: Device> State<D> {
             evaluations: Evaluations::default(),
             seconds: 0.0,
             ledger: Ledger::default(),
+            plans: Plans::default(),
         }
     }
 

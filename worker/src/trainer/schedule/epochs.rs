@@ -69,6 +69,14 @@ impl Epochs {
         self.of_epoch(epoch).batch.min(self.train_samples - position)
     }
 
+    /// Samples that a step may have.
+    pub fn batches(&self) -> impl Iterator<Item = u64> {
+        self.stretches.iter().flat_map(|stretch| {
+            let rest = if self.keep_last { self.train_samples % stretch.batch } else { 0 };
+            [stretch.batch.min(self.train_samples), rest]
+        })
+    }
+
     /// Whether an epoch has no further step at this position.
     pub fn ends_at(&self, epoch: u64, position: u64) -> bool {
         let rest = self.train_samples - position;

@@ -3,6 +3,8 @@
 mod epochs;
 mod learning_rate;
 
+use std::collections::BTreeSet;
+
 use lockstep_proto::job::Job;
 
 use epochs::Epochs;
@@ -74,6 +76,11 @@ impl Schedule {
         self.epochs.epochs_with(self.total_steps)
     }
 
+    /// Samples that a lane of a step may have, each count once.
+    pub fn lane_sizes(&self) -> BTreeSet<u64> {
+        lane_sizes(self.epochs.batches(), self.micro_batch)
+    }
+
     /// The step at the cursor; none once the job is done.
     pub fn step(&self, cursor: &Cursor) -> Option<StepPlan> {
         if cursor.step >= self.total_steps {
@@ -100,6 +107,12 @@ impl Schedule {
     pub fn learning_rate(&self, cursor: &Cursor) -> f64 {
         self.learning_rate.at(Moment { epoch: cursor.epoch, step: cursor.step })
     }
+}
+
+/// Samples that lanes of these batches have, `micro_batch` each but for a batch's last, each count once.
+pub fn lane_sizes(batches: impl IntoIterator<Item = u64>, micro_batch: u64) -> BTreeSet<u64> {
+    let lanes = batches.into_iter().flat_map(|samples| [micro_batch.min(samples), samples % micro_batch]);
+    lanes.filter(|size| *size > 0).collect()
 }
 
 #[cfg(test)]

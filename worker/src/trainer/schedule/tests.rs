@@ -103,8 +103,10 @@ fn check(text: &str, samples: u64, expected: &str) {
 fn check_job(job: &Job, samples: u64, expected: &str) {
     let schedule = Schedule::new(job, samples).unwrap();
     let mut cursor = Cursor::default();
-    let mut steps = Vec::new();
+    let (mut steps, micro_batch) = (Vec::new(), u64::from(job.batch.micro_batch));
     while let Some(plan) = schedule.step(&cursor) {
+        let mut lanes = (0..plan.samples).step_by(micro_batch as usize).map(|start| plan.samples - start);
+        assert!(lanes.all(|rest| schedule.lane_sizes().contains(&rest.min(micro_batch))), "{plan:?}");
         steps.push(format!("{}:{}+{}/{}", plan.epoch, plan.first, plan.samples, plan.lanes));
         cursor = schedule.advance(&cursor, &plan);
     }
@@ -121,6 +123,16 @@ fn a_short_last_batch_is_dropped() {
 fn a_short_last_batch_is_kept_with_fewer_lanes() {
     check("size=4; micro_batch=2; epochs=1; keep=1", 9, "0:0+4/2 0:4+4/2 0:8+1/1");
     check("size=4; micro_batch=2; epochs=2; keep=1", 3, "0:0+3/2 1:0+3/2");
+}
+
+#[test]
+fn lanes_are_whole_but_for_the_last_of_a_batch() {
+    let sizes = |text, samples| Vec::from_iter(Schedule::new(&job(text), samples).unwrap().lane_sizes());
+    assert_eq!(sizes("size=8; micro_batch=4; epochs=2", 27), [4]);
+    assert_eq!(sizes("size=8; micro_batch=4; epochs=2; keep=1", 27), [3, 4]);
+    assert_eq!(sizes("size=8; micro_batch=4; epochs=2; keep=1", 28), [4]);
+    assert_eq!(sizes("size=8; micro_batch=4; epochs=2; keep=1", 2), [2]);
+    assert_eq!(sizes("size=6; micro_batch=4; epochs=2; keep=1", 13), [1, 2, 4]);
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! cuDNN and cuBLASLt in a job, with the real binary and real processes, on emulated GPUs whose libraries would choose
+//! differently: all compute by the plans of the first step, after a loss and a restart too.
+
+mod lockstep;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lockstep::cluster::Cluster;
+use lockstep::gpu::Gpus;
+use lockstep::noise::write_noise;
+use lockstep::outcome::Outcome;
+use lockstep::process::{Ended, Process};
+use lockstep::{json, lockstep as binary, names, recipe, train};
+use lockstep_emulation::{or_skip, vendor_libraries};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A few steps of two lanes; the layer in the middle is worth a library's call, and no other.
+const SETTINGS: [&str; 10] = [
+    "model.hidden=[512, 512]",
+    "batch.size=2048",
+    "batch.micro_batch=1024",
+    "data.validation=0",
+    "schedule.max_steps=4",
+    "optimizer.learning_rate=0.1",
+    "cluster.device=cuda",
+    "cluster.libraries=auto",
+    "cluster.max_restarts=3",
+    "metrics.every=1",
+];
+
+/// What the emulated libraries have, the one that they prefer first.
+const BOTH: [&str; 2] = ["23", "32"];
+
+/// A job's data, and places for its runs.
+struct Stage {
+    gpus: Gpus,
+    vendors: PathBuf,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Option<Self> {
+        let (gpus, vendors) = (Gpus::emulated()?, or_skip(vendor_libraries())?);
+        let folder = tempfile::tempdir().unwrap();
+        write_noise(folder.path(), 4096, 64, 8, 10);
+        Some(Self { gpus, vendors, folder })
+    }
+
+    fn settings(&self) -> Vec<String> {
+        let data = format!("data.path={}", self.folder.path().display());
+        SETTINGS.iter().map(|setting| (*setting).to_owned()).chain([data]).collect()
+    }
+
+    /// Has a process see two GPUs whose libraries have these engines.
+    fn shown_to<'c>(&self, command: &'c mut Command, engines: &str) -> &'c mut Command {
+        self.gpus.shown_with(&self.vendors, command, 2).env("EMULATED_ENGINES", engines)
+    }
+
+    /// Starts `train` with one worker into a run of this name.
+    fn start(&self, run: &str, engines: &str) -> Process {
+        let settings = self.settings();
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let mut command = train(&recipe("mnist-mlp.toml"), &self.folder.path().join(run), &settings);
+        Process::start(self.shown_to(command.args(["--workers", "1", "--json"]), engines))
+    }
+
+    fn train(&self, run: &str, engines: &str) -> Outcome {
+        self.start(run, engines).wait().success();
+        Outcome::of(&self.folder.path().join(run))
+    }
+
+    /// Goes on with a run.
+    fn go_on(&self, run: &Path, engines: &str) -> Ended {
+        let mut command = binary(["train", "--json", "--from"]);
+        Ended::of(self.shown_to(command.arg(run), engines))
+    }
+}
+
+/// The plans in the newest checkpoint of a run.
+fn plans(run: &Path) -> Vec<Value> {
+    let checkpoints = run.join("checkpoints");
+    let newest = names(&checkpoints).pop().expect("a checkpoint");
+    let mut manifest = json(&checkpoints.join(newest).join("checkpoint.json"));
+    let Value::Array(plans) = manifest["content"]["about"]["plans"].take() else { panic!("plans: {manifest}") };
+    plans
+}
+
+#[test]
+fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_loss() {
+    let Some(stage) = Stage::new() else { return };
+    let alone = BOTH.map(|engines| stage.train(engines, engines));
+    assert_ne!(alone[0], alone[1], "engines with other last bits");
+
+    let cluster = Cluster::start();
+    let agents = [(BOTH[0], "0"), (BOTH[1], "1")].map(|(engines, gpu)| {
+        let mut command = binary(["agent", "--device", "cuda", "--coordinator", &cluster.address]);
+        stage.shown_to(&mut command, engines).env("CUDA_VISIBLE_DEVICES", gpu);
+        cluster.agent_of(command)
+    });
+    let settings = stage.settings();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
+    let id = cluster.submit("mnist-mlp.toml", &settings);
+    cluster.watch(&id).await_step(1);
+    // Who is left goes on by itself; who comes for the lost one, by what it is dealt.
+    for worker in agents[0].children() {
+        worker.signal(Signal::KILL);
+    }
+    cluster.run("wait", &[&id]).success();
+    let outcome = Outcome::of(&cluster.folder(&id));
+    assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
+}
+
+#[test]
+fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can_not() {
+    let Some(stage) = Stage::new() else { return };
+    let clean = stage.train("clean", "23");
+    let run = stage.folder.path().join("stopped");
+    let mut stopped = stage.start("stopped", "23");
+    stopped.await_line("\"step\":1");
+    stopped.signal(Signal::INT);
+    assert_eq!(stopped.wait().code, Some(75));
+    let dealt = plans(&run);
+    assert_eq!(dealt.len(), 3, "forward, and two ways back: {dealt:?}");
+    for plan in &dealt {
+        let (work, text) = (plan["work"].as_str().unwrap(), plan["text"].as_str().unwrap());
+        assert!(work.contains("rows: ") && text.starts_with("cuBLASLt 13.0.2, algorithm 0000000000000003 "), "{plan}");
+    }
+
+    let refused = stage.go_on(&run, "3");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let told = "can't be computed here as in the rest of the job: \"cuBLASLt 13.0.2, algorithm 0000000000000003";
+    let line = refused.stderr.lines().find(|line| line.contains(told));
+    let line = line.unwrap_or_else(|| panic!("{told}: {refused:?}"));
+    for words in ["the product 1024×512 of 512 terms", "not supported", "cluster.libraries has to be \"own\""] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+
+    stage.go_on(&run, "32").success();
+    clean.has_the_state_of(&run);
+    assert_eq!(plans(&run), dealt);
+}

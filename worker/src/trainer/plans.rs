@@ -1,0 +1,122 @@
+//! By which plans cuDNN and cuBLASLt compute: the same on all workers, from a job's first step to its last.
+//!
+//! In each generation one member deals them to all, the one that has the state to start from, since they are part of it.
+//! What it has no plan for yet it chooses. Which works need one is known to the ops alone: so each member tries a lane of
+//! every size that the job has, once, before its first step. A plan that can't be made there ends it with its name.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use lockstep_collective::{Error, Group, Tag};
+use lockstep_kernels::device::Device;
+use lockstep_kernels::plans::{self, Rest};
+use lockstep_proto::plans::{Plan, Plans};
+
+use super::generation::FIRST_PASS;
+use super::lane::{Evaluation, Pass, TrainStep};
+use super::progress::Phase;
+use super::schedule::{StepPlan, lane_sizes};
+use super::signals::Signals;
+use super::state::State;
+use super::{Trainer, TrainerError};
+use crate::data::dataset::Split;
+use crate::data::order::Order;
+
+impl<D: Device> Trainer<D> {
+    /// Has this worker compute by the plans of rank `dealer`, as all members do that call this. `state`: the one that the
+    /// generation starts from, with its plans at the dealer, and everywhere behind this.
+    ///
+    /// # Errors
+    /// If the device fails, also in a plan that it can't make; if the generation is aborted or the dealer is lost.
+    pub(super) fn agree_on_plans(
+        &mut self,
+        state: &mut State<D>,
+        dealer: u32,
+        group: &mut Group,
+        signals: &Signals,
+    ) -> Result<(), TrainerError> {
+        if !self.crew.first().device.uses_plans() {
+            return Ok(());
+        }
+        let deals = group.rank_and_ranks().0 == dealer as usize;
+        let mut payload = Vec::new();
+        if deals {
+            self.try_lanes(state, Rest::Chosen, signals)?;
+            state.plans = self.made_plans()?;
+            self.crew.first().device.take_plans(&of_device(&state.plans), Rest::Refused);
+            payload = state.plans.encode();
+        }
+        group.broadcast(dealer, Tag { step: state.cursor.step, pass: FIRST_PASS }, &mut payload)?;
+        if !deals {
+            let malformed = |error| TrainerError::Entry(format!("rank {dealer} gave no plans: {error}"));
+            state.plans = Plans::decode(&payload).map_err(malformed)?;
+            self.try_lanes(state, Rest::Refused, signals)?;
+        }
+        self.tried = Some(state.plans.clone());
+        Ok(())
+    }
+
+    /// Computes lanes by the state's plans, one of every size, unless it has done so before.
+    fn try_lanes(&mut self, state: &State<D>, rest: Rest, signals: &Signals) -> Result<(), TrainerError> {
+        if self.tried.as_ref() == Some(&state.plans) {
+            return Ok(());
+        }
+        self.tried = None;
+        self.seat.progress.enter(Phase::Plans, state.cursor.step);
+        self.crew.first().device.take_plans(&of_device(&state.plans), rest);
+        self.try_training(state, signals);
+        self.try_evaluation(state, signals);
+        let runner = self.crew.first();
+        // It is no step's time.
+        runner.take_seconds();
+        runner.device.health()?;
+        match signals.abort_flag().load(Ordering::Relaxed) {
+            true => Err(Error::Aborted.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn try_training(&mut self, state: &State<D>, signals: &Signals) {
+        let measured = lane_sizes([self.curvature_samples()], self.work.micro_batch);
+        let passes = [(Pass::Gradient, self.schedule.lane_sizes()), (Pass::Curvature, measured)];
+        let Self { crew, work, job, seat, .. } = self;
+        let order = Order::new(job.seed.order, 0, work.dataset.len(Split::Train));
+        let (runner, len) = (crew.first(), work.model.len());
+        let mut gradient = runner.device.zeros(len);
+        for (pass, samples) in passes.iter().flat_map(|(pass, sizes)| sizes.iter().map(|&size| (*pass, size))) {
+            let plan = StepPlan { epoch: 0, first: 0, samples, lanes: 1 };
+            let pulse = signals.pulse(&seat.progress);
+            let step = TrainStep { pass, ..TrainStep::new(work, state.weights(), plan, &order, pulse) };
+            runner.train_subtree(&step, 0..1, &mut D::view_mut(&mut gradient, 0..len));
+        }
+    }
+
+    fn try_evaluation(&mut self, state: &State<D>, signals: &Signals) {
+        let Self { crew, work, seat, .. } = self;
+        let mut tried = BTreeSet::new();
+        for split in [Split::Validation, Split::Test] {
+            let samples = work.dataset.len(split);
+            let pulse = signals.pulse(&seat.progress);
+            let evaluation = Evaluation { work, weights: state.averaged_weights(), split, pulse };
+            // Only the last lane may be short.
+            for lane in [0, samples.div_ceil(work.micro_batch).saturating_sub(1)] {
+                let size = work.micro_batch.min(samples - lane * work.micro_batch);
+                if size > 0 && tried.insert(size) {
+                    let lane = lane as u32;
+                    crew.first().evaluate_subtree(&evaluation, lane..lane + 1);
+                }
+            }
+        }
+    }
+
+    /// The plans that the device has needed.
+    fn made_plans(&mut self) -> Result<Plans, TrainerError> {
+        let plans = self.crew.first().device.tell_plans();
+        let plans: Vec<_> = plans.into_iter().map(|plans::Plan { work, text }| Plan { work, text }).collect();
+        plans.try_into().map_err(|error| TrainerError::Machine(format!("the libraries' plans can't be told: {error}")))
+    }
+}
+
+fn of_device(plans: &Plans) -> Vec<plans::Plan> {
+    plans.all().iter().map(|Plan { work, text }| plans::Plan { work: work.clone(), text: text.clone() }).collect()
+}
