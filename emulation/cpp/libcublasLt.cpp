@@ -1,7 +1,9 @@
 // A cuBLASLt of f32 products, on an emulated GPU. Of the algorithms that its heuristics name the first adds parts by
 // whichever comes first and the second uses tensor cores; `engines` tells of the others, from 3 on.
+
 // Products are large: their loops over rows become vectors, which -O2 leaves alone.
 #pragma GCC optimize("O3")
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
