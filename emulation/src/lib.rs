@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{panic, thread};
 
 use lockstep_kernels::cuda::sources::{SOURCES, Source};
 use lockstep_kernels::cuda::{Cuda, Places};
@@ -47,6 +49,10 @@ const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
     ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
+
+/// Sources of kernels that become one object: reading the headers takes longer than most of them, but one that changes
+/// has its neighbours compiled again.
+const SOURCES_AN_OBJECT: usize = 6;
 
 /// A folder with `libcuda.so`, `libnvrtc.so`, `libnvidia-ml.so` and `libnccl.so.2`, of all kernels as they are.
 ///
@@ -161,25 +167,18 @@ fn key(texts: &[(&Source, String)]) -> String {
     hash(own.chain(texts.iter().map(|(_, text)| text.as_str())))
 }
 
-/// Builds the libraries. Objects are kept beside them: a source that changes is compiled alone.
+/// Builds the libraries. Objects are kept beside them, for whose text is the same next time.
 fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let objects = folder.parent().unwrap_or(folder).join("objects");
     fs::create_dir_all(&objects)?;
     write_headers(&objects)?;
     let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
-    driver.extend(texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)));
+    let texts: Vec<_> = texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)).collect();
+    driver.extend(texts.chunks(SOURCES_AN_OBJECT).map(<[String]>::concat));
     let texts: Vec<&str> = driver.iter().map(String::as_str).chain([COMPILER, NVML, NCCL]).collect();
     let all: Vec<String> = texts.iter().map(|text| object(text)).collect();
-    let missing: Vec<_> = all.iter().zip(&texts).filter(|(object, _)| !objects.join(object).exists()).collect();
-    for batch in missing.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
-        let started =
-            batch.iter().map(|(object, text)| start(&objects, object, text)).collect::<Result<Vec<_>, _>>()?;
-        started.into_iter().try_for_each(finish)?;
-        for (object, _) in batch {
-            fs::rename(objects.join(unfinished(object)), objects.join(object))?;
-        }
-    }
+    compile_missing(&objects, &all, &texts)?;
     let (of_driver, others) = all.split_at(driver.len());
     for (name, objects_of_it) in [
         ("libcuda.so", of_driver),
@@ -193,6 +192,26 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     symlink("libnvrtc.so", folder.join("libnvrtc.so.13"))?;
     symlink("libnvidia-ml.so", folder.join("libnvidia-ml.so.1"))?;
     Ok(())
+}
+
+/// Compiles what has no object yet, on all cores.
+fn compile_missing(objects: &Path, names: &[String], texts: &[&str]) -> Result<(), Error> {
+    let mut missing: Vec<_> = names.iter().zip(texts).filter(|(name, _)| !objects.join(name).exists()).collect();
+    // What takes longest comes first, so that no core is left alone with it.
+    missing.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((name, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            finish(start(objects, name, text)?)?;
+            fs::rename(objects.join(unfinished(name)), objects.join(name))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|cause| panic::resume_unwind(cause)))
+    })
 }
 
 /// Name of the object that a text is compiled to, with the headers that it includes.
@@ -221,14 +240,14 @@ fn hash<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// A module's kernels, in a namespace of its own.
+/// A module's kernels, in a namespace of its own. What activations are is left as it was, for the next one.
 fn module(index: usize, source: &Source, text: &str) -> String {
     let entries: String = source.kernels().map(|name| format!("cuda_on_cpu::entry(\"{name}\", {name}), ")).collect();
     let hash = fnv(&source.text());
     format!(
         "#include \"cuda_on_cpu.h\"\nnamespace m{index} {{\n{text}\n\
          extern const cuda_on_cpu::Module module;\n\
-         const cuda_on_cpu::Module module{{\"{hash:016x}\", {{{entries}}}}};\n}}\n"
+         const cuda_on_cpu::Module module{{\"{hash:016x}\", {{{entries}}}}};\n}}\n#undef BF16_ACTIVATIONS\n"
     )
 }
 

@@ -19,9 +19,9 @@ enum Tile {
 }
 
 impl Tile {
-    /// Of a matrix of so many columns.
-    fn of(columns: usize) -> Self {
-        if columns <= 32 { Tile::Narrow } else { Tile::Square }
+    /// Of a matrix of this size. One that fits into a single tile of either shape has a square, which loads less.
+    fn of(rows: usize, columns: usize) -> Self {
+        if columns <= 32 && (rows > 64 || columns > 16) { Tile::Narrow } else { Tile::Square }
     }
 
     /// Tiles of a matrix.
@@ -97,7 +97,11 @@ impl Conv2dSize {
 
     fn weight_tiles(&self) -> usize {
         let outputs = self.out_channels / self.groups;
-        self.groups * Tile::of(outputs).count(self.terms(), outputs)
+        self.groups * self.weight_tile().count(self.terms(), outputs)
+    }
+
+    fn weight_tile(&self) -> Tile {
+        Tile::of(self.terms(), self.out_channels / self.groups)
     }
 
     fn weight_parts(&self) -> Parts {
@@ -155,7 +159,7 @@ impl Cuda {
         size.check_pixels();
         self.turn_weight(size, weight, turned);
         let outputs = size.out_channels / size.groups;
-        let tile = Tile::of(outputs);
+        let tile = Tile::of(size.places(), outputs);
         let kernel = match tile {
             Tile::Square => "conv2d_forward_square",
             Tile::Narrow => "conv2d_forward_narrow",
@@ -179,7 +183,7 @@ impl Cuda {
         let (inputs, outputs) = (size.in_channels / groups, size.out_channels / groups);
         let phases = stride.min(height) * stride.min(width);
         let places = [samples, height.div_ceil(stride), width.div_ceil(stride)];
-        let tile = Tile::of(inputs);
+        let tile = Tile::of(places.iter().product(), inputs);
         let kernel = match tile {
             Tile::Square => "conv2d_backward_input_square",
             Tile::Narrow => "conv2d_backward_input_narrow",
@@ -199,7 +203,7 @@ impl Cuda {
     ) {
         size.check_pixels();
         let Parts { count, length } = size.weight_parts();
-        let kernel = match Tile::of(size.out_channels / size.groups) {
+        let kernel = match size.weight_tile() {
             Tile::Square => "conv2d_backward_weight_square",
             Tile::Narrow => "conv2d_backward_weight_narrow",
         };

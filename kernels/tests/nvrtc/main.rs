@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use lockstep_kernels::cuda::compiler::{Architecture, compile};
 use lockstep_kernels::cuda::sources::SOURCES;
@@ -31,20 +33,11 @@ fn kernels_compile_and_take_no_more_registers_than_before() {
     let mut places = Places::from_environment();
     places.libraries.push(root.join("../target/nvrtc/nvidia/cu13/lib"));
     places.set();
-    let mut found = Table::new();
-    for (major, minor) in ARCHITECTURES {
-        let architecture = Architecture { major, minor };
-        for source in SOURCES {
-            match compile(source, architecture) {
-                Ok(compiled) => {
-                    let kind = if source.activations == Some(Precision::Bf16) { " of bf16" } else { "" };
-                    found.extend(needs(&compiled.log, kind, &architecture.to_string()));
-                }
-                Err(CudaError::NoCompiler) => return println!("skipped: {}", CudaError::NoCompiler),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
+    let found = match all_needs() {
+        Ok(found) => found,
+        Err(CudaError::NoCompiler) => return println!("skipped: {}", CudaError::NoCompiler),
+        Err(error) => panic!("{error}"),
+    };
     let kernels: usize = SOURCES.iter().map(|source| source.kernels().count()).sum();
     assert_eq!(found.len(), kernels * ARCHITECTURES.len(), "the log tells of every kernel");
     let file = root.join("tests/nvrtc/registers.tsv");
@@ -62,6 +55,27 @@ fn kernels_compile_and_take_no_more_registers_than_before() {
         );
     }
     assert!(table.keys().all(|key| found.contains_key(key)), "registers.tsv has kernels that are no more");
+}
+
+/// Of all kernels on all architectures, compiled on all cores.
+fn all_needs() -> Result<Table, CudaError> {
+    let sources = |(major, minor)| SOURCES.iter().map(move |source| (source, Architecture { major, minor }));
+    let all: Vec<_> = ARCHITECTURES.into_iter().flat_map(sources).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut found = Table::new();
+        while let Some((source, architecture)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let kind = if source.activations == Some(Precision::Bf16) { " of bf16" } else { "" };
+            found.extend(needs(&compile(source, *architecture)?.log, kind, &architecture.to_string()));
+        }
+        Ok(found)
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let found = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+        Ok(found.collect::<Result<Vec<Table>, CudaError>>()?.into_iter().flatten().collect())
+    })
 }
 
 /// Of each kernel that the assembler speaks of; `kind` is put behind its name.
