@@ -32,6 +32,8 @@ pub struct Model {
     pub zero_gamma: bool,
     /// Algorithm of convolutions.
     pub convolution: Convolution,
+    /// Whether the way back runs a part of the layers again instead of keeping their values: changes no result.
+    pub recompute: bool,
     /// A safetensors file of initial weights, seen by all workers; empty for none.
     pub init_from: String,
     /// Its BLAKE3 in hexadecimal: what results depend on.
@@ -55,6 +57,7 @@ impl Default for Model {
             init_value: 0.01,
             zero_gamma: false,
             convolution: Convolution::Auto,
+            recompute: false,
             init_from: String::new(),
             init_blake3: String::new(),
             new_head: false,
