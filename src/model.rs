@@ -54,11 +54,15 @@ fn table(model: &CpuModel, samples: SampleShape) -> String {
     }));
     let bytes = |elements: usize| format!("{} MiB", grouped(elements as f64 * 4.0 / f64::from(1 << 20)));
     let operations: u64 = model.layers().map(|layer| layer.operations).sum();
-    let totals = [
+    let mut totals = vec![
         ("parameters", format!("{} ({})", grouped(model.parameters() as f64), bytes(model.parameters()))),
         ("operations", format!("{} FLOP a sample forward, three times that in training", grouped(operations as f64))),
         ("working memory", format!("{} for 16 samples of a lane", bytes(16 * model.memory_features()))),
     ];
+    let again = model.operations_again();
+    if again > 0 {
+        totals.push(("computed again", format!("{} FLOP a sample on the way back", grouped(again as f64))));
+    }
     let totals: Vec<Vec<String>> = totals.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect();
     format!("{}\n{}", columns(&rows), columns(&totals))
 }
@@ -75,6 +79,7 @@ fn json(model: &CpuModel) -> serde_json::Value {
     serde_json::json!({
         "parameters": model.parameters(),
         "memory_features": model.memory_features(),
+        "operations_again": model.operations_again(),
         "layers": model.layers().map(layer).collect::<Vec<_>>(),
         "tensors": tensors,
     })

@@ -15,6 +15,8 @@ fn a_network_is_shown_layer_by_layer() {
     for words in ["layer1.0.conv1", "(sample)", "3×224×224", "11,689,512 (45 MiB)", "3,628,146,688 FLOP a sample"] {
         assert!(shown.contains(words), "{words:?} is not in {shown}");
     }
+    let again = show(&["resnet18", "--set", "model.recompute=true"]).success();
+    assert!(again.contains("computed again") && !shown.contains("computed again"), "{again}");
     let shown = json_lines(&show(&["lenet5-1998", "--json"]).success()).remove(0);
     assert_eq!(shown["parameters"], 60_000);
     let names: Vec<_> = shown["tensors"].as_array().unwrap().iter().map(|tensor| &tensor["name"]).collect();

@@ -96,6 +96,7 @@ fn the_hash_covers_what_results_depend_on() {
     assert_eq!(default, hash(|job| job.metrics.every = 7));
     assert_eq!(default, hash(|job| job.data.path = "/elsewhere".into()));
     assert_eq!(default, hash(|job| job.model.init_from = "/elsewhere".into()));
+    assert_eq!(default, hash(|job| job.model.recompute = true));
     let changed = [
         hash(|job| job.seed.augment = 7),
         hash(|job| job.data.validation = 7),

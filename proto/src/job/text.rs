@@ -13,7 +13,8 @@ pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
 /// weights by their own hash.
-const NOT_HASHED: [&str; 6] = ["checkpoint.", "cluster.", "metrics.", "published.", "data.path", "model.init_from"];
+const NOT_HASHED: [&str; 7] =
+    ["checkpoint.", "cluster.", "metrics.", "published.", "data.path", "model.init_from", "model.recompute"];
 
 impl Job {
     /// Reads text that [`Job::to_toml`] wrote, maybe on another machine: nothing about it is trusted. Absent keys
@@ -40,7 +41,7 @@ impl Job {
     }
 
     /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[checkpoint]`,
-    /// `[cluster]`, `[metrics]` and `[published]`, and the paths `data.path` and `model.init_from`.
+    /// `[cluster]`, `[metrics]` and `[published]`, the paths `data.path` and `model.init_from`, and `model.recompute`.
     ///
     /// # Panics
     /// As [`Job::to_toml`].

@@ -212,6 +212,16 @@ pub struct Memo {
 }
 
 impl Memo {
+    /// Whether nothing is noted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Numbers for a micro-batch of one sample.
+    pub fn numbers(&self) -> usize {
+        self.moments + self.sample_moments
+    }
+
     /// Bytes for a micro-batch.
     pub fn choices_len<D: Device>(&self, device: &D, samples: usize) -> usize {
         device.note_len(samples, self.choices)

@@ -3,8 +3,9 @@
 use lockstep_kernels::device::{Device, Memory};
 
 use super::Model;
-use super::plan::{Slot, SlotId};
-use crate::layers::{MAX_INPUTS, Memo};
+use super::graph::Placed;
+use super::plan::{NoteSlots, SlotId};
+use crate::layers::MAX_INPUTS;
 
 /// Slots; one is empty only while a layer writes to it.
 pub(super) type Slots<D> = [Option<<D as Memory>::Buffer<f32>>];
@@ -12,32 +13,56 @@ pub(super) type Slots<D> = [Option<<D as Memory>::Buffer<f32>>];
 /// Memory for one micro-batch at a time, laid out by the model's plan.
 pub struct Activations<D: Device> {
     slots: Vec<Option<D::Buffer<f32>>>,
-    pub(super) memos: Vec<Notes<D>>,
+    notes: Notes<D>,
+}
+
+/// Slots of what layers note.
+pub(super) struct Notes<D: Device> {
+    choices: Vec<D::Buffer<u8>>,
+    moments: Vec<D::Buffer<f32>>,
+    /// For what a layer that runs again has told of statistics before.
+    statistics: D::Buffer<f32>,
+}
+
+impl<D: Device> Notes<D> {
+    /// One layer's.
+    pub fn of(&mut self, placed: &Placed, slots: NoteSlots, device: &D, samples: usize) -> NotesMut<'_, D> {
+        let (choices, moments) = (placed.memo.choices_len(device, samples), placed.memo.moments_len(device, samples));
+        NotesMut {
+            choices: D::view_mut(&mut self.choices[slots.choices], 0..choices),
+            moments: D::view_mut(&mut self.moments[slots.moments], 0..moments),
+            statistics: &mut self.statistics,
+        }
+    }
 }
 
 /// What one layer notes.
-pub(super) struct Notes<D: Device> {
-    pub memo: Memo,
-    pub choices: D::Buffer<u8>,
-    pub moments: D::Buffer<f32>,
+pub(super) struct NotesMut<'a, D: Device> {
+    pub choices: D::ViewMut<'a, u8>,
+    pub moments: D::ViewMut<'a, f32>,
+    /// Statistics that nobody reads.
+    pub statistics: &'a mut D::Buffer<f32>,
 }
 
 impl<D: Device> Activations<D> {
     /// Memory for micro-batches of up to `samples` samples.
     pub fn new(device: &D, model: &Model<D>, samples: usize) -> Self {
-        let slot = |slot: &Slot| Some(device.zeros(slot.elements(device, samples)));
-        let notes = |memo: Memo| Notes {
-            memo,
-            choices: device.zeros(memo.choices_len(device, samples)),
-            moments: device.zeros(memo.moments_len(device, samples)),
+        let plan = model.plan();
+        let slot = |slot| Some(device.zeros(model.slot_len(slot, device, samples)));
+        let choices = |slot| device.zeros(model.choices_len(slot, device, samples));
+        let moments = |slot| device.zeros(model.moments_len(slot, device, samples));
+        let notes = Notes {
+            choices: plan.choices.iter().map(choices).collect(),
+            moments: plan.moments.iter().map(moments).collect(),
+            statistics: device.zeros(model.statistics_again(plan)),
         };
-        Self { slots: model.plan().slots.iter().map(slot).collect(), memos: model.memos().map(notes).collect() }
+        Self { slots: plan.slots.iter().map(slot).collect(), notes }
     }
 
     /// Where the caller writes the micro-batch.
     pub fn input(&mut self, device: &D, model: &Model<D>, samples: usize) -> D::ViewMut<'_, f32> {
         let len = device.activation_len(samples, model.input_features());
-        let slot = model.plan().values[0];
+        let slot = model.plan().forward.values[0];
         D::view_mut(self.slots[slot].as_mut().expect("no layer runs"), 0..len)
     }
 
@@ -68,8 +93,8 @@ impl<D: Device> Activations<D> {
     }
 
     /// The slots to read from and the notes to write, at once.
-    pub(super) fn parts(&mut self) -> (&Slots<D>, &mut [Notes<D>]) {
-        (&self.slots, &mut self.memos)
+    pub(super) fn parts(&mut self) -> (&Slots<D>, &mut Notes<D>) {
+        (&self.slots, &mut self.notes)
     }
 }
 

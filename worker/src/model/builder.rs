@@ -6,8 +6,8 @@ use lockstep_kernels::conv2d::Algorithm;
 use lockstep_kernels::device::Device;
 
 use super::graph::{Links, Placed, Shape, ValueId};
-use super::plan::{Plan, Use};
-use super::{Model, Tensor};
+use super::planned::planned;
+use super::{Model, Plan, Tensor};
 use crate::layers::{Layer, TensorShape};
 
 /// A model that doesn't fit the data, or in itself.
@@ -129,8 +129,8 @@ impl<D: Device> Builder<D> {
             });
         }
         placed.reverse();
-        let plan = plan(&shapes, &nodes, &placed);
-        let layers = nodes.into_iter().map(|node| node.layer).collect();
+        let layers: Vec<_> = nodes.into_iter().map(|node| node.layer).collect();
+        let plan = planned(&shapes, &layers, &placed, Plan::new);
         let (trained, running) = (end_of(&parameters), end_of(&statistics));
         let behind =
             |tensor: Tensor| Tensor { range: trained + tensor.range.start..trained + tensor.range.end, ..tensor };
@@ -150,19 +150,6 @@ fn place(tensors: &mut Vec<Tensor>, shapes: Vec<TensorShape>) -> Range<usize> {
         tensors.push(Tensor { shape, range });
     }
     start..end
-}
-
-fn plan<D: Device>(shapes: &[Shape], nodes: &[Node<D>], placed: &[Placed]) -> Plan {
-    let features: Vec<usize> = shapes.iter().map(Shape::features).collect();
-    let mut differentiable = vec![false; shapes.len()];
-    let mut uses = Vec::with_capacity(nodes.len());
-    for (node, placed) in nodes.iter().zip(placed) {
-        let differentiates = !placed.parameters.is_empty() || node.links.inputs().any(|value| differentiable[value]);
-        differentiable[node.links.output] = differentiates;
-        let (keeps, passes_on, adds) = (node.layer.keeps(), node.layer.passes_on(), node.layer.adds());
-        uses.push(Use { links: &placed.links, keeps, passes_on, adds, differentiates });
-    }
-    Plan::new(&features, &uses)
 }
 
 fn end_of(tensors: &[Tensor]) -> usize {

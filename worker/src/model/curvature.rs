@@ -4,7 +4,8 @@ use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::curvature::Criterion;
 use lockstep_kernels::device::Device;
 
-use super::{Activations, BuildError, Model, Weights};
+use super::plan::Step;
+use super::{Activations, BuildError, Model, Run, Weights};
 use crate::layers::{Backward, Curvature, Layer, MicroBatch, SquaresMut};
 
 /// Working memory beside [`Activations`].
@@ -82,9 +83,14 @@ impl<D: Device> Model<D> {
         let (_, mut d_output) = activations.output(device, self, size.samples);
         device.copy(D::shared(D::slice_mut(&mut d_output, 0..len)), D::view_mut(&mut memory.slope, 0..len));
         device.output_curvature(&size, criterion, d_output);
-        for index in (0..self.layers.len()).rev() {
-            let own = D::slice_mut(&mut second, self.placed[index].parameters.clone());
-            self.backward_layer(index, device, batch, weights, activations, (own, Some(memory)));
+        for step in &self.plan.way_back {
+            match *step {
+                Step::Again(index) => self.forward_layer(index, device, batch, weights, activations, Run::Again),
+                Step::Back(index) => {
+                    let own = D::slice_mut(&mut second, self.placed[index].parameters.clone());
+                    self.backward_layer(index, device, batch, weights, activations, (own, Some(memory)));
+                }
+            }
         }
     }
 }

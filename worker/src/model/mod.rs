@@ -15,16 +15,17 @@ mod named_weights;
 mod needs;
 mod parts;
 mod plan;
+mod planned;
 
 use std::ops::Range;
 
 use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
 use lockstep_kernels::device::{Device, Memory};
 
-use crate::layers::{Backward, Forward, Gradient, Inputs, Layer, MAX_INPUTS, Memo, MicroBatch, Mode, Own, TensorShape};
-use activations::{Slots, Taken, view_of};
+use crate::layers::{Backward, Forward, Gradient, Inputs, Layer, MAX_INPUTS, MicroBatch, Mode, Own, TensorShape};
+use activations::{NotesMut, Slots, Taken, view_of};
 use graph::Placed;
-use plan::{Plan, Way};
+use plan::{Places, Step, Way};
 
 pub use activations::Activations;
 pub use builder::{BuildError, Builder};
@@ -34,6 +35,7 @@ pub use initial::initial_values;
 pub use named::{SampleShape, build};
 pub use named_weights::{NamedWeights, ParameterSet, WeightsError, read_bounded};
 pub use needs::Need;
+pub use plan::Plan;
 
 /// A tensor and its place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,16 @@ impl<D: Device> Clone for Weights<'_, D> {
 }
 
 impl<D: Device> Copy for Weights<'_, D> {}
+
+/// What a layer runs forward for.
+enum Run<'a, D: Device> {
+    /// Training; the layer's statistics go there.
+    Train(D::ViewMut<'a, f32>),
+    /// The same once more, on the way back.
+    Again,
+    /// Evaluation.
+    Evaluate,
+}
 
 /// A model on the CPU.
 pub type CpuModel = Model<lockstep_kernels::cpu::Cpu>;
@@ -185,18 +197,10 @@ impl<D: Device> Model<D> {
         self.placed.last().map_or(0, |placed| placed.links.output)
     }
 
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
     /// Slots of the output and of its gradient.
     fn output_slots(&self) -> (usize, usize) {
         let output = self.output();
-        (self.plan.values[output], self.plan.gradients[output].expect("the loss writes the output's gradient"))
-    }
-
-    fn memos(&self) -> impl Iterator<Item = Memo> {
-        self.placed.iter().map(|placed| placed.memo)
+        (self.plan.forward.values[output], self.plan.gradients[output].expect("the loss writes the output's gradient"))
     }
 
     /// Elements of a value in memory.
@@ -217,7 +221,7 @@ impl<D: Device> Model<D> {
         let mut statistics = statistics;
         for index in 0..self.layers.len() {
             let own = D::slice_mut(&mut statistics, self.placed[index].statistics.clone());
-            self.forward_layer(index, device, batch, weights, activations, Some(own));
+            self.forward_layer(index, device, batch, weights, activations, Run::Train(own));
         }
     }
 
@@ -233,12 +237,12 @@ impl<D: Device> Model<D> {
         let mut values = Vec::new();
         for (index, placed) in self.placed.iter().enumerate() {
             let own = D::slice_mut(&mut statistics, placed.statistics.clone());
-            self.forward_layer(index, device, batch, weights, activations, Some(own));
+            self.forward_layer(index, device, batch, weights, activations, Run::Train(own));
             let output = placed.links.output;
             let shape = self.shapes[output].of_samples(batch.samples);
             values.resize(shape.values(), 0.0);
             let len = self.value_len(device, batch.samples, output);
-            device.read_activation(&shape, activations.view(self.plan.values[output], len), &mut values);
+            device.read_activation(&shape, activations.view(self.plan.forward.values[output], len), &mut values);
             if !values.iter().all(|value: &f32| value.is_finite()) {
                 return Some(&placed.name);
             }
@@ -255,7 +259,7 @@ impl<D: Device> Model<D> {
         activations: &mut Activations<D>,
     ) {
         for index in 0..self.layers.len() {
-            self.forward_layer(index, device, batch, weights, activations, None);
+            self.forward_layer(index, device, batch, weights, activations, Run::Evaluate);
         }
     }
 
@@ -266,32 +270,36 @@ impl<D: Device> Model<D> {
         batch: MicroBatch<'_, D>,
         weights: Weights<'_, D>,
         activations: &mut Activations<D>,
-        statistics: Option<D::ViewMut<'_, f32>>,
+        mut run: Run<'_, D>,
     ) {
         let placed = &self.placed[index];
         let output = placed.links.output;
-        let mut y = activations.take(self.plan.values[output]);
-        let mut statistics = statistics;
-        let mode = match &mut statistics {
-            Some(statistics) => Mode::Train(D::slice_mut(statistics, 0..placed.statistics.len())),
-            None => Mode::Evaluate,
+        let places = match run {
+            Run::Train(_) | Run::Evaluate => &self.plan.forward,
+            Run::Again => &self.plan.back,
         };
+        let mut y = activations.take(places.values[output]);
         let (slots, notes) = activations.parts();
-        let notes = &mut notes[index];
-        let choices = notes.memo.choices_len(device, batch.samples);
+        let NotesMut { choices, moments, statistics } = notes.of(placed, places.notes[index], device, batch.samples);
+        let all = 0..placed.statistics.len();
+        let mode = match &mut run {
+            Run::Train(statistics) => Mode::Train(D::slice_mut(statistics, all)),
+            Run::Again => Mode::Train(D::view_mut(statistics, all)),
+            Run::Evaluate => Mode::Evaluate,
+        };
         self.layers[index].forward(
             device,
             Forward {
                 batch: batch.reborrow(),
                 own: Self::own(placed, weights),
                 mode,
-                inputs: self.inputs(device, batch.samples, placed, slots),
+                inputs: self.inputs(device, batch.samples, (placed, places), slots),
                 y: D::view_mut(&mut y, 0..self.value_len(device, batch.samples, output)),
-                choices: D::view_mut(&mut notes.choices, 0..choices),
-                moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
+                choices,
+                moments,
             },
         );
-        activations.put(self.plan.values[output], y);
+        activations.put(places.values[output], y);
     }
 
     fn own<'short, 'long: 'short>(placed: &Placed, weights: Weights<'long, D>) -> Own<'short, D> {
@@ -301,11 +309,17 @@ impl<D: Device> Model<D> {
         }
     }
 
-    fn inputs<'a>(&self, device: &D, samples: usize, placed: &Placed, slots: &'a Slots<D>) -> Inputs<'a, D> {
+    fn inputs<'a>(
+        &self,
+        device: &D,
+        samples: usize,
+        (placed, places): (&Placed, &Places),
+        slots: &'a Slots<D>,
+    ) -> Inputs<'a, D> {
         let mut views = [None; MAX_INPUTS];
         for (view, value) in views.iter_mut().zip(placed.links.inputs()) {
             // A slot that was given to another value meanwhile holds something else; the layer does not look then.
-            let slot = self.plan.values[value];
+            let slot = places.values[value];
             *view = slots[slot].is_some().then(|| view_of::<D>(slots, slot, self.value_len(device, samples, value)));
         }
         Inputs::new(views)
@@ -323,7 +337,14 @@ impl<D: Device> Model<D> {
         mut gradient: D::ViewMut<'_, f32>,
         made: &mut Tell<'_, D>,
     ) {
-        for index in (0..self.layers.len()).rev() {
+        for step in &self.plan.way_back {
+            let index = match *step {
+                Step::Again(index) => {
+                    self.forward_layer(index, device, batch, weights, activations, Run::Again);
+                    continue;
+                }
+                Step::Back(index) => index,
+            };
             let place = self.placed[index].parameters.clone();
             let own = D::slice_mut(&mut gradient, place.clone());
             self.backward_layer(index, device, batch, weights, activations, (own, None));
@@ -358,9 +379,9 @@ impl<D: Device> Model<D> {
         let len = self.value_len(device, batch.samples, output);
         {
             let (slots, notes) = activations.parts();
-            let notes = &mut notes[index];
-            let choices = notes.memo.choices_len(device, batch.samples);
-            let y = self.plan.values[output];
+            let places = &self.plan.back;
+            let NotesMut { choices, moments, .. } = notes.of(placed, places.notes[index], device, batch.samples);
+            let y = places.values[output];
             let mut buffers = taken.iter_mut();
             let d_x = std::array::from_fn(|place| {
                 let (_, buffer) = buffers.next()?.as_mut()?;
@@ -374,10 +395,10 @@ impl<D: Device> Model<D> {
                 batch: batch.reborrow(),
                 own: Self::own(placed, weights),
                 d_parameters: D::slice_mut(&mut d_parameters, 0..placed.parameters.len()),
-                inputs: self.inputs(device, batch.samples, placed, slots),
+                inputs: self.inputs(device, batch.samples, (placed, places), slots),
                 y: slots[y].is_some().then(|| view_of::<D>(slots, y, len)),
-                choices: D::view(&notes.choices, 0..choices),
-                moments: D::view_mut(&mut notes.moments, 0..notes.memo.moments_len(device, batch.samples)),
+                choices: D::shared(choices),
+                moments,
                 d_y: D::view_mut(&mut d_y, 0..len),
                 d_x,
             };

@@ -3,8 +3,8 @@
 use lockstep_kernels::device::Device;
 
 use super::Model;
-use super::graph::Placed;
-use super::plan::SlotId;
+use super::graph::{Placed, ValueId};
+use super::plan::{Held, Plan, Slot};
 
 /// Memory for one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,39 +16,59 @@ pub struct Need {
 }
 
 impl<D: Device> Model<D> {
-    /// What [`super::Activations`] of so many samples take: the slots, each named by the largest that ever lies in it,
-    /// and what layers note.
-    pub fn needs(&self, device: &D, samples: usize) -> Vec<Need> {
-        let slots = self.plan.slots.iter().enumerate().map(|(slot, place)| Need {
-            what: self.largest_in(slot),
-            bytes: size_of::<f32>() * place.elements(device, samples),
-        });
-        let notes = self.placed.iter().map(|Placed { name, memo, .. }| Need {
-            what: format!("what layer {name} notes for the way back"),
-            bytes: memo.choices_len(device, samples) + size_of::<f32>() * memo.moments_len(device, samples),
-        });
-        slots.chain(notes).filter(|need| need.bytes > 0).collect()
+    /// What [`super::Activations`] of so many samples take that a plan of this model lays out: the slots, each named by
+    /// the largest that ever lies in it.
+    pub fn needs(&self, plan: &Plan, device: &D, samples: usize) -> Vec<Need> {
+        let numbers = |what, len| Need { what, bytes: size_of::<f32>() * len };
+        let slots = plan.slots.iter().map(|slot| numbers(self.largest_in(slot), self.slot_len(slot, device, samples)));
+        let choices = plan
+            .choices
+            .iter()
+            .map(|slot| Need { what: self.noted_in(slot), bytes: self.choices_len(slot, device, samples) });
+        let moments =
+            plan.moments.iter().map(|slot| numbers(self.noted_in(slot), self.moments_len(slot, device, samples)));
+        let again = numbers("the statistics of layers that run again".to_owned(), self.statistics_again(plan));
+        slots.chain(choices).chain(moments).chain([again]).filter(|need| need.bytes > 0).collect()
+    }
+
+    /// Elements of a slot of values and gradients.
+    pub(super) fn slot_len(&self, slot: &Slot<Held>, device: &D, samples: usize) -> usize {
+        slot.elements(|held| self.value_len(device, samples, held.value()))
+    }
+
+    /// Bytes of a slot of choices.
+    pub(super) fn choices_len(&self, slot: &Slot<usize>, device: &D, samples: usize) -> usize {
+        slot.elements(|&index| self.placed[index].memo.choices_len(device, samples))
+    }
+
+    /// Elements of a slot of moments.
+    pub(super) fn moments_len(&self, slot: &Slot<usize>, device: &D, samples: usize) -> usize {
+        slot.elements(|&index| self.placed[index].memo.moments_len(device, samples))
+    }
+
+    /// Elements for the statistics of any layer that runs again.
+    pub(super) fn statistics_again(&self, plan: &Plan) -> usize {
+        plan.again().map(|index| self.placed[index].statistics.len()).max().unwrap_or(0)
     }
 
     /// Whose value or gradient makes the slot as long as it is.
-    fn largest_in(&self, slot: SlotId) -> String {
-        let features = |value: &usize| self.shapes[*value].features();
-        let values = (0..self.shapes.len()).filter(|&value| self.plan.values[value] == slot);
-        let gradients = (0..self.shapes.len()).filter(|&value| self.plan.gradients[value] == Some(slot));
-        let (value, gradient) = (values.max_by_key(features), gradients.max_by_key(features));
-        // Of each layer's value there is one slot, where there may be many gradients in turn.
-        if value.as_ref().map(features) >= gradient.as_ref().map(features) {
-            format!("the activations {}", self.behind(value))
-        } else {
-            format!("the gradient of the activations {}", self.behind(gradient))
+    fn largest_in(&self, slot: &Slot<Held>) -> String {
+        match *slot.largest() {
+            Held::Value(value) => format!("the activations {}", self.behind(value)),
+            Held::Gradient(value) => format!("the gradient of the activations {}", self.behind(value)),
         }
     }
 
-    fn behind(&self, value: Option<usize>) -> String {
-        let writes = |placed: &&Placed| Some(placed.links.output) == value;
+    fn behind(&self, value: ValueId) -> String {
+        let writes = |placed: &&Placed| placed.links.output == value;
         self.placed
             .iter()
             .find(writes)
             .map_or("before the first layer".into(), |placed| format!("of layer {}", placed.name))
+    }
+
+    /// Whose notes make the slot as long as it is.
+    fn noted_in(&self, slot: &Slot<usize>) -> String {
+        format!("what layer {} notes for the way back", self.placed[*slot.largest()].name)
     }
 }

@@ -27,7 +27,7 @@ const MOST_LANES: u32 = 5;
 /// A runner on a GPU, and what its lanes are computed of.
 pub(super) struct Stage {
     pub(super) runner: LaneRunner<Cuda>,
-    work: Work<Cuda>,
+    pub(super) work: Work<Cuda>,
     /// The flat vector.
     weights: Buffer<f32>,
     abort: AtomicBool,

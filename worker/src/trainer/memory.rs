@@ -9,12 +9,12 @@ use lockstep_proto::job::{Batch, Job, OptimizerName};
 
 use super::lane::Work;
 use super::optimizer::{Role, kept};
-use crate::model::{Model, Need};
+use crate::model::{Model, Need, Plan};
 
 /// Looks whether all fits into what is free.
 ///
 /// # Errors
-/// Names the first that does not, and the largest `batch.micro_batch` with which all does.
+/// Names the first that does not, and the largest `batch.micro_batch` with which all does, also with `model.recompute`.
 pub(super) fn check_memory<D: Device>(device: &D, job: &Job, work: &Work<D>) -> Result<(), Failure> {
     let refused = device.free_bytes().and_then(|free| refusal(device, job, work, free));
     refused.map_or(Ok(()), |why| Err(Failure(why)))
@@ -22,13 +22,9 @@ pub(super) fn check_memory<D: Device>(device: &D, job: &Job, work: &Work<D>) -> 
 
 /// What does not fit into so many bytes, in words, and what would.
 fn refusal<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> Option<String> {
-    let needs = |micro_batch| needs(device, job, work, micro_batch);
-    let wanted = needs(job.batch.micro_batch);
+    let wanted = needs(device, job, work, (work.model.plan(), job.batch.micro_batch));
     let Need { what, bytes } = first_without_room(&wanted, free)?;
-    let remedy = match smaller(job).find(|&micro_batch| total(&needs(micro_batch)) <= free) {
-        Some(fits) => format!("the largest batch.micro_batch that fits is {fits}"),
-        None => "no smaller batch.micro_batch fits either: take a smaller model, or a GPU with more memory".to_owned(),
-    };
+    let remedy = remedy(device, job, work, free);
     Some(format!(
         "out of GPU memory: there is no room for {what} ({bytes} bytes): training takes {} bytes with \
          batch.micro_batch = {}, {free} are free; {remedy}",
@@ -37,13 +33,37 @@ fn refusal<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> Opt
     ))
 }
 
-/// All that training takes, in the order in which it is asked for.
-fn needs<D: Device>(device: &D, job: &Job, work: &Work<D>, micro_batch: u32) -> Vec<Need> {
+/// What fits into so many bytes, where the job does not.
+fn remedy<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> String {
+    let fits = |plan: &Plan, micro_batch: &u32| total(&needs(device, job, work, (plan, *micro_batch))) <= free;
+    let smaller_fits = smaller(job).find(|micro_batch| fits(work.model.plan(), micro_batch));
+    let recomputing = (!job.model.recompute).then(|| work.model.recomputing_plan()).and_then(|plan| {
+        let all = [job.batch.micro_batch].into_iter().chain(smaller(job));
+        all.take_while(|all| Some(*all) != smaller_fits).find(|micro_batch| fits(&plan, micro_batch))
+    });
+    match (smaller_fits, recomputing) {
+        (Some(fits), None) => format!("the largest batch.micro_batch that fits is {fits}"),
+        (Some(fits), Some(recomputing)) => format!(
+            "the largest batch.micro_batch that fits is {fits}, or {recomputing} with model.recompute = true, which \
+             computes more"
+        ),
+        (None, Some(recomputing)) => format!(
+            "no smaller batch.micro_batch fits either, but {recomputing} does with model.recompute = true, which \
+             computes more"
+        ),
+        (None, None) => {
+            "no smaller batch.micro_batch fits either: take a smaller model, or a GPU with more memory".to_owned()
+        }
+    }
+}
+
+/// All that training by a plan of the model takes with a micro-batch, in the order in which it is asked for.
+fn needs<D: Device>(device: &D, job: &Job, work: &Work<D>, (plan, micro_batch): (&Plan, u32)) -> Vec<Need> {
     let samples = micro_batch as usize;
     let uploads = D::room_bytes::<u8>(samples * work.pixels.features)
         + D::room_bytes::<u16>(samples)
         + D::room_bytes::<u64>(samples * work.model.streams());
-    let mut all = work.model.needs(device, samples);
+    let mut all = work.model.needs(plan, device, samples);
     all.push(Need { what: "the samples of a lane".to_owned(), bytes: uploads });
     all.push(Need { what: "the optimizer's state".to_owned(), bytes: size_of::<f32>() * of_state(job, &work.model) });
     let gradients = size_of::<f32>() * gradients(job, micro_batch) * work.model.len();
@@ -125,11 +145,16 @@ mod tests {
     fn activations_take_what_was_reckoned() {
         emulated_gpu::alone(|device| {
             for name in [ModelName::Mlp, ModelName::Lenet5, ModelName::Resnet20] {
-                let model = work(&job(name)).model;
-                for samples in [1, 3] {
-                    let before = free(&device);
-                    let _there = Activations::new(&device, &model, samples);
-                    assert_eq!(total(&model.needs(&device, samples)), before - free(&device), "{name:?}");
+                for recompute in [false, true] {
+                    let mut job = job(name);
+                    job.model.recompute = recompute;
+                    let model = work(&job).model;
+                    for samples in [1, 3] {
+                        let before = free(&device);
+                        let _there = Activations::new(&device, &model, samples);
+                        let reckoned = total(&model.needs(model.plan(), &device, samples));
+                        assert_eq!(reckoned, before - free(&device), "{name:?}, recompute: {recompute}");
+                    }
                 }
             }
         });
@@ -141,7 +166,7 @@ mod tests {
             let job = job(ModelName::Resnet20);
             let work = work(&job);
             let refused = |free| refusal(&device, &job, &work, free).expect("there is no room");
-            let of = |micro_batch| total(&needs(&device, &job, &work, micro_batch));
+            let of = |micro_batch| total(&needs(&device, &job, &work, (work.model.plan(), micro_batch)));
             assert_eq!(refusal(&device, &job, &work, of(24)), None);
             let why = refused(of(12));
             assert!(why.contains("the largest batch.micro_batch that fits is 12"), "{why}");
@@ -150,11 +175,33 @@ mod tests {
             let why = refused(of(1) - 1);
             assert!(why.contains("no smaller batch.micro_batch fits either"), "{why}");
             let why = refused(1000);
-            assert!(why.contains("there is no room for the activations before the first layer (75264 bytes)"), "{why}");
-            let why = refused(75_264);
-            assert!(why.contains("there is no room for the activations of layer conv1 ("), "{why}");
+            assert!(why.contains("there is no room for the activations of layer conv1 (1204224 bytes)"), "{why}");
+            let why = refused(1_204_224);
+            assert!(why.contains("there is no room for the activations of layer bn1 ("), "{why}");
             let why = refused(of(24) - 1);
             assert!(why.contains("there is no room for gradients and their sums"), "{why}");
+        });
+    }
+
+    #[test]
+    fn what_fits_with_layers_that_run_again_is_named_as_well() {
+        emulated_gpu::alone(|device| {
+            let job = job(ModelName::Resnet20);
+            let work = work(&job);
+            let refused = |free| refusal(&device, &job, &work, free).expect("there is no room");
+            let of = |plan: &Plan, micro_batch| total(&needs(&device, &job, &work, (plan, micro_batch)));
+            let (keeping, again) = (work.model.plan(), &work.model.recomputing_plan());
+            let why = refused(of(again, 24));
+            assert!(why.contains("that fits is 8, or 24 with model.recompute = true"), "{why}");
+            let why = refused(of(again, 24) - 1);
+            assert!(why.contains("that fits is 8, or 16 with model.recompute = true"), "{why}");
+            let all = || [24].into_iter().chain(smaller(&job));
+            let free = all().map(|micro_batch| of(keeping, micro_batch)).min().unwrap() - 1;
+            let fits = all().find(|micro_batch| of(again, *micro_batch) <= free).unwrap();
+            let (why, told) = (refused(free), format!("fits either, but {fits} does with model.recompute = true"));
+            assert!(why.contains(&told), "{why}");
+            let why = refused(all().map(|micro_batch| of(again, micro_batch)).min().unwrap() - 1);
+            assert!(why.contains("no smaller batch.micro_batch fits either: take"), "{why}");
         });
     }
 }

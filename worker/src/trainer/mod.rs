@@ -29,6 +29,8 @@ mod lane_allocations;
 #[cfg(test)]
 mod lane_graphs;
 #[cfg(test)]
+mod lane_recompute;
+#[cfg(test)]
 mod lane_waits;
 pub(crate) mod loss;
 pub(crate) mod measures;

@@ -91,11 +91,17 @@ fn layers_pass_squares_on() {
     check("max-pooling", &MaxPool2d { size }, [50, 8]);
 }
 
+fn tanh_network(hidden: &[u32]) -> job::Model {
+    job::Model { hidden: hidden.to_vec(), activation: job::Activation::Tanh, ..job::Model::default() }
+}
+
 /// Second derivatives of a network under the squared error.
-fn of_network(hidden: &[u32], [inputs, classes, samples]: [usize; 3]) -> (Model<Cpu>, Vec<f32>, Vec<f32>, Vec<f32>) {
-    let names = job::Model { hidden: hidden.to_vec(), activation: job::Activation::Tanh, ..job::Model::default() };
+fn of_network(
+    names: &job::Model,
+    [inputs, classes, samples]: [usize; 3],
+) -> (Model<Cpu>, Vec<f32>, Vec<f32>, Vec<f32>) {
     let shape = SampleShape { channels: 1, height: 1, width: inputs, classes };
-    let (mut device, model) = (Cpu::new(InstructionSet::detect()), build::<Cpu>(&names, shape).unwrap());
+    let (mut device, model) = (Cpu::new(InstructionSet::detect()), build::<Cpu>(names, shape).unwrap());
     model.check_curvature().unwrap();
     let (parameters, x) = (numbers(model.parameters(), 3), numbers(samples * inputs, 4));
     let mut activations = Activations::new(&device, &model, samples);
@@ -145,7 +151,7 @@ fn layers_of(model: &Model<Cpu>, parameters: &[f64]) -> Vec<(Vec<f64>, Vec<f64>)
 #[test]
 fn a_network_of_single_units_has_the_exact_diagonal() {
     let [inputs, classes, samples] = [6, 4, 5];
-    let (model, parameters, x, second) = of_network(&[1, 1], [inputs, classes, samples]);
+    let (model, parameters, x, second) = of_network(&tanh_network(&[1, 1]), [inputs, classes, samples]);
     let parameters: Vec<f64> = parameters.iter().map(|w| f64::from(*w)).collect();
     let step = 1e-5;
     let mut expected = vec![0.0; parameters.len()];
@@ -168,7 +174,7 @@ fn a_network_of_single_units_has_the_exact_diagonal() {
 #[test]
 fn a_wide_network_follows_the_recursion() {
     let [inputs, classes, samples] = [9, 4, 19];
-    let (model, parameters, x, second) = of_network(&[13, 7], [inputs, classes, samples]);
+    let (model, parameters, x, second) = of_network(&tanh_network(&[13, 7]), [inputs, classes, samples]);
     let parameters: Vec<f64> = parameters.iter().map(|w| f64::from(*w)).collect();
     let layers = layers_of(&model, &parameters);
     let mut sums: Vec<(Vec<f64>, Vec<f64>)> =
@@ -200,6 +206,15 @@ fn a_wide_network_follows_the_recursion() {
     }
     let expected: Vec<f64> = sums.into_iter().rev().flat_map(|(w, b)| [w, b].concat()).collect();
     close("wide network", &second, &expected);
+}
+
+#[test]
+fn layers_that_run_again_change_no_bit() {
+    let (hidden, sizes) = ([7, 30, 30, 30, 9, 30, 5, 30], [6, 4, 5]);
+    let (_, _, _, second) = of_network(&tanh_network(&hidden), sizes);
+    let (model, _, _, again) = of_network(&job::Model { recompute: true, ..tanh_network(&hidden) }, sizes);
+    assert!(model.operations_again() > 0);
+    assert_eq!(again, second);
 }
 
 #[test]

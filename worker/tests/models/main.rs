@@ -15,4 +15,5 @@ mod fixtures;
 mod gradients;
 mod net;
 mod pytorch;
+mod recompute;
 mod sizes;

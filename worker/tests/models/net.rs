@@ -12,7 +12,7 @@ use crate::layout::{to_activation, to_rows};
 /// Most samples of a network: those that share a pack.
 const MOST_SAMPLES: usize = 16;
 /// Keys of dropout's masks, one a sample and stream.
-const KEYS: [u64; 4 * MOST_SAMPLES] = [0; 4 * MOST_SAMPLES];
+const KEYS: [u64; 8 * MOST_SAMPLES] = [0; 8 * MOST_SAMPLES];
 
 /// The formula of the fixtures: multiples of 1/504 in about ±1.
 pub fn units(name: &str, len: usize) -> impl Iterator<Item = f64> + use<> {
@@ -70,6 +70,13 @@ impl Net {
             count: samples,
             classes: shape.classes,
         }
+    }
+
+    /// The same network, whose way back runs layers again.
+    pub fn recomputing(self) -> Self {
+        let model = self.model.recomputing();
+        let activations = Activations::new(&self.device, &model, self.count);
+        Self { model, activations, ..self }
     }
 
     fn batch(&self) -> MicroBatch<'static, Cpu> {

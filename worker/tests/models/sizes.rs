@@ -1,8 +1,8 @@
 //! Counts of parameters, as the papers or torchvision have them.
 
-use lockstep_kernels::cpu::Cpu;
+use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_proto::job::{self, ModelName};
-use lockstep_worker::model::{Model, SampleShape, build};
+use lockstep_worker::model::{Model, Plan, SampleShape, build};
 
 fn model(name: ModelName, channels: usize, side: usize, classes: usize) -> Model<Cpu> {
     let shape = SampleShape { channels, height: side, width: side, classes };
@@ -55,6 +55,35 @@ fn networks_for_small_images_have_the_papers_counts() {
 #[test]
 fn lenet5_of_1998_has_sixty_thousand_parameters() {
     assert_eq!(model(ModelName::Lenet5Of1998, 1, 32, 10).parameters(), 60_000);
+}
+
+/// Values, gradients and notes, with and without `model.recompute`.
+#[test]
+fn layers_that_run_again_save_memory() {
+    const SAMPLES: usize = 16;
+    let device = Cpu::new(InstructionSet::detect());
+    for (name, side, part) in [
+        (ModelName::Resnet50, 224, 0.37),
+        (ModelName::Resnet101, 224, 0.32),
+        (ModelName::Vgg16Bn, 224, 0.6),
+        (ModelName::Resnet110, 32, 0.2),
+    ] {
+        let model = model(name, 3, side, 1000);
+        let bytes = |plan: &Plan| model.needs(plan, &device, SAMPLES).iter().map(|need| need.bytes).sum::<usize>();
+        let keeping = bytes(model.plan()) as f64;
+        let operations: u64 = model.layers().map(|layer| layer.operations).sum();
+        let recomputing = bytes(&model.recomputing_plan()) as f64;
+        let megabytes = |bytes: f64| bytes / SAMPLES as f64 / 1e6;
+        let again = model.recomputing().operations_again();
+        println!(
+            "{name:?}: {:.1} MB a sample, {:.1} MB with {:.0}% of the way forward again",
+            megabytes(keeping),
+            megabytes(recomputing),
+            100.0 * again as f64 / operations as f64
+        );
+        assert!(recomputing < part * keeping, "{name:?}: {} of {}", megabytes(recomputing), megabytes(keeping));
+        assert!(again < operations, "{name:?}");
+    }
 }
 
 #[test]

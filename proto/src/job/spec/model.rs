@@ -34,6 +34,8 @@ pub struct Model {
     pub convolution: Convolution,
     /// Numbers that GPUs compute in.
     pub precision: Precision,
+    /// Whether the way back runs a part of the layers again instead of keeping their values: changes no result.
+    pub recompute: bool,
     /// A safetensors file of initial weights, seen by all workers; empty for none.
     pub init_from: String,
     /// Its BLAKE3 in hexadecimal: what results depend on.
@@ -58,6 +60,7 @@ impl Default for Model {
             zero_gamma: false,
             convolution: Convolution::Auto,
             precision: Precision::F32,
+            recompute: false,
             init_from: String::new(),
             init_blake3: String::new(),
             new_head: false,

@@ -47,6 +47,11 @@ impl SampleShape {
 /// # Errors
 /// If the samples are too small for the network.
 pub fn build<D: Device>(model: &job::Model, shape: SampleShape) -> Result<Model<D>, BuildError> {
+    let network = network(model, shape)?;
+    Ok(if model.recompute { network.recomputing() } else { network })
+}
+
+fn network<D: Device>(model: &job::Model, shape: SampleShape) -> Result<Model<D>, BuildError> {
     let convolution = match model.convolution {
         job::Convolution::Auto => Algorithm::Auto,
         job::Convolution::Direct => Algorithm::Direct,
