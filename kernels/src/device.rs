@@ -60,6 +60,15 @@ impl Precision {
     }
 }
 
+/// Bytes of a device's own memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// That nobody has.
+    pub free: usize,
+    /// All of them.
+    pub total: usize,
+}
+
 /// A device has failed; in words, with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -108,8 +117,8 @@ pub trait Memory: Sized {
 
     /// Allocates `len` zeroed elements.
     fn zeros<T: Element>(&self, len: usize) -> Self::Buffer<T>;
-    /// Bytes that are free in the device's own memory; none of a device that computes in the host's.
-    fn free_bytes(&self) -> Option<usize>;
+    /// The device's own memory; none of one that computes in the host's, or has failed.
+    fn room(&self) -> Option<Room>;
     /// What activations are in memory.
     fn precision(&self) -> Precision {
         Precision::F32

@@ -11,7 +11,7 @@ mod scratch;
 use std::ops::Range;
 
 pub(crate) use crate::device::assert_len;
-use crate::device::{ActivationShape, Device, Element, Failure, Memory};
+use crate::device::{ActivationShape, Device, Element, Failure, Memory, Room};
 pub use crate::simd::InstructionSet;
 use crate::simd::{Isa, WIDTH};
 pub use buffer::Buffer;
@@ -58,7 +58,7 @@ impl Memory for Cpu {
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
         Buffer::zeros(len)
     }
-    fn free_bytes(&self) -> Option<usize> {
+    fn room(&self) -> Option<Room> {
         None
     }
     fn activation_len(&self, samples: usize, features: usize) -> usize {

@@ -14,7 +14,7 @@ use cudarc::driver::sys;
 use super::compiler::{self, Architecture};
 use super::sources::{SOURCES, Source};
 use super::{CudaError, libraries};
-use crate::device::Precision;
+use crate::device::{Precision, Room};
 
 /// Oldest driver interface: it tells the sizes of a kernel's parameters.
 const LEAST_DRIVER: i32 = 12_040;
@@ -173,10 +173,10 @@ impl Gpu {
         Ok(())
     }
 
-    /// Bytes that are free, unless the GPU has failed.
-    pub fn free_bytes(&self) -> Option<usize> {
-        let free = self.attempt(|| result::mem_get_info().map_err(failed("cuMemGetInfo")));
-        free.map(|(free, _)| free)
+    /// Its memory, unless it has failed.
+    pub fn room(&self) -> Option<Room> {
+        let info = self.attempt(|| result::mem_get_info().map_err(failed("cuMemGetInfo")));
+        info.map(|(free, total)| Room { free, total })
     }
 
     /// Gives memory back.

@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use crate::device::assert_len;
-use crate::device::{ActivationShape, Device, Element, Failure, Memory, Precision};
+use crate::device::{ActivationShape, Device, Element, Failure, Memory, Precision, Room};
 use crate::repeat::Repeated;
 pub use arithmetic::Arithmetic;
 pub use buffer::{Buffer, View, ViewMut};
@@ -247,8 +247,8 @@ impl Memory for Cuda {
     fn zeros<T: Element>(&self, len: usize) -> Buffer<T> {
         Buffer::zeros(&self.stream, len, "a buffer")
     }
-    fn free_bytes(&self) -> Option<usize> {
-        self.stream.gpu().free_bytes()
+    fn room(&self) -> Option<Room> {
+        self.stream.gpu().room()
     }
     fn precision(&self) -> Precision {
         self.arithmetic.precision()

@@ -4,9 +4,10 @@
 //! Reckoned is what grows with the network or the micro-batch and stays for the job. What ops need for themselves comes
 //! with the first step, and is told by the device where it does not fit.
 
-use lockstep_kernels::device::{Device, Failure};
+use lockstep_kernels::device::{Device, Failure, Room};
 use lockstep_proto::job::{Batch, Job, OptimizerName};
 
+use super::TrainerError;
 use super::lane::Work;
 use super::optimizer::{Role, kept};
 use crate::model::{Model, Need, Plan};
@@ -15,9 +16,14 @@ use crate::model::{Model, Need, Plan};
 ///
 /// # Errors
 /// Names the first that does not, and the largest `batch.micro_batch` with which all does, also with `model.recompute`.
-pub(super) fn check_memory<D: Device>(device: &D, job: &Job, work: &Work<D>) -> Result<(), Failure> {
-    let refused = device.free_bytes().and_then(|free| refusal(device, job, work, free));
-    refused.map_or(Ok(()), |why| Err(Failure(why)))
+/// The job's fault if the device's whole memory would not do.
+pub(super) fn check_memory<D: Device>(device: &D, job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
+    let Some(Room { free, total }) = device.room() else { return Ok(()) };
+    match refusal(device, job, work, free) {
+        None => Ok(()),
+        Some(why) if refusal(device, job, work, total).is_some() => Err(TrainerError::Job(why)),
+        Some(why) => Err(Failure(why).into()),
+    }
 }
 
 /// What does not fit into so many bytes, in words, and what would.
@@ -138,7 +144,7 @@ mod tests {
     }
 
     fn free(device: &Cuda) -> usize {
-        device.free_bytes().unwrap()
+        device.room().unwrap().free
     }
 
     #[test]
