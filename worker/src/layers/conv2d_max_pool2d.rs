@@ -61,9 +61,7 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
         let samples = pass.batch.samples;
         let len = device.activation_len(samples, self.features());
         let (weight, bias) = (self.conv.weight::<D>(pass.own.parameters), self.bias::<D>(pass.own.parameters));
-        let values = D::slice_mut(&mut pass.y, 0..len);
-        let choice = D::slice_mut(&mut pass.choices, 0..len);
-        let y = PooledMut { values, choice };
+        let y = PooledMut { values: D::slice_mut(&mut pass.y, 0..len), choice: pass.choices };
         device.conv2d_max_pool2d_forward(&self.conv.size(samples), pass.inputs.x(), weight, bias, y);
         self.behind(samples).forward(device, pass.y);
     }

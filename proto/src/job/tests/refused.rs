@@ -138,7 +138,9 @@ fn unknown_words_name_the_known_ones() {
     );
     check_set(
         &["model.precision=fp16"],
-        expect![[r#"--set model.precision=fp16: `model.precision` = "fp16" is unknown: choose f32, tf32, bf16"#]],
+        expect![[
+            r#"--set model.precision=fp16: `model.precision` = "fp16" is unknown: choose f32, tf32, bf16 (did you mean bf16?)"#
+        ]],
     );
     check_set(
         &["cluster.libraries=all"],
@@ -175,7 +177,7 @@ fn values_that_no_run_can_have() {
     check_set(
         &["model.precision=bf16", "cluster.device=cuda", "optimizer.name=diagonal_lm"],
         expect![[
-            r#"--set model.precision=bf16: `model.precision` must be "f32" for `optimizer.name` = "diagonal_lm": second derivatives are computed in that"#
+            r#"--set optimizer.name=diagonal_lm: `model.precision` must be "f32" for `optimizer.name` = "diagonal_lm": second derivatives are computed in that"#
         ]],
     );
     check_set(
