@@ -60,8 +60,10 @@ impl<D: Device> Layer<D> for Conv2dMaxPool2d {
     fn forward(&self, device: &mut D, mut pass: Forward<'_, D>) {
         let samples = pass.batch.samples;
         let len = device.activation_len(samples, self.features());
+        let choices = device.note_len(samples, self.features());
         let (weight, bias) = (self.conv.weight::<D>(pass.own.parameters), self.bias::<D>(pass.own.parameters));
-        let y = PooledMut { values: D::slice_mut(&mut pass.y, 0..len), choice: pass.choices };
+        let values = D::slice_mut(&mut pass.y, 0..len);
+        let y = PooledMut { values, choice: D::slice_mut(&mut pass.choices, 0..choices) };
         device.conv2d_max_pool2d_forward(&self.conv.size(samples), pass.inputs.x(), weight, bias, y);
         self.behind(samples).forward(device, pass.y);
     }
