@@ -69,7 +69,7 @@ fn networks(effort: Effort) -> Vec<(ModelName, usize)> {
     let large = [Alexnet, AlexnetOf2012, Vgg11, Vgg11Bn, Vgg16, Vgg16Bn, Resnet18, Resnet34, Resnet50, Resnet101];
     let cifar = [Resnet20, Resnet32, Resnet44, Resnet56, Resnet110];
     match effort {
-        Effort::Small => small.into_iter().chain([(Resnet20, 8), (Resnet18, 32)]).collect(),
+        Effort::Small => small.into_iter().chain([(Resnet20, 16), (Resnet18, 32)]).collect(),
         Effort::Full => {
             let of = |models: &[ModelName], side| models.iter().map(|model| (*model, side)).collect::<Vec<_>>();
             [small, of(&cifar, 32), of(&large, 224)].concat()
