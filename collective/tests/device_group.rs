@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use common::Worker;
 use lockstep_collective::{Buckets, DeviceGroup, Error, Group, Order, Shape, Tag, tree};
 use lockstep_kernels::cuda::Cuda;
-use lockstep_kernels::device::Memory;
-use lockstep_kernels::device::Precision;
+use lockstep_kernels::device::{Memory, Precision};
 use lockstep_kernels::exchange::Exchange;
 
 const LEN: usize = 1000;

@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "bf16.h"
 #include "emulated_driver.h"
 
 namespace {
@@ -234,19 +235,6 @@ bool move(Communicator& communicator, int socket, std::deque<Bytes>& queue, bool
   return true;
 }
 
-float widen(uint16_t half) {
-  uint32_t bits = uint32_t(half) << 16;
-  float x;
-  memcpy(&x, &bits, 4);
-  return x;
-}
-
-uint16_t narrow(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 // Adds up from the rank behind this one on: an order that differs from rank to rank, as nobody may rely on any.
 void add_up(const Exchange::Sum& sum, int rank) {
   size_t ranks = sum.parts.size();
@@ -258,13 +246,13 @@ void add_up(const Exchange::Sum& sum, int rank) {
       if (sum.type == 9) {
         uint16_t half;
         memcpy(&half, part + 2 * i, 2);
-        value = widen(half);
+        value = bf16::wide(half);
       } else {
         memcpy(&value, part + 4 * i, 4);
       }
       total += value;
     }
-    uint16_t half = narrow(total);
+    uint16_t half = bf16::half(total);
     if (sum.type == 9) memcpy(sum.to + 2 * i, &half, 2);
     else memcpy(sum.to + 4 * i, &total, 4);
   }

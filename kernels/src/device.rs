@@ -24,10 +24,9 @@ impl Element for u32 {}
 impl Element for u64 {}
 
 /// Numbers in memory. What is computed of them is computed in f32 either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// 32 bits, of which 24 of precision.
-    #[default]
     F32,
     /// The upper half of them: as large and as small numbers, with 8 bits of precision.
     Bf16,

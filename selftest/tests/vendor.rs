@@ -180,7 +180,7 @@ fn plans_go_from_device_to_device(gpu: &Cuda) {
 }
 
 fn opened(index: usize, libraries: Libraries) -> Cuda {
-    Cuda::with_libraries(index, libraries).unwrap_or_else(|error| panic!("{error}"))
+    Cuda::open(index, libraries, Arithmetic::F32).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The first convolution's way forward.

@@ -29,7 +29,7 @@ impl Kernels {
         all
     }
 
-    /// Whether ops that are no products are those of [`Kernels::own`] in the same numbers.
+    /// Whether a library computes what is large. All else is computed by own kernels then too.
     pub fn are_of_libraries(&self) -> bool {
         self.libraries != Libraries::Own
     }

@@ -5,10 +5,9 @@ use std::fmt;
 use crate::device::Precision;
 
 /// What factors are; products are added in f32 by all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arithmetic {
     /// f32.
-    #[default]
     F32,
     /// f32 in memory, of which a library's tensor cores take 10 bits of the fraction.
     Tf32,
@@ -22,6 +21,14 @@ impl Arithmetic {
         match self {
             Self::F32 | Self::Tf32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// Words of 32 bits of a copy that libraries take in place of so many f32; none where those will do themselves.
+    pub(super) fn words_of_copy(self, len: usize) -> usize {
+        match self {
+            Self::F32 => 0,
+            Self::Tf32 | Self::Bf16 => self.precision().words(len),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Nothing of CUDA is needed to build: the driver and NVRTC are looked for at run time, and kernels are compiled for the
 //! GPU at hand. Activations lie sample by sample, place by place, `[N][H · W][C]`, so that neighbouring threads take
-//! neighbouring channels; there is no padding but that of an odd count of bf16 to whole words. Sums are in an order that only sizes decide: no atomics, and no number of
-//! blocks that comes from the hardware.
+//! neighbouring channels; there is no padding but that of an odd count of bf16 to whole words. Sums are in an order that
+//! only sizes decide: no atomics, and no number of blocks that comes from the hardware.
 
 mod arithmetic;
 pub(crate) mod bf16;
@@ -70,21 +70,14 @@ impl Cuda {
     /// # Errors
     /// See [`CudaError`]; each names what to do.
     pub fn new(index: usize) -> Result<Self, CudaError> {
-        Self::with_libraries(index, Libraries::Own)
+        Self::open(index, Libraries::Own, Arithmetic::F32)
     }
 
-    /// The same with a choice of whose kernels compute what is large.
+    /// The same with a choice of whose kernels compute what is large, and of the numbers that ops compute in. Only
+    /// libraries have TF32.
     ///
     /// # Errors
     /// The same, and if a library is there and can't be used.
-    pub fn with_libraries(index: usize, libraries: Libraries) -> Result<Self, CudaError> {
-        Self::open(index, libraries, Arithmetic::F32)
-    }
-
-    /// The same with a choice of the numbers that ops compute in. Only libraries have TF32.
-    ///
-    /// # Errors
-    /// The same.
     pub fn open(index: usize, libraries: Libraries, arithmetic: Arithmetic) -> Result<Self, CudaError> {
         let stream = Stream::open(index, arithmetic.precision())?;
         Ok(Self::on(arithmetic, Vendor::open(libraries, &stream)?, stream))

@@ -10,7 +10,7 @@ use super::cublaslt::{self, Product};
 use super::cudnn::{self, Convolution, Operand, Target};
 use super::scratch::{Part, Scratch};
 use super::stream::Stream;
-use super::{Arithmetic, Cuda, CudaError, View, ViewMut, bf16};
+use super::{Arithmetic, Cuda, CudaError, View, ViewMut};
 use crate::plans::Dealt;
 
 /// Whose kernels compute large convolutions and matrix products. The results are not the same bits.
@@ -62,9 +62,19 @@ impl fmt::Display for Work {
 }
 
 impl Work {
-    /// Says of a plan that was dealt for it that it does not do.
-    fn unfit(self, error: CudaError) -> CudaError {
-        CudaError::UnfitPlan { work: self.to_string(), why: error.to_string() }
+    /// Its plan as it was dealt, or else chosen where that is allowed.
+    fn make<P>(
+        self,
+        dealt: &Dealt,
+        of_text: impl FnOnce(&str) -> Result<P, CudaError>,
+        choose: impl FnOnce() -> Result<P, CudaError>,
+    ) -> Result<P, CudaError> {
+        match dealt.text(&self)? {
+            Some(text) => {
+                of_text(text).map_err(|error| CudaError::UnfitPlan { work: self.to_string(), why: error.to_string() })
+            }
+            None => choose(),
+        }
     }
 }
 
@@ -142,10 +152,8 @@ impl Cuda {
             return;
         };
         let (work, target) = (Work::Convolution(*convolution), Target::Gpu(handle));
-        let make = || match dealt.text(&work)? {
-            Some(text) => cudnn::Plan::from_text(target, convolution, text).map_err(|error| work.unfit(error)),
-            None => cudnn::choose(target, convolution),
-        };
+        let of_text = |text: &str| cudnn::Plan::from_text(target, convolution, text);
+        let make = || work.make(dealt, of_text, || cudnn::choose(target, convolution));
         let Some(plan) = stream.gpu().attempt(|| planned(plans, convolution, make)) else { return };
         let workspace = workspace(own, stream, plan.workspace(), "cuDNN");
         // SAFETY: views are as long as the op has checked, and the workspace as the plan wants; all of it is given back
@@ -161,10 +169,8 @@ impl Cuda {
             return;
         };
         let work = Work::Product(*product);
-        let make = || match dealt.text(&work)? {
-            Some(text) => cublaslt::Plan::from_text(handle, product, text).map_err(|error| work.unfit(error)),
-            None => cublaslt::choose(handle, product),
-        };
+        let of_text = |text: &str| cublaslt::Plan::from_text(handle, product, text);
+        let make = || work.make(dealt, of_text, || cublaslt::choose(handle, product));
         let Some(plan) = stream.gpu().attempt(|| planned(plans, product, make)) else { return };
         let workspace = workspace(own, stream, plan.workspace(), "cuBLASLt");
         // SAFETY: as above.
@@ -176,11 +182,7 @@ impl Cuda {
     #[track_caller]
     pub(crate) fn as_factors<const N: usize>(&mut self, ahead: usize, tensors: [View<'_, f32>; N]) -> (Part, [u64; N]) {
         let arithmetic = self.arithmetic();
-        let words = |tensor: &View<'_, f32>| match arithmetic {
-            Arithmetic::F32 => 0,
-            Arithmetic::Tf32 => tensor.len().next_multiple_of(ALIGNED),
-            Arithmetic::Bf16 => bf16::words(tensor.len()).next_multiple_of(ALIGNED),
-        };
+        let words = |tensor: &View<'_, f32>| arithmetic.words_of_copy(tensor.len()).next_multiple_of(ALIGNED);
         let first = ahead.next_multiple_of(ALIGNED);
         let (own, mut rest) = self.scratch(first + tensors.iter().map(words).sum::<usize>()).split(first);
         let places = tensors.map(|tensor| {
@@ -206,11 +208,7 @@ impl Cuda {
         write: impl FnOnce(&mut Self, Part, u64),
     ) {
         let first = ahead.next_multiple_of(ALIGNED);
-        let words = match self.arithmetic() {
-            Arithmetic::F32 => 0,
-            Arithmetic::Tf32 => gradient.len(),
-            Arithmetic::Bf16 => bf16::words(gradient.len()),
-        };
+        let words = self.arithmetic().words_of_copy(gradient.len());
         let (own, part) = self.scratch(first + words).split(first);
         match self.arithmetic() {
             Arithmetic::F32 => write(self, own, gradient.address()),

@@ -4,7 +4,7 @@
 //! Reckoned is what grows with the network or the micro-batch and stays for the job. What ops need for themselves comes
 //! with the first step, and is told by the device where it does not fit.
 
-use lockstep_kernels::device::{Device, Failure, Room};
+use lockstep_kernels::device::{Device, Failure};
 use lockstep_proto::job::{Batch, Job, OptimizerName};
 
 use super::TrainerError;
@@ -18,12 +18,10 @@ use crate::model::{Model, Need, Plan};
 /// Names the first that does not, and the largest `batch.micro_batch` with which all does, also with `model.recompute`.
 /// The job's fault if the device's whole memory would not do.
 pub(super) fn check_memory<D: Device>(device: &D, job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
-    let Some(Room { free, total }) = device.room() else { return Ok(()) };
-    match refusal(device, job, work, free) {
-        None => Ok(()),
-        Some(why) if refusal(device, job, work, total).is_some() => Err(TrainerError::Job(why)),
-        Some(why) => Err(Failure(why).into()),
-    }
+    let Some(room) = device.room() else { return Ok(()) };
+    let Some(why) = refusal(device, job, work, room.free) else { return Ok(()) };
+    let wanted = total(&needs(device, job, work, (work.model.plan(), job.batch.micro_batch)));
+    Err(if wanted > room.total { TrainerError::Job(why) } else { Failure(why).into() })
 }
 
 /// What does not fit into so many bytes, in words, and what would.

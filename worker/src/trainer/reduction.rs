@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use lockstep_collective::{Buckets, DeviceGroup, Error, Group, Hand, Order, Pieces, Tag, Tally};
-use lockstep_kernels::device::Device;
-use lockstep_kernels::device::Precision;
+use lockstep_kernels::device::{Device, Precision};
 use lockstep_proto::job::{self, Job};
 
 use super::TrainerError;

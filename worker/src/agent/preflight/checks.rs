@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use lockstep_kernels::cuda::nvml::{Nvml, Reading, Remapping};
 use lockstep_kernels::cuda::{self, Cuda, CudaError};
-use lockstep_kernels::device::Precision;
-use lockstep_kernels::device::{ActivationShape, Device, Failure};
+use lockstep_kernels::device::{ActivationShape, Device, Failure, Precision};
 use lockstep_kernels::exchange::{Interrupted, Peers, Transport};
 use lockstep_kernels::linear::LinearSize;
 
