@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lockstep_coordinator::client::{columns, grouped, percent};
-use lockstep_worker::data::Split;
+use lockstep_dataset::Split;
 use lockstep_worker::trained::{Evaluated, evaluate};
 
 use crate::arguments::{Eval, SplitName};

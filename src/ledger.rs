@@ -9,9 +9,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use lockstep_coordinator::client::{columns, grouped};
+use lockstep_dataset::Order;
 use lockstep_proto::job::{Job, LastBatch};
 use lockstep_proto::ledger::{Ledger, LedgerRow};
-use lockstep_worker::data::Order;
 use lockstep_worker::trainer::sample_hash;
 use serde::Deserialize;
 

@@ -5,7 +5,6 @@
 
 pub mod agent;
 pub mod control;
-pub mod data;
 pub mod layers;
 mod link;
 pub mod model;

@@ -67,11 +67,11 @@ mod workers;
 
 use std::path::Path;
 
+use lockstep_dataset::Order;
 use lockstep_kernels::cpu::Cpu;
 use lockstep_proto::job::{Activation, Init, Job, LastBatch, LossName, SamOver};
 use lockstep_proto::wire;
 use lockstep_worker::control::Weights;
-use lockstep_worker::data::Order;
 use lockstep_worker::model::{Model, SampleShape, Tensor, build};
 use lockstep_worker::trainer;
 use safetensors::SafeTensors;

@@ -4,8 +4,8 @@ use lockstep_proto::job::{Init, Model};
 
 use super::Tensor;
 use super::named::default_init;
-use crate::data::random::{Purpose, Random};
 use crate::layers::Role;
+use lockstep_dataset::random::{Purpose, Random};
 
 /// A distribution of initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,13 +8,13 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_proto::job::Job;
 
 use super::{UseError, device};
-use crate::data::{Dataset, Split};
 use crate::model::{NamedWeights, Weights};
 use crate::trainer::crew::Crew;
 use crate::trainer::lane::{Evaluation, LaneRunner, Pulse, Work};
 use crate::trainer::measures::Score;
 use crate::trainer::prepare;
 use crate::trainer::progress::Progress;
+use lockstep_dataset::{Dataset, Split};
 
 /// Most classes of a confusion table.
 pub const MOST_CONFUSED: usize = 20;

@@ -10,9 +10,9 @@ use lockstep_kernels::cpu::{Cpu, InstructionSet};
 pub use evaluate::{Evaluated, MOST_CONFUSED, evaluate};
 pub use predict::{Answer, Predictor};
 
-use crate::data::DataError;
 use crate::model::{BuildError, WeightsError};
 use crate::trainer::TrainerError;
+use lockstep_dataset::DataError;
 
 /// Why a model could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -14,8 +14,8 @@ use super::measures;
 use super::progress::Phase;
 use super::schedule::StepPlan;
 use super::{Trainer, TrainerError};
-use crate::data::dataset::Split;
-use crate::data::order::Order;
+use lockstep_dataset::dataset::Split;
+use lockstep_dataset::order::Order;
 
 /// The pass of a step that reduces second derivatives.
 pub(super) const CURVATURE_PASS: u32 = 1;

@@ -13,7 +13,7 @@ use super::generation::Generation;
 use super::progress::Phase;
 use super::stops::Completion;
 use crate::control::{StopReason, Weights};
-use crate::data::dataset::Split;
+use lockstep_dataset::dataset::Split;
 
 /// How a generation ended, on all ranks alike.
 pub(super) struct End {

@@ -2,8 +2,8 @@
 
 use lockstep_proto::ledger::Gap;
 
-use crate::data::DataError;
 use crate::model::{BuildError, WeightsError};
+use lockstep_dataset::DataError;
 
 /// An error of the compute thread, with the party at fault.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use super::lane::Evaluation;
 use super::measures::Score;
 use super::progress::Phase;
 use super::stops::{self, Completion};
-use crate::data::dataset::Split;
+use lockstep_dataset::dataset::Split;
 
 impl<D: Device> Generation<'_, D> {
     /// Whether there is an evaluation behind the newest step: a function of the state.

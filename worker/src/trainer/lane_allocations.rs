@@ -10,9 +10,9 @@ use super::lane::{LaneRunner, Pulse, TrainStep};
 use super::prepare::work;
 use super::progress::Progress;
 use super::schedule::StepPlan;
-use crate::data::dataset::{Dataset, Split};
-use crate::data::order::Order;
 use crate::model::{Weights, initial_values};
+use lockstep_dataset::dataset::{Dataset, Split};
+use lockstep_dataset::order::Order;
 
 #[global_allocator]
 static ALLOCATOR: Counted = Counted;

@@ -13,9 +13,9 @@ use super::lane::{Evaluation, LaneRunner, Pulse, TrainStep, Work};
 use super::prepare::work;
 use super::progress::Progress;
 use super::schedule::StepPlan;
-use crate::data::dataset::{Dataset, Split};
-use crate::data::order::Order;
 use crate::model::{Weights, initial_values};
+use lockstep_dataset::dataset::{Dataset, Split};
+use lockstep_dataset::order::Order;
 
 /// With all that a layer may want of a step: statistics, and random numbers.
 const LAYERS: &str = "{ kind = 'conv', channels = 3, kernel = 5, stride = 4 }, { kind = 'batch_norm' },

@@ -124,10 +124,10 @@ mod tests {
     use lockstep_proto::job::ModelName;
 
     use super::*;
-    use crate::data::dataset::Dataset;
     use crate::model::Activations;
     use crate::trainer::emulated_gpu;
     use crate::trainer::prepare;
+    use lockstep_dataset::dataset::Dataset;
 
     fn job(name: ModelName) -> Job {
         let mut job = Job::default();

@@ -14,7 +14,7 @@ use super::progress::Phase;
 use super::schedule::StepPlan;
 use super::sharpness::{Place, weights_at};
 use super::{Trainer, TrainerError};
-use crate::data::{Order, Split};
+use lockstep_dataset::{Order, Split};
 
 /// As on the wire.
 const STOP_REASON: &str = "nonfinite";

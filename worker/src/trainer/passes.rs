@@ -13,8 +13,8 @@ use super::replay::Replay;
 use super::schedule::StepPlan;
 use super::sharpness::{Place, weights_at};
 use super::{Trainer, TrainerError};
-use crate::data::dataset::Split;
-use crate::data::order::Order;
+use lockstep_dataset::dataset::Split;
+use lockstep_dataset::order::Order;
 
 /// A step under way: what its passes have in common.
 pub(super) struct Batch {

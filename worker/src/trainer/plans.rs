@@ -19,8 +19,8 @@ use super::schedule::{StepPlan, lane_sizes};
 use super::signals::Signals;
 use super::state::State;
 use super::{Trainer, TrainerError};
-use crate::data::dataset::Split;
-use crate::data::order::Order;
+use lockstep_dataset::dataset::Split;
+use lockstep_dataset::order::Order;
 
 impl<D: Device> Trainer<D> {
     /// Has this worker compute by the plans of rank `dealer`, as all members do that call this. `state`: the one that the

@@ -24,9 +24,9 @@ use super::schedule::Schedule;
 use super::state::STATISTICS;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
-use crate::data::augment::Augmentation;
-use crate::data::dataset::{Dataset, Split};
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
+use lockstep_dataset::augment::Augmentation;
+use lockstep_dataset::dataset::{Dataset, Split};
 
 /// Waits for the assignment; none if there never is one.
 pub(super) fn assignment(tasks: &Receiver<Task>) -> Option<Box<wire::Assignment>> {

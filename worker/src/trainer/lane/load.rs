@@ -6,11 +6,11 @@ use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::PixelsSize;
 
 use super::{LaneRunner, TrainStep, Work};
-use crate::data::augment::Seen;
-use crate::data::dataset::Split;
-use crate::data::random::{Purpose, Random};
 use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
+use lockstep_dataset::augment::Seen;
+use lockstep_dataset::dataset::Split;
+use lockstep_dataset::random::{Purpose, Random};
 
 impl<D: Device> LaneRunner<D> {
     /// Gathers a training lane's samples.

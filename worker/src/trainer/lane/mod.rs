@@ -23,10 +23,10 @@ use lockstep_kernels::pixels::PixelsSize;
 
 use super::loss::Loss;
 use super::upload::Upload;
-use crate::data::augment::{self, Augmentation};
-use crate::data::dataset::Dataset;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
+use lockstep_dataset::augment::{self, Augmentation};
+use lockstep_dataset::dataset::Dataset;
 
 use hand::Made;
 use rows::{Row, Rows};

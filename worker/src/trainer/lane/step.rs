@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lockstep_kernels::device::Device;
 
 use super::Work;
-use crate::data::dataset::Split;
-use crate::data::order::Order;
 use crate::model::Weights;
 use crate::trainer::progress::Progress;
 use crate::trainer::schedule::StepPlan;
+use lockstep_dataset::dataset::Split;
+use lockstep_dataset::order::Order;
 
 /// What is looked at and shown between one lane and the next.
 #[derive(Clone, Copy)]

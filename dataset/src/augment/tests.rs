@@ -18,7 +18,7 @@ use expect_test::expect;
 use lockstep_proto::job::{Augment, Data, Job};
 
 use super::*;
-use crate::data::{Dataset, Split};
+use crate::{Dataset, Split};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
 const SEEN: Seen = Seen { epoch: 3, sample: 5 };

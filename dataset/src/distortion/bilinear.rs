@@ -1,7 +1,7 @@
 //! Bilinear sampling of an image at places that an affine map and a field of displacements name.
 
 use super::affine::Affine;
-use crate::data::dataset::ImageShape;
+use crate::dataset::ImageShape;
 
 /// Background around the image: one pixel before, two behind, so that each place within ±1 of the image has its four
 /// neighbours and the sampling no branches.

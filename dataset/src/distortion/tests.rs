@@ -65,8 +65,8 @@
 //! ```
 
 use super::*;
-use crate::data::dataset::ImageShape;
-use crate::data::random::{Purpose, Random};
+use crate::dataset::ImageShape;
+use crate::random::{Purpose, Random};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 9, width: 12 };
 const PLANAR: Planar = Planar { scale: 1.1, squeeze: 0.9, shear: 0.2, rotate: 15.0 / 180.0, translate: [1.25, -0.75] };

@@ -3,7 +3,7 @@
 
 use lockstep_kernels::scalar;
 
-use crate::data::random::Random;
+use crate::random::Random;
 
 /// Where the Gaussian is cut off, in standard deviations.
 const REACH: f64 = 3.0;

@@ -1,6 +1,6 @@
 //! Images moved by whole pixels and mirrored.
 
-use crate::data::dataset::ImageShape;
+use crate::dataset::ImageShape;
 
 /// A window of the image's size, then its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

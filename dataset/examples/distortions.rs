@@ -1,16 +1,16 @@
 //! Draws digits and what the recipe with distortions makes of them: in the first row the images, below it the same as
 //! epochs 0, 1, … see them; below that with elastic distortion. Says how long an image takes.
 //!
-//!     cargo run --release -p lockstep-worker --example distortions -- OUT.png
+//!     cargo run --release -p lockstep-dataset --example distortions -- OUT.png
 
 use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use lockstep_dataset::augment::{Augmentation, Memory, Seen};
+use lockstep_dataset::{Dataset, ImageShape, Split};
 use lockstep_proto::job::{Augment, Job};
-use lockstep_worker::data::augment::{Augmentation, Memory, Seen};
-use lockstep_worker::data::{Dataset, ImageShape, Split};
 
 const COLUMNS: u64 = 16;
 const EPOCHS: u64 = 5;
