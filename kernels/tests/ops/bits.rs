@@ -17,10 +17,10 @@ use lockstep_kernels::perturb::{Perturb, PerturbStep};
 use lockstep_kernels::pixels::{Pixels, PixelsSize};
 
 use crate::activations::ACTIVATIONS;
+use crate::fold::squared_norm;
 use crate::layout::{bits, devices, to_activation, to_rows, unwritten};
 use crate::losses::{self, LOSSES};
 use crate::passes;
-use crate::updates::squared_norm;
 use lockstep_selftest::numbers::numbers;
 
 /// Numbers whose sums round: thirds.

@@ -13,7 +13,7 @@ use lockstep_kernels::radial_basis::RadialBasisSize;
 use crate::activations::ACTIVATIONS;
 use crate::gradient_check::gradient_check;
 use crate::losses::{self, LOSSES};
-use crate::{batch_norm, dropout, group_norm, lenet5, local_response_norm, passes, pooling};
+use crate::{batch_norm, dropout, group_norm, local_response_norm, passes, pooling, radial_basis, subsample2d};
 use lockstep_selftest::formulas::{self, Pooling};
 use lockstep_selftest::numbers::numbers;
 use lockstep_selftest::ops::local_response_norm::small_sizes;
@@ -252,14 +252,14 @@ fn concatenate() {
 
 #[test]
 fn subsample2d() {
-    for size in lenet5::subsamplings() {
+    for size in subsample2d::subsamplings() {
         let planes = size.samples * size.channels;
         let [inside, outside] = [size.height * size.width, size.out_height() * size.out_width()];
         gradient_check(
             &format!("{size:?}"),
             &rows([planes * inside, size.channels, size.channels, planes * outside]),
             |[x, w, b, _]| formulas::subsample2d(&size, x, w, b),
-            |device, rows| lenet5::subsample2d(device, &size, rows),
+            |device, rows| subsample2d::subsample2d(device, &size, rows),
             1e-6,
         );
     }
@@ -276,7 +276,7 @@ fn radial_basis() {
             &format!("{size:?}"),
             &rows([samples * inputs, samples * outputs]),
             |[x, _]| formulas::radial_basis(&size, x, &wide),
-            |device, [x, d_y]| lenet5::radial_basis(device, &size, x, &centres, d_y),
+            |device, [x, d_y]| radial_basis::radial_basis(device, &size, x, &centres, d_y),
             1e-6,
         );
     }

@@ -91,3 +91,15 @@ fn activations_are_read_and_written_sample_by_sample() {
 pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
+
+#[test]
+fn buffers_are_aligned_and_views_narrow() {
+    for mut device in devices() {
+        let mut buffer = device.zeros::<f32>(40);
+        assert_eq!(buffer.as_slice().as_ptr() as usize % 64, 0);
+        device.write(&[1.0, 2.0], Cpu::view_mut(&mut buffer, 38..40));
+        let mut host = [0.0; 3];
+        device.read(Cpu::view(&buffer, 37..40), &mut host);
+        assert_eq!(host, [0.0, 1.0, 2.0]);
+    }
+}

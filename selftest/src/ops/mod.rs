@@ -1,22 +1,40 @@
-//! The ops, family by family.
+//! The ops, family by family. What is checked of one lies in its folder of `kernels`, beside what it checks.
 
+#[path = "../../../kernels/src/activation/selftest.rs"]
 mod activations;
+#[path = "../../../kernels/src/addition/selftest.rs"]
 mod additions;
+#[path = "../../../kernels/src/moving_average/selftest.rs"]
 mod averages;
+#[path = "../../../kernels/src/batch_norm/selftest.rs"]
 mod batch_norm;
+#[path = "../../../kernels/src/concatenate/selftest.rs"]
 mod concatenation;
+#[path = "../../../kernels/src/conv2d/selftest.rs"]
 mod convolutions;
+#[path = "../../../kernels/src/curvature/selftest.rs"]
 mod curvature;
+#[path = "../../../kernels/src/dropout/selftest.rs"]
 mod dropout;
+#[path = "../../../kernels/src/fold/selftest.rs"]
 mod folds;
+#[path = "../../../kernels/src/group_norm/selftest.rs"]
 mod group_norm;
+#[path = "../../../kernels/src/linear/selftest.rs"]
 mod linear;
+#[path = "../../../kernels/src/local_response_norm/selftest.rs"]
 pub mod local_response_norm;
+#[path = "../../../kernels/src/cross_entropy/selftest.rs"]
 mod losses;
+#[path = "../../../kernels/src/optimizer/selftest.rs"]
 mod optimizers;
+#[path = "../../../kernels/src/pixels/selftest.rs"]
 mod pixels;
+#[path = "../../../kernels/src/pool2d/selftest.rs"]
 pub mod poolings;
+#[path = "../../../kernels/src/radial_basis/selftest.rs"]
 mod radial_basis;
+#[path = "../../../kernels/src/subsample2d/selftest.rs"]
 mod subsampling;
 
 use lockstep_kernels::device::{Device, Precision};

@@ -1,30 +1,10 @@
-//! Pixels, updates and folds: element-wise work on flat vectors.
-
-use std::slice;
+//! Updates: the order of their roundings, parts of a vector, refusals.
 
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::device::Memory;
-use lockstep_kernels::fold::{BLOCK, Fold};
-use lockstep_kernels::optimizer::{Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
-use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::optimizer::{Adam, Decay, Optimize, Rule, Scaling, Sgd, Update, Vectors};
 
-use crate::layout::{assert_padding_is_zero, bits, devices, to_rows, unwritten};
+use crate::layout::{bits, devices};
 use lockstep_selftest::numbers::numbers;
-
-#[test]
-fn pixels_are_normalised_with_one_rounding() {
-    for (samples, features) in [(1, 1), (5, 784), (16, 16), (35, 49)] {
-        let size = PixelsSize { samples, features, plane: 1, scale: 0.012_73, shift: -0.424 };
-        let pixels: Vec<u8> = (0..samples * features).map(|i| (i * 37 % 256) as u8).collect();
-        let expected: Vec<f32> = pixels.iter().map(|p| f32::from(*p).mul_add(size.scale, size.shift)).collect();
-        for mut device in devices() {
-            let mut y = unwritten(&device, samples, features);
-            device.pixels_forward(&size, &pixels, &mut y);
-            assert_eq!(bits(&to_rows(&device, &y, samples, features)), bits(&expected));
-            assert_padding_is_zero(&device, "y", &y, samples, features);
-        }
-    }
-}
 
 fn sgd(momentum: f64, nesterov: bool) -> Rule {
     Rule::Sgd(Sgd { learning_rate: 0.1, momentum, dampening: 0.0, nesterov, steps: 0 })
@@ -59,7 +39,6 @@ fn sgd_rounds_like_the_formula_read_from_left_to_right() {
 /// The update of a vector is that of its parts, wherever it is cut.
 #[test]
 fn parts_are_updated_as_the_whole() {
-    use lockstep_kernels::optimizer::Adam;
     let rule = Rule::Adam(Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, steps: 4 });
     let update = Update { scaling: Scaling::mean(7), decay: Decay::Decoupled(0.1), rule };
     for mut device in devices() {
@@ -76,53 +55,6 @@ fn parts_are_updated_as_the_whole() {
             [m, v, w].map(|vector| bits(&vector))
         };
         assert_eq!(run(&[0, 100]), run(&[0, 1, 17, 17, 60, 100]));
-    }
-}
-
-#[test]
-fn folds_add_element_by_element() {
-    for mut device in devices() {
-        let mut sum = numbers(37, 1);
-        device.fold_add(&mut sum, &numbers(37, 2));
-        let expected: Vec<f32> = numbers(37, 1).iter().zip(numbers(37, 2)).map(|(a, b)| a + b).collect();
-        assert_eq!(bits(&sum), bits(&expected));
-    }
-}
-
-/// Σ x², of all as one part.
-pub fn squared_norm(device: &mut Cpu, x: &[f32]) -> f64 {
-    let parts = device.parts(slice::from_ref(&(0..x.len())));
-    let mut norm = [f64::NAN];
-    device.squared_norms(&parts, x, &mut norm);
-    norm[0]
-}
-
-#[test]
-fn squared_norms_are_exact_to_f64() {
-    for len in [0, 1, 15, BLOCK, 2 * BLOCK + 77] {
-        let x = numbers(len, 1);
-        // Squares of multiples of 1/512 below 1 add without rounding in f64: any order gives the true sum.
-        let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
-        for mut device in devices() {
-            assert_eq!(squared_norm(&mut device, &x), expected);
-            let blocks: Vec<_> = (0..len).step_by(BLOCK).map(|start| start..len.min(start + BLOCK)).collect();
-            let parts = device.parts(&blocks);
-            let mut norms = vec![f64::NAN; blocks.len()];
-            device.squared_norms(&parts, &x, &mut norms);
-            assert_eq!(norms.iter().sum::<f64>(), expected);
-        }
-    }
-}
-
-#[test]
-fn buffers_are_aligned_and_views_narrow() {
-    for mut device in devices() {
-        let mut buffer = device.zeros::<f32>(40);
-        assert_eq!(buffer.as_slice().as_ptr() as usize % 64, 0);
-        device.write(&[1.0, 2.0], Cpu::view_mut(&mut buffer, 38..40));
-        let mut host = [0.0; 3];
-        device.read(Cpu::view(&buffer, 37..40), &mut host);
-        assert_eq!(host, [0.0, 1.0, 2.0]);
     }
 }
 

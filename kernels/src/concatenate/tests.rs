@@ -1,27 +1,9 @@
-//! Where branches of a network meet: sums and concatenations.
+//! Concatenations where branches of a network meet.
 
-use lockstep_kernels::addition::Addition;
 use lockstep_kernels::concatenate::{Concatenate, ConcatenateSize};
 
-use crate::bits;
 use crate::layout::{assert_padding_is_zero, devices, to_activation, to_rows, unwritten};
 use lockstep_selftest::numbers::numbers;
-
-#[test]
-fn sums_are_rounded_once() {
-    for len in [1, 16, 37, 160] {
-        let (a, b) = (bits::rounding(len, 1), bits::rounding(len, 2));
-        let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-        for mut device in devices() {
-            let mut y = vec![7.0; len];
-            device.add(&a, &b, &mut y);
-            assert_eq!(y, expected);
-            let mut sum = a.clone();
-            device.accumulate(&mut sum, &b);
-            assert_eq!(sum, expected);
-        }
-    }
-}
 
 #[test]
 fn parts_are_laid_side_by_side_and_taken_apart() {

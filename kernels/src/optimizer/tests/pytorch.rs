@@ -80,8 +80,8 @@ use lockstep_kernels::optimizer::{
 };
 use lockstep_kernels::perturb::{Perturb, PerturbStep};
 
+use crate::fold::squared_norm;
 use crate::layout::{bits, devices};
-use crate::updates::squared_norm;
 use lockstep_selftest::numbers::numbers;
 
 const LEN: usize = 37;
