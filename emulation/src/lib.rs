@@ -5,6 +5,7 @@
 //! [`lockstep_kernels::cuda::Places`] can name. The host's code then runs as it is: contexts, modules, launches,
 //! streams. `cpp/cuda_on_cpu.h` says what is modelled.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
@@ -46,9 +47,9 @@ const NCCL: &str = include_str!("../cpp/libnccl.cpp");
 const DNN: &str = include_str!("../cpp/libcudnn.cpp");
 const BLAS: &str = include_str!("../cpp/libcublasLt.cpp");
 const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
-/// As kernels are compiled for GPUs: no contraction but `fmaf`.
+/// As kernels are compiled for GPUs: no contraction but `fmaf`. More than `-O1` takes longer than it saves.
 const OPTIONS: [&str; 7] =
-    ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
+    ["-std=c++17", "-O1", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
 
 /// Sources of kernels that become one object: reading the headers takes longer than most of them, but one that changes
 /// has its neighbours compiled again.
@@ -85,10 +86,10 @@ pub fn libraries_with(file: &str, from: &str, to: &str) -> Result<PathBuf, Error
 /// # Errors
 /// See [`Error`].
 pub fn vendor_libraries() -> Result<PathBuf, Error> {
+    let headers = headers()?;
     once(&hash(options_and_headers().chain([DNN, BLAS])), |folder| {
-        write_headers(folder)?;
         for (name, text) in [("libcudnn.so", DNN), ("libcublasLt.so", BLAS)] {
-            finish(start(folder, name, text)?)?;
+            finish(start(folder, name, text, Some(&headers))?)?;
             finish(link(folder, name, folder, &[unfinished(name)])?)?;
         }
         Ok(())
@@ -102,7 +103,7 @@ pub fn vendor_libraries() -> Result<PathBuf, Error> {
 /// See [`Error`].
 pub fn driver_without_gpu() -> Result<PathBuf, Error> {
     once(&hash(OPTIONS.into_iter().chain([DRIVER_WITHOUT_GPU])), |folder| {
-        finish(start(folder, "driver.o", DRIVER_WITHOUT_GPU)?)?;
+        finish(start(folder, "driver.o", DRIVER_WITHOUT_GPU, None)?)?;
         finish(link(folder, "libcuda.so.1", folder, &[unfinished("driver.o")])?)
     })
 }
@@ -133,7 +134,8 @@ pub fn device(built: Result<PathBuf, Error>) -> Option<Cuda> {
 }
 
 fn build(texts: &[(&Source, String)]) -> Result<PathBuf, Error> {
-    once(&key(texts), |folder| compile(folder, texts))
+    let headers = headers()?;
+    once(&key(texts), |folder| compile(folder, &headers, texts))
 }
 
 /// The folder of this name: the one that is there, or else a new one with what `make` puts into it.
@@ -168,17 +170,16 @@ fn key(texts: &[(&Source, String)]) -> String {
 }
 
 /// Builds the libraries. Objects are kept beside them, for whose text is the same next time.
-fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
+fn compile(folder: &Path, headers: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
     let objects = folder.parent().unwrap_or(folder).join("objects");
     fs::create_dir_all(&objects)?;
-    write_headers(&objects)?;
     let mut driver = vec![FIBERS.to_owned(), DRIVER.to_owned(), modules(texts)];
     // The driver finds a module by the text that NVRTC was given, which a changed source's is not.
     let texts: Vec<_> = texts.iter().enumerate().map(|(index, (source, text))| module(index, source, text)).collect();
     driver.extend(texts.chunks(SOURCES_AN_OBJECT).map(<[String]>::concat));
     let texts: Vec<&str> = driver.iter().map(String::as_str).chain([COMPILER, NVML, NCCL]).collect();
     let all: Vec<String> = texts.iter().map(|text| object(text)).collect();
-    compile_missing(&objects, &all, &texts)?;
+    compile_missing(&objects, headers, &all, &texts)?;
     let (of_driver, others) = all.split_at(driver.len());
     for (name, objects_of_it) in [
         ("libcuda.so", of_driver),
@@ -195,14 +196,14 @@ fn compile(folder: &Path, texts: &[(&Source, String)]) -> Result<(), Error> {
 }
 
 /// Compiles what has no object yet, on all cores.
-fn compile_missing(objects: &Path, names: &[String], texts: &[&str]) -> Result<(), Error> {
+fn compile_missing(objects: &Path, headers: &Path, names: &[String], texts: &[&str]) -> Result<(), Error> {
     let mut missing: Vec<_> = names.iter().zip(texts).filter(|(name, _)| !objects.join(name).exists()).collect();
     // What takes longest comes first, so that no core is left alone with it.
     missing.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some((name, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-            finish(start(objects, name, text)?)?;
+            finish(start(objects, name, text, Some(headers))?)?;
             fs::rename(objects.join(unfinished(name)), objects.join(name))?;
         }
         Ok(())
@@ -224,8 +225,14 @@ fn options_and_headers<'a>() -> impl Iterator<Item = &'a str> {
     OPTIONS.into_iter().chain(HEADERS.iter().map(|(_, header)| *header))
 }
 
-fn write_headers(folder: &Path) -> io::Result<()> {
-    HEADERS.iter().try_for_each(|(name, header)| fs::write(folder.join(name), header))
+/// A folder with the headers, and what all kernels begin with compiled beforehand: the compiler takes that instead.
+fn headers() -> Result<PathBuf, Error> {
+    once(&hash(options_and_headers()), |folder| {
+        HEADERS.iter().try_for_each(|(name, header)| fs::write(folder.join(name), header))?;
+        let mut command = Command::new("g++");
+        command.args(OPTIONS).args(["-x", "c++-header", HEADERS[0].0]);
+        finish(spawn(command, folder)?)
+    })
 }
 
 fn unfinished(object: &str) -> String {
@@ -269,11 +276,12 @@ fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-fn start(objects: &Path, object: &str, text: &str) -> Result<Child, Error> {
+fn start(objects: &Path, object: &str, text: &str, headers: Option<&Path>) -> Result<Child, Error> {
     let source = format!("{object}.cpp");
     fs::write(objects.join(&source), text)?;
     let mut command = Command::new("g++");
     command.args(OPTIONS).args(["-c", &source, "-o", &unfinished(object)]);
+    command.args(headers.into_iter().flat_map(|folder| [OsStr::new("-I"), folder.as_os_str()]));
     spawn(command, objects)
 }
 
