@@ -47,9 +47,9 @@ const NCCL: &str = include_str!("../cpp/libnccl.cpp");
 const DNN: &str = include_str!("../cpp/libcudnn.cpp");
 const BLAS: &str = include_str!("../cpp/libcublasLt.cpp");
 const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
-/// As kernels are compiled for GPUs: no contraction but `fmaf`. More than `-O1` takes longer than it saves.
+/// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
-    ["-std=c++17", "-O1", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
+    ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
 
 /// Sources of kernels that become one object: reading the headers takes longer than most of them, but one that changes
 /// has its neighbours compiled again.
