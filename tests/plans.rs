@@ -59,16 +59,22 @@ impl Stage {
         self.gpus.shown_with(&self.vendors, command, 2).env("EMULATED_ENGINES", engines)
     }
 
-    /// Starts `train` with one worker into a run of this name.
-    fn start(&self, run: &str, engines: &str) -> Process {
+    /// `train` with one worker into a run of this name.
+    fn command(&self, run: &str, engines: &str) -> Command {
         let settings = self.settings();
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let mut command = train(&recipe("mnist-mlp.toml"), &self.folder.path().join(run), &settings);
-        Process::start(self.shown_to(command.args(["--workers", "1", "--json"]), engines))
+        self.shown_to(command.args(["--workers", "1", "--json"]), engines);
+        command
     }
 
     fn train(&self, run: &str, engines: &str) -> Outcome {
-        self.start(run, engines).wait().success();
+        self.outcome(run, &mut self.command(run, engines))
+    }
+
+    /// What a command comes to that trains into a run of this name.
+    fn outcome(&self, run: &str, command: &mut Command) -> Outcome {
+        Ended::of(command).success();
         Outcome::of(&self.folder.path().join(run))
     }
 
@@ -93,6 +99,9 @@ fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_l
     let Some(stage) = Stage::new() else { return };
     let alone = BOTH.map(|engines| stage.train(engines, engines));
     assert_ne!(alone[0], alone[1], "engines with other last bits");
+    let mut op_by_op = stage.command("op by op", BOTH[0]);
+    let op_by_op = stage.outcome("op by op", op_by_op.env("LOCKSTEP_CUDA_GRAPHS", "off"));
+    assert_eq!(op_by_op, alone[0], "lanes that are launched as a whole have the same bits");
 
     let cluster = Cluster::start();
     let agents = [(BOTH[0], "0"), (BOTH[1], "1")].map(|(engines, gpu)| {
@@ -118,7 +127,7 @@ fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can
     let Some(stage) = Stage::new() else { return };
     let clean = stage.train("clean", "23");
     let run = stage.folder.path().join("stopped");
-    let mut stopped = stage.start("stopped", "23");
+    let mut stopped = Process::start(&mut stage.command("stopped", "23"));
     stopped.await_line("\"step\":1");
     stopped.signal(Signal::INT);
     assert_eq!(stopped.wait().code, Some(75));

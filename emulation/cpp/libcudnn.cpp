@@ -355,6 +355,8 @@ CALL(Result) cudnnBackendSetAttribute(void* to, int name, int type, int64_t coun
 }
 CALL(Result) cudnnBackendFinalize(void* of) {
   Descriptor* descriptor = (Descriptor*)of;
+  bool is_of_plan = descriptor->kind == ENGINE || descriptor->kind == HEURISTICS || descriptor->kind == PLAN;
+  if (is_of_plan && emulated_driver::records()) return fail(NOT_SUPPORTED, "no plan is made while a stream records");
   if (Result result = complete(descriptor)) return result;
   descriptor->is_final = true;
   return SUCCESS;

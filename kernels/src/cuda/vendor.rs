@@ -12,6 +12,7 @@ use super::scratch::{Part, Scratch};
 use super::stream::Stream;
 use super::{Arithmetic, Cuda, CudaError, View, ViewMut};
 use crate::plans::Dealt;
+use crate::repeat::Repeated;
 
 /// Whose kernels compute large convolutions and matrix products. The results are not the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +109,11 @@ impl Vendor {
         let dnn = if_there(cudnn::Handle::new(stream))?.map(|handle| Dnn { handle, plans: HashMap::new() });
         let blas = if_there(cublaslt::Handle::new(stream))?.map(|handle| Blas { handle, plans: HashMap::new() });
         Ok(Self { dnn, blas, ..Self::default() })
+    }
+
+    /// Address of the workspace as it is now.
+    pub fn workspace(&self) -> u64 {
+        self.workspace.address()
     }
 }
 
@@ -233,8 +239,9 @@ impl Cuda {
 
     /// Goes by what was dealt from here on: of the plans that it has made, those remain that are as dealt.
     pub(crate) fn deal(&mut self, dealt: Dealt) {
-        // What they were started for is done before they go.
+        // What they were started for is done before they go, and what would start them again goes with them.
         self.stream.finish();
+        self.repeated = Repeated::default();
         let Vendor { dnn, blas, .. } = &mut self.vendor;
         if let Some(Dnn { plans, .. }) = dnn {
             plans.retain(|work, plan| dealt.has(&Work::Convolution(*work), &plan.text().to_string()));

@@ -1,5 +1,5 @@
 //! On a GPU repeated work is a CUDA graph. It is asked for plainly the first time, when ops get the scratch memory that
-//! they need, recorded the second time, and launched as a whole from then on.
+//! they need and libraries their plans, recorded the second time, and launched as a whole from then on.
 
 use super::Repeat;
 use crate::cuda::graph::Graph;
@@ -28,8 +28,8 @@ struct Occasion {
     samples: usize,
     /// Addresses.
     operands: Vec<u64>,
-    /// That of ops' scratch memory, which may have grown since.
-    scratch: u64,
+    /// Those of scratch memory, which may have grown since.
+    scratch: [u64; 2],
 }
 
 /// Work that is being asked for.
@@ -46,7 +46,7 @@ impl Repeat for Cuda {
 
     fn repeat(&mut self, samples: usize, operands: &[View<'_, f32>]) -> bool {
         let operands = operands.iter().map(View::address).collect();
-        let occasion = Occasion { samples, operands, scratch: self.scratch_address() };
+        let occasion = Occasion { samples, operands, scratch: self.scratch_addresses() };
         let (repeated, stream) = self.repeated();
         if !repeated.bring_last(&occasion) {
             repeated.pending = Some(Pending::First(occasion));
@@ -62,7 +62,7 @@ impl Repeat for Cuda {
     }
 
     fn asked(&mut self) {
-        let scratch = self.scratch_address();
+        let scratch = self.scratch_addresses();
         let (repeated, stream) = self.repeated();
         match repeated.pending.take() {
             None => {}

@@ -9,7 +9,7 @@ pub(crate) use cuda::Repeated;
 
 /// Contract of repeated work: ops alone, the same ones in the same order whenever `samples` and the places of
 /// `operands` are the same, with all other operands at places of their own. Nothing is read to the host or sent from
-/// there, and no memory is asked for but by the first time.
+/// there, and no memory is asked for but by the first time. [`crate::plans::Plans::take_plans`] has a device forget it.
 pub trait Repeat: Memory {
     /// Whether repeating saves anything. If not, nothing is to be asked for differently because of it.
     fn repeats(&self) -> bool;
