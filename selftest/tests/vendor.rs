@@ -299,7 +299,7 @@ impl Layers {
 
     /// Whether both are done by a record.
     fn repeat(&mut self) -> bool {
-        self.gpu.repeat(1, &[self.y[0].view(), self.y[1].view()])
+        self.gpu.repeat(1, &[], &[self.y[0].view(), self.y[1].view()])
     }
 
     /// The way forward of inputs of this seed, as repeated work where the GPU has such.
@@ -311,9 +311,9 @@ impl Layers {
         if !(repeats && self.repeat()) {
             self.convolve();
             self.multiply();
-            if repeats {
-                self.gpu.asked();
-            }
+        }
+        if repeats {
+            self.gpu.asked();
         }
         let Self { gpu, y, .. } = self;
         y.each_ref().map(|y| y.read(gpu))

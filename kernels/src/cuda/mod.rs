@@ -135,7 +135,7 @@ impl Cuda {
         self.stream.gpu().allocations()
     }
 
-    /// How often repeated work was launched as a whole on this GPU since it was opened.
+    /// How often repeated work, or a part of it, was launched as a whole on this GPU since it was opened.
     pub fn graphs(&self) -> u64 {
         self.stream.gpu().graphs()
     }
