@@ -1,5 +1,5 @@
 //! cuDNN and cuBLASLt in a job, with the real binary and real processes, on emulated GPUs whose libraries would choose
-//! differently: all compute by the plans of the first step, after a loss and a restart too.
+//! differently: all compute by the plans of the first step, after a loss, a takeover and a restart too.
 
 mod lockstep;
 
@@ -11,7 +11,7 @@ use lockstep::gpu::Gpus;
 use lockstep::noise::write_noise;
 use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
-use lockstep::{json, lockstep as binary, names, recipe, train};
+use lockstep::{eventually, json, lockstep as binary, names, recipe, train};
 use lockstep_emulation::{or_skip, vendor_libraries};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -33,6 +33,14 @@ const SETTINGS: [&str; 10] = [
 
 /// What the emulated libraries have, the one that they prefer first.
 const BOTH: [&str; 2] = ["23", "32"];
+
+/// What becomes of the coordinator of a job that loses a worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coordinator {
+    Stays,
+    /// It is killed as well, with its database. The next takes the job over from who is left.
+    Forgets,
+}
 
 /// A job's data, and places for its runs.
 struct Stage {
@@ -78,6 +86,35 @@ impl Stage {
         Outcome::of(&self.folder.path().join(run))
     }
 
+    /// Two workers, of agents whose libraries choose differently. One is lost behind a step, and the coordinator with it
+    /// or not.
+    fn train_with_a_loss(&self, coordinator: Coordinator) -> Outcome {
+        let mut cluster = Cluster::start();
+        let agents = [(BOTH[0], "0"), (BOTH[1], "1")].map(|(engines, gpu)| {
+            let mut command = binary(["agent", "--device", "cuda", "--coordinator", &cluster.address]);
+            self.shown_to(&mut command, engines).env("CUDA_VISIBLE_DEVICES", gpu);
+            cluster.agent_of(command)
+        });
+        let settings = self.settings();
+        let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
+        let id = cluster.submit("mnist-mlp.toml", &settings);
+        cluster.watch(&id).await_step(1);
+        if coordinator == Coordinator::Forgets {
+            cluster.serve.kill();
+            cluster.forget();
+        }
+        // Who is left goes on by itself; who comes for the lost one, by what it is dealt.
+        for worker in agents[0].children() {
+            worker.signal(Signal::KILL);
+        }
+        if coordinator == Coordinator::Forgets {
+            cluster.revive();
+            eventually("the job", || (cluster.run("show", &[&id]).code == Some(0)).then_some(()));
+        }
+        cluster.run("wait", &[&id]).success();
+        Outcome::of(&cluster.folder(&id))
+    }
+
     /// Goes on with a run.
     fn go_on(&self, run: &Path, engines: &str) -> Ended {
         let mut command = binary(["train", "--json", "--from"]);
@@ -95,7 +132,7 @@ fn plans(run: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_loss() {
+fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_losses() {
     let Some(stage) = Stage::new() else { return };
     let alone = BOTH.map(|engines| stage.train(engines, engines));
     assert_ne!(alone[0], alone[1], "engines with other last bits");
@@ -103,23 +140,10 @@ fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_l
     let op_by_op = stage.outcome("op by op", op_by_op.env("LOCKSTEP_CUDA_GRAPHS", "off"));
     assert_eq!(op_by_op, alone[0], "lanes that are launched as a whole have the same bits");
 
-    let cluster = Cluster::start();
-    let agents = [(BOTH[0], "0"), (BOTH[1], "1")].map(|(engines, gpu)| {
-        let mut command = binary(["agent", "--device", "cuda", "--coordinator", &cluster.address]);
-        stage.shown_to(&mut command, engines).env("CUDA_VISIBLE_DEVICES", gpu);
-        cluster.agent_of(command)
-    });
-    let settings = stage.settings();
-    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
-    let id = cluster.submit("mnist-mlp.toml", &settings);
-    cluster.watch(&id).await_step(1);
-    // Who is left goes on by itself; who comes for the lost one, by what it is dealt.
-    for worker in agents[0].children() {
-        worker.signal(Signal::KILL);
+    for coordinator in [Coordinator::Stays, Coordinator::Forgets] {
+        let outcome = stage.train_with_a_loss(coordinator);
+        assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
     }
-    cluster.run("wait", &[&id]).success();
-    let outcome = Outcome::of(&cluster.folder(&id));
-    assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
 }
 
 #[test]
