@@ -29,6 +29,7 @@ mod timing;
 mod vendor;
 mod version;
 
+use std::mem;
 use std::ops::Range;
 use std::panic::Location;
 use std::path::Path;
@@ -243,6 +244,13 @@ impl Memory for Cuda {
     }
     fn room(&self) -> Option<Room> {
         self.stream.gpu().room()
+    }
+    fn scratch_of(&mut self, work: impl FnOnce(&mut Self)) -> usize {
+        let Some(idle) = self.stream.gpu().attempt(|| self.stream.idle()) else { return 0 };
+        let (stream, scratch) = (mem::replace(&mut self.stream, idle), mem::take(&mut self.scratch));
+        work(self);
+        self.stream = stream;
+        mem::replace(&mut self.scratch, scratch).bytes()
     }
     fn precision(&self) -> Precision {
         self.arithmetic.precision()

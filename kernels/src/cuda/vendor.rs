@@ -157,6 +157,9 @@ impl Cuda {
         else {
             return;
         };
+        if stream.is_idle() {
+            return;
+        }
         let (work, target) = (Work::Convolution(*convolution), Target::Gpu(handle));
         let of_text = |text: &str| cudnn::Plan::from_text(target, convolution, text);
         let make = || work.make(dealt, of_text, || cudnn::choose(target, convolution));
@@ -174,6 +177,9 @@ impl Cuda {
         else {
             return;
         };
+        if stream.is_idle() {
+            return;
+        }
         let work = Work::Product(*product);
         let of_text = |text: &str| cublaslt::Plan::from_text(handle, product, text);
         let make = || work.make(dealt, of_text, || cublaslt::choose(handle, product));

@@ -58,7 +58,7 @@ impl Stage {
     }
 
     /// The same in `slot`, with all that is made there up to each of the ends `at`, as it is when that is told.
-    pub(super) fn train_telling(&mut self, first: u64, lanes: u32, at: &[usize], slot: &mut Vec<Buffer<f32>>) -> Told {
+    pub(super) fn train_telling(&mut self, first: u64, lanes: u32, at: &[usize], slot: &mut [Buffer<f32>]) -> Told {
         let Self { runner, work, weights, abort, progress } = self;
         let order = Order::new(1, 0, work.dataset.len(Split::Train));
         let plan = StepPlan { epoch: 0, first, samples: 3 * u64::from(lanes) - 1, lanes };
