@@ -17,11 +17,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A few steps of two lanes; the layer in the middle is worth a library's call, and no other.
-const SETTINGS: [&str; 10] = [
-    "model.hidden=[512, 512]",
-    "batch.size=2048",
-    "batch.micro_batch=1024",
+/// A few steps of two lanes; a layer in the middle is worth a library's call, and no other.
+const SETTINGS: [&str; 7] = [
     "data.validation=0",
     "schedule.max_steps=4",
     "optimizer.learning_rate=0.1",
@@ -29,6 +26,15 @@ const SETTINGS: [&str; 10] = [
     "cluster.libraries=auto",
     "cluster.max_restarts=3",
     "metrics.every=1",
+];
+
+const LINEAR: [&str; 3] = ["model.hidden=[512, 512]", "batch.size=2048", "batch.micro_batch=1024"];
+const CONVOLUTION: [&str; 4] = [
+    "model.name=layers",
+    "model.layers=[{ kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, \
+     { kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, { kind = 'linear', channels = 10 }]",
+    "batch.size=1024",
+    "batch.micro_batch=512",
 ];
 
 /// What the emulated libraries have, the one that they prefer first.
@@ -57,9 +63,9 @@ impl Stage {
         Some(Self { gpus, vendors, folder })
     }
 
-    fn settings(&self) -> Vec<String> {
+    fn settings(&self, network: &[&str]) -> Vec<String> {
         let data = format!("data.path={}", self.folder.path().display());
-        SETTINGS.iter().map(|setting| (*setting).to_owned()).chain([data]).collect()
+        [network, &SETTINGS].concat().into_iter().map(str::to_owned).chain([data]).collect()
     }
 
     /// Has a process see two GPUs whose libraries have these engines.
@@ -69,9 +75,14 @@ impl Stage {
 
     /// `train` with one worker into a run of this name.
     fn command(&self, run: &str, engines: &str) -> Command {
-        let settings = self.settings();
+        self.command_of("mnist-mlp.toml", &LINEAR, run, engines)
+    }
+
+    /// The same of another network.
+    fn command_of(&self, job: &str, network: &[&str], run: &str, engines: &str) -> Command {
+        let settings = self.settings(network);
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-        let mut command = train(&recipe("mnist-mlp.toml"), &self.folder.path().join(run), &settings);
+        let mut command = train(&recipe(job), &self.folder.path().join(run), &settings);
         self.shown_to(command.args(["--workers", "1", "--json"]), engines);
         command
     }
@@ -95,7 +106,7 @@ impl Stage {
             self.shown_to(&mut command, engines).env("CUDA_VISIBLE_DEVICES", gpu);
             cluster.agent_of(command)
         });
-        let settings = self.settings();
+        let settings = self.settings(&LINEAR);
         let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
         let id = cluster.submit("mnist-mlp.toml", &settings);
         cluster.watch(&id).await_step(1);
@@ -174,4 +185,18 @@ fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can
     stage.go_on(&run, "32").success();
     clean.has_the_state_of(&run);
     assert_eq!(plans(&run), dealt);
+}
+
+/// Also in lanes that are launched as a whole.
+#[test]
+fn a_convolution_and_the_relu_behind_it_are_one_call() {
+    let Some(stage) = Stage::new() else { return };
+    let [whole, op_by_op] = ["on", "off"].map(|graphs| {
+        let mut command = stage.command_of("mnist-lenet5.toml", &CONVOLUTION, graphs, "2");
+        stage.outcome(graphs, command.env("LOCKSTEP_CUDA_GRAPHS", graphs))
+    });
+    assert_eq!(whole, op_by_op);
+    let works: Vec<_> = plans(&stage.folder.path().join("on")).iter().map(|plan| plan["work"].to_string()).collect();
+    let passes = ["BackwardInput(Overwrite)", "BackwardWeight", "Forward(BiasRelu)"];
+    assert!(works.len() == 3 && passes.iter().all(|pass| works.iter().any(|work| work.contains(pass))), "{works:?}");
 }

@@ -49,7 +49,8 @@ fn operand(precision: Precision, len: usize, seed: u64) -> Vec<f32> {
     noise(len, seed).into_iter().map(|x| precision.round(x)).collect()
 }
 
-/// Forward with and without a bias, the input's gradient written and added, and the gradients of weight and bias.
+/// Forward with a bias, with a ReLU behind it, and without both, the input's gradient written and added, and the
+/// gradients of weight and bias.
 fn convolution<D: Conv2d>(device: &mut D, precision: Precision, size: &Conv2dSize) -> Vec<Vec<f32>> {
     let shape = |channels, plane| ActivationShape { samples: size.samples, channels, plane };
     let before = shape(size.in_channels, size.height * size.width);
@@ -64,6 +65,9 @@ fn convolution<D: Conv2d>(device: &mut D, precision: Precision, size: &Conv2dSiz
         device.conv2d_forward(size, x.view(), weight.view(), bias, y.view_mut());
         results.push(y.rows(device, &behind));
     }
+    let mut y = Array::unwritten_activation(device, &behind);
+    device.conv2d_relu_forward(size, x.view(), weight.view(), Some(bias.view()), y.view_mut());
+    results.push(y.rows(device, &behind));
     let mut d_x = Array::unwritten_activation(device, &before);
     for accumulation in [Accumulation::Overwrite, Accumulation::Add] {
         device.conv2d_backward_input(size, weight.view(), d_y.view(), d_x.view_mut(), accumulation);
@@ -144,7 +148,7 @@ fn other_numbers_take_tensor_cores_and_agree_with_the_cpu() {
         let mut gpu = device(arithmetic);
         compare(&mut gpu, &CONVOLUTIONS[1..], &LINEARS[1..], bound);
         let plans = gpu.tell_plans();
-        assert_eq!(plans.len(), 8);
+        assert_eq!(plans.len(), 9);
         for Plan { work, text } in plans {
             if work.starts_with("Convolution") {
                 assert_eq!(text, "cuDNN 9.21.1, engine 1, knobs 2=6");
@@ -158,7 +162,7 @@ fn other_numbers_take_tensor_cores_and_agree_with_the_cpu() {
 /// Plans of all passes: those that keep the rules, and the same where they are dealt.
 fn plans_go_from_device_to_device(gpu: &Cuda) {
     let plans = gpu.tell_plans();
-    assert_eq!(plans.len(), 5 * CONVOLUTIONS.len() + 3 * LINEARS.len());
+    assert_eq!(plans.len(), 6 * CONVOLUTIONS.len() + 3 * LINEARS.len());
     for Plan { work, text } in &plans {
         if work.starts_with("Convolution") {
             assert_eq!(text, "cuDNN 9.21.1, engine 2, knobs 2=7");
@@ -182,6 +186,29 @@ fn plans_go_from_device_to_device(gpu: &Cuda) {
 
 fn opened(index: usize, libraries: Libraries) -> Cuda {
     Cuda::open(index, libraries, Arithmetic::F32).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What comes of a bias that is no number.
+#[test]
+fn a_relu_behind_a_convolution_leaves_what_is_not_a_number() {
+    if !found() {
+        return;
+    }
+    let (size, mut gpu) = (&CONVOLUTIONS[0], device(Arithmetic::F32));
+    let behind =
+        ActivationShape { samples: size.samples, channels: size.out_channels, plane: size.height * size.width };
+    let x = Array::zeros(&gpu, size.samples * size.in_channels * size.height * size.width);
+    let weight = Array::zeros(&gpu, size.weights());
+    let mut bias = vec![-1.0; size.out_channels];
+    bias[1] = f32::NAN;
+    let (bias, mut y) = (Array::tensor(&mut gpu, &bias), Array::unwritten_activation(&mut gpu, &behind));
+    gpu.conv2d_relu_forward(size, x.view(), weight.view(), Some(bias.view()), y.view_mut());
+    let y = y.rows(&mut gpu, &behind);
+    assert!(gpu.tell_plans()[0].work.contains("BiasRelu"));
+    for (channel, plane) in y.chunks(behind.plane).enumerate() {
+        let is_kept = |y: &f32| if channel % behind.channels == 1 { y.is_nan() } else { *y == 0.0 };
+        assert!(plane.iter().all(is_kept), "channel {channel}");
+    }
 }
 
 /// The first convolution's way forward.
