@@ -1,5 +1,5 @@
 //! cuDNN and cuBLASLt in a job, with the real binary and real processes, on emulated GPUs whose libraries would choose
-//! differently: all compute by the plans of the first step, after a loss and a restart too.
+//! differently: all compute by the plans of the first step, after a loss, a takeover and a restart too.
 
 mod lockstep;
 
@@ -11,17 +11,14 @@ use lockstep::gpu::Gpus;
 use lockstep::noise::write_noise;
 use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
-use lockstep::{json, lockstep as binary, names, recipe, train};
+use lockstep::{eventually, json, lockstep as binary, names, recipe, train};
 use lockstep_emulation::{or_skip, vendor_libraries};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A few steps of two lanes; the layer in the middle is worth a library's call, and no other.
-const SETTINGS: [&str; 10] = [
-    "model.hidden=[512, 512]",
-    "batch.size=2048",
-    "batch.micro_batch=1024",
+/// A few steps of two lanes; a layer in the middle is worth a library's call, and no other.
+const SETTINGS: [&str; 7] = [
     "data.validation=0",
     "schedule.max_steps=4",
     "optimizer.learning_rate=0.1",
@@ -31,8 +28,25 @@ const SETTINGS: [&str; 10] = [
     "metrics.every=1",
 ];
 
+const LINEAR: [&str; 3] = ["model.hidden=[512, 512]", "batch.size=2048", "batch.micro_batch=1024"];
+const CONVOLUTION: [&str; 4] = [
+    "model.name=layers",
+    "model.layers=[{ kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, \
+     { kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, { kind = 'linear', channels = 10 }]",
+    "batch.size=1024",
+    "batch.micro_batch=512",
+];
+
 /// What the emulated libraries have, the one that they prefer first.
 const BOTH: [&str; 2] = ["23", "32"];
+
+/// What becomes of the coordinator of a job that loses a worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coordinator {
+    Stays,
+    /// It is killed as well, with its database. The next takes the job over from who is left.
+    Forgets,
+}
 
 /// A job's data, and places for its runs.
 struct Stage {
@@ -49,9 +63,9 @@ impl Stage {
         Some(Self { gpus, vendors, folder })
     }
 
-    fn settings(&self) -> Vec<String> {
+    fn settings(&self, network: &[&str]) -> Vec<String> {
         let data = format!("data.path={}", self.folder.path().display());
-        SETTINGS.iter().map(|setting| (*setting).to_owned()).chain([data]).collect()
+        [network, &SETTINGS].concat().into_iter().map(str::to_owned).chain([data]).collect()
     }
 
     /// Has a process see two GPUs whose libraries have these engines.
@@ -59,17 +73,57 @@ impl Stage {
         self.gpus.shown_with(&self.vendors, command, 2).env("EMULATED_ENGINES", engines)
     }
 
-    /// Starts `train` with one worker into a run of this name.
-    fn start(&self, run: &str, engines: &str) -> Process {
-        let settings = self.settings();
+    /// `train` with one worker into a run of this name.
+    fn command(&self, run: &str, engines: &str) -> Command {
+        self.command_of("mnist-mlp.toml", &LINEAR, run, engines)
+    }
+
+    /// The same of another network.
+    fn command_of(&self, job: &str, network: &[&str], run: &str, engines: &str) -> Command {
+        let settings = self.settings(network);
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-        let mut command = train(&recipe("mnist-mlp.toml"), &self.folder.path().join(run), &settings);
-        Process::start(self.shown_to(command.args(["--workers", "1", "--json"]), engines))
+        let mut command = train(&recipe(job), &self.folder.path().join(run), &settings);
+        self.shown_to(command.args(["--workers", "1", "--json"]), engines);
+        command
     }
 
     fn train(&self, run: &str, engines: &str) -> Outcome {
-        self.start(run, engines).wait().success();
+        self.outcome(run, &mut self.command(run, engines))
+    }
+
+    /// What a command comes to that trains into a run of this name.
+    fn outcome(&self, run: &str, command: &mut Command) -> Outcome {
+        Ended::of(command).success();
         Outcome::of(&self.folder.path().join(run))
+    }
+
+    /// Two workers, of agents whose libraries choose differently. One is lost behind a step, and the coordinator with it
+    /// or not.
+    fn train_with_a_loss(&self, coordinator: Coordinator) -> Outcome {
+        let mut cluster = Cluster::start();
+        let agents = [(BOTH[0], "0"), (BOTH[1], "1")].map(|(engines, gpu)| {
+            let mut command = binary(["agent", "--device", "cuda", "--coordinator", &cluster.address]);
+            self.shown_to(&mut command, engines).env("CUDA_VISIBLE_DEVICES", gpu);
+            cluster.agent_of(command)
+        });
+        let settings = self.settings(&LINEAR);
+        let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
+        let id = cluster.submit("mnist-mlp.toml", &settings);
+        cluster.watch(&id).await_step(1);
+        if coordinator == Coordinator::Forgets {
+            cluster.serve.kill();
+            cluster.forget();
+        }
+        // Who is left goes on by itself; who comes for the lost one, by what it is dealt.
+        for worker in agents[0].children() {
+            worker.signal(Signal::KILL);
+        }
+        if coordinator == Coordinator::Forgets {
+            cluster.revive();
+            eventually("the job", || (cluster.run("show", &[&id]).code == Some(0)).then_some(()));
+        }
+        cluster.run("wait", &[&id]).success();
+        Outcome::of(&cluster.folder(&id))
     }
 
     /// Goes on with a run.
@@ -89,28 +143,18 @@ fn plans(run: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_loss() {
+fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_losses() {
     let Some(stage) = Stage::new() else { return };
     let alone = BOTH.map(|engines| stage.train(engines, engines));
     assert_ne!(alone[0], alone[1], "engines with other last bits");
+    let mut op_by_op = stage.command("op by op", BOTH[0]);
+    let op_by_op = stage.outcome("op by op", op_by_op.env("LOCKSTEP_CUDA_GRAPHS", "off"));
+    assert_eq!(op_by_op, alone[0], "lanes that are launched as a whole have the same bits");
 
-    let cluster = Cluster::start();
-    let agents = [(BOTH[0], "0"), (BOTH[1], "1")].map(|(engines, gpu)| {
-        let mut command = binary(["agent", "--device", "cuda", "--coordinator", &cluster.address]);
-        stage.shown_to(&mut command, engines).env("CUDA_VISIBLE_DEVICES", gpu);
-        cluster.agent_of(command)
-    });
-    let settings = stage.settings();
-    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
-    let id = cluster.submit("mnist-mlp.toml", &settings);
-    cluster.watch(&id).await_step(1);
-    // Who is left goes on by itself; who comes for the lost one, by what it is dealt.
-    for worker in agents[0].children() {
-        worker.signal(Signal::KILL);
+    for coordinator in [Coordinator::Stays, Coordinator::Forgets] {
+        let outcome = stage.train_with_a_loss(coordinator);
+        assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
     }
-    cluster.run("wait", &[&id]).success();
-    let outcome = Outcome::of(&cluster.folder(&id));
-    assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
 }
 
 #[test]
@@ -118,7 +162,7 @@ fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can
     let Some(stage) = Stage::new() else { return };
     let clean = stage.train("clean", "23");
     let run = stage.folder.path().join("stopped");
-    let mut stopped = stage.start("stopped", "23");
+    let mut stopped = Process::start(&mut stage.command("stopped", "23"));
     stopped.await_line("\"step\":1");
     stopped.signal(Signal::INT);
     assert_eq!(stopped.wait().code, Some(75));
@@ -141,4 +185,18 @@ fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can
     stage.go_on(&run, "32").success();
     clean.has_the_state_of(&run);
     assert_eq!(plans(&run), dealt);
+}
+
+/// Also in lanes that are launched as a whole.
+#[test]
+fn a_convolution_and_the_relu_behind_it_are_one_call() {
+    let Some(stage) = Stage::new() else { return };
+    let [whole, op_by_op] = ["on", "off"].map(|graphs| {
+        let mut command = stage.command_of("mnist-lenet5.toml", &CONVOLUTION, graphs, "2");
+        stage.outcome(graphs, command.env("LOCKSTEP_CUDA_GRAPHS", graphs))
+    });
+    assert_eq!(whole, op_by_op);
+    let works: Vec<_> = plans(&stage.folder.path().join("on")).iter().map(|plan| plan["work"].to_string()).collect();
+    let passes = ["BackwardInput(Overwrite)", "BackwardWeight", "Forward(BiasRelu)"];
+    assert!(works.len() == 3 && passes.iter().all(|pass| works.iter().any(|work| work.contains(pass))), "{works:?}");
 }

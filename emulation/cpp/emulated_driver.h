@@ -22,6 +22,13 @@ inline bool has(const void* address, size_t bytes) {
   return has((uint64_t)address, bytes) == 0;
 }
 
+// Whether a stream of this thread's GPU records: what asks for memory or waits, as the making of a plan may, is refused
+// then.
+inline bool records() {
+  static auto records = call<int (*)()>("emulated_gpu_records");
+  return records() != 0;
+}
+
 // Work of a stream, which is tried again as long as it gives the driver's NOT_READY. Gives whether the stream takes it.
 inline bool later(void* stream, int (*attempt)(void*), void (*drop)(void*), void* data) {
   static auto later = call<int (*)(void*, int (*)(void*), void (*)(void*), void*)>("emulated_gpu_later");

@@ -172,6 +172,7 @@ CALL(Result) cublasLtMatmulPreferenceSetAttribute(void* preference, int attribut
 }
 CALL(Result) cublasLtMatmulAlgoGetHeuristic(void*, void* desc, void* a, void* b, void*, void* out, void*, int most,
                                             Found* found, int* count) {
+  if (emulated_driver::records()) return NOT_SUPPORTED;
   if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out)) return NOT_SUPPORTED;
   *count = 0;
   for (char number : "01" + std::string(emulated_driver::engines())) {
@@ -182,6 +183,7 @@ CALL(Result) cublasLtMatmulAlgoGetHeuristic(void*, void* desc, void* a, void* b,
 }
 CALL(Result) cublasLtMatmulAlgoCheck(void*, void* desc, void* a, void* b, void*, void* out, const Algorithm* algorithm,
                                      Found* found) {
+  if (emulated_driver::records()) return NOT_SUPPORTED;
   if (!fits((Attributes*)desc, (Layout*)a, (Layout*)b, (Layout*)out) || !is_there(*algorithm)) return NOT_SUPPORTED;
   *found = Found{*algorithm, WORKSPACE, SUCCESS, 1.0f, {}};
   return SUCCESS;

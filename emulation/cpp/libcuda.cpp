@@ -253,6 +253,8 @@ CALL(cuEventCreate, void** event, unsigned flags)
 END
 CALL(cuEventDestroy_v2, void* event) delete (Events*)event; return SUCCESS; END
 CALL(cuEventRecord, void* event, void* stream)
+  // A real one would have who waits for the event record as well.
+  if (((Stream*)stream)->recording) return RECORDS;
   Events copy = *(Events*)event;
   copy->stream = (Stream*)stream;
   return later(stream, [copy, time = ++copy->recorded] {
@@ -289,7 +291,7 @@ CALL(cuMemFreeHost, void* address)
   free(address);
   return SUCCESS;
 END
-// For the emulated NCCL: work that may have to be tried again, and whether memory is the GPU's.
+// For the emulated libraries: work that may have to be tried again, whether memory is the GPU's, and whether it records.
 CALL(emulated_gpu_later, void* stream, Result (*attempt)(void*), void (*drop)(void*), void* data)
   std::shared_ptr<void> owned(data, drop);
   return later(stream, [=] { return attempt(owned.get()); });
@@ -301,6 +303,7 @@ CALL(emulated_gpu_goes_on, void* stream)
   return SUCCESS;
 END
 CALL(emulated_gpu_has, uint64_t address, size_t bytes) return is_inside(address, bytes) ? SUCCESS : INVALID_VALUE; END
+CALL(emulated_gpu_records, void) return is_recording() ? RECORDS : SUCCESS; END
 CALL(cuMemGetInfo_v2, size_t* free, size_t* all) *all = total(); *free = total() - used; return SUCCESS; END
 CALL(cuMemAlloc_v2, uint64_t* address, size_t bytes)
   if (is_recording()) return RECORDS;

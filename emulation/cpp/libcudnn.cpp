@@ -27,10 +27,10 @@ enum {
   BACKWARD_FILTER = 11, BACKWARD_DATA = 12, POINTWISE_OPERATION = 13, GRAPH = 15, PACK = 16, TENSOR = 17
 };
 enum {
-  POINTWISE_MODE = 0, DILATIONS = 102, STRIDES = 103, POST_PADDINGS = 104, PRE_PADDINGS = 105, HEURISTICS_GRAPH = 201,
-  RESULTS = 202, CONFIG_ENGINE = 300, CONFIG_KNOBS = 302, PLAN_CONFIG = 401, PLAN_WORKSPACE = 402, KNOB_TYPE = 600,
-  KNOB_VALUE = 601, FORWARD_ALPHA = 700, DATA_ALPHA = 706, FILTER_ALPHA = 712, POINTWISE_FORMULA = 750,
-  POINTWISE_X = 751, POINTWISE_B = 752, POINTWISE_Y = 753, OPERATIONS = 801, DATA_TYPE = 901,
+  POINTWISE_MODE = 0, POINTWISE_NAN = 2, DILATIONS = 102, STRIDES = 103, POST_PADDINGS = 104, PRE_PADDINGS = 105,
+  HEURISTICS_GRAPH = 201, RESULTS = 202, CONFIG_ENGINE = 300, CONFIG_KNOBS = 302, PLAN_CONFIG = 401,
+  PLAN_WORKSPACE = 402, KNOB_TYPE = 600, KNOB_VALUE = 601, FORWARD_ALPHA = 700, DATA_ALPHA = 706, FILTER_ALPHA = 712,
+  POINTWISE_FORMULA = 750, POINTWISE_X = 751, POINTWISE_B = 752, POINTWISE_Y = 753, OPERATIONS = 801, DATA_TYPE = 901,
   DIMENSIONS = 902, TENSOR_STRIDES = 903, UNIQUE_ID = 906, IS_VIRTUAL = 907, PACK_IDS = 1000, PACK_POINTERS = 1001,
   PACK_WORKSPACE = 1003, ENGINE_GRAPH = 1300, ENGINE_INDEX = 1301, ENGINE_NOTES = 1303
 };
@@ -201,13 +201,15 @@ Step convolution(int kind, const Tensor& x, const Tensor& w, const Tensor& y, Wi
   };
 }
 
-Step pointwise(int mode, const Tensor& x, const Tensor& b, const Tensor& y) {
+// A relu makes 0 of a NaN unless it was told to `keep` it.
+Step pointwise(int mode, bool keep, const Tensor& x, const Tensor& b, const Tensor& y) {
   return [=](const Memory& memory) {
     const float *of_x = memory.at(x.id), *of_b = memory.at(b.id);
     float* of_y = memory.at(y.id);
     elements(y, [&](auto... place) {
       float value = of_x[x.at(place...)];
-      of_y[y.at(place...)] = mode == ADD ? value + of_b[b.at(place...)] : value > 0.0f ? value : 0.0f;
+      bool is_kept = value > 0.0f || (keep && value != value);
+      of_y[y.at(place...)] = mode == ADD ? value + of_b[b.at(place...)] : is_kept ? value : 0.0f;
     });
   };
 }
@@ -236,7 +238,8 @@ bool add_pointwise(Work& work, const Descriptor* operation) {
                    *b = operation->part(POINTWISE_B), *y = operation->part(POINTWISE_Y);
   int mode = formula ? formula->one<int>(POINTWISE_MODE, -1) : -1;
   if (!x || !y || (mode != RELU && (mode != ADD || !b))) return false;
-  work.steps.push_back(pointwise(mode, Tensor(x), Tensor(b ? b : x), Tensor(y)));
+  bool keep = formula->one<int>(POINTWISE_NAN);
+  work.steps.push_back(pointwise(mode, keep, Tensor(x), Tensor(b ? b : x), Tensor(y)));
   for (const Descriptor* tensor : {x, b ? b : x, y}) work.tensors.emplace_back(tensor);
   return true;
 }
@@ -355,6 +358,8 @@ CALL(Result) cudnnBackendSetAttribute(void* to, int name, int type, int64_t coun
 }
 CALL(Result) cudnnBackendFinalize(void* of) {
   Descriptor* descriptor = (Descriptor*)of;
+  bool is_of_plan = descriptor->kind == ENGINE || descriptor->kind == HEURISTICS || descriptor->kind == PLAN;
+  if (is_of_plan && emulated_driver::records()) return fail(NOT_SUPPORTED, "no plan is made while a stream records");
   if (Result result = complete(descriptor)) return result;
   descriptor->is_final = true;
   return SUCCESS;

@@ -118,6 +118,10 @@ pub trait Memory: Sized {
     fn zeros<T: Element>(&self, len: usize) -> Self::Buffer<T>;
     /// The device's own memory; none of one that computes in the host's, or has failed.
     fn room(&self) -> Option<Room>;
+    /// Bytes of the device's own memory that the ops of `work` would take for themselves; 0 of one that computes in the
+    /// host's. Nothing is done: what is asked for meanwhile is left out, and buffers have no memory. What a library wants
+    /// beside is not reckoned, which depends on its plans.
+    fn scratch_of(&mut self, work: impl FnOnce(&mut Self)) -> usize;
     /// What activations are in memory.
     fn precision(&self) -> Precision {
         Precision::F32

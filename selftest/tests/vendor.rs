@@ -8,6 +8,7 @@ use lockstep_kernels::cuda::{Arithmetic, Cuda, CudaError, Libraries, Places, lib
 use lockstep_kernels::device::{ActivationShape, Memory, Precision};
 use lockstep_kernels::linear::{Linear, LinearSize};
 use lockstep_kernels::plans::{Plan, Plans, Rest};
+use lockstep_kernels::repeat::Repeat;
 use lockstep_selftest::array::Array;
 use lockstep_selftest::check::relative_error;
 use lockstep_selftest::numbers::{noise, wide};
@@ -48,7 +49,8 @@ fn operand(precision: Precision, len: usize, seed: u64) -> Vec<f32> {
     noise(len, seed).into_iter().map(|x| precision.round(x)).collect()
 }
 
-/// Forward with and without a bias, the input's gradient written and added, and the gradients of weight and bias.
+/// Forward with a bias, with a ReLU behind it, and without both, the input's gradient written and added, and the
+/// gradients of weight and bias.
 fn convolution<D: Conv2d>(device: &mut D, precision: Precision, size: &Conv2dSize) -> Vec<Vec<f32>> {
     let shape = |channels, plane| ActivationShape { samples: size.samples, channels, plane };
     let before = shape(size.in_channels, size.height * size.width);
@@ -63,6 +65,9 @@ fn convolution<D: Conv2d>(device: &mut D, precision: Precision, size: &Conv2dSiz
         device.conv2d_forward(size, x.view(), weight.view(), bias, y.view_mut());
         results.push(y.rows(device, &behind));
     }
+    let mut y = Array::unwritten_activation(device, &behind);
+    device.conv2d_relu_forward(size, x.view(), weight.view(), Some(bias.view()), y.view_mut());
+    results.push(y.rows(device, &behind));
     let mut d_x = Array::unwritten_activation(device, &before);
     for accumulation in [Accumulation::Overwrite, Accumulation::Add] {
         device.conv2d_backward_input(size, weight.view(), d_y.view(), d_x.view_mut(), accumulation);
@@ -143,7 +148,7 @@ fn other_numbers_take_tensor_cores_and_agree_with_the_cpu() {
         let mut gpu = device(arithmetic);
         compare(&mut gpu, &CONVOLUTIONS[1..], &LINEARS[1..], bound);
         let plans = gpu.tell_plans();
-        assert_eq!(plans.len(), 8);
+        assert_eq!(plans.len(), 9);
         for Plan { work, text } in plans {
             if work.starts_with("Convolution") {
                 assert_eq!(text, "cuDNN 9.21.1, engine 1, knobs 2=6");
@@ -157,7 +162,7 @@ fn other_numbers_take_tensor_cores_and_agree_with_the_cpu() {
 /// Plans of all passes: those that keep the rules, and the same where they are dealt.
 fn plans_go_from_device_to_device(gpu: &Cuda) {
     let plans = gpu.tell_plans();
-    assert_eq!(plans.len(), 5 * CONVOLUTIONS.len() + 3 * LINEARS.len());
+    assert_eq!(plans.len(), 6 * CONVOLUTIONS.len() + 3 * LINEARS.len());
     for Plan { work, text } in &plans {
         if work.starts_with("Convolution") {
             assert_eq!(text, "cuDNN 9.21.1, engine 2, knobs 2=7");
@@ -181,6 +186,29 @@ fn plans_go_from_device_to_device(gpu: &Cuda) {
 
 fn opened(index: usize, libraries: Libraries) -> Cuda {
     Cuda::open(index, libraries, Arithmetic::F32).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What comes of a bias that is no number.
+#[test]
+fn a_relu_behind_a_convolution_leaves_what_is_not_a_number() {
+    if !found() {
+        return;
+    }
+    let (size, mut gpu) = (&CONVOLUTIONS[0], device(Arithmetic::F32));
+    let behind =
+        ActivationShape { samples: size.samples, channels: size.out_channels, plane: size.height * size.width };
+    let x = Array::zeros(&gpu, size.samples * size.in_channels * size.height * size.width);
+    let weight = Array::zeros(&gpu, size.weights());
+    let mut bias = vec![-1.0; size.out_channels];
+    bias[1] = f32::NAN;
+    let (bias, mut y) = (Array::tensor(&mut gpu, &bias), Array::unwritten_activation(&mut gpu, &behind));
+    gpu.conv2d_relu_forward(size, x.view(), weight.view(), Some(bias.view()), y.view_mut());
+    let y = y.rows(&mut gpu, &behind);
+    assert!(gpu.tell_plans()[0].work.contains("BiasRelu"));
+    for (channel, plane) in y.chunks(behind.plane).enumerate() {
+        let is_kept = |y: &f32| if channel % behind.channels == 1 { y.is_nan() } else { *y == 0.0 };
+        assert!(plane.iter().all(is_kept), "channel {channel}");
+    }
 }
 
 /// The first convolution's way forward.
@@ -253,5 +281,109 @@ fn is_refused(compute: fn(&mut Cuda) -> Result<(), CudaError>, kind: &str, name:
         for words in [name, why, &format!("{text:?}"), "of one kind, with the same cuDNN and cuBLASLt"] {
             assert!(told.contains(words), "{words}: {told}");
         }
+    }
+}
+
+/// A convolution and a linear layer whose operands stay where they are.
+struct Layers {
+    gpu: Cuda,
+    x: [Array<Cuda>; 2],
+    weight: [Array<Cuda>; 2],
+    bias: [Array<Cuda>; 2],
+    y: [Array<Cuda>; 2],
+}
+
+impl Layers {
+    fn new(mut gpu: Cuda) -> Self {
+        let (convolution, linear) = (&CONVOLUTIONS[0], &LINEARS[0]);
+        let mut tensors = |lens: [usize; 2], seed| lens.map(|len| Array::tensor(&mut gpu, &noise(len, seed)));
+        let outputs =
+            convolution.samples * convolution.out_channels * convolution.out_height() * convolution.out_width();
+        Self {
+            x: tensors(Self::inputs(), 0),
+            weight: tensors([convolution.weights(), linear.inputs * linear.outputs], 1),
+            bias: tensors([convolution.out_channels, linear.outputs], 2),
+            y: tensors([outputs, linear.samples * linear.outputs], 3),
+            gpu,
+        }
+    }
+
+    fn inputs() -> [usize; 2] {
+        let (convolution, linear) = (&CONVOLUTIONS[0], &LINEARS[0]);
+        let before = convolution.samples * convolution.in_channels * convolution.height * convolution.width;
+        [before, linear.samples * linear.inputs]
+    }
+
+    fn convolve(&mut self) {
+        let Self { gpu, x: [x, _], weight: [weight, _], bias: [bias, _], y: [y, _] } = self;
+        gpu.conv2d_forward(&CONVOLUTIONS[0], x.view(), weight.view(), Some(bias.view()), y.view_mut());
+    }
+
+    fn multiply(&mut self) {
+        let Self { gpu, x: [_, x], weight: [_, weight], bias: [_, bias], y: [_, y] } = self;
+        gpu.linear_forward(&LINEARS[0], x.view(), weight.view(), bias.view(), y.view_mut());
+    }
+
+    /// Whether both are done by a record.
+    fn repeat(&mut self) -> bool {
+        self.gpu.repeat(1, &[], &[self.y[0].view(), self.y[1].view()])
+    }
+
+    /// The way forward of inputs of this seed, as repeated work where the GPU has such.
+    fn forward(&mut self, seed: u64) -> [Vec<f32>; 2] {
+        for (x, len) in self.x.iter_mut().zip(Self::inputs()) {
+            self.gpu.write(&noise(len, seed), x.view_mut());
+        }
+        let repeats = self.gpu.repeats();
+        if !(repeats && self.repeat()) {
+            self.convolve();
+            self.multiply();
+        }
+        if repeats {
+            self.gpu.asked();
+        }
+        let Self { gpu, y, .. } = self;
+        y.each_ref().map(|y| y.read(gpu))
+    }
+
+    /// Ways forward, half of them by plans that were dealt, and how many were launched as a whole.
+    fn all(mut self) -> (Vec<[Vec<f32>; 2]>, u64) {
+        let mut all: Vec<_> = (10..13).map(|seed| self.forward(seed)).collect();
+        let plans = self.gpu.tell_plans();
+        assert_eq!(plans.len(), 2);
+        self.gpu.take_plans(&plans, Rest::Refused);
+        all.extend((13..16).map(|seed| self.forward(seed)));
+        assert_eq!(self.gpu.finish(), Ok(()));
+        (all, self.gpu.graphs())
+    }
+}
+
+#[test]
+fn calls_that_are_repeated_as_a_whole_have_the_same_bits() {
+    if !found() {
+        return;
+    }
+    let (repeated, graphs) = Layers::new(opened(3, Libraries::Auto)).all();
+    assert_eq!(graphs, 4, "all but the first, before the deal and behind it");
+    let (asked, graphs) = Layers::new(opened(3, Libraries::Auto).without_graphs()).all();
+    assert_eq!(graphs, 0);
+    assert!(repeated == asked, "bits differ");
+    assert!(repeated[1] != repeated[2], "inputs differ");
+    no_plan_is_made_while_calls_are_recorded();
+}
+
+/// As no memory is asked for: plans are there since the first time, or the recording fails.
+fn no_plan_is_made_while_calls_are_recorded() {
+    for (ask, why) in [
+        (Layers::convolve as fn(&mut Layers), "no plan is made while a stream records"),
+        (Layers::multiply, "cublasLtMatmulAlgoGetHeuristic"),
+    ] {
+        let mut layers = Layers::new(opened(3, Libraries::Auto));
+        assert!(!layers.repeat());
+        layers.gpu.asked();
+        assert!(!layers.repeat());
+        ask(&mut layers);
+        let error = layers.gpu.finish().expect_err(why).to_string();
+        assert!(error.contains(why), "{error}");
     }
 }

@@ -2,9 +2,12 @@
 //! the bias last. `Algorithm` makes no difference to them.
 
 use super::{Accumulation, Conv2d, Conv2dSize};
+use crate::activation::{Activate, Activation};
+use crate::cuda::cudnn::Behind;
 use crate::cuda::launch::{Argument, Grid};
 use crate::cuda::scratch::Part;
 use crate::cuda::{Cuda, View, ViewMut, assert_len};
+use crate::device::Memory;
 
 /// Terms that a tile has at once, as in matrix.cuh.
 const TILE_K: usize = 16;
@@ -240,6 +243,24 @@ impl Cuda {
     }
 }
 
+impl Cuda {
+    #[track_caller]
+    fn check_forward(
+        &self,
+        size: &Conv2dSize,
+        x: View<'_, f32>,
+        weight: View<'_, f32>,
+        bias: Option<View<'_, f32>>,
+        y: &ViewMut<'_, f32>,
+    ) {
+        size.check();
+        assert_len("weight", weight.len(), size.weights());
+        assert_len("bias", bias.map_or(size.out_channels, |bias| bias.len()), size.out_channels);
+        self.assert_activation("x", x.len(), size.samples, size.in_features());
+        self.assert_activation("y", y.len(), size.samples, size.out_features());
+    }
+}
+
 impl Conv2d for Cuda {
     fn conv2d_forward(
         &mut self,
@@ -249,16 +270,29 @@ impl Conv2d for Cuda {
         bias: Option<View<'_, f32>>,
         y: ViewMut<'_, f32>,
     ) {
-        size.check();
-        assert_len("weight", weight.len(), size.weights());
-        assert_len("bias", bias.map_or(size.out_channels, |bias| bias.len()), size.out_channels);
-        self.assert_activation("x", x.len(), size.samples, size.in_features());
-        self.assert_activation("y", y.len(), size.samples, size.out_features());
+        self.check_forward(size, x, weight, bias, &y);
         if self.takes(size) {
-            return self.dnn_forward(size, x, weight, bias, y);
+            return self.dnn_forward(size, x, weight, bias, &y);
         }
         let turned = self.scratch(size.weights());
         self.convolution_forward(size, [x.into(), weight.into(), bias.into(), (&y).into()], turned);
+    }
+
+    fn conv2d_relu_forward(
+        &mut self,
+        size: &Conv2dSize,
+        x: View<'_, f32>,
+        weight: View<'_, f32>,
+        bias: Option<View<'_, f32>>,
+        mut y: ViewMut<'_, f32>,
+    ) {
+        if let Some(bias) = bias.filter(|_| self.takes(size)) {
+            self.check_forward(size, x, weight, Some(bias), &y);
+            return self.dnn_forward_and(size, Behind::BiasRelu, [x, weight, bias], &y);
+        }
+        let all = 0..y.len();
+        self.conv2d_forward(size, x, weight, bias, Self::slice_mut(&mut y, all));
+        self.activation_forward(&size.outputs(), Activation::Relu, y);
     }
 
     fn conv2d_backward_input(

@@ -29,21 +29,28 @@ impl Cuda {
         x: View<'_, f32>,
         weight: View<'_, f32>,
         bias: Option<View<'_, f32>>,
-        y: ViewMut<'_, f32>,
+        y: &ViewMut<'_, f32>,
     ) {
-        let (x, y) = ((Operand::X, x.address()), (Operand::Y, y.address()));
-        match bias {
-            None => {
-                let (_, [weight]) = self.as_factors(0, [weight]);
-                let convolution = self.convolution(size, Pass::Forward(Behind::Nothing));
-                self.convolve(&convolution, &[x, (Operand::Weight, weight), y]);
-            }
-            Some(bias) => {
-                let (_, [weight, bias]) = self.as_factors(0, [weight, bias]);
-                let convolution = self.convolution(size, Pass::Forward(Behind::Bias));
-                self.convolve(&convolution, &[x, (Operand::Weight, weight), y, (Operand::Bias, bias)]);
-            }
+        if let Some(bias) = bias {
+            return self.dnn_forward_and(size, Behind::Bias, [x, weight, bias], y);
         }
+        let (_, [weight]) = self.as_factors(0, [weight]);
+        let operands = [(Operand::X, x.address()), (Operand::Weight, weight), (Operand::Y, y.address())];
+        self.convolve(&self.convolution(size, Pass::Forward(Behind::Nothing)), &operands);
+    }
+
+    /// With a bias and perhaps more behind it.
+    pub(super) fn dnn_forward_and(
+        &mut self,
+        size: &Conv2dSize,
+        behind: Behind,
+        [x, weight, bias]: [View<'_, f32>; 3],
+        y: &ViewMut<'_, f32>,
+    ) {
+        let (_, [weight, bias]) = self.as_factors(0, [weight, bias]);
+        let (x, y) = ((Operand::X, x.address()), (Operand::Y, y.address()));
+        let operands = [x, (Operand::Weight, weight), y, (Operand::Bias, bias)];
+        self.convolve(&self.convolution(size, Pass::Forward(behind)), &operands);
     }
 
     pub(super) fn dnn_backward_input(

@@ -4,6 +4,7 @@ pub(crate) mod cpu;
 mod cuda;
 mod cudnn;
 
+use crate::activation::ActivationSize;
 use crate::device::Memory;
 
 /// How a convolution may be computed.
@@ -84,6 +85,11 @@ impl Conv2dSize {
         (length + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) / self.stride + 1
     }
 
+    /// Of its outputs, for a function of each.
+    fn outputs(&self) -> ActivationSize {
+        ActivationSize { samples: self.samples, features: self.out_features() }
+    }
+
     /// Elements of the weight: O · C / groups · K².
     pub fn weights(&self) -> usize {
         self.out_channels * self.in_channels / self.groups * self.kernel * self.kernel
@@ -98,6 +104,16 @@ impl Conv2dSize {
 pub trait Conv2d: Memory {
     /// `x` (N, C, H, W), `y` (N, O, H′, W′) activations, `weight` (O, C / groups, K, K), `bias` (O), 0 if absent.
     fn conv2d_forward(
+        &mut self,
+        size: &Conv2dSize,
+        x: Self::View<'_, f32>,
+        weight: Self::View<'_, f32>,
+        bias: Option<Self::View<'_, f32>>,
+        y: Self::ViewMut<'_, f32>,
+    );
+
+    /// The same with a ReLU behind it, by a GPU's library perhaps in the same pass; else with the bits of the two.
+    fn conv2d_relu_forward(
         &mut self,
         size: &Conv2dSize,
         x: Self::View<'_, f32>,

@@ -29,6 +29,7 @@ pub fn conv2d<D: Conv2d>(bench: &mut Bench<'_, D>) {
     }
     sums_of_two_paths(bench);
     no_bias(bench);
+    relu_behind(bench);
     single_samples(bench);
 }
 
@@ -148,6 +149,23 @@ fn no_bias<D: Conv2d>(bench: &mut Bench<'_, D>) {
         let expected = forward(bench.device, &size, &x, &w, Some(&zeros));
         let [found, again] = [(); 2].map(|()| forward(bench.device, &size, &x, &w, None));
         bench.compare(("conv2d", &describe(&size), "value without bias"), [&found, &again], &wide(&expected), 0.0);
+    }
+}
+
+/// Leaves what is not negative, to the bit.
+fn relu_behind<D: Conv2d>(bench: &mut Bench<'_, D>) {
+    for size in [
+        plain([3, 5, 40, 9, 8, 3]),
+        plain([19, 9, 10, 5, 5, 1]),
+        Conv2dSize { padding: 1, ..plain([3, 17, 16, 8, 8, 3]) },
+        plain([0, 3, 4, 8, 8, 1]),
+    ] {
+        let [x, w, b, _] = operands(&size);
+        for (bias, part) in [(Some(&b[..]), "value behind a relu"), (None, "value behind a relu, without bias")] {
+            let expected: Vec<f32> = forward(bench.device, &size, &x, &w, bias).iter().map(|y| y.max(0.0)).collect();
+            let [found, again] = [(); 2].map(|()| relu_forward(bench.device, &size, &x, &w, bias));
+            bench.compare(("conv2d", &describe(&size), part), [&found, &again], &wide(&expected), 0.0);
+        }
     }
 }
 
@@ -296,6 +314,14 @@ fn forward<D: Conv2d>(device: &mut D, size: &Conv2dSize, x: &[f32], w: &[f32], b
     let b = b.map(|b| Array::tensor(device, b));
     let mut y = Array::unwritten_activation(device, &outside(size));
     device.conv2d_forward(size, x.view(), w.view(), b.as_ref().map(Array::view), y.view_mut());
+    y.rows(device, &outside(size))
+}
+
+fn relu_forward<D: Conv2d>(device: &mut D, size: &Conv2dSize, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
+    let (x, w) = (Array::activation(device, &inside(size), x), Array::tensor(device, w));
+    let b = b.map(|b| Array::tensor(device, b));
+    let mut y = Array::unwritten_activation(device, &outside(size));
+    device.conv2d_relu_forward(size, x.view(), w.view(), b.as_ref().map(Array::view), y.view_mut());
     y.rows(device, &outside(size))
 }
 

@@ -61,6 +61,9 @@ impl Memory for Cpu {
     fn room(&self) -> Option<Room> {
         None
     }
+    fn scratch_of(&mut self, _work: impl FnOnce(&mut Self)) -> usize {
+        0
+    }
     fn activation_len(&self, samples: usize, features: usize) -> usize {
         self.layout.len(samples, features)
     }

@@ -29,6 +29,7 @@ mod timing;
 mod vendor;
 mod version;
 
+use std::mem;
 use std::ops::Range;
 use std::panic::Location;
 use std::path::Path;
@@ -54,6 +55,8 @@ pub use version::Version;
 /// A GPU. Devices of one index share a stream and see each other's buffers.
 pub struct Cuda {
     arithmetic: Arithmetic,
+    // Before the plans whose kernels it launches.
+    repeated: Repeated,
     vendor: Vendor,
     stream: Arc<Stream>,
     scratch: Scratch,
@@ -61,7 +64,6 @@ pub struct Cuda {
     copies: Option<Arc<Stream>>,
     /// Whether repeated work becomes a graph.
     graphs: bool,
-    repeated: Repeated,
 }
 
 impl Cuda {
@@ -91,7 +93,7 @@ impl Cuda {
 
     fn on(arithmetic: Arithmetic, vendor: Vendor, stream: Arc<Stream>) -> Self {
         let (scratch, repeated) = (Scratch::default(), Repeated::default());
-        Self { arithmetic, vendor, stream, scratch, copies: None, graphs: true, repeated }
+        Self { arithmetic, repeated, vendor, stream, scratch, copies: None, graphs: true }
     }
 
     /// The same GPU, asked for each op by itself also where work is repeated: to see which op it is that fails.
@@ -134,7 +136,7 @@ impl Cuda {
         self.stream.gpu().allocations()
     }
 
-    /// How often repeated work was launched as a whole on this GPU since it was opened.
+    /// How often repeated work, or a part of it, was launched as a whole on this GPU since it was opened.
     pub fn graphs(&self) -> u64 {
         self.stream.gpu().graphs()
     }
@@ -208,9 +210,9 @@ impl Cuda {
         self.copies.clone()
     }
 
-    /// Whether repeated work becomes a graph. The libraries' calls are not recorded.
+    /// Whether repeated work becomes a graph.
     pub(crate) fn records(&self) -> bool {
-        self.graphs && !self.has_dnn() && !self.has_blas()
+        self.graphs
     }
 
     /// What was repeated, and where.
@@ -218,9 +220,9 @@ impl Cuda {
         (&mut self.repeated, &self.stream)
     }
 
-    /// Of ops' own memory as it is now.
-    pub(crate) fn scratch_address(&self) -> u64 {
-        self.scratch.address()
+    /// Of ops' own memory and the libraries' as they are now.
+    pub(crate) fn scratch_addresses(&self) -> [u64; 2] {
+        [self.scratch.address(), self.vendor.workspace()]
     }
 
     /// `len` words of memory for this op. Its name is that of the folder from where this is called.
@@ -242,6 +244,13 @@ impl Memory for Cuda {
     }
     fn room(&self) -> Option<Room> {
         self.stream.gpu().room()
+    }
+    fn scratch_of(&mut self, work: impl FnOnce(&mut Self)) -> usize {
+        let Some(idle) = self.stream.gpu().attempt(|| self.stream.idle()) else { return 0 };
+        let (stream, scratch) = (mem::replace(&mut self.stream, idle), mem::take(&mut self.scratch));
+        work(self);
+        self.stream = stream;
+        mem::replace(&mut self.scratch, scratch).bytes()
     }
     fn precision(&self) -> Precision {
         self.arithmetic.precision()

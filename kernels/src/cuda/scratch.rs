@@ -40,6 +40,11 @@ impl Scratch {
         self.buffer.as_ref().map_or(0, |buffer| buffer.view(0..self.len).address())
     }
 
+    /// Grown so far.
+    pub fn bytes(&self) -> usize {
+        size_of::<f32>() * self.len
+    }
+
     /// `len` words at an address that is a multiple of 256. `op`: whom they are for, asked where memory has to grow.
     pub fn words(&mut self, stream: &Stream, len: usize, op: impl FnOnce() -> String) -> Part {
         if self.len < len {

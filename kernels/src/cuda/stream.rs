@@ -27,6 +27,8 @@ pub(crate) struct Stream {
     handle: sys::CUstream,
     /// Marks how far the stream was asked for when another began to wait for it.
     mark: Event,
+    /// Whether whatever it is asked for is left out, and no memory is given.
+    is_idle: bool,
     /// What was started since somebody wants to know how long each takes.
     timed: Mutex<Option<Vec<Timed>>>,
 }
@@ -59,11 +61,23 @@ impl Stream {
         Ok(Arc::new(Self::new(self.gpu.clone())?))
     }
 
+    /// One that leaves out whatever it is asked for, and gives no memory.
+    pub fn idle(&self) -> Result<Arc<Self>, CudaError> {
+        let mut stream = Self::new(self.gpu.clone())?;
+        stream.is_idle = true;
+        Ok(Arc::new(stream))
+    }
+
+    /// Whether it is such.
+    pub fn is_idle(&self) -> bool {
+        self.is_idle
+    }
+
     fn new(gpu: Arc<Gpu>) -> Result<Self, CudaError> {
         let mark = Event::new(&gpu)?;
         let handle =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("cuStreamCreate"))?;
-        Ok(Self { gpu, handle, mark, timed: Mutex::new(None) })
+        Ok(Self { gpu, handle, mark, is_idle: false, timed: Mutex::new(None) })
     }
 
     pub fn gpu(&self) -> &Arc<Gpu> {
@@ -143,6 +157,9 @@ impl Stream {
 
     /// Starts something of this name on the stream, unless the GPU has failed.
     pub fn start(&self, name: &str, call: impl FnOnce() -> Result<(), CudaError>) {
+        if self.is_idle {
+            return;
+        }
         self.gpu.attempt(|| match &mut *self.timed() {
             None => call(),
             Some(timed) => {
@@ -212,7 +229,7 @@ impl Stream {
 
     /// Address of so many zeros; 0 if there is no memory left. `what`: they are for, as the error says.
     pub fn allocate(&self, bytes: usize, what: &str) -> u64 {
-        if bytes == 0 {
+        if bytes == 0 || self.is_idle {
             return 0;
         }
         let allocated = self.gpu.attempt(|| {

@@ -12,6 +12,7 @@ use super::scratch::{Part, Scratch};
 use super::stream::Stream;
 use super::{Arithmetic, Cuda, CudaError, View, ViewMut};
 use crate::plans::Dealt;
+use crate::repeat::Repeated;
 
 /// Whose kernels compute large convolutions and matrix products. The results are not the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +110,11 @@ impl Vendor {
         let blas = if_there(cublaslt::Handle::new(stream))?.map(|handle| Blas { handle, plans: HashMap::new() });
         Ok(Self { dnn, blas, ..Self::default() })
     }
+
+    /// Address of the workspace as it is now.
+    pub fn workspace(&self) -> u64 {
+        self.workspace.address()
+    }
 }
 
 fn if_there<T>(opened: Result<T, CudaError>) -> Result<Option<T>, CudaError> {
@@ -151,6 +157,9 @@ impl Cuda {
         else {
             return;
         };
+        if stream.is_idle() {
+            return;
+        }
         let (work, target) = (Work::Convolution(*convolution), Target::Gpu(handle));
         let of_text = |text: &str| cudnn::Plan::from_text(target, convolution, text);
         let make = || work.make(dealt, of_text, || cudnn::choose(target, convolution));
@@ -168,6 +177,9 @@ impl Cuda {
         else {
             return;
         };
+        if stream.is_idle() {
+            return;
+        }
         let work = Work::Product(*product);
         let of_text = |text: &str| cublaslt::Plan::from_text(handle, product, text);
         let make = || work.make(dealt, of_text, || cublaslt::choose(handle, product));
@@ -233,8 +245,9 @@ impl Cuda {
 
     /// Goes by what was dealt from here on: of the plans that it has made, those remain that are as dealt.
     pub(crate) fn deal(&mut self, dealt: Dealt) {
-        // What they were started for is done before they go.
+        // What they were started for is done before they go, and what would start them again goes with them.
         self.stream.finish();
+        self.repeated = Repeated::default();
         let Vendor { dnn, blas, .. } = &mut self.vendor;
         if let Some(Dnn { plans, .. }) = dnn {
             plans.retain(|work, plan| dealt.has(&Work::Convolution(*work), &plan.text().to_string()));

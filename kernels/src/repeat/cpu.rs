@@ -8,8 +8,12 @@ impl Repeat for Cpu {
         false
     }
 
-    fn repeat(&mut self, _samples: usize, _operands: &[&[f32]]) -> bool {
+    fn repeat(&mut self, _samples: usize, _cuts: &[usize], _operands: &[&[f32]]) -> bool {
         false
+    }
+
+    fn cut(&mut self, between: impl FnOnce(&mut Self)) {
+        between(self);
     }
 
     fn asked(&mut self) {}

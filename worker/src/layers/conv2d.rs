@@ -1,8 +1,10 @@
-//! 2-D convolution with a square kernel: `y = x ⋆ w + b`.
+//! 2-D convolution with a square kernel, with an optional ReLU behind it in the same pass: `y = relu?(x ⋆ w + b)`.
 
+use lockstep_kernels::activation::Activation;
 use lockstep_kernels::conv2d::{Algorithm, Conv2dSize};
 use lockstep_kernels::device::Device;
 
+use super::activation::Behind;
 use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
 
 /// Parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
@@ -13,6 +15,8 @@ pub struct Conv2d {
     pub size: Conv2dSize,
     /// Whether there is a bias.
     pub bias: bool,
+    /// Whether `max(·, 0)` comes behind it.
+    pub relu: bool,
 }
 
 impl Conv2d {
@@ -62,6 +66,11 @@ impl Conv2d {
         tensors
     }
 
+    fn behind(&self, samples: usize) -> Behind {
+        let features = self.size.out_channels * self.size.out_height() * self.size.out_width();
+        Behind { function: self.relu.then_some(Activation::Relu), samples, features }
+    }
+
     /// Multiplications and additions a sample.
     pub(super) fn multiplications(&self) -> u64 {
         2 * (self.weights() * self.size.out_height() * self.size.out_width()) as u64
@@ -74,7 +83,7 @@ impl<D: Device> Layer<D> for Conv2d {
     }
 
     fn keeps(&self) -> Keeps {
-        Keeps { inputs: true, y: false }
+        Keeps { inputs: true, y: self.relu }
     }
 
     fn convolution(&self) -> Option<Conv2dSize> {
@@ -91,11 +100,16 @@ impl<D: Device> Layer<D> for Conv2d {
 
     fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
         let (weight, bias) = (self.weight::<D>(pass.own.parameters), self.bias::<D>(pass.own.parameters));
-        device.conv2d_forward(&self.size(pass.batch.samples), pass.inputs.x(), weight, bias, pass.y);
+        let (size, x) = (self.size(pass.batch.samples), pass.inputs.x());
+        match self.relu {
+            true => device.conv2d_relu_forward(&size, x, weight, bias, pass.y),
+            false => device.conv2d_forward(&size, x, weight, bias, pass.y),
+        }
     }
 
-    fn backward(&self, device: &mut D, pass: Backward<'_, D>) {
+    fn backward(&self, device: &mut D, mut pass: Backward<'_, D>) {
         let size = self.size(pass.batch.samples);
+        self.behind(size.samples).backward(device, pass.y, &mut pass.d_y);
         let d_y = D::shared(pass.d_y);
         if let [Some(gradient), ..] = pass.d_x {
             let weight = self.weight::<D>(pass.own.parameters);
@@ -111,8 +125,9 @@ impl<D: Device> Layer<D> for Conv2d {
     }
 
     /// The sums of the backward pass over w² and x²: a shared weight's second derivative is the sum over its uses.
-    fn curvature(&self, device: &mut D, Curvature { back, squares, .. }: Curvature<'_, D>) {
+    fn curvature(&self, device: &mut D, Curvature { mut back, squares, .. }: Curvature<'_, D>) {
         let size = self.curvature_size(back.batch.samples);
+        self.behind(size.samples).curvature(device, back.y, &mut back.d_y);
         let h_y = D::shared(back.d_y);
         let SquaresMut { mut parameters, mut values } = squares;
         if let [Some(gradient), ..] = back.d_x {

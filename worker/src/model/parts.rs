@@ -33,12 +33,14 @@ pub struct Conv {
     pub groups: usize,
     /// Whether a bias is added.
     pub bias: bool,
+    /// Whether a ReLU comes behind it, in one pass with it.
+    pub relu: bool,
 }
 
 impl Conv {
     /// A square kernel over all channels, stride 1, no padding, with a bias.
     pub fn new(channels: usize, kernel: usize) -> Self {
-        Self { channels, kernel, stride: 1, padding: 0, dilation: 1, groups: 1, bias: true }
+        Self { channels, kernel, stride: 1, padding: 0, dilation: 1, groups: 1, bias: true, relu: false }
     }
 
     /// 3×3 with one zero on every side, without a bias: normalisation follows.
@@ -88,7 +90,7 @@ impl<D: Device> Builder<D> {
     /// If groups don't divide the channels, or the kernel is larger than the padded plane.
     pub fn conv(&mut self, name: &str, value: ValueId, conv: Conv) -> Result<ValueId, BuildError> {
         let shape = self.shape(value);
-        let Conv { channels, kernel, stride, padding, dilation, groups, bias } = conv;
+        let Conv { channels, kernel, stride, padding, dilation, groups, bias, relu } = conv;
         if !shape.channels.is_multiple_of(groups) || !channels.is_multiple_of(groups) {
             let wanted = format!("channels in and out ({channels}) that {groups} groups divide");
             return Err(BuildError::misfit(name, wanted, shape));
@@ -112,7 +114,7 @@ impl<D: Device> Builder<D> {
             convolution: self.convolution(),
         };
         let behind = Shape { channels, height: size.out_height(), width: size.out_width() };
-        Ok(self.layer(name, &[value], layers::Conv2d { name: name.into(), size, bias }, behind))
+        Ok(self.layer(name, &[value], layers::Conv2d { name: name.into(), size, bias, relu }, behind))
     }
 
     /// Batch normalisation.

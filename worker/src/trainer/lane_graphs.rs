@@ -1,6 +1,8 @@
-//! That lanes which a GPU repeats as a whole come to the very bits of those that are asked for op by op.
+//! That lanes which a GPU repeats as a whole, or part by part, come to the very bits of those that are asked for op by
+//! op.
 
 use lockstep_kernels::cuda::Cuda;
+use lockstep_kernels::device::Memory;
 
 use super::emulated_gpu;
 use super::lane_waits::{Stage, job};
@@ -33,6 +35,38 @@ fn lanes_that_are_repeated_have_the_same_bits() {
         assert_eq!(graphs, 37 - 8);
         let (asked, graphs) = hands(Cuda::new(0).unwrap().without_graphs());
         assert_eq!(graphs, 0);
+        assert!(repeated == asked, "bits differ");
+    });
+}
+
+/// What is told of the sums of some hands while their last lanes go on: at one layer's end or within the next, then at
+/// both, then at the first again. With the tallies, and how often a lane or a part of one was launched as a whole.
+fn hands_that_tell(device: Cuda) -> (Vec<Bits>, u64) {
+    let mut stage = Stage::new(device, &job());
+    let ends: Vec<_> = stage.work.model.layer_ranges().iter().map(|range| range.end).collect();
+    let (first, both) = (&[ends[0]][..], &[ends[0], ends[1] - 1][..]);
+    let mut slot = vec![stage.runner.device.zeros(stage.work.model.len())];
+    let before = stage.runner.device.graphs();
+    let hand = |(at, (position, lanes)): (&[usize], (u64, u32))| {
+        let computed = stage.train_telling(position, lanes, at, &mut slot);
+        let lens = computed.told.iter().map(Vec::len);
+        assert!(lens.eq(at.iter().copied().chain([stage.work.model.len()])), "told of another part");
+        let told = computed.told.concat().into_iter().map(f32::to_bits).collect();
+        (told, computed.tally.sums.iter().map(|sum| sum.to_bits()).collect())
+    };
+    let told_at = [first, both, first, both, first, both, &[]];
+    let all = told_at.into_iter().flat_map(|at| [(at, (4, 1)), (at, (9, 3))]).map(hand).collect();
+    (all, stage.runner.device.graphs() - before)
+}
+
+#[test]
+fn lanes_that_tell_what_they_have_made_are_repeated_in_parts() {
+    emulated_gpu::alone(|device| {
+        let (repeated, graphs) = hands_that_tell(device);
+        let (asked, none) = hands_that_tell(Cuda::new(0).unwrap().without_graphs());
+        // Of the lanes whose sums nobody is told of all but the first are launched as a whole: 6, and 7 that were so
+        // before. Of the last lanes, at two places, two of three in two parts, and two of three in three.
+        assert_eq!((graphs, none), (6 + 7 + 2 * (2 * 2 + 2 * 3), 0));
         assert!(repeated == asked, "bits differ");
     });
 }

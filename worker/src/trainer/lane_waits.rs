@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use lockstep_collective::{Hand, Subtree, Tally};
-use lockstep_kernels::cuda::{Buffer, Cuda};
+use lockstep_kernels::cuda::{Buffer, Cuda, View};
 use lockstep_kernels::device::Memory;
 use lockstep_proto::job::{Job, LossName, SamOver};
 
@@ -57,6 +57,27 @@ impl Stage {
         computed(runner, work.model.len(), lanes, |runner, hand| runner.train_hand(&step, hand))
     }
 
+    /// The same in `slot`, with all that is made there up to each of the ends `at`, as it is when that is told.
+    pub(super) fn train_telling(&mut self, first: u64, lanes: u32, at: &[usize], slot: &mut [Buffer<f32>]) -> Told {
+        let Self { runner, work, weights, abort, progress } = self;
+        let order = Order::new(1, 0, work.dataset.len(Split::Train));
+        let plan = StepPlan { epoch: 0, first, samples: 3 * u64::from(lanes) - 1, lanes };
+        let step = TrainStep::new(work, of_flat(work, weights), plan, &order, Pulse { abort, progress });
+        let mut told = Vec::new();
+        let mut made = |device: &mut Cuda, slots: &[Buffer<f32>], last: Option<(View<'_, f32>, usize)>| {
+            let len = work.model.len();
+            let (view, end) = last.unwrap_or_else(|| (Cuda::view(&slots[0], 0..len), len));
+            let mut values = vec![f32::NAN; end];
+            device.read(view, &mut values);
+            told.push(values);
+        };
+        let mut tally = Tally::default();
+        let subtree = Subtree { lanes: 0..lanes, gradient: &mut [], tally: &mut tally };
+        let hand = Hand { lanes: 0..lanes, subtrees: vec![subtree] };
+        runner.train_hand_into(&step, hand, slot, at, &mut made);
+        Told { told, tally }
+    }
+
     /// How often the host waits in such a hand.
     fn train(&mut self, lanes: u32) -> u64 {
         self.train_at(0, lanes).waits
@@ -89,6 +110,13 @@ pub(super) struct Computed {
     pub(super) gradient: Vec<f32>,
     pub(super) tally: Tally,
     waits: u64,
+}
+
+/// What a hand comes to in the device's memory.
+pub(super) struct Told {
+    /// Of the sum, each time that it was told: the whole comes last.
+    pub(super) told: Vec<Vec<f32>>,
+    pub(super) tally: Tally,
 }
 
 fn computed(

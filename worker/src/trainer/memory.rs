@@ -1,31 +1,32 @@
 //! Whether a job's training fits into the memory of a device of its own, reckoned before any of it is asked for, so
 //! that who has to choose a smaller micro-batch is told which.
 //!
-//! Reckoned is what grows with the network or the micro-batch and stays for the job. What ops need for themselves comes
-//! with the first step, and is told by the device where it does not fit.
+//! Reckoned is what grows with the network or the micro-batch and stays for the job, with what ops need for themselves.
+//! What a library's plan wants beside comes with the first step, and is told by the device where it does not fit.
 
-use lockstep_kernels::device::{Device, Failure};
+use lockstep_kernels::device::{Device, Failure, Memory};
 use lockstep_proto::job::{Batch, Job, OptimizerName};
 
 use super::TrainerError;
 use super::lane::Work;
 use super::optimizer::{Role, kept};
-use crate::model::{Model, Need, Plan};
+use crate::layers::MicroBatch;
+use crate::model::{Activations, Model, Need, Plan, Weights};
 
 /// Looks whether all fits into what is free.
 ///
 /// # Errors
 /// Names the first that does not, and the largest `batch.micro_batch` with which all does, also with `model.recompute`.
 /// The job's fault if the device's whole memory would not do.
-pub(super) fn check_memory<D: Device>(device: &D, job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
-    let Some(room) = device.room() else { return Ok(()) };
+pub(super) fn check_memory<D: Device>(device: &mut D, job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
+    let Some(room) = Memory::room(device) else { return Ok(()) };
     let Some(why) = refusal(device, job, work, room.free) else { return Ok(()) };
     let wanted = total(&needs(device, job, work, (work.model.plan(), job.batch.micro_batch)));
     Err(if wanted > room.total { TrainerError::Job(why) } else { Failure(why).into() })
 }
 
 /// What does not fit into so many bytes, in words, and what would.
-fn refusal<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> Option<String> {
+fn refusal<D: Device>(device: &mut D, job: &Job, work: &Work<D>, free: usize) -> Option<String> {
     let wanted = needs(device, job, work, (work.model.plan(), job.batch.micro_batch));
     let Need { what, bytes } = first_without_room(&wanted, free)?;
     let remedy = remedy(device, job, work, free);
@@ -38,8 +39,8 @@ fn refusal<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> Opt
 }
 
 /// What fits into so many bytes, where the job does not.
-fn remedy<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> String {
-    let fits = |plan: &Plan, micro_batch: &u32| total(&needs(device, job, work, (plan, *micro_batch))) <= free;
+fn remedy<D: Device>(device: &mut D, job: &Job, work: &Work<D>, free: usize) -> String {
+    let mut fits = |plan: &Plan, micro_batch: &u32| total(&needs(device, job, work, (plan, *micro_batch))) <= free;
     let smaller_fits = smaller(job).find(|micro_batch| fits(work.model.plan(), micro_batch));
     let recomputing = (!job.model.recompute).then(|| work.model.recomputing_plan()).and_then(|plan| {
         let all = [job.batch.micro_batch].into_iter().chain(smaller(job));
@@ -62,7 +63,7 @@ fn remedy<D: Device>(device: &D, job: &Job, work: &Work<D>, free: usize) -> Stri
 }
 
 /// All that training by a plan of the model takes with a micro-batch, in the order in which it is asked for.
-fn needs<D: Device>(device: &D, job: &Job, work: &Work<D>, (plan, micro_batch): (&Plan, u32)) -> Vec<Need> {
+fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batch): (&Plan, u32)) -> Vec<Need> {
     let samples = micro_batch as usize;
     let uploads = D::room_bytes::<u8>(samples * work.pixels.features)
         + D::room_bytes::<u16>(samples)
@@ -72,7 +73,21 @@ fn needs<D: Device>(device: &D, job: &Job, work: &Work<D>, (plan, micro_batch): 
     all.push(Need { what: "the optimizer's state".to_owned(), bytes: size_of::<f32>() * of_state(job, &work.model) });
     let gradients = size_of::<f32>() * gradients(job, micro_batch) * work.model.len();
     all.push(Need { what: "gradients and their sums".to_owned(), bytes: gradients });
+    let scratch = device.scratch_of(|device| pass(device, &work.model, samples));
+    all.push(Need { what: "what ops need for themselves".to_owned(), bytes: scratch });
     all
+}
+
+/// Both ways through the network, of so many samples of whatever content.
+fn pass<D: Device>(device: &mut D, model: &Model<D>, samples: usize) {
+    let (len, streams) = (model.len(), samples * model.streams());
+    let mut activations = Activations::new(device, model, samples);
+    let (flat, mut gradient, keys) = (device.zeros(len), device.zeros(len), device.zeros(streams));
+    let batch = MicroBatch { samples, keys: D::view(&keys, 0..streams) };
+    let weights = Weights::of_flat(D::view(&flat, 0..len), model.parameters(), len);
+    let (d_parameters, statistics) = D::split_mut(D::view_mut(&mut gradient, 0..len), model.parameters());
+    model.forward(device, batch, weights, &mut activations, statistics);
+    model.backward(device, batch, weights, &mut activations, d_parameters, &mut |_, _, _| {});
 }
 
 /// Elements of the vectors that the job's state holds, and of those that its optimiser keeps beside it.
@@ -120,7 +135,6 @@ fn total(needs: &[Need]) -> usize {
 #[cfg(test)]
 mod tests {
     use lockstep_kernels::cuda::Cuda;
-    use lockstep_kernels::device::Memory;
     use lockstep_proto::job::ModelName;
 
     use super::*;
@@ -165,46 +179,88 @@ mod tests {
     }
 
     #[test]
+    fn ops_take_for_themselves_what_was_reckoned() {
+        emulated_gpu::alone(|mut device| {
+            for name in [ModelName::Lenet5, ModelName::Resnet20] {
+                let model = work(&job(name)).model;
+                let before = (device.allocations(), free(&device));
+                let reckoned = device.scratch_of(|device| pass(device, &model, 3));
+                assert_eq!((device.allocations(), free(&device)), before, "no memory is asked for");
+                let mut anew = Cuda::new(0).unwrap();
+                let before = free(&anew);
+                pass(&mut anew, &model, 3);
+                assert_eq!(reckoned, before - free(&anew), "{name:?}");
+            }
+        });
+    }
+
+    /// A job whose memory is reckoned.
+    struct Stage {
+        device: Cuda,
+        job: Job,
+        work: Work<Cuda>,
+    }
+
+    impl Stage {
+        fn new(device: Cuda) -> Self {
+            let job = job(ModelName::Resnet20);
+            Self { device, work: work(&job), job }
+        }
+
+        /// What is said with so many bytes free.
+        fn refused(&mut self, free: usize) -> String {
+            refusal(&mut self.device, &self.job, &self.work, free).expect("there is no room")
+        }
+
+        /// What training takes by the model's plan.
+        fn of(&mut self, micro_batch: u32) -> usize {
+            total(&needs(&mut self.device, &self.job, &self.work, (self.work.model.plan(), micro_batch)))
+        }
+
+        /// The same by the plan of `model.recompute`.
+        fn of_again(&mut self, micro_batch: u32) -> usize {
+            total(&needs(&mut self.device, &self.job, &self.work, (&self.work.model.recomputing_plan(), micro_batch)))
+        }
+    }
+
+    #[test]
     fn the_first_without_room_is_named_and_the_largest_micro_batch_that_fits() {
         emulated_gpu::alone(|device| {
-            let job = job(ModelName::Resnet20);
-            let work = work(&job);
-            let refused = |free| refusal(&device, &job, &work, free).expect("there is no room");
-            let of = |micro_batch| total(&needs(&device, &job, &work, (work.model.plan(), micro_batch)));
-            assert_eq!(refusal(&device, &job, &work, of(24)), None);
-            let why = refused(of(12));
+            let mut stage = Stage::new(device);
+            let [of_24, of_12, of_1] = [24, 12, 1].map(|micro_batch| stage.of(micro_batch));
+            assert_eq!(refusal(&mut stage.device, &stage.job, &stage.work, of_24), None);
+            let why = stage.refused(of_12);
             assert!(why.contains("the largest batch.micro_batch that fits is 12"), "{why}");
-            let why = refused(of(12) - 1);
+            let why = stage.refused(of_12 - 1);
             assert!(why.contains("the largest batch.micro_batch that fits is 8"), "{why}");
-            let why = refused(of(1) - 1);
+            let why = stage.refused(of_1 - 1);
             assert!(why.contains("no smaller batch.micro_batch fits either"), "{why}");
-            let why = refused(1000);
+            let why = stage.refused(1000);
             assert!(why.contains("there is no room for the activations of layer conv1 (1204224 bytes)"), "{why}");
-            let why = refused(1_204_224);
+            let why = stage.refused(1_204_224);
             assert!(why.contains("there is no room for the activations of layer bn1 ("), "{why}");
-            let why = refused(of(24) - 1);
-            assert!(why.contains("there is no room for gradients and their sums"), "{why}");
+            let why = stage.refused(of_24 - 1);
+            assert!(why.contains("there is no room for what ops need for themselves"), "{why}");
         });
     }
 
     #[test]
     fn what_fits_with_layers_that_run_again_is_named_as_well() {
         emulated_gpu::alone(|device| {
-            let job = job(ModelName::Resnet20);
-            let work = work(&job);
-            let refused = |free| refusal(&device, &job, &work, free).expect("there is no room");
-            let of = |plan: &Plan, micro_batch| total(&needs(&device, &job, &work, (plan, micro_batch)));
-            let (keeping, again) = (work.model.plan(), &work.model.recomputing_plan());
-            let why = refused(of(again, 24));
+            let mut stage = Stage::new(device);
+            let of_24 = stage.of_again(24);
+            let why = stage.refused(of_24);
             assert!(why.contains("that fits is 8, or 24 with model.recompute = true"), "{why}");
-            let why = refused(of(again, 24) - 1);
+            let why = stage.refused(of_24 - 1);
             assert!(why.contains("that fits is 8, or 16 with model.recompute = true"), "{why}");
-            let all = || [24].into_iter().chain(smaller(&job));
-            let free = all().map(|micro_batch| of(keeping, micro_batch)).min().unwrap() - 1;
-            let fits = all().find(|micro_batch| of(again, *micro_batch) <= free).unwrap();
-            let (why, told) = (refused(free), format!("fits either, but {fits} does with model.recompute = true"));
+            let all: Vec<u32> = [24].into_iter().chain(smaller(&stage.job)).collect();
+            let free = all.iter().map(|&micro_batch| stage.of(micro_batch)).min().unwrap() - 1;
+            let fits = all.iter().find(|&&micro_batch| stage.of_again(micro_batch) <= free).unwrap();
+            let (why, told) =
+                (stage.refused(free), format!("fits either, but {fits} does with model.recompute = true"));
             assert!(why.contains(&told), "{why}");
-            let why = refused(all().map(|micro_batch| of(again, micro_batch)).min().unwrap() - 1);
+            let least = all.iter().map(|&micro_batch| stage.of_again(micro_batch)).min().unwrap();
+            let why = stage.refused(least - 1);
             assert!(why.contains("no smaller batch.micro_batch fits either: take"), "{why}");
         });
     }

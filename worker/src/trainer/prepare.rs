@@ -51,8 +51,8 @@ impl<D: Owned> Trainer<D> {
         let dataset = Dataset::open(&job.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let work = work(&job, dataset)?;
-        let devices = D::of_seat(&seat, &job)?;
-        devices.iter().try_for_each(|device| check_memory(device, &job, &work))?;
+        let mut devices = D::of_seat(&seat, &job)?;
+        devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
         let runners = devices.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
         let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
         let about = about(&job, &assignment.job, &work, seat.hardware)?;

@@ -77,8 +77,9 @@ fn layers_pass_squares_on() {
     check("linear", &Linear { name: name(), inputs: 7, plane: 1, outputs: 5, activation: tanh }, [7, 5]);
     check("linear alone", &Linear { name: name(), inputs: 3, plane: 1, outputs: 2, activation: None }, [3, 2]);
     let size = Conv2dSize { in_channels: 2, out_channels: 3, height: 6, width: 5, kernel: 3, ..Conv2dSize::PLAIN };
-    let conv = |size| Conv2d { name: name(), size, bias: true };
+    let conv = |size| Conv2d { name: name(), size, bias: true, relu: false };
     check("conv2d", &conv(size), [60, 3 * 4 * 3]);
+    check("conv2d and a relu", &Conv2d { relu: true, ..conv(size) }, [60, 3 * 4 * 3]);
     check("padded conv2d", &conv(Conv2dSize { padding: 1, ..size }), [60, 90]);
     let pooled = Conv2dMaxPool2d { conv: conv(size), activation: tanh };
     check("conv2d and max-pooling", &pooled, [60, 3 * 2]);

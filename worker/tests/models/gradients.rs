@@ -122,12 +122,13 @@ fn conv2d() {
         Conv2dSize { kernel: 1, stride: 2, ..plain },
     ] {
         let (weights, outputs) = (size.weights(), 4 * size.out_height() * size.out_width());
-        for bias in [true, false] {
-            let layer = Conv2d { name: "conv".into(), size, bias };
+        for (bias, relu) in [(true, false), (false, false), (true, true), (false, true)] {
+            let layer = Conv2d { name: "conv".into(), size, bias, relu };
             let own = weights + if bias { 4 } else { 0 };
-            check(&format!("{size:?} bias: {bias}"), &layer, [60, own, outputs], |[x, own, _]| {
+            check(&format!("{size:?} bias: {bias}, relu: {relu}"), &layer, [60, own, outputs], |[x, own, _]| {
                 let (weight, own) = own.split_at(weights);
-                formulas::conv2d(&size, x, weight, if bias { own } else { &[0.0; 4] })
+                let y = formulas::conv2d(&size, x, weight, if bias { own } else { &[0.0; 4] });
+                applied(relu.then_some(Relu), y)
             });
         }
     }
@@ -139,7 +140,8 @@ fn conv2d_max_pool2d() {
     let weights = size.weights();
     let pool = Pool2dSize { samples: SAMPLES, channels: 4, height: 6, width: 5, window: 2, stride: 2, padding: 0 };
     for activation in [None, Some(Tanh)] {
-        let layer = Conv2dMaxPool2d { conv: Conv2d { name: "conv".into(), size, bias: true }, activation };
+        let conv = Conv2d { name: "conv".into(), size, bias: true, relu: false };
+        let layer = Conv2dMaxPool2d { conv, activation };
         check(&format!("pooled {activation:?}"), &layer, [60, weights + 4, 4 * 3 * 2], |[x, own, _]| {
             let y = formulas::conv2d(&size, x, &own[..weights], &own[weights..]);
             applied(activation, formulas::pool2d(Pooling::Max, &pool, &y))

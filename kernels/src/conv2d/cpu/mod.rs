@@ -26,6 +26,7 @@ pub(crate) mod strip;
 mod winograd;
 
 use super::{Accumulation, Conv2d, Conv2dSize};
+use crate::activation::{Activate, Activation};
 use crate::cpu::layout::{Layout, Whole};
 use crate::cpu::{Cpu, assert_len};
 use bias::BiasGradient;
@@ -100,6 +101,18 @@ impl Conv2d for Cpu {
                 self.winograd(size.samples, winograd::forward::Geometry::of_forward(size, lanes), operands);
             }
         }
+    }
+
+    fn conv2d_relu_forward(
+        &mut self,
+        size: &Conv2dSize,
+        x: &[f32],
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        self.conv2d_forward(size, x, weight, bias, y);
+        self.activation_forward(&size.outputs(), Activation::Relu, y);
     }
 
     fn conv2d_backward_input(

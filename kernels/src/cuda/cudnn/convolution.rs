@@ -42,7 +42,7 @@ pub enum Behind {
     Nothing,
     /// The channel's bias is added.
     Bias,
-    /// And what is negative then is 0.
+    /// And what is negative then is 0; a NaN stays one.
     BiasRelu,
     /// Each channel's sum and sum of squares are taken, for batch normalisation. Engines for it compile at run time and
     /// use tensor cores: there is none in [`Arithmetic::F32`].
@@ -241,6 +241,7 @@ fn pointwise(mode: sys::cudnnPointwiseMode_t, x: &Descriptor, y: &Descriptor) ->
     let formula = Draft::new(Kind::CUDNN_BACKEND_POINTWISE_DESCRIPTOR)?
         .set(Name::CUDNN_ATTR_POINTWISE_MODE, &[mode])?
         .set(Name::CUDNN_ATTR_POINTWISE_MATH_PREC, &[CUDNN_DATA_FLOAT])?
+        .set(Name::CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, &[sys::cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN])?
         .finalized()?;
     Draft::new(Kind::CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR)?
         .link(Name::CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, &[&formula])?

@@ -42,6 +42,7 @@ elements! {
     sys::cudnnDataType_t => CUDNN_TYPE_DATA_TYPE,
     sys::cudnnGenStatsMode_t => CUDNN_TYPE_GENSTATS_MODE,
     sys::cudnnHandle_t => CUDNN_TYPE_HANDLE,
+    sys::cudnnNanPropagation_t => CUDNN_TYPE_NAN_PROPOGATION,
     sys::cudnnPointwiseMode_t => CUDNN_TYPE_POINTWISE_MODE,
 }
 

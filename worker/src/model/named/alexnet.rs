@@ -23,8 +23,7 @@ pub(super) fn build<D: Device>(shape: SampleShape, convolution: Algorithm) -> Re
     ];
     let mut value = net.input();
     for (index, conv, pooled) in convs {
-        value = net.conv(&format!("features.{index}"), value, conv)?;
-        value = net.activation(&format!("features.{}", index + 1), value, Activation::Relu);
+        value = net.conv(&format!("features.{index}"), value, Conv { relu: true, ..conv })?;
         if pooled {
             value = net.max_pool(&format!("features.{}", index + 2), value, POOL)?;
         }
@@ -54,8 +53,7 @@ pub(super) fn build_2012<D: Device>(shape: SampleShape, convolution: Algorithm) 
     ];
     let mut value = net.input();
     for (index, (conv, normed, pooled)) in (1..).zip(convs) {
-        value = net.conv(&format!("conv{index}"), value, conv)?;
-        value = net.activation(&format!("relu{index}"), value, Activation::Relu);
+        value = net.conv(&format!("conv{index}"), value, Conv { relu: true, ..conv })?;
         if normed {
             value = net.local_response_norm(&format!("norm{index}"), value, NORM);
         }

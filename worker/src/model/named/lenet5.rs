@@ -57,7 +57,7 @@ fn conv_and_pool<D: Device>(
     let (height, width) = (size.out_height(), size.out_width());
     let pool = Pool2dSize { samples: 0, channels: out_channels, height, width, window: 2, stride: 2, padding: 0 };
     let pooled = Shape { channels: out_channels, height: pool.out_height(), width: pool.out_width() };
-    let conv = Conv2d { name: name.into(), size, bias: true };
+    let conv = Conv2d { name: name.into(), size, bias: true, relu: false };
     match pooling {
         job::Pooling::Max => builder.layer(name, &[value], Conv2dMaxPool2d { conv, activation: Some(f) }, pooled),
         job::Pooling::Average => {

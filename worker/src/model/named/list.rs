@@ -69,7 +69,7 @@ impl<D: Device> List<D> {
         while let Some(layer) = layers.get(index) {
             let relu = layers.get(index + 1).is_some_and(|next| next.kind == LayerKind::Relu);
             fused = index + 1 == layers.len() && layer.kind == LayerKind::BatchNorm;
-            let with_relu = relu && matches!(layer.kind, LayerKind::BatchNorm | LayerKind::Residual);
+            let with_relu = relu && matches!(layer.kind, LayerKind::Conv | LayerKind::BatchNorm | LayerKind::Residual);
             let behind = match (fused, with_relu) {
                 (true, _) => last,
                 (false, true) => Behind::RELU,
@@ -91,7 +91,7 @@ impl<D: Device> List<D> {
         }
     }
 
-    /// Adds one layer. `behind`: only for a batch norm or a residual block.
+    /// Adds one layer. `behind`: only for a batch norm or a residual block, and a ReLU for a convolution.
     fn layer(&mut self, layer: &Layer, name: &str, value: ValueId, behind: Behind) -> Result<ValueId, BuildError> {
         let pool = Pool {
             window: layer.kernel as usize,
@@ -102,7 +102,7 @@ impl<D: Device> List<D> {
         Ok(match layer.kind {
             LayerKind::BatchNorm => net.batch_norm(name, value, behind),
             LayerKind::Residual => self.residual(layer, name, value, behind.relu)?,
-            LayerKind::Conv => net.conv(name, value, conv(layer))?,
+            LayerKind::Conv => net.conv(name, value, Conv { relu: behind.relu, ..conv(layer) })?,
             LayerKind::Linear => net.linear(name, value, layer.channels as usize, None),
             LayerKind::GroupNorm => group_norm(net, layer, name, value)?,
             LayerKind::LocalResponseNorm => net.local_response_norm(name, value, LOCAL_RESPONSE_NORM),
@@ -147,6 +147,7 @@ fn conv(layer: &Layer) -> Conv {
         dilation: or_one(layer.dilation),
         groups: or_one(layer.groups),
         bias: layer.bias,
+        relu: false,
     }
 }
 

@@ -29,13 +29,12 @@ pub(super) fn build<D: Device>(
     };
     for (convs, channels) in stages.into_iter().zip([64, 128, 256, 512, 512]) {
         for _ in 0..convs {
-            value = net.conv(&next(), value, Conv { padding: 1, ..Conv::new(channels, 3) })?;
+            value = net.conv(&next(), value, Conv { padding: 1, relu: !normed, ..Conv::new(channels, 3) })?;
             if normed {
                 value = net.batch_norm(&next(), value, Behind::RELU);
-                next();
-            } else {
-                value = net.activation(&next(), value, Activation::Relu);
             }
+            // A ReLU in the same pass keeps its number.
+            next();
         }
         value = net.max_pool(&next(), value, Pool { window: 2, stride: 2, padding: 0 })?;
     }

@@ -14,7 +14,7 @@ use crate::trainer::measures;
 
 /// Who is told how far a vector is made, from its front on.
 pub(super) struct Made<'m, D: Device> {
-    /// Where to tell it at once, in ascending order; of the whole vector it is told anyway.
+    /// Where among the parameters to tell it at once, in ascending order; of the whole vector it is told anyway.
     pub at: &'m [usize],
     /// Takes the device, the vector, and up to where it is made; none where nobody waits for it.
     pub listener: Option<&'m mut Tell<'m, D>>,

@@ -30,8 +30,8 @@ impl<D: Device> LaneRunner<D> {
         let samples = self.load_train_lane(step, lane);
         let row = self.rows.enter(lane, samples);
         self.seconds.data += start.elapsed();
-        if self.repeats(step, &made) {
-            self.repeated_pass(step, row, gradient);
+        if self.repeats(step) {
+            self.repeated_pass(step, row, gradient, &mut made);
         } else {
             self.whole_pass(step, row, gradient, &mut made);
         }
@@ -46,24 +46,37 @@ impl<D: Device> LaneRunner<D> {
     }
 
     /// Whether the lane is the same ops as another of as many samples, so that the device may repeat them as a whole.
-    fn repeats(&self, step: &TrainStep<'_, D>, made: &Made<'_, D>) -> bool {
-        self.device.repeats() && step.work.lane_sam.is_none() && made.at.is_empty() && !step.is_faulty()
+    fn repeats(&self, step: &TrainStep<'_, D>) -> bool {
+        self.device.repeats() && step.work.lane_sam.is_none() && !step.is_faulty()
     }
 
-    /// As [`LaneRunner::whole_pass`], by the device's record of it if there is one. The row differs from lane to lane,
-    /// and comes in by a copy behind the rest.
-    fn repeated_pass(&mut self, step: &TrainStep<'_, D>, row: Row, gradient: &mut D::ViewMut<'_, f32>) {
-        let (start, model) = (Instant::now(), &step.work.model);
+    /// As [`LaneRunner::whole_pass`], by the device's record of it if there is one, cut where `made` is told. The row
+    /// differs from lane to lane, and comes in by a copy behind the rest.
+    fn repeated_pass(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        row: Row,
+        gradient: &mut D::ViewMut<'_, f32>,
+        made: &mut Made<'_, D>,
+    ) {
+        let (start, model, at) = (Instant::now(), &step.work.model, made.at);
         let places = [
             D::shared(D::slice_mut(gradient, 0..model.len())),
             D::slice(step.weights.parameters, 0..model.parameters()),
             D::slice(step.weights.statistics, 0..model.statistics()),
         ];
-        if self.device.repeat(self.samples(), &places) {
-            self.seconds.backward += start.elapsed();
+        let is_on_record = self.device.repeat(self.samples(), at, &places);
+        let mut cut = |device: &mut D, gradient: &mut D::ViewMut<'_, f32>, end: usize| {
+            device.cut(|device| made.tell(device, gradient, end));
+        };
+        if is_on_record {
+            at.iter().for_each(|&end| cut(&mut self.device, gradient, end));
         } else {
-            self.whole_pass(step, Row::Apart, gradient, &mut Made::untold());
-            self.device.asked();
+            self.whole_pass(step, Row::Apart, gradient, &mut Made { at, listener: Some(&mut cut) });
+        }
+        self.device.asked();
+        if is_on_record {
+            self.seconds.backward += start.elapsed();
         }
         self.rows.keep(&mut self.device, row);
     }
