@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::Device;
-use lockstep_kernels::pixels::PixelsSize;
+use lockstep_kernels::pixels::{Levels, PixelsSize};
 use lockstep_proto::job::{self, Job, OptimizerName, SamOver};
 use lockstep_proto::wire;
 
@@ -186,7 +186,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         model.check_curvature()?;
     }
     let layers = model.layer_ranges();
-    let pixels = pixels(job, model.input_shape());
+    let pixels = pixels(job, &shape, model.input_shape());
     let augmentation = Augmentation::of(job, dataset.shape()).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
@@ -203,14 +203,14 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
 }
 
 /// How a job's pixels become a model's input; the count of samples is each micro-batch's.
-pub(crate) fn pixels(job: &Job, input: Shape) -> PixelsSize {
-    PixelsSize {
-        samples: 0,
-        features: input.features(),
-        plane: input.plane(),
-        scale: (1.0 / (255.0 * job.data.std)) as f32,
-        shift: (-job.data.mean / job.data.std) as f32,
-    }
+pub(crate) fn pixels(job: &Job, sample: &SampleShape, input: Shape) -> PixelsSize {
+    let [mean, std] = [&job.data.mean, &job.data.std].map(|values| values.each());
+    let levels = Levels {
+        scale: std.map(|std| (1.0 / (255.0 * std)) as f32),
+        shift: std::array::from_fn(|channel| (-mean[channel] / std[channel]) as f32),
+    };
+    let image = sample.height * sample.width;
+    PixelsSize { samples: 0, features: input.features(), plane: input.plane(), image, levels }
 }
 
 pub(super) fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, TrainerError> {

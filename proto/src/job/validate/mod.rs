@@ -107,8 +107,10 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
 fn data(job: &Job) -> Result<(), Violation> {
     integer("data.classes", job.data.classes, 2, MAX_CLASSES)?;
     integer("data.pad", job.data.pad, 0, MAX_PAD)?;
-    number("data.mean", job.data.mean, "from 0 to 1", (0.0..=1.0).contains(&job.data.mean))?;
-    positive("data.std", job.data.std)
+    for mean in job.data.mean.each() {
+        number("data.mean", mean, "from 0 to 1", (0.0..=1.0).contains(&mean))?;
+    }
+    job.data.std.each().into_iter().try_for_each(|std| positive("data.std", std))
 }
 
 fn model(job: &Job) -> Result<(), Violation> {
