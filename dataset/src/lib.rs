@@ -6,11 +6,13 @@
 
 pub mod augment;
 pub mod dataset;
+pub mod decode;
 pub mod distortion;
 pub mod error;
 pub mod idx;
 pub mod order;
 pub mod random;
+pub mod resize;
 
 pub use augment::Augmentation;
 pub use dataset::{Dataset, ImageShape, Split};
