@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod chaos;
+mod data;
 mod device;
 mod doctor;
 mod eval;
@@ -131,6 +132,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Predict(arguments) => predict::predict(&arguments).map(|()| exit::COMPLETED),
         Verb::Export(arguments) => export::export(&arguments).map(|()| exit::COMPLETED),
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
+        Verb::Data(verb) => data::data(&verb),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Selftest(arguments) => selftest::selftest(&arguments),

@@ -6,6 +6,7 @@ use lockstep_proto::job::Data;
 
 use super::error::DataError;
 use super::idx::{IdxFile, Images, Labels};
+use super::known;
 
 /// A part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,12 +67,13 @@ pub struct Dataset {
 impl Dataset {
     /// Reads the four files in `data.path`.
     pub fn open(data: &Data) -> Result<Self, DataError> {
-        if !data.path.is_dir() {
-            return Err(DataError::NoFolder(data.path.clone()));
+        let path = known::resolved(&data.path);
+        if !path.is_dir() {
+            return Err(DataError::NoFolder(path));
         }
         // The small files first: a folder of another dataset is refused without reading all of it.
-        let mut test = LabelledImages::open(&data.path, "t10k", data.classes)?;
-        let mut train = LabelledImages::open(&data.path, "train", data.classes)?;
+        let mut test = LabelledImages::open(&path, "t10k", data.classes)?;
+        let mut train = LabelledImages::open(&path, "train", data.classes)?;
         if test.size() != train.size() {
             return Err(DataError::Shape {
                 test: test.size(),

@@ -10,9 +10,16 @@ pub mod decode;
 pub mod distortion;
 pub mod error;
 pub mod idx;
+pub mod known;
+pub mod manifest;
+pub mod npy;
 pub mod order;
+pub mod prepare;
 pub mod random;
 pub mod resize;
+pub mod shards;
+pub mod tar;
+pub mod verify;
 
 pub use augment::Augmentation;
 pub use dataset::{Dataset, ImageShape, Split};

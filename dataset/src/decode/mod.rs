@@ -99,16 +99,63 @@ impl Kind {
     }
 }
 
-/// An image's size, from the header.
+/// What a file's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What kind of file it is.
+    pub format: Format,
+    /// The image's size.
+    pub sides: Sides,
+    /// 1 if it is grey, else 3.
+    pub channels: usize,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+}
+
+impl Format {
+    /// The kind that a name's extension tells.
+    pub fn named(extension: &str) -> Option<Self> {
+        let is = |name: &str| extension.eq_ignore_ascii_case(name);
+        if is("jpg") || is("jpeg") {
+            return Some(Self::Jpeg);
+        }
+        is("png").then_some(Self::Png)
+    }
+
+    /// The usual extension.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+        }
+    }
+}
+
+/// Reads a file's header.
 ///
 /// # Errors
 /// If the file is neither JPEG nor PNG, its header is damaged, or it has more than [`MOST_PIXELS`].
-pub fn sides(bytes: &[u8]) -> Result<Sides, DecodeError> {
-    let sides = match Kind::of(bytes)? {
-        Kind::Jpeg(segments) => segments.sides,
-        Kind::Png => png::sides(bytes)?,
+pub fn header(bytes: &[u8]) -> Result<Header, DecodeError> {
+    let (format, sides, is_grey) = match Kind::of(bytes)? {
+        Kind::Jpeg(segments) => (Format::Jpeg, segments.sides, segments.components == 1),
+        Kind::Png => (Format::Png, png::sides(bytes)?, png::is_grey(bytes)),
     };
-    within_limit(sides)
+    Ok(Header { format, sides: within_limit(sides)?, channels: if is_grey { 1 } else { 3 } })
+}
+
+/// An image's size, from the header.
+///
+/// # Errors
+/// As [`header`].
+pub fn sides(bytes: &[u8]) -> Result<Sides, DecodeError> {
+    Ok(header(bytes)?.sides)
 }
 
 impl Decoder {
@@ -143,6 +190,15 @@ impl Decoder {
             _ => {}
         }
         Ok(View { pixels: &self.pixels[..sides.pixels() * channels], sides, channels, window })
+    }
+
+    /// Decodes an image as it is: all of it, grey if it is grey.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_all(&mut self, bytes: &[u8]) -> Result<View<'_>, DecodeError> {
+        let Header { sides, channels, .. } = header(bytes)?;
+        self.decode(bytes, Window::all(sides), channels)
     }
 }
 

@@ -19,6 +19,11 @@ pub(super) fn sides(bytes: &[u8]) -> Result<Sides, DecodeError> {
     Ok(Sides { height, width })
 }
 
+/// Whether the header says that it is grey, with alpha or without.
+pub(super) fn is_grey(bytes: &[u8]) -> bool {
+    matches!(bytes.get(25), Some(0 | 4))
+}
+
 /// Decodes all of it, into `pixels`: 1 or 3 channels.
 pub(super) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<usize, DecodeError> {
     let mut reader = reader(bytes).map_err(error)?;

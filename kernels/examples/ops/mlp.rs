@@ -52,7 +52,8 @@ impl Net for Mlp {
         let [x, h, y] = &mut self.activations;
         let [_, d_h, d_y] = &mut self.gradients;
         let [p, q] = &mut self.layers;
-        let size = PixelsSize { samples, features: 784, plane: 1, image: 784, levels: Levels::of_all(1.0 / 255.0, -0.5) };
+        let size =
+            PixelsSize { samples, features: 784, plane: 1, image: 784, levels: Levels::of_all(1.0 / 255.0, -0.5) };
         c.time("pixels", 0, || d.pixels_forward(&size, &self.pixels, x.as_mut_slice()));
         linear_forward(c, d, &first, p, x, h);
         c.time("sigmoid", 0, || d.activation_forward(&middle, Activation::Sigmoid, h.as_mut_slice()));
