@@ -2,7 +2,8 @@
 //!
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
 //! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
-//! changes the pixels of training samples, by [`distortion`] among others.
+//! changes the pixels of training samples, by [`distortion`] among others. [`image_reader`] is the way from a file's
+//! bytes to all of that, by [`decode`] and [`resize`].
 
 pub mod augment;
 pub mod dataset;
@@ -10,6 +11,7 @@ pub mod decode;
 pub mod distortion;
 pub mod error;
 pub mod idx;
+pub mod image_reader;
 pub mod known;
 pub mod manifest;
 pub mod npy;
@@ -23,7 +25,9 @@ pub mod verify;
 
 pub use augment::Augmentation;
 pub use dataset::{Dataset, ImageShape, Split};
+pub use decode::DecodeError;
 pub use error::DataError;
+pub use image_reader::ImageReader;
 pub use order::Order;
 pub use random::{Purpose, Random};
 

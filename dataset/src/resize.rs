@@ -18,29 +18,32 @@ pub struct Finish {
 }
 
 /// Resizes windows. Keeps its memory from image to image.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Resizer {
     resizer: fir::Resizer,
     resized: Vec<u8>,
 }
 
 impl Resizer {
-    /// The view's window in another size, as `out` (channels, height, width).
+    /// The view's window in another size, and of that `part` as `out` (channels, height, width).
     ///
     /// A pixel is `Σ pixel · w / Σ w` along each axis, `w = max(0, 1 − |distance between centres| / max(1, scale))`,
     /// over the window alone, as torchvision's `resized_crop` with `antialias` and Pillow's `BILINEAR`: within one grey
     /// level of the latter. In fixed point: the same bits on all instruction sets.
     ///
     /// # Panics
-    /// If a side is 0, or `out` is of another length.
-    pub fn resize(&mut self, view: &View<'_>, sides: Sides, finish: Finish, out: &mut [u8]) {
-        assert_eq!(out.len(), sides.pixels() * view.channels, "{sides:?}");
-        if view.window.sides == sides {
-            return finish.apply(view.rows(), view.channels, sides, out);
-        }
-        self.resized.resize(out.len(), 0);
-        self.sample(view, sides).unwrap_or_else(|problem| panic!("{view:?} to {sides:?}: {problem}"));
-        finish.apply(self.resized.chunks_exact(sides.width * view.channels), view.channels, sides, out);
+    /// If a side is 0, `part` is not inside of `sides`, or `out` is of another length than it.
+    pub fn resize(&mut self, view: &View<'_>, sides: Sides, part: Window, finish: Finish, out: &mut [u8]) {
+        assert_eq!(out.len(), part.sides.pixels() * view.channels, "{part:?}");
+        let resized = match view.window.sides == sides {
+            true => View { window: part.inside(view.window), ..*view },
+            false => {
+                self.resized.resize(sides.pixels() * view.channels, 0);
+                self.sample(view, sides).unwrap_or_else(|problem| panic!("{view:?} to {sides:?}: {problem}"));
+                View { pixels: &self.resized, sides, channels: view.channels, window: part }
+            }
+        };
+        finish.apply(&resized, out);
     }
 
     /// Fills `resized`. An error says that the sizes don't fit.
@@ -59,20 +62,17 @@ impl Resizer {
 
 impl Finish {
     /// From rows of pixels to planes of channels.
-    fn apply<'a>(self, rows: impl Iterator<Item = &'a [u8]>, channels: usize, sides: Sides, out: &mut [u8]) {
-        let plane = sides.pixels();
-        for (y, row) in rows.enumerate() {
-            for channel in 0..channels {
-                let out = &mut out[channel * plane + y * sides.width..][..sides.width];
-                let values = row[channel..].iter().step_by(channels);
+    fn apply(self, view: &View<'_>, out: &mut [u8]) {
+        let (plane, width) = (view.window.sides.pixels(), view.window.sides.width);
+        for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
+            for (row, out) in view.rows().zip(out.chunks_exact_mut(width)) {
+                let values = row[channel..].iter().step_by(view.channels);
                 match self.mirrored {
                     true => out.iter_mut().rev().zip(values).for_each(|(out, value)| *out = *value),
                     false => out.iter_mut().zip(values).for_each(|(out, value)| *out = *value),
                 }
             }
-        }
-        for (plane, &shift) in out.chunks_exact_mut(plane).zip(&self.shift) {
-            add(shift, plane);
+            add(self.shift[channel], out);
         }
     }
 }

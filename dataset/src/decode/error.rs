@@ -21,6 +21,18 @@ pub enum DecodeError {
         /// Columns.
         width: usize,
     },
+    /// Of another size than all are said to be.
+    #[error("has {}×{} pixels, but images are {}×{}: set data.size to have all of one size",
+            found.height, found.width, wanted.height, wanted.width)]
+    Sides {
+        /// Its own.
+        found: super::Sides,
+        /// Those of all.
+        wanted: super::Sides,
+    },
+    /// So narrow that it would become very large.
+    #[error("has {}×{} pixels, too narrow to resize its shorter side: leave it out", .0.height, .0.width)]
+    Narrow(super::Sides),
     /// Ends too early.
     #[error("is a {0} that is cut off: get the file again")]
     CutOff(&'static str),

@@ -71,6 +71,11 @@ impl Window {
     pub fn all(sides: Sides) -> Self {
         Self { top: 0, left: 0, sides }
     }
+
+    /// A window of another window, in the image of that.
+    pub(crate) fn inside(self, other: Self) -> Self {
+        Self { top: other.top + self.top, left: other.left + self.left, sides: self.sides }
+    }
 }
 
 impl View<'_> {

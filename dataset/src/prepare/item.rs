@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::Smaller;
 use super::record::{Pixels, Source, Stored};
-use crate::decode::{self, Decoder, Format, Header, Sides};
+use crate::decode::{self, Decoder, Format, Header, Sides, Window};
 use crate::manifest::Images;
 use crate::resize::{Finish, Resizer};
 
@@ -66,7 +66,7 @@ impl Maker {
             return Ok(Item { extension: format.extension(), bytes: &self.stored, images, misnamed });
         };
         self.planes.resize(wanted.pixels() * channels, 0);
-        self.resizer.resize(&view, wanted, Finish::default(), &mut self.planes);
+        self.resizer.resize(&view, wanted, Window::all(wanted), Finish::default(), &mut self.planes);
         interleave(&self.planes, channels, &mut self.pixels);
         self.made.clear();
         let color = if channels == 1 { jpeg_encoder::ColorType::Luma } else { jpeg_encoder::ColorType::Rgb };

@@ -22,7 +22,7 @@ fn resized(resizer: &mut Resizer, [top, left, height, width]: [usize; 4], to: [u
     let window = Window { top, left, sides: sides([height, width]) };
     let view = decoder.decode(PICTURE, window, 3).unwrap();
     let mut out = vec![7; 3 * to[0] * to[1]];
-    resizer.resize(&view, sides(to), finish, &mut out);
+    resizer.resize(&view, sides(to), Window::all(sides(to)), finish, &mut out);
     out
 }
 

@@ -18,6 +18,10 @@ pub struct Data {
     pub classes: u32,
     /// Rows and columns of black that are put around each image.
     pub pad: u32,
+    /// Rows and columns of the images that the network takes, out of files of any size; 0 where all are of one size.
+    pub size: u32,
+    /// For evaluation, the shorter side that images are resized to before the middle is cut out; 0 for `size`.
+    pub resize: u32,
     /// Mean of a pixel in [0, 1], subtracted.
     pub mean: Channels,
     /// Standard deviation of a pixel in [0, 1], divided by.
@@ -34,6 +38,8 @@ impl Default for Data {
             limit: 0,
             classes: 10,
             pad: 0,
+            size: 0,
+            resize: 0,
             mean: Channels::All(0.0),
             std: Channels::All(1.0),
             last_batch: LastBatch::Drop,
