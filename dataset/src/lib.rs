@@ -12,12 +12,14 @@ pub mod distortion;
 pub mod error;
 pub mod idx;
 pub mod image_reader;
+mod in_memory;
 pub mod known;
 pub mod manifest;
 pub mod npy;
 pub mod order;
 pub mod prepare;
 pub mod random;
+pub mod reader;
 pub mod resize;
 pub mod shards;
 pub mod tar;
@@ -30,6 +32,7 @@ pub use error::DataError;
 pub use image_reader::ImageReader;
 pub use order::Order;
 pub use random::{Purpose, Random};
+pub use reader::SampleReader;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ use super::state::STATISTICS;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
-use lockstep_dataset::augment::Augmentation;
+use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
 
 /// Waits for the assignment; none if there never is one.
@@ -128,7 +128,8 @@ fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
         0 => String::new(),
         pad => format!(", padded by {pad}"),
     };
-    format!("{samples} samples in the order of seed {seed} of {id}{pad}")
+    let decoders = dataset.decoders().map_or(String::new(), |decoders| format!(", decoded by {decoders}"));
+    format!("{samples} samples in the order of seed {seed} of {id}{pad}{decoders}")
 }
 
 /// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.
@@ -187,11 +188,11 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
     }
     let layers = model.layer_ranges();
     let pixels = pixels(job, &shape, model.input_shape());
-    let augmentation = Augmentation::of(job, dataset.shape()).map_err(TrainerError::Job)?;
+    let reader = SampleReader::of(job, &dataset).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
         dataset,
-        augmentation,
+        reader,
         loss: Loss::of(&job.loss),
         micro_batch: job.batch.micro_batch.into(),
         pixels,
