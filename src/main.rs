@@ -6,6 +6,7 @@ mod chaos;
 mod data;
 mod device;
 mod doctor;
+mod dry_run;
 mod eval;
 mod export;
 mod ledger;

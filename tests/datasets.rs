@@ -10,6 +10,7 @@ use std::process::Command;
 use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
 use lockstep::{json, lockstep as binary, recipe, set};
+use lockstep_dataset::manifest::{Hash, Images, MANIFEST, Manifest, Record, Shard, TABLES};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -225,4 +226,98 @@ fn preparing_tells_what_it_did_and_what_is_wrong() {
     Ended::of(&mut stage.prepare("cut", &[])).is_refused_with(&["cat/0.png: ", "cut off"]);
     let said = Ended::of(&mut stage.prepare("cut", &["--skip-bad", "1"])).success();
     assert!(said.contains("train: 60 samples") && said.contains("1 sample left out"), "{said}");
+}
+
+/// A manifest of so many samples in shards of `a_shard`, which are not there.
+fn write_manifest(folder: &Path, samples: u64, a_shard: u64, classes: usize) {
+    fs::create_dir_all(folder).unwrap();
+    let (mut tables, mut shards) = (Vec::new(), Vec::new());
+    for (number, first_sample) in (0..samples).step_by(a_shard as usize).enumerate() {
+        let count = a_shard.min(samples - first_sample) as u32;
+        let record = |index: u32| {
+            let label = (first_sample as u32 + index) % classes as u32;
+            Record { block: 1 + 220 * index, length: 110_000, label, crc32: 7 }.encode()
+        };
+        let table: Vec<u8> = (0..count).flat_map(record).collect();
+        shards.push(Shard {
+            name: format!("shard-{number:06}.tar"),
+            bytes: u64::from(count) * 220 * Record::BLOCK + 2 * Record::BLOCK,
+            blake3: Hash::of(b"nothing"),
+            first_sample,
+            samples: count,
+            table_blake3: Hash::of(&table),
+        });
+        tables.extend(table);
+    }
+    let images = Images { channels: 3, least: [20, 20], most: [9000, 9000] };
+    let manifest = Manifest::new((0..classes).map(|class| class.to_string()).collect(), images, shards);
+    fs::write(folder.join(TABLES), tables).unwrap();
+    fs::write(folder.join(MANIFEST), manifest.encode().unwrap()).unwrap();
+}
+
+/// ImageNet's manifest alone is enough to work out the recipe of Goyal et al.
+#[test]
+fn a_dry_run_works_out_imagenet_in_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    write_manifest(&folder.path().join("train"), 1_281_167, 1_165, 1000);
+    write_manifest(&folder.path().join("test"), 50_000, 1_165, 1000);
+    let data = format!("data.path={}", folder.path().display());
+    let mut command = binary(["train", "--dry-run"]);
+    command.arg(recipe("imagenet-resnet50.toml")).args(set(&[&data]));
+    let said = Ended::of(&mut command).success();
+    for words in [
+        "1,281,167 to train on, 50,000 to test on",
+        "resnet50: 25,557,032 parameters",
+        "14,040 in 90 epochs",
+        "8,192 = 256 lanes of 32, 156 steps an epoch",
+        "8: each has 32 lanes, 1,024 samples a step, reads 115.3 MB",
+        "0.1 at epoch 0",
+        "3.2 at epoch 5",
+        "0.0032 at epoch 80",
+    ] {
+        assert!(said.contains(words), "{words:?}: {said}");
+    }
+    let json = Ended::of(command.arg("--json")).success();
+    let outlook: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&outlook["parameters"], &outlook["steps"]), (&25_557_032.into(), &14_040.into()));
+    Ended::of(binary(["train", "--dry-run"]).arg(recipe("imagenet-resnet50.toml")))
+        .is_refused_with(&["no such folder"]);
+}
+
+/// Pictures of ImageNet, from tars that somebody else has made, through ResNet-18.
+#[test]
+fn resnet18_trains_on_pictures_of_imagenet() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/imagenet-sample");
+    if !sample.is_dir() {
+        println!("skipped: {} is not there", sample.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let classes = folder.path().join("classes");
+    fs::write(&classes, (0..1000).map(|class| format!("{class}\n")).collect::<String>()).unwrap();
+    for (tar, split) in [("sample-000000.tar", "train"), ("sample-000001.tar", "test")] {
+        let mut prepare = binary(["data", "prepare", "--split", split, "--out"]);
+        prepare.arg(folder.path().join("data")).arg("--classes").arg(&classes).arg(sample.join(tar));
+        Ended::of(&mut prepare).success();
+    }
+    let data = format!("data.path={}", folder.path().join("data").display());
+    let small = [
+        "data.size=64",
+        "data.resize=72",
+        "batch.size=16",
+        "batch.micro_batch=8",
+        "schedule.max_steps=3",
+        "metrics.every=1",
+        &data,
+    ];
+    let outcome = |run: &str, workers: &str| {
+        let run = folder.path().join(run);
+        let mut train = lockstep::train(&recipe("imagenet-resnet18.toml"), &run, &small);
+        Ended::of(train.args(["--json", "--threads", "1", "--workers", workers, "--set", "cluster.device=cpu"]))
+            .success();
+        Outcome::of(&run)
+    };
+    let one = outcome("one", "1");
+    assert_eq!(one.steps(), 3);
+    assert_eq!(outcome("two", "2"), one);
 }

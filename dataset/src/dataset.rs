@@ -202,6 +202,13 @@ impl Dataset {
         self.classes
     }
 
+    /// Bytes of shards for each training sample, on average; none where samples live in memory.
+    pub fn stored_bytes(&self) -> Option<u64> {
+        let Samples::Shards(shards) = &self.train else { return None };
+        let manifest = &shards.index.manifest;
+        Some(manifest.shards.iter().map(|shard| shard.bytes).sum::<u64>() / manifest.samples)
+    }
+
     /// What its pixels come of, besides its files: decoders and their versions. None of pixels that are stored as such.
     pub fn decoders(&self) -> Option<String> {
         let late = matches!(self.train, Samples::Shards(_));

@@ -127,6 +127,9 @@ pub struct Train {
     /// Replace the run folder if it is not empty
     #[arg(long)]
     pub overwrite: bool,
+    /// Work out steps, lanes, memory and reads of the job, and start nothing
+    #[arg(long, conflicts_with_all = ["from", "out", "overwrite", "quiet"])]
+    pub dry_run: bool,
     /// Print nothing but errors
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,

@@ -42,7 +42,7 @@ fn splits(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// A number of bytes for people.
-fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     let units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
     let mut scaled = bytes as f64;
     let mut unit = 0;
