@@ -3,8 +3,10 @@
 mod arguments;
 mod bench;
 mod chaos;
+mod data;
 mod device;
 mod doctor;
+mod dry_run;
 mod eval;
 mod export;
 mod ledger;
@@ -131,6 +133,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Predict(arguments) => predict::predict(&arguments).map(|()| exit::COMPLETED),
         Verb::Export(arguments) => export::export(&arguments).map(|()| exit::COMPLETED),
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
+        Verb::Data(verb) => data::data(&verb),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Selftest(arguments) => selftest::selftest(&arguments),

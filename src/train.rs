@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Train;
 use crate::device::{self, Offered};
+use crate::dry_run;
 use crate::run_folder;
 use crate::{BadInput, load_job, recipe_name};
 
@@ -24,6 +25,10 @@ use crate::{BadInput, load_job, recipe_name};
 /// # Errors
 /// If the job or the run folder can't be used, or this machine lacks something.
 pub fn train(arguments: &Train) -> Result<u8> {
+    if arguments.dry_run {
+        let file = arguments.job.as_deref().ok_or_else(|| BadInput("name a job file".into()))?;
+        return dry_run::tell(&Run::job(file, arguments)?, arguments.json);
+    }
     let run = Run::prepare(arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let job = runtime.block_on(Embedded::run(&run, view(arguments)))?;

@@ -24,14 +24,14 @@ fn main() -> Result<()> {
     let dataset = Dataset::open(&affine.data)?;
 
     let mut rows: Vec<Vec<u8>> =
-        vec![(0..COLUMNS).flat_map(|sample| dataset.pixels(Split::Train, sample)).copied().collect()];
+        vec![(0..COLUMNS).flat_map(|sample| dataset.pixels(Split::Train, sample).unwrap()).copied().collect()];
     for job in [&affine, &elastic] {
         let augmentation = augmentation(job, dataset.shape())?;
         let mut memory = Memory::default();
         for epoch in 0..EPOCHS {
             let mut row = Vec::new();
             for sample in 0..COLUMNS {
-                let pixels = dataset.pixels(Split::Train, sample);
+                let pixels = dataset.pixels(Split::Train, sample).unwrap();
                 augmentation.append(pixels, Seen { epoch, sample }, &mut memory, &mut row);
             }
             rows.push(row);
@@ -55,7 +55,12 @@ fn nanoseconds(augmentation: &Augmentation, dataset: &Dataset) -> f64 {
         let start = Instant::now();
         for sample in 0..1000 {
             bytes.clear();
-            augmentation.append(dataset.pixels(Split::Train, sample), Seen { epoch, sample }, &mut memory, &mut bytes);
+            augmentation.append(
+                dataset.pixels(Split::Train, sample).unwrap(),
+                Seen { epoch, sample },
+                &mut memory,
+                &mut bytes,
+            );
         }
         start.elapsed().as_secs_f64() * 1e6
     };

@@ -1,11 +1,21 @@
-//! The dataset of a job in memory: four idx files, cut into splits.
+//! The dataset of a job, cut into splits: idx files, or what `data prepare` has made.
+//!
+//! Small images of one size live decoded in memory. Others are read and decoded as they are needed ([`super::reader`]).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lockstep_proto::job::Data;
 
+use super::decode::DECODERS;
 use super::error::DataError;
-use super::idx::{IdxFile, Images, Labels};
+use super::in_memory::{IdxPair, LabelledImages};
+use super::known;
+use super::manifest::{Manifest, is_split};
+use super::resize::RESIZER;
+use super::shards::Shards;
+
+/// Decoded images of one size that take no more than this live in memory.
+const IN_MEMORY: u64 = 2 << 30;
 
 /// A part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,111 +62,139 @@ impl ImageShape {
     }
 }
 
-/// All samples of a job. Samples of a split are numbered from 0; those of [`Split::Train`] as in the file.
+/// All samples of a job. Samples of a split are numbered from 0; those of [`Split::Train`] as in its file or manifest.
 #[derive(Debug)]
 pub struct Dataset {
-    train: LabelledImages,
-    test: LabelledImages,
-    train_len: usize,
-    validation_len: usize,
+    train: Samples,
+    test: Samples,
+    train_len: u64,
+    validation_len: u64,
     classes: usize,
+    shape: ImageShape,
     id: String,
+    /// Whether its files are pictures of some kind.
+    is_encoded: bool,
+}
+
+/// Where samples are.
+#[derive(Debug)]
+pub(super) enum Samples {
+    /// Decoded, all of one shape.
+    Memory(LabelledImages),
+    /// In shards, of any size.
+    Shards(Box<Shards>),
+}
+
+impl Samples {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Memory(images) => images.len() as u64,
+            Self::Shards(shards) => shards.samples(),
+        }
+    }
+}
+
+/// What there is to train and to test on, before it is cut.
+struct Parts {
+    train: Samples,
+    test: Samples,
+    shape: ImageShape,
+    id: String,
+    is_encoded: bool,
+    /// The file that training samples are of.
+    path: PathBuf,
 }
 
 impl Dataset {
-    /// Reads the four files in `data.path`.
+    /// Opens what is in `data.path`: a prepared dataset, or the four idx files.
+    ///
+    /// # Errors
+    /// If it is neither, or not what it should be.
     pub fn open(data: &Data) -> Result<Self, DataError> {
-        if !data.path.is_dir() {
-            return Err(DataError::NoFolder(data.path.clone()));
+        let path = known::resolved(&data.path);
+        if !path.is_dir() {
+            return Err(DataError::NoFolder(path));
         }
-        // The small files first: a folder of another dataset is refused without reading all of it.
-        let mut test = LabelledImages::open(&data.path, "t10k", data.classes)?;
-        let mut train = LabelledImages::open(&data.path, "train", data.classes)?;
-        if test.size() != train.size() {
-            return Err(DataError::Shape {
-                test: test.size(),
-                test_path: test.images_file.path,
-                train: train.size(),
-                train_path: train.images_file.path,
-            });
-        }
-        let validation_len = usize::try_from(data.validation).unwrap_or(usize::MAX);
-        let left = train.len().saturating_sub(validation_len);
+        let Parts { train, test, shape, id, is_encoded, path } = match is_split(&path.join(Split::Train.name())) {
+            true => prepared(&path, data)?,
+            false => idx(&path, data)?,
+        };
+        let left = train.len().saturating_sub(data.validation);
         if left == 0 {
-            return Err(DataError::Validation {
-                validation: data.validation,
-                samples: train.len(),
-                path: train.images_file.path,
-            });
+            return Err(DataError::Validation { validation: data.validation, samples: train.len(), path });
         }
-        // Of the files as they are.
-        let id = id(&train, &test);
-        train.pad(data.pad);
-        test.pad(data.pad);
-        let limit = usize::try_from(data.limit).unwrap_or(usize::MAX);
         Ok(Self {
-            train_len: if limit == 0 { left } else { left.min(limit) },
-            validation_len,
+            train_len: if data.limit == 0 { left } else { left.min(data.limit) },
+            validation_len: data.validation,
             classes: data.classes as usize,
-            id,
             train,
             test,
+            shape,
+            id,
+            is_encoded,
         })
     }
 
-    /// BLAKE3 of the uncompressed files' contents, one after another: training images, training labels, test images,
-    /// test labels. In hexadecimal. Doesn't depend on how they are cut into splits.
+    /// In hexadecimal. Of idx files BLAKE3 of their uncompressed contents, one after another: training images, training
+    /// labels, test images, test labels. Of a prepared dataset BLAKE3 of its splits' ids, training first, as they are
+    /// written. Doesn't depend on how they are cut into splits.
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// Number of samples of a split.
     pub fn len(&self, split: Split) -> u64 {
-        let len = match split {
+        match split {
             Split::Train => self.train_len,
             Split::Validation => self.validation_len,
             Split::Test => self.test.len(),
-        };
-        len as u64
+        }
     }
 
-    /// A sample's pixels, (channels, height, width).
+    /// A sample's pixels, (channels, height, width); none where they are not in memory.
     ///
     /// # Panics
     /// If `sample` is not below the split's `len`.
-    pub fn pixels(&self, split: Split, sample: u64) -> &[u8] {
-        let (source, index) = self.locate(split, sample);
-        let size = self.channels() * source.images.height * source.images.width;
-        &source.images.pixels[index * size..][..size]
+    pub fn pixels(&self, split: Split, sample: u64) -> Option<&[u8]> {
+        match self.locate(split, sample) {
+            (Samples::Memory(images), index) => Some(images.pixels(index as usize)),
+            (Samples::Shards(_), _) => None,
+        }
     }
 
     /// A sample's class, below `classes`.
     ///
+    /// # Errors
+    /// If it is in a manifest that can't be read.
+    ///
     /// # Panics
     /// If `sample` is not below the split's `len`.
-    pub fn label(&self, split: Split, sample: u64) -> u16 {
-        let (source, index) = self.locate(split, sample);
-        source.labels.values[index]
+    pub fn label(&self, split: Split, sample: u64) -> Result<u16, DataError> {
+        match self.locate(split, sample) {
+            (Samples::Memory(images), index) => Ok(images.label(index as usize)),
+            // Below the manifest's classes, of which there are at most 2¹⁶.
+            (Samples::Shards(shards), index) => Ok(shards.index.record(index)?.1.label as u16),
+        }
     }
 
-    /// Sizes of each image.
+    /// Sizes of each image, as the network takes them.
     pub fn shape(&self) -> ImageShape {
-        ImageShape { channels: self.channels(), height: self.height(), width: self.width() }
+        self.shape
     }
 
     /// Channels of an image: 1 where it is grey.
     pub fn channels(&self) -> usize {
-        self.train.images.channels.unwrap_or(1)
+        self.shape.channels
     }
 
     /// Rows of an image, padding included.
     pub fn height(&self) -> usize {
-        self.train.images.height
+        self.shape.height
     }
 
     /// Columns of an image, padding included.
     pub fn width(&self) -> usize {
-        self.train.images.width
+        self.shape.width
     }
 
     /// Number of classes: `data.classes`.
@@ -164,10 +202,23 @@ impl Dataset {
         self.classes
     }
 
-    fn locate(&self, split: Split, sample: u64) -> (&LabelledImages, usize) {
+    /// Bytes of shards for each training sample, on average; none where samples live in memory.
+    pub fn stored_bytes(&self) -> Option<u64> {
+        let Samples::Shards(shards) = &self.train else { return None };
+        let manifest = &shards.index.manifest;
+        Some(manifest.shards.iter().map(|shard| shard.bytes).sum::<u64>() / manifest.samples)
+    }
+
+    /// What its pixels come of, besides its files: decoders and their versions. None of pixels that are stored as such.
+    pub fn decoders(&self) -> Option<String> {
+        let late = matches!(self.train, Samples::Shards(_));
+        self.is_encoded.then(|| if late { format!("{DECODERS}, {RESIZER}") } else { DECODERS.to_owned() })
+    }
+
+    /// Where a split's sample is, and its number there.
+    pub(super) fn locate(&self, split: Split, sample: u64) -> (&Samples, u64) {
         let len = self.len(split);
         assert!(sample < len, "sample {sample} of {len} of the {} split", split.name());
-        let sample = sample as usize;
         match split {
             Split::Train => (&self.train, sample),
             Split::Validation => (&self.train, self.train.len() - self.validation_len + sample),
@@ -176,60 +227,77 @@ impl Dataset {
     }
 }
 
-/// Images and their labels, one each.
-#[derive(Debug)]
-struct LabelledImages {
-    images_file: IdxFile,
-    images: Images,
-    labels: Labels,
-}
-
-impl LabelledImages {
-    fn open(folder: &Path, name: &str, classes: u32) -> Result<Self, DataError> {
-        let file = |kind: &str| folder.join(format!("{name}-{kind}"));
-        let images_file = IdxFile::open(&[file("images-idx3-ubyte"), file("images-idx4-ubyte")])?;
-        let labels_file = IdxFile::open(&[file("labels-idx1-ubyte"), file("labels-idx1-short")])?;
-        let labels = labels_file.labels()?;
-        let out_of_range = |&(_, &label): &(usize, &u16)| u32::from(label) >= classes;
-        if let Some((sample, &label)) = labels.values.iter().enumerate().find(out_of_range) {
-            return Err(DataError::Label { path: labels_file.path, sample, label, classes });
-        }
-        let images = images_file.images()?;
-        if images.count != labels.values.len() {
-            return Err(DataError::Count {
-                images_path: images_file.path,
-                images: images.count,
-                labels_path: labels_file.path,
-                labels: labels.values.len(),
-            });
-        }
-        Ok(Self { images_file, images, labels })
+/// The four idx files of a folder.
+fn idx(path: &Path, data: &Data) -> Result<Parts, DataError> {
+    if data.size > 0 {
+        return Err(DataError::SizeOfIdx { path: path.to_owned(), size: data.size });
     }
-
-    fn len(&self) -> usize {
-        self.labels.values.len()
+    // The small files first: a folder of another dataset is refused without reading all of it.
+    let test = IdxPair::open(path, "t10k", data.classes)?;
+    let train = IdxPair::open(path, "train", data.classes)?;
+    if test.size() != train.size() {
+        return Err(DataError::Shape {
+            test: test.size(),
+            test_path: test.images_file.path,
+            train: train.size(),
+            train_path: train.images_file.path,
+        });
     }
-
-    /// Sizes of an image, in words.
-    fn size(&self) -> String {
-        let Images { channels, height, width, .. } = self.images;
-        let channels = channels.map_or(String::new(), |channels| format!("{channels}×"));
-        format!("{channels}{height}×{width}")
-    }
-
-    fn pad(&mut self, pad: u32) {
-        let images = Images { count: 0, channels: None, height: 0, width: 0, pixels: Vec::new() };
-        self.images = std::mem::replace(&mut self.images, images).padded(pad as usize);
-    }
-}
-
-/// See [`Dataset::id`].
-fn id(train: &LabelledImages, test: &LabelledImages) -> String {
     let mut hasher = blake3::Hasher::new();
-    for source in [train, test] {
-        hasher.update(&source.images.header());
-        hasher.update(&source.images.pixels);
-        hasher.update(&source.labels.file());
+    [&train, &test].into_iter().for_each(|pair| pair.hash(&mut hasher));
+    let path = train.images_file.path.clone();
+    let [train, test] = [train, test].map(|pair| LabelledImages::from(pair).padded(data.pad as usize));
+    let (shape, id) = (train.shape, hasher.finalize().to_hex().to_string());
+    Ok(Parts { train: Samples::Memory(train), test: Samples::Memory(test), shape, id, is_encoded: false, path })
+}
+
+/// The splits that `data prepare` has made in a folder.
+fn prepared(path: &Path, data: &Data) -> Result<Parts, DataError> {
+    let [train_path, test_path] = [Split::Train, Split::Test].map(|split| path.join(split.name()));
+    if !is_split(&test_path) {
+        return Err(DataError::NoTest(test_path));
     }
-    hasher.finalize().to_hex().to_string()
+    let [train, test] = [Shards::open(&train_path)?, Shards::open(&test_path)?];
+    let of = |shards: &Shards| shards.index.manifest.clone();
+    check_classes(&train_path, &of(&train), &of(&test), data.classes)?;
+    let images = train.index.manifest.images.and(test.index.manifest.images);
+    let channels = usize::from(images.channels);
+    let id = blake3::hash(format!("{}\n{}\n", train.index.id, test.index.id).as_bytes()).to_hex().to_string();
+    let side = data.size as usize;
+    let [height, width] = match (data.size, images.size()) {
+        (0, Some(size)) => size.map(|side| side as usize),
+        (0, None) => return Err(DataError::Sizes { path: path.to_owned(), least: images.least, most: images.most }),
+        _ => [side, side],
+    };
+    let shape = ImageShape { channels, height, width };
+    let all = (train.samples() + test.samples()).saturating_mul(shape.len() as u64);
+    if data.size == 0 && all <= IN_MEMORY {
+        let pad = data.pad as usize;
+        let decoded = |shards: &Shards| Ok::<_, DataError>(LabelledImages::of_shards(shards, shape)?.padded(pad));
+        let [train, test] = [decoded(&train)?, decoded(&test)?];
+        let (shape, path) = (train.shape, train_path);
+        let [train, test] = [train, test].map(Samples::Memory);
+        return Ok(Parts { train, test, shape, id, is_encoded: true, path });
+    }
+    if data.pad > 0 {
+        return Err(DataError::PadOfShards { path: path.to_owned(), pad: data.pad });
+    }
+    let [train, test] = [train, test].map(|shards| Samples::Shards(Box::new(shards)));
+    Ok(Parts { train, test, shape, id, is_encoded: true, path: train_path })
+}
+
+/// Both splits have the same classes, as far as they have any, and no more than the network.
+fn check_classes(path: &Path, train: &Manifest, test: &Manifest, classes: u32) -> Result<(), DataError> {
+    let (fewer, more) = match train.classes.len() < test.classes.len() {
+        true => (&train.classes, &test.classes),
+        false => (&test.classes, &train.classes),
+    };
+    if let Some(class) = fewer.iter().zip(more).position(|(fewer, more)| fewer != more) {
+        let [train, test] = [train, test].map(|manifest| manifest.classes[class].clone());
+        return Err(DataError::ClassNames { path: path.to_owned(), class, train, test });
+    }
+    match more.len() > classes as usize {
+        true => Err(DataError::Classes { path: path.to_owned(), found: more.len(), classes }),
+        false => Ok(()),
+    }
 }

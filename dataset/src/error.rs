@@ -3,6 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::decode::DecodeError;
+use super::manifest::ManifestError;
+use super::shards::ShardError;
+
 /// A folder or file of data that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,6 +73,75 @@ pub enum DataError {
         /// Sizes of a training image.
         train: String,
     },
+    /// A prepared dataset without a test split.
+    #[error("{}: there is no prepared test split: make one with `lockstep data prepare SRC --split test --out` the \
+             dataset's folder", .0.display())]
+    NoTest(PathBuf),
+    /// A manifest that can't be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A shard that can't be read, or is damaged.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A sample that is as it was prepared, and can't be used.
+    #[error("{place}: {problem}")]
+    Sample {
+        /// Shard, sample and offset.
+        place: String,
+        /// What is wrong with it.
+        problem: DecodeError,
+    },
+    /// Images of many sizes, and no word of what the network takes.
+    #[error("{}: has images of {}×{} to {}×{} pixels: set data.size to the rows and columns that the network takes",
+            path.display(), least[0], least[1], most[0], most[1])]
+    Sizes {
+        /// The dataset.
+        path: PathBuf,
+        /// Fewest rows and columns.
+        least: [u32; 2],
+        /// Most rows and columns.
+        most: [u32; 2],
+    },
+    /// Pixels that would have to be resized.
+    #[error("{}: data.size = {size} is for datasets of JPEG and PNG files: set it to 0, or prepare the files with \
+             `lockstep data prepare`", path.display())]
+    SizeOfIdx {
+        /// The folder.
+        path: PathBuf,
+        /// The key's value.
+        size: u32,
+    },
+    /// Black around images that are not in memory.
+    #[error("{}: data.pad = {pad} is for datasets of small images of one size: set it to 0", path.display())]
+    PadOfShards {
+        /// The dataset.
+        path: PathBuf,
+        /// The key's value.
+        pad: u32,
+    },
+    /// More classes than the network has.
+    #[error("{}: has {found} classes: set data.classes to as many, not {classes}", path.display())]
+    Classes {
+        /// The split.
+        path: PathBuf,
+        /// Its classes.
+        found: usize,
+        /// The key's value.
+        classes: u32,
+    },
+    /// Splits that were prepared with different classes.
+    #[error("{}: class {class} is {train:?}, but {test:?} in the test split: prepare both in one go, or with the same \
+             --classes", path.display())]
+    ClassNames {
+        /// The training split.
+        path: PathBuf,
+        /// The first class that differs.
+        class: usize,
+        /// Its name there.
+        train: String,
+        /// Its name in the test split.
+        test: String,
+    },
     /// Nothing would be left to train on.
     #[error("data.validation = {validation} leaves no training sample: {} holds {samples}: hold out fewer",
             path.display())]
@@ -78,7 +151,7 @@ pub enum DataError {
         /// The key's value.
         validation: u64,
         /// Samples of the file.
-        samples: usize,
+        samples: u64,
     },
 }
 

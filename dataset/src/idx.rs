@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -97,6 +97,46 @@ fn header(element: u8, sizes: &[usize]) -> Vec<u8> {
         bytes.extend((size as u32).to_be_bytes());
     }
     bytes
+}
+
+/// Where the images of a file that is not compressed lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Number of images.
+    pub count: u64,
+    /// Planes of an image.
+    pub channels: u8,
+    /// Rows of an image.
+    pub height: u16,
+    /// Columns of an image.
+    pub width: u16,
+    /// Where the first starts, in bytes; they follow one another.
+    pub first: u64,
+}
+
+impl Layout {
+    /// Reads a file's header.
+    ///
+    /// # Errors
+    /// If it is no idx file of images, or not as long as it says.
+    pub fn of(path: &Path) -> Result<Self, DataError> {
+        let file = IdxFile::open(&[path.to_owned()])?;
+        let header = read_header(&IMAGES, &mut &file.file).and_then(|header| {
+            check_size(header.bytes() + header.body_bytes(), file.bytes, false)?;
+            Ok(header)
+        });
+        let header = header.map_err(|failure| file.error(failure))?;
+        let (channels, sides) = match header.sizes[1..] {
+            [channels, height, width] => (channels, [height, width]),
+            [height, width] => (1, [height, width]),
+            _ => unreachable!("images have three or four dimensions"),
+        };
+        let refused = |got, limit| file.error(Problem::Limit { what: "channels", got, limit }.into());
+        let channels = u8::try_from(channels).map_err(|_| refused(channels, u8::MAX.into()))?;
+        // At most MAX_SIDE.
+        let [height, width] = sides.map(|side| side as u16);
+        Ok(Self { count: header.sizes[0], channels, height, width, first: header.bytes() })
+    }
 }
 
 /// An idx file found on disk.

@@ -2,21 +2,37 @@
 //!
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
 //! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
-//! changes the pixels of training samples, by [`distortion`] among others.
+//! changes the pixels of training samples, by [`distortion`] among others. [`image_reader`] is the way from a file's
+//! bytes to all of that, by [`decode`] and [`resize`].
 
 pub mod augment;
 pub mod dataset;
+pub mod decode;
 pub mod distortion;
 pub mod error;
 pub mod idx;
+pub mod image_reader;
+mod in_memory;
+pub mod known;
+pub mod manifest;
+pub mod npy;
 pub mod order;
+pub mod prepare;
 pub mod random;
+pub mod reader;
+pub mod resize;
+pub mod shards;
+pub mod tar;
+pub mod verify;
 
 pub use augment::Augmentation;
 pub use dataset::{Dataset, ImageShape, Split};
+pub use decode::DecodeError;
 pub use error::DataError;
+pub use image_reader::ImageReader;
 pub use order::Order;
 pub use random::{Purpose, Random};
+pub use reader::SampleReader;
 
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,10 @@ pub enum Purpose {
     Crop = 5,
     /// Whether a sample's image is mirrored.
     Flip = 6,
+    /// Window of a random size that is cut out of a sample's image.
+    ResizedCrop = 7,
+    /// Change of light of a sample's image.
+    Lighting = 8,
 }
 
 /// A stream of random numbers. Cheap to make: make one where it is used instead of passing one along.
@@ -168,6 +172,8 @@ mod tests {
             first(0, Purpose::Elastic, 0, 0),
             first(0, Purpose::Crop, 0, 0),
             first(0, Purpose::Flip, 0, 0),
+            first(0, Purpose::ResizedCrop, 0, 0),
+            first(0, Purpose::Lighting, 0, 0),
             first(0, Purpose::Init, 1, 0),
             first(0, Purpose::Init, 0, 1),
             first(0, Purpose::Init, 0, 1 << 32),

@@ -160,6 +160,7 @@ fn augmented_samples() {
     (job.optimizer.momentum, job.data.pad) = (0.0, 2);
     let plain = train(&job, &[("a", 1)]);
     job.augment = Augment {
+        random_resized_crop: vec![0.5, 1.0],
         pad_crop: 2,
         flip: true,
         scale: 0.1,
@@ -168,7 +169,7 @@ fn augmented_samples() {
         rotate: 10.0,
         translate: 2.0,
         elastic_alpha: 34.0,
-        elastic_sigma: 4.0,
+        ..Augment::default()
     };
     check(&job, &SPLITS[1..4]);
     check_instruction_sets(&job);

@@ -4,13 +4,18 @@
 //! All random choices are functions of (`seed.augment`, epoch, sample); each kind has a stream of its own, so that
 //! turning one on leaves the others as they are.
 
+mod crop;
+mod lighting;
 mod placement;
 
 use lockstep_proto::job::{Augment, Job};
 
 use super::dataset::ImageShape;
+use super::decode::{Sides, View, Window};
 use super::distortion::{Affine, Elastic, FieldMemory, Frame, Planar, Warp};
 use super::random::{Purpose, Random};
+use super::resize::{self, Finish, Resizer};
+use crop::ResizedCrop;
 use placement::Placement;
 
 /// A job's augmentation of images of one shape.
@@ -19,6 +24,7 @@ pub struct Augmentation {
     seed: u64,
     keys: Augment,
     shape: ImageShape,
+    crop: Option<ResizedCrop>,
     elastic: Option<Elastic>,
 }
 
@@ -34,6 +40,8 @@ pub struct Seen {
 /// Working memory of one thread, kept from sample to sample.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
+    resizer: Resizer,
+    cropped: Vec<u8>,
     placed: Vec<u8>,
     frame: Frame,
     fields: FieldMemory,
@@ -56,9 +64,18 @@ impl Augmentation {
             }
         }
         let sides = [shape.height, shape.width];
+        if keys.lighting > 0.0 && shape.channels != 3 {
+            return Err("`augment.lighting` needs colour images: set it to 0".to_owned());
+        }
+        let crop = match keys.random_resized_crop[..] {
+            [smallest, largest] => Some(ResizedCrop { areas: [smallest, largest], ratios: keys.crop_ratio }),
+            _ => None,
+        };
         let elastic = (keys.elastic_alpha > 0.0).then(|| Elastic::new(keys.elastic_alpha, keys.elastic_sigma, sides));
-        let augmentation = Self { seed: job.seed.augment, keys: keys.clone(), shape, elastic };
-        Ok((augmentation.places() || augmentation.distorts()).then_some(augmentation))
+        let augmentation = Self { seed: job.seed.augment, keys: keys.clone(), shape, crop, elastic };
+        let is_on =
+            augmentation.crop.is_some() || augmentation.places() || augmentation.distorts() || keys.lighting > 0.0;
+        Ok(is_on.then_some(augmentation))
     }
 
     /// Appends the sample's `pixels`, (channels, height, width), to `bytes` as they are seen.
@@ -69,10 +86,44 @@ impl Augmentation {
         let start = bytes.len();
         bytes.resize(start + pixels.len(), 0);
         let out = &mut bytes[start..];
+        let ImageShape { height, width, .. } = self.shape;
+        let sides = Sides { height, width };
+        let Some(window) = self.window(sides, seen) else { return self.change(pixels, seen, memory, out) };
+        let mut cropped = std::mem::take(&mut memory.cropped);
+        cropped.resize(pixels.len(), 0);
+        for (pixels, out) in pixels.chunks_exact(height * width).zip(cropped.chunks_exact_mut(height * width)) {
+            let view = View { pixels, sides, channels: 1, window };
+            memory.resizer.resize(&view, sides, Window::all(sides), Finish::default(), out);
+        }
+        self.change(&cropped, seen, memory, out);
+        memory.cropped = cropped;
+    }
+
+    /// The window of an image of `sides` that is to be resized to the shape; none if windows of that kind are off.
+    pub(crate) fn window(&self, sides: Sides, seen: Seen) -> Option<Window> {
+        self.crop.map(|crop| crop.draw(sides, &mut self.random(Purpose::ResizedCrop, seen)))
+    }
+
+    /// All that happens behind [`Self::window`], if it is so little that it can be done while pixels are put in place.
+    pub(crate) fn finish(&self, seen: Seen) -> Option<Finish> {
+        let is_little = self.keys.pad_crop == 0 && !self.distorts();
+        is_little.then(|| Finish { mirrored: self.placement(seen).mirrored, shift: self.shift(seen) })
+    }
+
+    /// All that happens behind [`Self::window`], from `pixels` to `out`, both of the shape.
+    pub(crate) fn change(&self, pixels: &[u8], seen: Seen, memory: &mut Memory, out: &mut [u8]) {
+        self.move_and_distort(pixels, seen, memory, out);
+        let ImageShape { height, width, .. } = self.shape;
+        for (plane, shift) in out.chunks_exact_mut(height * width).zip(self.shift(seen)) {
+            resize::add(shift, plane);
+        }
+    }
+
+    fn move_and_distort(&self, pixels: &[u8], seen: Seen, memory: &mut Memory, out: &mut [u8]) {
         if !self.distorts() {
             return self.placement(seen).copy(self.shape, pixels, out);
         }
-        let Memory { placed, frame, fields } = memory;
+        let Memory { placed, frame, fields, .. } = memory;
         let pixels = match self.places() {
             false => pixels,
             true => {
@@ -112,6 +163,14 @@ impl Augmentation {
         let [down, right] = [(); 2].map(|()| offset());
         let mirrored = self.keys.flip && self.random(Purpose::Flip, seen).next_u32() >> 31 == 1;
         Placement { down, right, mirrored }
+    }
+
+    /// Grey levels that the light of each channel changes by.
+    fn shift(&self, seen: Seen) -> [i16; 3] {
+        match self.keys.lighting {
+            0.0 => [0; 3],
+            strength => lighting::draw(strength, &mut self.random(Purpose::Lighting, seen)),
+        }
     }
 
     /// All six numbers are drawn whatever is on.

@@ -38,6 +38,7 @@ fn everything() -> Job {
         translate: 2.0,
         elastic_alpha: 34.0,
         elastic_sigma: 4.5,
+        ..Augment::default()
     });
     job.seed.augment = 1;
     job
@@ -88,6 +89,68 @@ fn crops_and_flips_are_even() {
     let (mut memory, mut bytes) = (Memory::default(), Vec::new());
     Augmentation::of(&job, shape).unwrap().unwrap().append(&pixels, SEEN, &mut memory, &mut bytes);
     assert_eq!(bytes[..784], bytes[784..]);
+}
+
+/// Areas and ratios of windows are spread as torchvision's documentation says, and all places are alike.
+#[test]
+fn resized_crops_fill_their_bounds() {
+    let job = job(Augment { random_resized_crop: vec![0.08, 1.0], ..Augment::default() });
+    let augmentation = Augmentation::of(&job, SHAPE).unwrap().unwrap();
+    let all = Sides { height: 400, width: 500 };
+    let windows: Vec<Window> =
+        (0..4_000).map(|sample| augmentation.window(all, Seen { epoch: 0, sample }).unwrap()).collect();
+    let mean = |value: fn(&Window) -> f64| windows.iter().map(value).sum::<f64>() / windows.len() as f64;
+    for Window { top, left, sides: Sides { height, width } } in &windows {
+        assert!(top + height <= all.height && left + width <= all.width);
+        let (area, ratio) = ((height * width) as f64 / 200_000.0, *width as f64 / *height as f64);
+        assert!((0.079..=1.0).contains(&area) && (0.74..=1.35).contains(&ratio), "{area} {ratio}");
+    }
+    // Means of 200,000 draws of torchvision 0.29's RandomResizedCrop.get_params on such an image.
+    let area = mean(|window| window.sides.pixels() as f64 / 200_000.0);
+    let ratio = mean(|window| (window.sides.width as f64 / window.sides.height as f64).ln());
+    assert!((area - 0.4539).abs() < 0.015 && (ratio - 0.0285).abs() < 0.01, "{area} {ratio}");
+    let [above, below] = [mean(|window| window.top as f64), mean(|w| (400 - w.top - w.sides.height) as f64)];
+    let [before, behind] = [mean(|window| window.left as f64), mean(|w| (500 - w.left - w.sides.width) as f64)];
+    assert!((above / below - 1.0).abs() < 0.08 && (before / behind - 1.0).abs() < 0.08);
+}
+
+/// Of an image in which no window fits, the middle: as torchvision's fallback.
+#[test]
+fn where_no_window_fits_the_middle_is_taken() {
+    let job = job(Augment { random_resized_crop: vec![1.0, 1.0], ..Augment::default() });
+    let augmentation = Augmentation::of(&job, SHAPE).unwrap().unwrap();
+    let check = |[height, width]: [usize; 2], [top, left, window_height, window_width]: [usize; 4]| {
+        let window = augmentation.window(Sides { height, width }, SEEN);
+        let sides = Sides { height: window_height, width: window_width };
+        assert_eq!(window, Some(Window { top, left, sides }));
+    };
+    check([10, 1000], [0, 493, 10, 13]);
+    check([1000, 10], [493, 0, 13, 10]);
+    check([1, 1], [0, 0, 1, 1]);
+    check([1, 60_000], [0, 29_999, 1, 1]);
+}
+
+#[test]
+fn light_changes_along_the_components() {
+    let strength = |lighting| job(Augment { lighting, ..Augment::default() });
+    let grey = Augmentation::of(&strength(0.1), SHAPE).unwrap_err();
+    expect!["`augment.lighting` needs colour images: set it to 0"].assert_eq(&grey);
+    let shape = ImageShape { channels: 3, ..SHAPE };
+    let shifts: Vec<[i16; 3]> = (0..4_000)
+        .map(|sample| {
+            let augmentation = Augmentation::of(&strength(0.1), shape).unwrap().unwrap();
+            augmentation.shift(Seen { epoch: 2, sample })
+        })
+        .collect();
+    for channel in 0..3 {
+        let of = |power| shifts.iter().map(|shift| f64::from(shift[channel]).powi(power)).sum::<f64>() / 4_000.0;
+        // Σ component² · variance², and rounding's 1/12.
+        let expected = (0..3).map(|k| (25.5 * lighting::COMPONENTS[channel][k] * lighting::VARIANCES[k]).powi(2));
+        let expected = expected.sum::<f64>() + 1.0 / 12.0;
+        assert!(of(1).abs() < 0.2 && (of(2) / expected - 1.0).abs() < 0.08, "{} {} {expected}", of(1), of(2));
+    }
+    // Mostly brighter or darker as a whole.
+    assert!(shifts.iter().filter(|[r, g, b]| r * b >= 0 && r * g >= 0).count() > 3_600);
 }
 
 #[test]
@@ -144,6 +207,9 @@ fn every_key_changes_images() {
         Augment { elastic_alpha: 34.0, ..off.clone() },
         Augment { elastic_alpha: 34.0, elastic_sigma: 3.0, ..off.clone() },
         Augment { elastic_alpha: 34.0, flip: true, ..off.clone() },
+        Augment { random_resized_crop: vec![0.2, 0.8], ..off.clone() },
+        Augment { random_resized_crop: vec![0.2, 0.8], elastic_alpha: 34.0, ..off.clone() },
+        Augment { lighting: 0.3, ..off.clone() },
     ]
     .map(job);
     let pixels: Vec<u8> = (0..shape.len()).map(|i| (i * i % 251 + 1) as u8).collect();
@@ -173,7 +239,7 @@ fn a_digit_is_these_bits() {
     let dataset = Dataset::open(&Data { path, pad: 2, ..Data::default() }).unwrap();
     let augmentation = Augmentation::of(&everything(), dataset.shape()).unwrap().unwrap();
     let (mut memory, mut bytes) = (Memory::default(), Vec::new());
-    augmentation.append(dataset.pixels(Split::Train, 5), SEEN, &mut memory, &mut bytes);
+    augmentation.append(dataset.pixels(Split::Train, 5).unwrap(), SEEN, &mut memory, &mut bytes);
     let hash = "e91fbe88f065ed538044160a3bdf138b3ebfa4d5dfe4a8cbf206f95e75865a9f";
     assert_eq!(blake3::hash(&bytes).to_hex().as_str(), hash);
 }

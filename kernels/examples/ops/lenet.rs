@@ -7,7 +7,7 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::linear::LinearSize;
-use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::pixels::{Levels, Pixels, PixelsSize};
 use lockstep_kernels::pool2d::{Pool2d, Pool2dSize};
 
 use crate::Net;
@@ -78,7 +78,8 @@ impl Net for LeNet {
         let relu = |features| ActivationSize { samples, features };
         let work = |i: usize| samples * [6 * 784 * 25, 1600 * 150][i];
         let a = &mut self.activations;
-        let size = PixelsSize { samples, features: 784, plane: 784, scale: 1.0 / 255.0, shift: -0.5 };
+        let size =
+            PixelsSize { samples, features: 784, plane: 784, image: 784, levels: Levels::of_all(1.0 / 255.0, -0.5) };
         c.time("pixels", 0, || d.pixels_forward(&size, &self.pixels, a[0].as_mut_slice()));
         for i in 0..2 {
             let [x, y, z] = &mut a[2 * i..2 * i + 3] else { unreachable!("three buffers") };

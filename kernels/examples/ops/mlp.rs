@@ -5,7 +5,7 @@ use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
 use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::linear::LinearSize;
-use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::pixels::{Levels, Pixels, PixelsSize};
 
 use crate::Net;
 use crate::clock::Clock;
@@ -52,7 +52,8 @@ impl Net for Mlp {
         let [x, h, y] = &mut self.activations;
         let [_, d_h, d_y] = &mut self.gradients;
         let [p, q] = &mut self.layers;
-        let size = PixelsSize { samples, features: 784, plane: 1, scale: 1.0 / 255.0, shift: -0.5 };
+        let size =
+            PixelsSize { samples, features: 784, plane: 1, image: 784, levels: Levels::of_all(1.0 / 255.0, -0.5) };
         c.time("pixels", 0, || d.pixels_forward(&size, &self.pixels, x.as_mut_slice()));
         linear_forward(c, d, &first, p, x, h);
         c.time("sigmoid", 0, || d.activation_forward(&middle, Activation::Sigmoid, h.as_mut_slice()));

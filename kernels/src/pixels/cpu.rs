@@ -24,11 +24,11 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let features = self.size.features;
-        let (scale, shift) = (s.splat(self.size.scale), s.splat(self.size.shift));
         for (group, y) in self.y.chunks_exact_mut(features.max(1)).enumerate() {
             let samples = samples_in_group(self.size.samples, group);
             let pixels = &self.pixels[group * WIDTH * features..][..samples * features];
             for (block, y) in y.chunks_mut(WIDTH).enumerate() {
+                let (scale, shift) = levels(s, self.size, block * WIDTH);
                 let mut rows = [s.splat(0.0); WIDTH];
                 for (row, pixels) in rows.iter_mut().zip(pixels.chunks_exact(features)) {
                     let pixels = &pixels[block * WIDTH..];
@@ -48,4 +48,15 @@ impl Kernel for Forward<'_> {
             }
         }
     }
+}
+
+/// Factors and summands of the block of values that starts with `first`: nearly always one channel's.
+#[inline(always)]
+fn levels<S: Simd>(s: S, size: &PixelsSize, first: usize) -> (S::Vector, S::Vector) {
+    let one = size.level(first);
+    if one == size.level(first + WIDTH - 1) {
+        return (s.splat(one.0), s.splat(one.1));
+    }
+    let each: [(f32, f32); WIDTH] = std::array::from_fn(|i| size.level(first + i));
+    (s.load(&each.map(|(scale, _)| scale)), s.load(&each.map(|(_, shift)| shift)))
 }

@@ -1,15 +1,23 @@
 //! Pixels as numbers.
 
-use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::pixels::{Levels, Pixels, PixelsSize};
 
 use crate::layout::{assert_padding_is_zero, bits, devices, to_rows, unwritten};
 
+/// Also where a block of 16 values belongs to two channels or three, and where there are more than three.
 #[test]
 fn pixels_are_normalised_with_one_rounding() {
-    for (samples, features) in [(1, 1), (5, 784), (16, 16), (35, 49)] {
-        let size = PixelsSize { samples, features, plane: 1, scale: 0.012_73, shift: -0.424 };
+    let levels = Levels { scale: [0.012_73, 0.0173, 0.0174], shift: [-0.424, -2.0, -1.8] };
+    for (samples, features, image) in
+        [(1, 1, 1), (5, 784, 784), (16, 16, 16), (35, 49, 49), (35, 147, 49), (3, 20, 4), (2, 96, 32)]
+    {
+        let size = PixelsSize { samples, features, plane: 1, image, levels };
         let pixels: Vec<u8> = (0..samples * features).map(|i| (i * 37 % 256) as u8).collect();
-        let expected: Vec<f32> = pixels.iter().map(|p| f32::from(*p).mul_add(size.scale, size.shift)).collect();
+        let expected = |(i, pixel): (usize, &u8)| {
+            let channel = (i % features / image).min(2);
+            f32::from(*pixel).mul_add(levels.scale[channel], levels.shift[channel])
+        };
+        let expected: Vec<f32> = pixels.iter().enumerate().map(expected).collect();
         for mut device in devices() {
             let mut y = unwritten(&device, samples, features);
             device.pixels_forward(&size, &pixels, &mut y);

@@ -14,7 +14,7 @@ use lockstep_kernels::optimizer::{
     Adagrad, Adam, Decay, Lamb, Lars, Optimize, Rmsprop, Rule, Scaling, Sgd, Update, Vectors,
 };
 use lockstep_kernels::perturb::{Perturb, PerturbStep};
-use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::pixels::{Levels, Pixels, PixelsSize};
 
 use crate::activations::ACTIVATIONS;
 use crate::fold::squared_norm;
@@ -111,7 +111,7 @@ fn losses() {
 #[test]
 fn element_wise_ops() {
     let pixels: Vec<u8> = (0..35 * 50).map(|i| (i * 37 % 256) as u8).collect();
-    let size = PixelsSize { samples: 35, features: 50, plane: 1, scale: 0.012_73, shift: -0.424 };
+    let size = PixelsSize { samples: 35, features: 50, plane: 1, image: 50, levels: Levels::of_all(0.012_73, -0.424) };
     check("element-wise", |device| {
         let mut y = unwritten(device, 35, 50);
         device.pixels_forward(&size, &pixels, &mut y);

@@ -114,8 +114,10 @@ fn the_hash_covers_what_results_depend_on() {
 
 #[test]
 fn text_has_every_key_and_round_trips() {
-    let job =
-        Job { data: super::Data { path: "/a \"b\"\n".into(), std: 1e-7, ..Default::default() }, ..Job::default() };
+    let job = Job {
+        data: super::Data { path: "/a \"b\"\n".into(), std: super::Channels::All(1e-7), ..Default::default() },
+        ..Job::default()
+    };
     assert_eq!(Job::from_toml(&job.to_toml()).unwrap(), job);
     let keys = super::text::flatten(&job.to_toml().parse().unwrap()).len();
     assert_eq!(keys, super::text::flatten(&job.to_table()).len());

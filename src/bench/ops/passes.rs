@@ -8,7 +8,7 @@ use lockstep_kernels::cuda::{Cuda, CudaError};
 use lockstep_kernels::device::{LossOutput, LossSums, Memory};
 use lockstep_kernels::fold::Fold;
 use lockstep_kernels::optimizer::{Adam, Decay, MOST_VECTORS, Optimize, Rule, Scaling, Sgd, Update, Vectors};
-use lockstep_kernels::pixels::{Pixels, PixelsSize};
+use lockstep_kernels::pixels::{Levels, Pixels, PixelsSize};
 use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2d, Pool2dSize};
 
 use super::{Cost, Floats, OpBench, floats};
@@ -38,7 +38,7 @@ impl OpBench<'_> {
     fn pixels(&mut self, channels: usize, side: usize) -> Result<(), CudaError> {
         let (samples, side) = (self.sizes.samples, self.sizes.side(side));
         let (plane, features) = (side * side, channels * side * side);
-        let size = PixelsSize { samples, features, plane, scale: 1.0 / 128.0, shift: -1.0 };
+        let size = PixelsSize { samples, features, plane, image: plane, levels: Levels::of_all(1.0 / 128.0, -1.0) };
         let len = samples * features;
         let (pixels, mut y) = (self.gpu.zeros::<u8>(len), self.activation(len));
         let cost = bytes(len + self.values(len));

@@ -85,6 +85,7 @@ fn measure(evaluation: &Evaluation<'_, Cpu>, lanes: u32, threads: usize) -> Resu
             }
         }
     });
+    crew.check_read()?;
     let score = Score::of(&sum(&tallies, 0..lanes));
     Ok(Evaluated {
         samples: score.samples,

@@ -42,7 +42,7 @@ impl Predictor {
         let mut flat = vec![0.0; model.len()];
         weights.fill(model.tensors(), 0..0, &mut flat)?;
         let activations = Activations::new(&device, &model, 1);
-        let pixels = PixelsSize { samples: 1, ..prepare::pixels(job, model.input_shape()) };
+        let pixels = PixelsSize { samples: 1, ..prepare::pixels(job, &shape, model.input_shape()) };
         let loss = Loss::of(&job.loss);
         Ok(Self { device, model, flat, activations, pixels, loss })
     }

@@ -1,5 +1,6 @@
 //! A worker's lane threads: each owns a device and the working memory of one lane.
 
+use lockstep_dataset::DataError;
 use lockstep_kernels::device::Device;
 
 use super::lane::LaneRunner;
@@ -49,6 +50,14 @@ impl<D: Device> Crew<D> {
     /// The first runner, for work that only one thread does.
     pub fn first(&mut self) -> &mut LaneRunner<D> {
         &mut self.runners[0]
+    }
+
+    /// Whether all samples of the lanes that were computed could be read.
+    ///
+    /// # Errors
+    /// Why one could not be. What was computed is of no use then.
+    pub fn check_read(&mut self) -> Result<(), DataError> {
+        self.runners.iter_mut().find_map(LaneRunner::take_unread).map_or(Ok(()), Err)
     }
 
     /// Digest of the step's replayed lane, from whichever runner has computed it.

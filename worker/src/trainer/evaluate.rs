@@ -62,6 +62,7 @@ impl<D: Device> Generation<'_, D> {
         let hands = self.reduction.group.tally_hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| runner.evaluate_hand(&evaluation, hand));
         self.check_aborted()?;
+        self.trainer.crew.check_read()?;
         self.trainer.crew.first().device.health()?;
         let score = Score::of(self.reduction.group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?);
         self.trainer.meter.spent_apart(started.elapsed());

@@ -63,7 +63,12 @@ fn remedy<D: Device>(device: &mut D, job: &Job, work: &Work<D>, free: usize) -> 
 }
 
 /// All that training by a plan of the model takes with a micro-batch, in the order in which it is asked for.
-fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batch): (&Plan, u32)) -> Vec<Need> {
+pub(super) fn needs<D: Device>(
+    device: &mut D,
+    job: &Job,
+    work: &Work<D>,
+    (plan, micro_batch): (&Plan, u32),
+) -> Vec<Need> {
     let samples = micro_batch as usize;
     let uploads = D::room_bytes::<u8>(samples * work.pixels.features)
         + D::room_bytes::<u16>(samples)
@@ -91,7 +96,7 @@ fn pass<D: Device>(device: &mut D, model: &Model<D>, samples: usize) {
 }
 
 /// Elements of the vectors that the job's state holds, and of those that its optimiser keeps beside it.
-fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
+pub(super) fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
     let state = kept(&job.optimizer).into_iter().map(|kept| match kept.role {
         Role::Parameters | Role::Average => model.len(),
         Role::Rule { .. } => model.parameters(),

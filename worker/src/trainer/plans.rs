@@ -70,6 +70,7 @@ impl<D: Device> Trainer<D> {
         // It is no step's time.
         runner.take_seconds();
         runner.device.health()?;
+        self.crew.check_read()?;
         match signals.abort_flag().load(Ordering::Relaxed) {
             true => Err(Error::Aborted.into()),
             false => Ok(()),

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::Device;
-use lockstep_kernels::pixels::PixelsSize;
+use lockstep_kernels::pixels::{Levels, PixelsSize};
 use lockstep_proto::job::{self, Job, OptimizerName, SamOver};
 use lockstep_proto::wire;
 
@@ -25,7 +25,7 @@ use super::state::STATISTICS;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
-use lockstep_dataset::augment::Augmentation;
+use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
 
 /// Waits for the assignment; none if there never is one.
@@ -128,7 +128,8 @@ fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
         0 => String::new(),
         pad => format!(", padded by {pad}"),
     };
-    format!("{samples} samples in the order of seed {seed} of {id}{pad}")
+    let decoders = dataset.decoders().map_or(String::new(), |decoders| format!(", decoded by {decoders}"));
+    format!("{samples} samples in the order of seed {seed} of {id}{pad}{decoders}")
 }
 
 /// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.
@@ -186,12 +187,12 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         model.check_curvature()?;
     }
     let layers = model.layer_ranges();
-    let pixels = pixels(job, model.input_shape());
-    let augmentation = Augmentation::of(job, dataset.shape()).map_err(TrainerError::Job)?;
+    let pixels = pixels(job, &shape, model.input_shape());
+    let reader = SampleReader::of(job, &dataset).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
         dataset,
-        augmentation,
+        reader,
         loss: Loss::of(&job.loss),
         micro_batch: job.batch.micro_batch.into(),
         pixels,
@@ -203,14 +204,14 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
 }
 
 /// How a job's pixels become a model's input; the count of samples is each micro-batch's.
-pub(crate) fn pixels(job: &Job, input: Shape) -> PixelsSize {
-    PixelsSize {
-        samples: 0,
-        features: input.features(),
-        plane: input.plane(),
-        scale: (1.0 / (255.0 * job.data.std)) as f32,
-        shift: (-job.data.mean / job.data.std) as f32,
-    }
+pub(crate) fn pixels(job: &Job, sample: &SampleShape, input: Shape) -> PixelsSize {
+    let [mean, std] = [&job.data.mean, &job.data.std].map(|values| values.each());
+    let levels = Levels {
+        scale: std.map(|std| (1.0 / (255.0 * std)) as f32),
+        shift: std::array::from_fn(|channel| (-mean[channel] / std[channel]) as f32),
+    };
+    let image = sample.height * sample.width;
+    PixelsSize { samples: 0, features: input.features(), plane: input.plane(), image, levels }
 }
 
 pub(super) fn instruction_set(wanted: job::InstructionSet) -> Result<InstructionSet, TrainerError> {

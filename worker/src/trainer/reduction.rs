@@ -83,7 +83,7 @@ impl<D: Device> Reduction<D> {
     /// of them has made while it goes on.
     ///
     /// # Errors
-    /// If there are more lanes than the generation was made for.
+    /// If there are more lanes than the generation was made for, or a sample can't be read.
     pub(super) fn compute(
         &mut self,
         crew: &mut Crew<D>,
@@ -96,6 +96,7 @@ impl<D: Device> Reduction<D> {
                 let hands = self.group.hands(lanes)?;
                 let held = held(&hands);
                 crew.run(hands, |runner, hand| runner.train_hand(step, hand));
+                crew.check_read()?;
                 Ok(held)
             }
             Some(between) => {
@@ -103,6 +104,7 @@ impl<D: Device> Reduction<D> {
                 let hands = self.group.tally_hands(lanes)?;
                 let held = held(&hands);
                 hands.into_iter().for_each(|hand| between.compute(crew.first(), step, hand, &pieces));
+                crew.check_read()?;
                 Ok(held)
             }
         }

@@ -3,7 +3,7 @@
 use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::device::{Device, LossOutput, LossSums};
 use lockstep_kernels::optimizer::{Decay, Rule, Scaling, Sgd, Update, Vectors};
-use lockstep_kernels::pixels::PixelsSize;
+use lockstep_kernels::pixels::{Levels, PixelsSize};
 use lockstep_proto::job;
 
 use super::upload::Upload;
@@ -85,7 +85,7 @@ impl<D: Device> Trial<D> {
     pub fn load(&mut self, device: &mut D, pixels: &[u8], labels: &[u16]) {
         let (samples, input) = (self.samples, self.model.input_shape());
         let (features, plane) = (input.features(), input.plane());
-        let size = PixelsSize { samples, features, plane, scale: 1.0 / 128.0, shift: -1.0 };
+        let size = PixelsSize { samples, features, plane, image: plane, levels: Levels::of_all(1.0 / 128.0, -1.0) };
         self.pixels.replace(device, pixels);
         self.labels.replace(device, labels);
         let to = self.activations.input(device, &self.model, samples);

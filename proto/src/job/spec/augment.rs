@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Augmentation of training samples; what is 0 or false is off. In the order in which it is done.
+/// Augmentation of training samples; what is 0, false or empty is off. In the order in which it is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
+    /// Smallest and largest share of an image's area that is cut out and resized to what the network takes.
+    pub random_resized_crop: Vec<f64>,
+    /// Smallest and largest ratio of such a window's width to its height.
+    pub crop_ratio: [f64; 2],
     /// Rows and columns of black that are put around an image before a window of its size is cut out anywhere.
     pub pad_crop: u32,
     /// Whether half of the images are mirrored left to right.
@@ -24,11 +28,15 @@ pub struct Augment {
     pub elastic_alpha: f64,
     /// Standard deviation of the Gaussian that smooths the noise, in pixels.
     pub elastic_sigma: f64,
+    /// Standard deviation of a change of light along the principal components of ImageNet's colours.
+    pub lighting: f64,
 }
 
 impl Default for Augment {
     fn default() -> Self {
         Self {
+            random_resized_crop: Vec::new(),
+            crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
             pad_crop: 0,
             flip: false,
             scale: 0.0,
@@ -38,6 +46,7 @@ impl Default for Augment {
             translate: 0.0,
             elastic_alpha: 0.0,
             elastic_sigma: 4.0,
+            lighting: 0.0,
         }
     }
 }

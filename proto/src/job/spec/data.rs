@@ -18,10 +18,14 @@ pub struct Data {
     pub classes: u32,
     /// Rows and columns of black that are put around each image.
     pub pad: u32,
+    /// Rows and columns of the images that the network takes, out of files of any size; 0 where all are of one size.
+    pub size: u32,
+    /// For evaluation, the shorter side that images are resized to before the middle is cut out; 0 for `size`.
+    pub resize: u32,
     /// Mean of a pixel in [0, 1], subtracted.
-    pub mean: f64,
+    pub mean: Channels,
     /// Standard deviation of a pixel in [0, 1], divided by.
-    pub std: f64,
+    pub std: Channels,
     /// What becomes of an epoch's short last batch.
     pub last_batch: LastBatch,
 }
@@ -34,8 +38,10 @@ impl Default for Data {
             limit: 0,
             classes: 10,
             pad: 0,
-            mean: 0.0,
-            std: 1.0,
+            size: 0,
+            resize: 0,
+            mean: Channels::All(0.0),
+            std: Channels::All(1.0),
             last_batch: LastBatch::Drop,
         }
     }
@@ -49,4 +55,24 @@ pub enum LastBatch {
     Drop,
     /// It is a step of fewer lanes, the last lane maybe short.
     Keep,
+}
+
+/// A number for all channels of an image, or one for each of three.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "must be a number, or three of them: one for each channel")]
+pub enum Channels {
+    /// For all.
+    All(f64),
+    /// For red, green and blue.
+    Each([f64; 3]),
+}
+
+impl Channels {
+    /// One for each of three channels.
+    pub fn each(self) -> [f64; 3] {
+        match self {
+            Self::All(all) => [all; 3],
+            Self::Each(each) => each,
+        }
+    }
 }

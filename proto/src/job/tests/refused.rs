@@ -424,6 +424,16 @@ fn augmentations_that_no_run_can_have() {
         let error = load(GOOD, &[], &[set]).expect_err("must be refused");
         assert_eq!(error, format!("--set {set}: {problem}"));
     };
+    check(
+        "augment.random_resized_crop=[1.0, 0.08]",
+        "`augment.random_resized_crop` = [1.0, 0.08]: must be the smallest and the largest share of an image's area, \
+         above 0 and at most 1, such as [0.08, 1.0], or [] for none",
+    );
+    check("augment.crop_ratio=[2.0, 1.0]", "`augment.crop_ratio` = [2.0, 1.0]: must ascend, from 0.1 to 10");
+    check("augment.crop_ratio=[1.0, 1.0]", "`augment.crop_ratio` needs `augment.random_resized_crop`: set it");
+    check("augment.lighting=11", "`augment.lighting` = 11.0: must be from 0 to 10");
+    check("data.size=1025", "`data.size` = 1025: must be 0 to 1024");
+    check("data.resize=256", "`data.resize` = 256 needs `data.size`, the side that is cut out: set it");
     check("augment.pad_crop=65", "`augment.pad_crop` = 65: must be 0 to 64");
     check("augment.pad_crop=-1", "`augment.pad_crop` must be an integer from 0 to 4294967295, but is the integer -1");
     check("augment.flip=1", "`augment.flip` must be true or false, but is the integer 1");

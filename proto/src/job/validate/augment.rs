@@ -10,8 +10,11 @@ const MAX_SHEAR: f64 = 2.0;
 const MAX_DEGREES: f64 = 180.0;
 const MAX_ALPHA: f64 = 10_000.0;
 const SIGMAS: [f64; 2] = [0.5, 64.0];
+const RATIOS: [f64; 2] = [0.1, 10.0];
+const MAX_LIGHTING: f64 = 10.0;
 
 pub(super) fn augment(augment: &Augment) -> Result<(), Violation> {
+    resized_crop(augment)?;
     integer("augment.pad_crop", augment.pad_crop, 0, MAX_PIXELS)?;
     up_to("augment.scale", augment.scale, MAX_STRETCH)?;
     up_to("augment.squeeze", augment.squeeze, MAX_STRETCH)?;
@@ -24,6 +27,30 @@ pub(super) fn augment(augment: &Augment) -> Result<(), Violation> {
     if augment.elastic_alpha == 0.0 && sigma != Augment::default().elastic_sigma {
         let problem = format!("`augment.elastic_sigma` = {sigma:?} needs `augment.elastic_alpha` above 0: set it");
         return Err(Violation::new(&["augment.elastic_sigma", "augment.elastic_alpha"], problem));
+    }
+    up_to("augment.lighting", augment.lighting, MAX_LIGHTING)
+}
+
+fn resized_crop(augment: &Augment) -> Result<(), Violation> {
+    let (areas, [low, high]) = (&augment.random_resized_crop, augment.crop_ratio);
+    if !matches!(areas[..], [] | [_, _])
+        || areas.iter().any(|area| !(*area > 0.0 && *area <= 1.0))
+        || !areas.is_sorted()
+    {
+        let problem = format!(
+            "`augment.random_resized_crop` = {areas:?}: must be the smallest and the largest share of an image's area, \
+             above 0 and at most 1, such as [0.08, 1.0], or [] for none"
+        );
+        return Err(Violation::new(&["augment.random_resized_crop"], problem));
+    }
+    let [least, most] = RATIOS;
+    if !(least <= low && low <= high && high <= most) {
+        let problem = format!("`augment.crop_ratio` = [{low:?}, {high:?}]: must ascend, from {least} to {most}");
+        return Err(Violation::new(&["augment.crop_ratio"], problem));
+    }
+    if areas.is_empty() && augment.crop_ratio != Augment::default().crop_ratio {
+        let problem = "`augment.crop_ratio` needs `augment.random_resized_crop`: set it".to_owned();
+        return Err(Violation::new(&["augment.crop_ratio", "augment.random_resized_crop"], problem));
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ const MAX_HIDDEN_WIDTH: u32 = 1 << 16;
 /// Labels are 16 bits wide.
 const MAX_CLASSES: u32 = 1 << 16;
 const MAX_PAD: u32 = 64;
+const MAX_SIZE: u32 = 1024;
+const MAX_RESIZE: u32 = 4096;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -107,8 +109,19 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
 fn data(job: &Job) -> Result<(), Violation> {
     integer("data.classes", job.data.classes, 2, MAX_CLASSES)?;
     integer("data.pad", job.data.pad, 0, MAX_PAD)?;
-    number("data.mean", job.data.mean, "from 0 to 1", (0.0..=1.0).contains(&job.data.mean))?;
-    positive("data.std", job.data.std)
+    integer("data.size", job.data.size, 0, MAX_SIZE)?;
+    let resize = job.data.resize;
+    if resize > 0 && !(job.data.size.max(1)..=MAX_RESIZE).contains(&resize) {
+        return integer("data.resize", resize, job.data.size.max(1), MAX_RESIZE);
+    }
+    if resize > 0 && job.data.size == 0 {
+        let problem = format!("`data.resize` = {resize} needs `data.size`, the side that is cut out: set it");
+        return Err(Violation::new(&["data.resize", "data.size"], problem));
+    }
+    for mean in job.data.mean.each() {
+        number("data.mean", mean, "from 0 to 1", (0.0..=1.0).contains(&mean))?;
+    }
+    job.data.std.each().into_iter().try_for_each(|std| positive("data.std", std))
 }
 
 fn model(job: &Job) -> Result<(), Violation> {

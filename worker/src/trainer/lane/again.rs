@@ -12,11 +12,12 @@ impl<D: Device> LaneRunner<D> {
         self.lane_digest.take()
     }
 
-    /// Computes the step's replayed lane into `gradient`, memory that nobody else reads, for its digest.
+    /// Computes the step's replayed lane into `gradient`, memory that nobody else reads, for its digest; none if a sample
+    /// of it can't be read, which the next step tells.
     pub fn replay_lane(&mut self, step: &TrainStep<'_, D>, gradient: &mut D::ViewMut<'_, f32>) -> Option<String> {
         let lane = step.replayed?;
         self.train_subtree(step, lane..lane + 1, gradient);
-        self.take_lane_digest()
+        self.take_lane_digest().filter(|_| self.unread.is_none())
     }
 
     /// Computes a lane once more, into `gradient`, memory that nobody else reads, to say what of it is not finite: the

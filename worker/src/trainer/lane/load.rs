@@ -8,7 +8,7 @@ use lockstep_kernels::pixels::PixelsSize;
 use super::{LaneRunner, TrainStep, Work};
 use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
-use lockstep_dataset::augment::Seen;
+use lockstep_dataset::DataError;
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::random::{Purpose, Random};
 
@@ -33,14 +33,8 @@ impl<D: Device> LaneRunner<D> {
         self.ids.clear();
         let mut hashes = 0u64;
         for sample in samples {
-            let pixels = work.dataset.pixels(split, sample);
-            match work.augmentation.as_ref().zip(epoch) {
-                Some((augmentation, epoch)) => {
-                    augmentation.append(pixels, Seen { epoch, sample }, &mut self.augmenting, &mut self.pixels.values);
-                }
-                None => self.pixels.values.extend_from_slice(pixels),
-            }
-            self.labels.values.push(work.dataset.label(split, sample));
+            let label = self.read(work, split, epoch, sample);
+            self.labels.values.push(label);
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
             self.ids.push(sample);
         }
@@ -51,6 +45,26 @@ impl<D: Device> LaneRunner<D> {
         self.labels.send(&mut self.device);
         self.write_input(work);
         LaneSamples { count: self.ids.len() as u64, hashes }
+    }
+
+    /// Appends a sample's pixels; gives its label. Once a sample could not be read, there are zeros instead, and nobody
+    /// takes what becomes of them for a result: see [`LaneRunner::take_unread`].
+    fn read(&mut self, work: &Work<D>, split: Split, epoch: Option<u64>, sample: u64) -> u16 {
+        let start = self.pixels.values.len();
+        if self.unread.is_none() {
+            match self.reader.append(&work.dataset, split, sample, epoch, &mut self.pixels.values) {
+                Ok(label) => return label,
+                Err(error) => self.unread = Some(error),
+            }
+        }
+        self.pixels.values.truncate(start);
+        self.pixels.values.resize(start + work.dataset.shape().len(), 0);
+        0
+    }
+
+    /// Why a sample of the lanes since the last call could not be read.
+    pub fn take_unread(&mut self) -> Option<DataError> {
+        self.unread.take()
     }
 
     /// Writes the samples that were gathered to the model's input, which every way back overwrites.

@@ -25,8 +25,8 @@ use super::loss::Loss;
 use super::upload::Upload;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
-use lockstep_dataset::augment::{self, Augmentation};
 use lockstep_dataset::dataset::Dataset;
+use lockstep_dataset::{DataError, SampleReader};
 
 use hand::Made;
 use rows::{Row, Rows};
@@ -39,8 +39,8 @@ pub struct Work<D: Device> {
     pub model: Model<D>,
     /// All samples.
     pub dataset: Dataset,
-    /// How training samples are changed, if they are.
-    pub augmentation: Option<Augmentation>,
+    /// How samples are read; each lane thread has its own.
+    pub reader: SampleReader,
     /// What is minimised.
     pub loss: Loss,
     /// Samples a lane, b.
@@ -78,7 +78,8 @@ pub struct LaneRunner<D: Device> {
     curvature: Option<CurvatureMemory<D>>,
     /// For gradients above the weights; none before the first.
     above: Option<Above<D>>,
-    augmenting: augment::Memory,
+    reader: SampleReader,
+    unread: Option<DataError>,
     /// The lane's samples: what ops see of them, and their ids.
     pixels: Upload<D, u8>,
     labels: Upload<D, u16>,
@@ -103,7 +104,8 @@ impl<D: Device> LaneRunner<D> {
             activations: Activations::new(&device, &work.model, samples),
             curvature: None,
             above: None,
-            augmenting: augment::Memory::default(),
+            reader: work.reader.clone(),
+            unread: None,
             pixels: Upload::new(&mut device, samples * work.pixels.features),
             labels: Upload::new(&mut device, samples),
             keys: Upload::new(&mut device, samples * work.model.streams()),

@@ -76,6 +76,11 @@ impl Schedule {
         self.epochs.epochs_with(self.total_steps)
     }
 
+    /// Steps of all epochs before this one.
+    pub fn steps_before(&self, epoch: u64) -> u64 {
+        self.epochs.steps_before(epoch).min(self.total_steps)
+    }
+
     /// Samples that a lane of a step may have, each count once.
     pub fn lane_sizes(&self) -> BTreeSet<u64> {
         lane_sizes(self.epochs.batches(), self.micro_batch)

@@ -1,5 +1,7 @@
 //! What can be typed on the command line.
 
+mod data;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use lockstep_kernels::cuda::Arithmetic;
 use lockstep_proto::job::DeviceKind;
 use lockstep_worker::agent::preflight::child::Errand;
 use lockstep_worker::trainer::Hardware;
+
+pub use data::{DataInspect, DataPrepare, DataVerb, DataVerify, PreparedSplit};
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
 #[derive(Debug, Parser)]
@@ -68,6 +72,9 @@ pub enum Verb {
     /// Look at networks
     #[command(subcommand)]
     Model(ModelVerb),
+    /// Prepare, look at and verify datasets
+    #[command(subcommand)]
+    Data(DataVerb),
     /// Train a job under a seeded schedule of faults, and compare the bits with an undisturbed run
     Chaos(Chaos),
     /// Say what this machine offers, and how long anything may take before it counts as lost
@@ -120,6 +127,9 @@ pub struct Train {
     /// Replace the run folder if it is not empty
     #[arg(long)]
     pub overwrite: bool,
+    /// Work out steps, lanes, memory and reads of the job, and start nothing
+    #[arg(long, conflicts_with_all = ["from", "out", "overwrite", "quiet"])]
+    pub dry_run: bool,
     /// Print nothing but errors
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,

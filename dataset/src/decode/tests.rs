@@ -1,0 +1,185 @@
+//! Files against what Pillow reads of them (`tests/fixtures/images.py` made both), and files that nobody made.
+
+use expect_test::expect;
+use proptest::prelude::*;
+
+use super::*;
+
+const JPEGS: [(&str, &[u8]); 9] = [
+    ("444", include_bytes!("../../tests/fixtures/444.jpg")),
+    ("422", include_bytes!("../../tests/fixtures/422.jpg")),
+    ("420", include_bytes!("../../tests/fixtures/420.jpg")),
+    ("restarts", include_bytes!("../../tests/fixtures/restarts.jpg")),
+    ("progressive", include_bytes!("../../tests/fixtures/progressive.jpg")),
+    ("grey", include_bytes!("../../tests/fixtures/grey.jpg")),
+    ("cmyk", include_bytes!("../../tests/fixtures/cmyk.jpg")),
+    ("tiny", include_bytes!("../../tests/fixtures/tiny.jpg")),
+    ("turned", include_bytes!("../../tests/fixtures/turned.jpg")),
+];
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn decoded(bytes: &[u8], channels: usize) -> Result<(Sides, Vec<u8>), DecodeError> {
+    let sides = sides(bytes)?;
+    let mut decoder = Decoder::default();
+    let view = decoder.decode(bytes, Window::all(sides), channels)?;
+    Ok((sides, view.pixels.to_vec()))
+}
+
+/// The largest and the mean difference of grey levels.
+fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
+    assert_eq!(a.len(), b.len());
+    let differences = || a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
+    (differences().max().unwrap_or(0), differences().map(f64::from).sum::<f64>() / a.len() as f64)
+}
+
+#[test]
+fn jpegs_are_what_pillow_reads() {
+    // Where colours have fewer pixels the two decoders interpolate them by other roundings.
+    for (name, bytes) in JPEGS {
+        let expected = fixture(&format!("{}.rgb.png", if name == "turned" { "420" } else { name }));
+        let (expected, (sides, pixels)) = (decoded(&expected, 3).unwrap(), decoded(bytes, 3).unwrap());
+        assert_eq!(sides, expected.0, "{name}");
+        let (largest, mean) = difference(&pixels, &expected.1);
+        let (most, most_mean) = match name {
+            "420" | "restarts" | "progressive" | "tiny" | "turned" | "422" => (9, 1.0),
+            "grey" => (1, 0.1),
+            _ => (3, 0.6),
+        };
+        assert!(largest <= most && mean <= most_mean, "{name}: {largest} {mean}");
+    }
+}
+
+#[test]
+fn pngs_are_what_pillow_reads() {
+    for name in ["rgb", "palette", "two-colours", "grey-alpha", "alpha"] {
+        let read = decoded(&fixture(&format!("{name}.png")), 3).unwrap();
+        assert_eq!(read, decoded(&fixture(&format!("{name}.rgb.png")), 3).unwrap(), "{name}");
+    }
+    let encoded = |kind, depth, pixels: &[u8]| {
+        let mut bytes = Vec::new();
+        let mut encoder = ::png::Encoder::new(&mut bytes, 1, 2);
+        encoder.set_color(kind);
+        encoder.set_depth(depth);
+        encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+        bytes
+    };
+    use ::png::{BitDepth::Sixteen, ColorType};
+    let read = |kind, pixels: &[u8], channels| decoded(&encoded(kind, Sixteen, pixels), channels).unwrap().1;
+    assert_eq!(read(ColorType::Grayscale, &[7, 200, 9, 3], 1), [7, 9]);
+    assert_eq!(read(ColorType::Grayscale, &[7, 200, 9, 3], 3), [7, 7, 7, 9, 9, 9]);
+    let colours = [255, 1, 0, 2, 0, 3, 0, 4, 255, 5, 0, 6];
+    assert_eq!(read(ColorType::Rgb, &colours, 3), [255, 0, 0, 0, 255, 0]);
+    // Luma of Pillow's convert("L").
+    assert_eq!(read(ColorType::Rgb, &colours, 1), [76, 150]);
+}
+
+/// Rows and columns of a window are those of the whole image, though less was decoded.
+#[test]
+fn a_window_is_cut_out_of_the_whole_image() {
+    let mut decoder = Decoder::default();
+    for (name, bytes) in JPEGS {
+        for channels in [1, 3] {
+            let (all, pixels) = decoded(bytes, channels).unwrap();
+            for top in 0..all.height {
+                let height = 1 + (top * 7) % (all.height - top);
+                let left = (top * 5) % all.width;
+                let window = Window { top, left, sides: Sides { height, width: all.width - left } };
+                let view = decoder.decode(bytes, window, channels).unwrap();
+                let whole = View { pixels: &pixels, sides: all, channels, window };
+                assert!(view.rows().eq(whole.rows()), "{name} {channels} {window:?}");
+                assert_eq!(view.rows().count(), height);
+            }
+        }
+    }
+}
+
+/// No instruction set shows in the pixels.
+#[test]
+fn pixels_are_the_same_without_simd() {
+    use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
+    for (name, bytes) in JPEGS {
+        let pixels = [DecoderOptions::new_fast(), DecoderOptions::new_safe()].map(|options| {
+            let options = options.jpeg_set_out_colorspace(ColorSpace::RGB).set_strict_mode(true);
+            zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode().unwrap()
+        });
+        assert!(pixels[0] == pixels[1], "{name}");
+        assert!(name == "cmyk" || pixels[0] == decoded(bytes, 3).unwrap().1, "{name}");
+    }
+}
+
+#[test]
+fn files_that_are_cut_off_are_refused() {
+    let png = fixture("alpha.png");
+    for (name, bytes) in JPEGS.into_iter().chain([("png", png.as_slice())]) {
+        for length in (0..16).map(|part| bytes.len() * part / 16).chain(bytes.len() - 40..bytes.len()) {
+            assert!(decoded(&bytes[..length], 3).is_err(), "{name}: {length} of {} bytes", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let refusal = |bytes: &[u8]| decoded(bytes, 3).unwrap_err().to_string();
+    expect!["is empty: get the file again"].assert_eq(&refusal(b""));
+    expect!["is neither JPEG nor PNG (starts with [47, 49, 46, 38]): convert it to one of them"]
+        .assert_eq(&refusal(b"GIF89a"));
+    expect!["is a JPEG that is cut off: get the file again"].assert_eq(&refusal(&JPEGS[0].1[..600]));
+    expect!["is a PNG that is cut off: get the file again"].assert_eq(&refusal(&fixture("rgb.png")[..500]));
+    expect!["is a damaged JPEG (no marker where one has to be): get the file again"]
+        .assert_eq(&refusal(&[0xff, 0xd8, 0, 0, 0, 0]));
+    let mut wide = fixture("rgb.png");
+    wide[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+    expect!["claims 100000×100000 pixels: an image has 1 to 67108864 of them: get the file again, or make it smaller"]
+        .assert_eq(&refusal(&wide));
+    let mut wide = JPEGS[0].1.to_vec();
+    let at = wide.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    wide[at + 5..at + 9].fill(0xff);
+    expect!["claims 65535×65535 pixels: an image has 1 to 67108864 of them: get the file again, or make it smaller"]
+        .assert_eq(&refusal(&wide));
+    wide[at + 5..at + 7].fill(0);
+    assert!(refusal(&wide).starts_with("claims 0×65535"));
+}
+
+/// Fingerprints name the versions that are built in.
+#[test]
+fn versions_are_those_of_the_lock_file() {
+    let lock = include_str!("../../../Cargo.lock");
+    for library in DECODERS.split(", ").chain([crate::resize::RESIZER]) {
+        let (name, version) = library.split_once(' ').unwrap();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{library}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Damage is an error or other pixels, never a panic, and memory that held it shows in nothing that comes after.
+    #[test]
+    fn damage_never_panics(
+        which in 0..JPEGS.len() + 1,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let whole = JPEGS.get(which).map_or_else(|| fixture("palette.png"), |(_, bytes)| bytes.to_vec());
+        let mut bytes = whole.clone();
+        for (place, value) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        let mut decoder = Decoder::default();
+        for length in [bytes.len(), cut.index(bytes.len())] {
+            let bytes = &bytes[..length];
+            // Larger ones would take a test long, and no other path.
+            let Ok(sides) = sides(bytes) else { continue };
+            if sides.pixels() <= 1 << 20 {
+                let _ = decoder.decode(bytes, Window::all(sides), 3);
+            }
+        }
+        let (sides, pixels) = decoded(&whole, 3).unwrap();
+        prop_assert!(decoder.decode(&whole, Window::all(sides), 3).unwrap().pixels == pixels);
+    }
+}

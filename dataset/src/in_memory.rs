@@ -1,0 +1,150 @@
+//! Images of one size in memory, with their labels.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+
+use super::dataset::ImageShape;
+use super::decode::{DecodeError, Decoder, Sides, Window};
+use super::error::DataError;
+use super::idx::{IdxFile, Images, Labels};
+use super::resize::{Finish, Resizer};
+use super::shards::Shards;
+
+/// Images and their labels, one each.
+#[derive(Debug)]
+pub(super) struct LabelledImages {
+    pub(super) shape: ImageShape,
+    /// (samples, channels, height, width).
+    pixels: Vec<u8>,
+    labels: Vec<u16>,
+}
+
+/// What an idx pair is, before it is used.
+#[derive(Debug)]
+pub(super) struct IdxPair {
+    pub(super) images_file: IdxFile,
+    images: Images,
+    labels: Labels,
+}
+
+impl LabelledImages {
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// A sample's pixels (channels, height, width).
+    pub(super) fn pixels(&self, index: usize) -> &[u8] {
+        let size = self.shape.len();
+        &self.pixels[index * size..][..size]
+    }
+
+    pub(super) fn label(&self, index: usize) -> u16 {
+        self.labels[index]
+    }
+
+    /// Decodes all samples of a split whose images are of one size, on all cores.
+    pub(super) fn of_shards(shards: &Shards, shape: ImageShape) -> Result<Self, DataError> {
+        let samples = shards.samples() as usize;
+        let mut pixels = vec![0; samples * shape.len()];
+        let mut labels = vec![0; samples];
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let share = samples.div_ceil(cores);
+        let failed = Mutex::new(None);
+        thread::scope(|scope| {
+            let parts = pixels.chunks_mut(share * shape.len()).zip(labels.chunks_mut(share)).enumerate();
+            for (part, (pixels, labels)) in parts {
+                let failed = &failed;
+                scope.spawn(move || {
+                    let result = decode(shards, (part * share) as u64, shape, pixels, labels);
+                    if let Err(error) = result {
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    }
+                });
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(Self { shape, pixels, labels }),
+        }
+    }
+
+    /// The same with `pad` rows and columns of black around each.
+    pub(super) fn padded(self, pad: usize) -> Self {
+        let Self { shape: ImageShape { channels, height, width }, pixels, labels } = self;
+        let images = Images { count: labels.len(), channels: Some(channels), height, width, pixels };
+        let Images { height, width, pixels, .. } = images.padded(pad);
+        Self { shape: ImageShape { channels, height, width }, pixels, labels }
+    }
+}
+
+/// Decodes the samples from `first` on, one after the other.
+fn decode(
+    shards: &Shards,
+    first: u64,
+    shape: ImageShape,
+    pixels: &mut [u8],
+    labels: &mut [u16],
+) -> Result<(), DataError> {
+    let (mut decoder, mut resizer, mut bytes) = (Decoder::default(), Resizer::default(), Vec::new());
+    let wanted = Sides { height: shape.height, width: shape.width };
+    let images = pixels.chunks_exact_mut(shape.len()).zip(labels);
+    for (sample, (out, label)) in (first..).zip(images) {
+        *label = shards.read(sample, &mut bytes)?.label as u16;
+        let result = super::decode::sides(&bytes).and_then(|found| match found == wanted {
+            true => decoder.decode(&bytes, Window::all(wanted), shape.channels),
+            false => Err(DecodeError::Sides { found, wanted }),
+        });
+        match result {
+            Ok(view) => resizer.resize(&view, wanted, Window::all(wanted), Finish::default(), out),
+            Err(problem) => return Err(DataError::Sample { place: shards.place(sample)?, problem }),
+        }
+    }
+    Ok(())
+}
+
+impl IdxPair {
+    pub(super) fn open(folder: &Path, name: &str, classes: u32) -> Result<Self, DataError> {
+        let file = |kind: &str| folder.join(format!("{name}-{kind}"));
+        let images_file = IdxFile::open(&[file("images-idx3-ubyte"), file("images-idx4-ubyte")])?;
+        let labels_file = IdxFile::open(&[file("labels-idx1-ubyte"), file("labels-idx1-short")])?;
+        let labels = labels_file.labels()?;
+        let out_of_range = |&(_, &label): &(usize, &u16)| u32::from(label) >= classes;
+        if let Some((sample, &label)) = labels.values.iter().enumerate().find(out_of_range) {
+            return Err(DataError::Label { path: labels_file.path, sample, label, classes });
+        }
+        let images = images_file.images()?;
+        if images.count != labels.values.len() {
+            return Err(DataError::Count {
+                images_path: images_file.path,
+                images: images.count,
+                labels_path: labels_file.path,
+                labels: labels.values.len(),
+            });
+        }
+        Ok(Self { images_file, images, labels })
+    }
+
+    /// Sizes of an image, in words.
+    pub(super) fn size(&self) -> String {
+        let Images { channels, height, width, .. } = self.images;
+        let channels = channels.map_or(String::new(), |channels| format!("{channels}×"));
+        format!("{channels}{height}×{width}")
+    }
+
+    /// Takes notice of the files' contents.
+    pub(super) fn hash(&self, hasher: &mut blake3::Hasher) {
+        hasher.update(&self.images.header());
+        hasher.update(&self.images.pixels);
+        hasher.update(&self.labels.file());
+    }
+}
+
+impl From<IdxPair> for LabelledImages {
+    fn from(IdxPair { images, labels, .. }: IdxPair) -> Self {
+        let Images { channels, height, width, pixels, .. } = images;
+        let shape = ImageShape { channels: channels.unwrap_or(1), height, width };
+        Self { shape, pixels, labels: labels.values }
+    }
+}

@@ -1,0 +1,93 @@
+//! Tables of records, read when they are first asked for, checked, and kept as far as memory is meant to go.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Hash, Manifest, ManifestError, Record, Shard};
+
+/// Records that are kept in memory: 16 million samples' worth. More are read again when they are needed again.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// The tables of a split's shards.
+#[derive(Debug)]
+pub struct Tables {
+    path: PathBuf,
+    file: File,
+    kept: Mutex<Kept>,
+}
+
+/// First in, first out: an epoch's order has no favourites.
+#[derive(Debug, Default)]
+struct Kept {
+    tables: HashMap<usize, Arc<[Record]>>,
+    order: VecDeque<usize>,
+    bytes: usize,
+}
+
+impl Tables {
+    /// Opens the file of the tables of so many samples.
+    pub(super) fn open(path: PathBuf, samples: u64) -> Result<Self, ManifestError> {
+        let read = |source| ManifestError::Read { path: path.clone(), source };
+        let file = File::open(&path).map_err(read)?;
+        let found = file.metadata().map_err(read)?.len();
+        let wanted = samples.saturating_mul(Record::BYTES as u64);
+        if found != wanted {
+            return Err(ManifestError::Length { path, found, wanted });
+        }
+        Ok(Self { path, file, kept: Mutex::default() })
+    }
+
+    /// A shard's table.
+    pub(super) fn table(&self, manifest: &Manifest, shard: usize) -> Result<Arc<[Record]>, ManifestError> {
+        if let Some(table) = self.lock().tables.get(&shard) {
+            return Ok(Arc::clone(table));
+        }
+        // Read without the lock: threads that come at once may read one twice, and none waits for another's disk.
+        let table = self.read(&manifest.shards[shard], manifest.classes.len())?;
+        self.lock().keep(shard, Arc::clone(&table));
+        Ok(table)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, shard: &Shard, classes: usize) -> Result<Arc<[Record]>, ManifestError> {
+        let offset = shard.first_sample * Record::BYTES as u64;
+        let wrong =
+            |problem| ManifestError::Table { path: self.path.clone(), shard: shard.name.clone(), offset, problem };
+        let mut bytes = vec![0; shard.samples as usize * Record::BYTES];
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|source| ManifestError::Read { path: self.path.clone(), source })?;
+        if Hash::of(&bytes) != shard.table_blake3 {
+            return Err(wrong("its hash differs"));
+        }
+        let table: Arc<[Record]> = bytes.as_chunks().0.iter().map(Record::decode).collect();
+        if table.iter().any(|record| record.label as usize >= classes) {
+            return Err(wrong("a label is no class"));
+        }
+        if table.iter().any(|record| record.length == 0 || record.offset() + u64::from(record.length) > shard.bytes) {
+            return Err(wrong("an image reaches beyond its shard"));
+        }
+        Ok(table)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, shard: usize, table: Arc<[Record]>) {
+        let bytes = |table: &[Record]| table.len() * Record::BYTES;
+        let added = bytes(&table);
+        if self.tables.insert(shard, table).is_none() {
+            self.order.push_back(shard);
+            self.bytes += added;
+        }
+        while self.bytes > KEPT_BYTES && self.order.len() > 1 {
+            let oldest = self.order.pop_front().and_then(|oldest| self.tables.remove(&oldest));
+            self.bytes -= oldest.map_or(0, |table| bytes(&table));
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Datasets of pictures, with the real binary: prepared, trained on by any number of workers to the same bits, and what
+//! is wrong with them said in one line.
+
+mod lockstep;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lockstep::outcome::Outcome;
+use lockstep::process::{Ended, Process};
+use lockstep::{json, lockstep as binary, recipe, set};
+use lockstep_dataset::manifest::{Hash, Images, MANIFEST, Manifest, Record, Shard, TABLES};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+const CLASSES: [&str; 3] = ["cat", "dog", "emu"];
+/// Windows of pictures of any size, on 16×16 pixels, for three epochs of 61 samples: 8 lanes of 8, the last one short.
+const SETTINGS: [&str; 12] = [
+    "data.size=16",
+    "data.classes=3",
+    "data.last_batch=keep",
+    "data.mean=[0.4, 0.5, 0.6]",
+    "augment.random_resized_crop=[0.2, 1.0]",
+    "augment.flip=true",
+    "augment.lighting=0.1",
+    "batch.size=32",
+    "batch.micro_batch=8",
+    "schedule.epochs=3",
+    "metrics.every=1",
+    "model.hidden=[20]",
+];
+
+/// A folder of pictures for each class, of all sizes, and what is prepared of it.
+struct Stage {
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (split, count) in [("train", 61), ("val", 10)] {
+            for number in 0..count {
+                let class = folder.path().join("source").join(split).join(CLASSES[number % 3]);
+                fs::create_dir_all(&class).unwrap();
+                fs::write(class.join(format!("{number}.png")), picture(number)).unwrap();
+            }
+        }
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Prepares the pictures, in shards of some dozen.
+    fn prepared() -> Self {
+        let stage = Self::new();
+        Ended::of(&mut stage.prepare("data", &[])).success();
+        stage
+    }
+
+    fn prepare(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = binary(["data", "prepare"]);
+        command.arg(self.path("source")).arg("--out").arg(self.path(out)).args(["--shard-size", "1MiB"]).args(more);
+        command
+    }
+
+    fn train(&self, run: &str, settings: &[&str]) -> Command {
+        let data = format!("data.path={}", self.path("data").display());
+        let settings: Vec<&str> = SETTINGS.iter().chain(settings).copied().chain([data.as_str()]).collect();
+        let mut command = binary(["train", "--json"]);
+        command.arg(recipe("mnist-mlp.toml")).arg("--out").arg(self.path(run)).args(set(&settings));
+        command
+    }
+
+    fn outcome(&self, run: &str, workers: &str, threads: &str) -> Outcome {
+        Ended::of(self.train(run, &[]).args(["--workers", workers, "--threads", threads])).success();
+        Outcome::of(&self.path(run))
+    }
+}
+
+/// Noise of a size and a colour of its own.
+fn picture(number: usize) -> Vec<u8> {
+    let (height, width) = (40 + number as u32 % 23, 35 + number as u32 * 7 % 31);
+    let mut state = number as u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8 / 2 + (number % 3) as u8 * 60
+    };
+    let pixels: Vec<u8> = (0..height * width * 3).map(|_| next()).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    bytes
+}
+
+#[test]
+fn any_number_of_workers_and_threads_trains_to_the_same_bits() {
+    let stage = Stage::prepared();
+    let one = stage.outcome("one", "1", "1");
+    assert_eq!(one.steps(), 6);
+    for (workers, threads) in [("2", "1"), ("3", "2"), ("7", "1")] {
+        assert_eq!(stage.outcome(&format!("of-{workers}"), workers, threads), one);
+    }
+    let ledger = Ended::of(binary(["ledger"]).arg(stage.path("of-3"))).success();
+    assert!(ledger.contains("61"), "{ledger}");
+    let run = json(&stage.path("one/run.json"));
+    assert_eq!(run["dataset"].as_str().map(str::len), Some(64), "{run}");
+    Ended::of(binary(["eval"]).arg(stage.path("one"))).success();
+}
+
+#[test]
+fn a_killed_worker_changes_no_bit() {
+    let stage = Stage::prepared();
+    let clean = stage.outcome("clean", "1", "1");
+    let mut train = Process::start(stage.train("killed", &[]).args(["--workers", "2", "--threads", "1"]));
+    train.await_line("\"step\":2");
+    train.children()[0].signal(Signal::KILL);
+    let ended = train.wait();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    clean.is_that_of(&stage.path("killed"));
+}
+
+/// Pictures of one size live in memory, with all that small images can have.
+#[test]
+fn small_pictures_of_one_size_are_as_they_were_in_idx_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("idx")).unwrap();
+    lockstep::noise::write_noise(&path("idx"), 40, 8, 12, 3);
+    Ended::of(binary(["data", "prepare"]).arg(path("idx")).arg("--out").arg(path("data"))).success();
+    let train = |run: &str, data: &str| {
+        let data = format!("data.path={}", path(data).display());
+        let settings = [
+            "data.classes=3",
+            "data.pad=2",
+            "augment.pad_crop=1",
+            "batch.size=16",
+            "schedule.epochs=1",
+            "model.hidden=[9]",
+            &data,
+        ];
+        Ended::of(&mut lockstep::train(&recipe("mnist-mlp.toml"), &path(run), &settings)).success();
+        lockstep::json_lines(&fs::read_to_string(path(run).join("metrics.jsonl")).unwrap()).len()
+    };
+    assert_eq!(train("of-idx", "idx"), train("of-shards", "data"));
+}
+
+fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn damage_is_told_in_one_line() {
+    let stage = Stage::prepared();
+    let refused = |run: &str, settings: &[&str], words: &[&str]| {
+        Ended::of(stage.train(run, settings).args(["--workers", "2", "--threads", "1"])).is_refused_with(words);
+    };
+    let shard = stage.path("data/train/shard-000000.tar");
+    let whole = fs::read(&shard).unwrap();
+    // Within the first sample's picture.
+    damage(&shard, |bytes| bytes[700] ^= 1);
+    refused("flipped", &[], &["shard-000000.tar: sample 0 at byte 512 is damaged", "CRC-32"]);
+    Ended::of(binary(["data", "verify"]).arg(stage.path("data")))
+        .is_refused_with(&["is not the shard that was prepared"]);
+    damage(&shard, |bytes| bytes.truncate(1000));
+    refused("cut", &[], &["shard-000000.tar: has 1000 bytes, but the manifest says"]);
+    fs::remove_file(&shard).unwrap();
+    refused("missing", &[], &["shard-000000.tar: cannot be read"]);
+    Ended::of(binary(["data", "verify", "--quick"]).arg(stage.path("data"))).is_refused_with(&["cannot be read"]);
+    fs::write(&shard, whole).unwrap();
+    assert!(
+        Ended::of(binary(["data", "verify", "--decode"]).arg(stage.path("data")))
+            .success()
+            .contains("as it was prepared")
+    );
+
+    refused("sizes", &["data.size=0"], &["set data.size"]);
+    refused("pad", &["data.pad=2"], &["data.pad = 2"]);
+    refused("classes", &["data.classes=2"], &["has 3 classes: set data.classes"]);
+    damage(&stage.path("data/train/manifest.samples"), |bytes| bytes[20] ^= 1);
+    refused("table", &[], &["manifest.samples", "shard-000000.tar"]);
+    damage(&stage.path("data/train/manifest.json"), |bytes| bytes[30] = b'x');
+    refused("manifest", &[], &["train/manifest.json"]);
+    fs::remove_dir_all(stage.path("data/test")).unwrap();
+    refused("test", &[], &["there is no prepared test split"]);
+}
+
+#[test]
+fn preparing_tells_what_it_did_and_what_is_wrong() {
+    let stage = Stage::new();
+    let out = stage.path("data");
+    let said = Ended::of(&mut stage.prepare("data", &[])).success();
+    assert!(
+        said.contains("train: 61 samples of 3 classes") && said.contains("test: 10 samples of 3 classes"),
+        "{said}"
+    );
+    Ended::of(&mut stage.prepare("data", &[])).is_refused_with(&["holds a prepared split"]);
+    let inspected = Ended::of(binary(["data", "inspect"]).arg(&out)).success();
+    assert!(
+        ["61", "3, of 20 to 21 samples", "in colour", "emu"].iter().all(|words| inspected.contains(words)),
+        "{inspected}"
+    );
+    let data = format!("data.path={}", out.display());
+    let mut step = binary(["data", "inspect"]);
+    step.arg(&out).arg("--job").arg(recipe("mnist-mlp.toml")).args(set(&[
+        &data,
+        "batch.size=8",
+        "batch.micro_batch=4",
+    ]));
+    let samples = Ended::of(step.args(["--epoch", "2", "--step", "7", "--json"])).success();
+    let report: serde_json::Value = serde_json::from_str(&samples).unwrap();
+    assert_eq!(report[2]["samples"].as_array().map(Vec::len), Some(5), "the last step is short: {report}");
+
+    Ended::of(binary(["data", "prepare"]).arg(stage.path("nowhere")).arg("--out").arg(stage.path("x")))
+        .is_refused_with(&["nowhere: cannot be read"]);
+    Ended::of(binary(["data", "inspect"]).arg(stage.path("source"))).is_refused_with(&["no prepared dataset"]);
+    fs::write(stage.path("source/train/cat/0.png"), b"").unwrap();
+    Ended::of(&mut stage.prepare("empty", &[])).is_refused_with(&["cat/0.png: is empty"]);
+    assert!(!stage.path("empty").exists(), "nothing is left half-written");
+    damage(&stage.path("source/train/cat/0.png"), |bytes| *bytes = picture(0)[..500].to_vec());
+    Ended::of(&mut stage.prepare("cut", &[])).is_refused_with(&["cat/0.png: ", "cut off"]);
+    let said = Ended::of(&mut stage.prepare("cut", &["--skip-bad", "1"])).success();
+    assert!(said.contains("train: 60 samples") && said.contains("1 sample left out"), "{said}");
+}
+
+/// A manifest of so many samples in shards of `a_shard`, which are not there.
+fn write_manifest(folder: &Path, samples: u64, a_shard: u64, classes: usize) {
+    fs::create_dir_all(folder).unwrap();
+    let (mut tables, mut shards) = (Vec::new(), Vec::new());
+    for (number, first_sample) in (0..samples).step_by(a_shard as usize).enumerate() {
+        let count = a_shard.min(samples - first_sample) as u32;
+        let record = |index: u32| {
+            let label = (first_sample as u32 + index) % classes as u32;
+            Record { block: 1 + 220 * index, length: 110_000, label, crc32: 7 }.encode()
+        };
+        let table: Vec<u8> = (0..count).flat_map(record).collect();
+        shards.push(Shard {
+            name: format!("shard-{number:06}.tar"),
+            bytes: u64::from(count) * 220 * Record::BLOCK + 2 * Record::BLOCK,
+            blake3: Hash::of(b"nothing"),
+            first_sample,
+            samples: count,
+            table_blake3: Hash::of(&table),
+        });
+        tables.extend(table);
+    }
+    let images = Images { channels: 3, least: [20, 20], most: [9000, 9000] };
+    let manifest = Manifest::new((0..classes).map(|class| class.to_string()).collect(), images, shards);
+    fs::write(folder.join(TABLES), tables).unwrap();
+    fs::write(folder.join(MANIFEST), manifest.encode().unwrap()).unwrap();
+}
+
+/// ImageNet's manifest alone is enough to work out the recipe of Goyal et al.
+#[test]
+fn a_dry_run_works_out_imagenet_in_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    write_manifest(&folder.path().join("train"), 1_281_167, 1_165, 1000);
+    write_manifest(&folder.path().join("test"), 50_000, 1_165, 1000);
+    let data = format!("data.path={}", folder.path().display());
+    let mut command = binary(["train", "--dry-run"]);
+    command.arg(recipe("imagenet-resnet50.toml")).args(set(&[&data]));
+    let said = Ended::of(&mut command).success();
+    for words in [
+        "1,281,167 to train on, 50,000 to test on",
+        "resnet50: 25,557,032 parameters",
+        "14,040 in 90 epochs",
+        "8,192 = 256 lanes of 32, 156 steps an epoch",
+        "8: each has 32 lanes, 1,024 samples a step, reads 115.3 MB",
+        "0.1 at epoch 0",
+        "3.2 at epoch 5",
+        "0.0032 at epoch 80",
+    ] {
+        assert!(said.contains(words), "{words:?}: {said}");
+    }
+    let json = Ended::of(command.arg("--json")).success();
+    let outlook: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&outlook["parameters"], &outlook["steps"]), (&25_557_032.into(), &14_040.into()));
+    Ended::of(binary(["train", "--dry-run"]).arg(recipe("imagenet-resnet50.toml")))
+        .is_refused_with(&["no such folder"]);
+}
+
+/// Pictures of ImageNet, from tars that somebody else has made, through ResNet-18.
+#[test]
+fn resnet18_trains_on_pictures_of_imagenet() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/imagenet-sample");
+    if !sample.is_dir() {
+        println!("skipped: {} is not there", sample.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let classes = folder.path().join("classes");
+    fs::write(&classes, (0..1000).map(|class| format!("{class}\n")).collect::<String>()).unwrap();
+    for (tar, split) in [("sample-000000.tar", "train"), ("sample-000001.tar", "test")] {
+        let mut prepare = binary(["data", "prepare", "--split", split, "--out"]);
+        prepare.arg(folder.path().join("data")).arg("--classes").arg(&classes).arg(sample.join(tar));
+        Ended::of(&mut prepare).success();
+    }
+    let data = format!("data.path={}", folder.path().join("data").display());
+    let small = [
+        "data.size=64",
+        "data.resize=72",
+        "batch.size=16",
+        "batch.micro_batch=8",
+        "schedule.max_steps=3",
+        "metrics.every=1",
+        &data,
+    ];
+    let outcome = |run: &str, workers: &str| {
+        let run = folder.path().join(run);
+        let mut train = lockstep::train(&recipe("imagenet-resnet18.toml"), &run, &small);
+        Ended::of(train.args(["--json", "--threads", "1", "--workers", workers, "--set", "cluster.device=cpu"]))
+            .success();
+        Outcome::of(&run)
+    };
+    let one = outcome("one", "1");
+    assert_eq!(one.steps(), 3);
+    assert_eq!(outcome("two", "2"), one);
+}
