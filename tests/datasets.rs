@@ -11,6 +11,7 @@ use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
 use lockstep::{json, lockstep as binary, recipe, set};
 use lockstep_dataset::manifest::{Hash, Images, MANIFEST, Manifest, Record, Shard, TABLES};
+use lockstep_dataset::shards::Shards;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -320,4 +321,57 @@ fn resnet18_trains_on_pictures_of_imagenet() {
     let one = outcome("one", "1");
     assert_eq!(one.steps(), 3);
     assert_eq!(outcome("two", "2"), one);
+}
+
+/// Python, if it has WebDataset's own library.
+fn python(script: &str, arguments: &[&Path]) -> Option<String> {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/webdataset");
+    let python = |script: &str| {
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", &packages).args(["-c", script]).args(arguments).output()
+    };
+    if !python("import webdataset").is_ok_and(|output| output.status.success()) {
+        println!("skipped: there is no Python with the package webdataset");
+        return None;
+    }
+    let output = python(script).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn webdatasets_own_library_reads_and_writes_the_same_tars() {
+    let stage = Stage::prepared();
+    let read = "import sys, webdataset as wds\n\
+                for s in wds.WebDataset(sys.argv[1], shardshuffle=False): print(s['__key__'], len(s['png']), s['cls'].decode())";
+    let Some(told) = python(read, &[&stage.path("data/train/shard-000000.tar")]) else { return };
+    let split = Shards::open(&stage.path("data/train")).unwrap();
+    let ours: String = (0..split.samples())
+        .map(|sample| {
+            let (_, record) = split.index.record(sample).unwrap();
+            format!("{sample:09} {} {}\n", record.length, record.label)
+        })
+        .collect();
+    assert_eq!(told, ours);
+
+    let write = "import sys, webdataset as wds\n\
+                 picture = open(sys.argv[2], 'rb').read()\n\
+                 with wds.TarWriter(sys.argv[1]) as w:\n  \
+                   for i in range(20): w.write({'__key__': f'{i:04}', 'png': picture, 'cls': i % 4, 'json': {'i': i}})";
+    let tar = stage.path("theirs.tar");
+    python(write, &[&tar, &stage.path("source/train/cat/0.png")]);
+    let said = Ended::of(binary(["data", "prepare"]).arg(&tar).arg("--out").arg(stage.path("theirs"))).success();
+    assert!(said.contains("train: 20 samples of 4 classes"), "{said}");
+}
+
+/// `tar` unpacks what was prepared.
+#[test]
+fn tar_reads_the_shards() {
+    let stage = Stage::prepared();
+    let listed = Command::new("tar").arg("tf").arg(stage.path("data/train/shard-000000.tar")).output();
+    let Ok(listed) = listed else { return println!("skipped: there is no tar") };
+    assert!(listed.status.success() && listed.stderr.is_empty(), "{listed:?}");
+    let names = String::from_utf8(listed.stdout).unwrap();
+    assert_eq!(names.lines().take(3).collect::<Vec<_>>(), ["000000000.png", "000000000.cls", "000000001.png"]);
+    assert_eq!(names.lines().count(), 122);
 }
