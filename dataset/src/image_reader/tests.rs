@@ -42,7 +42,8 @@ fn samples_are_these_bits() {
     let hashes = jobs().map(|job| blake3::hash(&all(&mut ImageReader::of(&job, SHAPE).unwrap())).to_hex().to_string());
     expect![[r#"
         c9447a6d0e637e611c1c18557aa508d11dda918e095d50d0a66c47de98c4781b
-        ae1f03b9c42136c3384ff5c0a3179fdb314bb38f29ecd922237471d762240e69"#]].assert_eq(&hashes.join("\n"));
+        ae1f03b9c42136c3384ff5c0a3179fdb314bb38f29ecd922237471d762240e69"#]]
+    .assert_eq(&hashes.join("\n"));
 }
 
 /// Neither what was read before, nor the thread shows.
