@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const JPEGS: [(&str, &[u8]); 9] = [
+const JPEGS: [(&str, &[u8]); 10] = [
     ("444", include_bytes!("../../tests/fixtures/444.jpg")),
     ("422", include_bytes!("../../tests/fixtures/422.jpg")),
     ("420", include_bytes!("../../tests/fixtures/420.jpg")),
@@ -13,6 +13,7 @@ const JPEGS: [(&str, &[u8]); 9] = [
     ("progressive", include_bytes!("../../tests/fixtures/progressive.jpg")),
     ("grey", include_bytes!("../../tests/fixtures/grey.jpg")),
     ("cmyk", include_bytes!("../../tests/fixtures/cmyk.jpg")),
+    ("unconverted", include_bytes!("../../tests/fixtures/unconverted.jpg")),
     ("tiny", include_bytes!("../../tests/fixtures/tiny.jpg")),
     ("turned", include_bytes!("../../tests/fixtures/turned.jpg")),
 ];
@@ -142,6 +143,22 @@ fn refusals_say_what_to_do() {
         .assert_eq(&refusal(&wide));
     wide[at + 5..at + 7].fill(0);
     assert!(refusal(&wide).starts_with("claims 0×65535"));
+}
+
+/// Adobe's marker says that colours are as they are, and names other than R, G and B hide it from the decoder.
+#[test]
+fn colours_under_other_names_are_refused() {
+    let mut bytes = fixture("unconverted.jpg");
+    let marker = |bytes: &[u8], kind| bytes.windows(2).position(|pair| pair == [0xff, kind]).unwrap();
+    let (frame, scan) = (marker(&bytes, 0xc0), marker(&bytes, 0xda));
+    for component in 0..3 {
+        for at in [frame + 10 + 3 * component, scan + 5 + 2 * component] {
+            assert_eq!(bytes[at], b"RGB"[component]);
+            bytes[at] = component as u8;
+        }
+    }
+    expect!["is a JPEG with red, green and blue under other names, which is not read: convert it"]
+        .assert_eq(&decoded(&bytes, 3).unwrap_err().to_string());
 }
 
 /// Fingerprints name the versions that are built in.
