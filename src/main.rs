@@ -222,6 +222,7 @@ fn agent(arguments: Agent) -> Result<u8> {
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         echo: true,
         name: arguments.name.map(NodeId::try_from).transpose().map_err(BadInput::from_display)?,
+        data: arguments.data,
     };
     // Signals are waited for on a runtime of their own: the agent keeps this thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -273,6 +274,7 @@ fn worker(arguments: Worker) -> Result<u8> {
         threads: arguments.threads,
         hardware: arguments.device,
         parent: arguments.parent,
+        data: arguments.data,
     };
     Ok(lockstep_worker::process::run(&options))
 }

@@ -171,6 +171,7 @@ impl Embedded {
             threads: job.cluster.threads,
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             echo: false,
+            data: Vec::new(),
             name: None,
         };
         let (ending, agent_ended) = tokio::sync::oneshot::channel();

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lockstep::cluster::Cluster;
 use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
 use lockstep::{json, lockstep as binary, recipe, set};
@@ -147,6 +148,26 @@ fn small_pictures_of_one_size_are_as_they_were_in_idx_files() {
         lockstep::json_lines(&fs::read_to_string(path(run).join("metrics.jsonl")).unwrap()).len()
     };
     assert_eq!(train("of-idx", "idx"), train("of-shards", "data"));
+}
+
+/// Nodes may have a dataset in different places.
+#[test]
+fn an_agents_own_folder_goes_before_the_jobs() {
+    let stage = Stage::prepared();
+    let alone = stage.outcome("alone", "1", "1");
+    let cluster = Cluster::start();
+    let mut agent = binary(["agent", "--device", "cpu", "--slots", "2", "--coordinator", &cluster.address]);
+    agent.arg("--data").arg(format!("pictures={}", stage.path("data").display()));
+    let _agent = cluster.agent_of(agent);
+    let settings: Vec<&str> =
+        SETTINGS.into_iter().chain(["data.path=/nowhere", "data.name=pictures", "cluster.workers=2"]).collect();
+    let id = cluster.submit("mnist-mlp.toml", &settings);
+    cluster.run("wait", &[&id]).success();
+    assert_eq!(Outcome::of(&cluster.folder(&id)), alone);
+    let settings = [&settings[..], &["data.name=others", "data.path=/nowhere/else"]].concat();
+    let id = cluster.submit("mnist-mlp.toml", &settings);
+    let ended = cluster.run("wait", &[&id]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
 }
 
 fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {

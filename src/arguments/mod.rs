@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockstep_kernels::cuda::Arithmetic;
 use lockstep_proto::job::DeviceKind;
 use lockstep_worker::agent::preflight::child::Errand;
+use lockstep_worker::datasets::NamedFolder;
 use lockstep_worker::trainer::Hardware;
 
 pub use data::{DataInspect, DataPrepare, DataVerb, DataVerify, PreparedSplit};
@@ -166,6 +167,9 @@ pub struct Agent {
     /// Name of this node; of two agents with one name the second is refused. Random without it
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// This node's folder of a dataset that jobs name (data.name), e.g. --data imagenet=/datasets/imagenet
+    #[arg(long = "data", value_name = "NAME=DIR")]
+    pub data: Vec<NamedFolder>,
 }
 
 /// Kinds of device.
@@ -204,6 +208,8 @@ pub struct Worker {
     pub device: Hardware,
     #[arg(long)]
     pub parent: u32,
+    #[arg(long = "data")]
+    pub data: Vec<NamedFolder>,
 }
 
 /// `preflight`.

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod control;
+pub mod datasets;
 pub mod layers;
 mod link;
 pub mod model;

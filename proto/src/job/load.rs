@@ -65,7 +65,7 @@ fn merge(layers: &[Layer]) -> Result<Job, JobError> {
         let origin = latest_origin(&merged, layers, &violation.keys);
         violation.into_error(origin)
     })?;
-    if job.data.path.as_os_str().is_empty() {
+    if job.data.path.as_os_str().is_empty() && job.data.name.is_empty() {
         let problem = "`data.path` is not set: name the folder of the data".to_owned();
         return Err(JobError::Invalid { origin: file.clone(), key: "data.path", problem });
     }

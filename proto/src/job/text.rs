@@ -13,8 +13,16 @@ pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
 /// weights by their own hash.
-const NOT_HASHED: [&str; 7] =
-    ["checkpoint.", "cluster.", "metrics.", "published.", "data.path", "model.init_from", "model.recompute"];
+const NOT_HASHED: [&str; 8] = [
+    "checkpoint.",
+    "cluster.",
+    "metrics.",
+    "published.",
+    "data.path",
+    "data.name",
+    "model.init_from",
+    "model.recompute",
+];
 
 impl Job {
     /// Reads text that [`Job::to_toml`] wrote, maybe on another machine: nothing about it is trusted. Absent keys

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use crate::datasets::NamedFolder;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::wire::{self, agent_event};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -24,6 +25,7 @@ pub(super) struct Launch {
     pub threads: u32,
     pub hardware: Hardware,
     pub echo: bool,
+    pub data: Vec<NamedFolder>,
 }
 
 /// Longest log line that is passed on; the rest of a longer one becomes further lines.
@@ -87,6 +89,7 @@ fn command(launch: &Launch) -> Command {
         .args(["--threads", &launch.threads.to_string()])
         .args(["--device", &launch.hardware.to_string()])
         .args(["--parent", &std::process::id().to_string()])
+        .args(launch.data.iter().flat_map(|folder| ["--data".to_owned(), folder.to_string()]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

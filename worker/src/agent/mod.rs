@@ -240,6 +240,7 @@ impl Agent {
             },
             hardware,
             echo: self.options.echo,
+            data: self.options.data.clone(),
         };
         let reporter = self.reporter.clone();
         self.workers.spawn_local(async move {

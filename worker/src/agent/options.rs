@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::datasets::NamedFolder;
 use lockstep_proto::gpu::Gpu;
 use lockstep_proto::identity::NodeId;
 use lockstep_proto::slot::SlotDevice;
@@ -28,6 +29,8 @@ pub struct AgentOptions {
     pub echo: bool,
     /// The node's name; random without one.
     pub name: Option<NodeId>,
+    /// Its own folders of datasets that jobs name.
+    pub data: Vec<NamedFolder>,
 }
 
 /// Why an agent ended.

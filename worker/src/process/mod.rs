@@ -24,6 +24,7 @@ use compute::Compute;
 use gauge::Gauge;
 
 use crate::control::{Command, Control, Event, Weights};
+use crate::datasets::NamedFolder;
 use crate::link::{Incoming, Link};
 use crate::numa::{self, Sysfs};
 use crate::trainer::{self, Hardware, Progress, Seat, Signals, Task};
@@ -43,6 +44,8 @@ pub struct WorkerOptions {
     pub hardware: Hardware,
     /// Process id of the agent that started this process.
     pub parent: u32,
+    /// The node's own folders of datasets that jobs name.
+    pub data: Vec<NamedFolder>,
 }
 
 /// What a worker that leaves may take for removals of checkpoints; the coordinator waits longer.
@@ -117,6 +120,7 @@ impl Shell {
             threads: options.threads.max(1) as usize,
             progress: progress.clone(),
             events: events.clone(),
+            data: options.data.clone(),
             #[cfg(feature = "fault-points")]
             fault: trainer::Fault::from_environment(options.worker.as_str()),
         };

@@ -71,6 +71,7 @@ use lockstep_proto::wire;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::control::{Entry, Event, TrainerEvent};
+use crate::datasets::NamedFolder;
 
 use checkpoints::Checkpoints;
 use crew::Crew;
@@ -120,6 +121,8 @@ pub struct Seat {
     pub progress: Arc<Progress>,
     /// What it tells.
     pub events: UnboundedSender<Event>,
+    /// The node's own folders of datasets that jobs name.
+    pub data: Vec<NamedFolder>,
     /// Wrong gradients, for tests.
     #[cfg(feature = "fault-points")]
     pub fault: Option<Fault>,

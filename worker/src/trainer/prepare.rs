@@ -24,6 +24,7 @@ use super::schedule::Schedule;
 use super::state::STATISTICS;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
+use crate::datasets::find;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
 use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
@@ -47,7 +48,8 @@ impl<D: Owned> Trainer<D> {
         assignment: &wire::Assignment,
     ) -> Result<Self, TrainerError> {
         seat.progress.enter(Phase::Prepare, 0);
-        let job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
+        let mut job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
+        find(&mut job.data, &seat.data).map_err(TrainerError::Job)?;
         let dataset = Dataset::open(&job.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let work = work(&job, dataset)?;

@@ -97,6 +97,7 @@ impl Worker {
             threads: threads as usize,
             progress: progress.clone(),
             events,
+            data: Vec::new(),
             #[cfg(feature = "fault-points")]
             fault: None,
         };

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Data {
     /// Folder of the four idx files, plain or gzip; relative paths start at the job file's folder.
     pub path: PathBuf,
+    /// What nodes call the dataset; those that know the name take their own folder for `path`.
+    pub name: String,
     /// Training samples held out for evaluation: the last N of the file.
     pub validation: u64,
     /// Use only the first N training samples that are left; 0 for all.
@@ -34,6 +36,7 @@ impl Default for Data {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            name: String::new(),
             validation: 0,
             limit: 0,
             classes: 10,
