@@ -102,6 +102,20 @@ impl Kind {
             _ => Err(DecodeError::Kind(bytes[..bytes.len().min(4)].to_vec())),
         }
     }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Jpeg(_) => "JPEG",
+            Self::Png => "PNG",
+        }
+    }
+
+    fn sides(&self, bytes: &[u8]) -> Result<Sides, DecodeError> {
+        within_limit(match self {
+            Self::Jpeg(segments) => segments.sides,
+            Self::Png => png::sides(bytes)?,
+        })
+    }
 }
 
 /// An image's size, from the header.
@@ -109,11 +123,7 @@ impl Kind {
 /// # Errors
 /// If the file is neither JPEG nor PNG, its header is damaged, or it has more than [`MOST_PIXELS`].
 pub fn sides(bytes: &[u8]) -> Result<Sides, DecodeError> {
-    let sides = match Kind::of(bytes)? {
-        Kind::Jpeg(segments) => segments.sides,
-        Kind::Png => png::sides(bytes)?,
-    };
-    within_limit(sides)
+    Kind::of(bytes)?.sides(bytes)
 }
 
 impl Decoder {
@@ -130,18 +140,16 @@ impl Decoder {
     pub fn decode(&mut self, bytes: &[u8], window: Window, channels: usize) -> Result<View<'_>, DecodeError> {
         assert!(channels == 1 || channels == 3, "{channels} channels");
         let kind = Kind::of(bytes)?;
-        let (sides, found) = match kind {
-            Kind::Jpeg(segments) => {
-                let all = within_limit(segments.sides)?;
-                assert!(is_inside(window, all), "{window:?} of {all:?}");
-                jpeg::decode(bytes, &segments, window, &mut self.file, &mut self.pixels)?
-            }
-            Kind::Png => {
-                let all = within_limit(png::sides(bytes)?)?;
-                assert!(is_inside(window, all), "{window:?} of {all:?}");
-                (all, png::decode(bytes, &mut self.pixels)?)
-            }
+        let all = kind.sides(bytes)?;
+        assert!(is_inside(window, all), "{window:?} of {all:?}");
+        let Self { file, pixels } = self;
+        let decode = || match &kind {
+            Kind::Jpeg(segments) => jpeg::decode(bytes, segments, window, file, pixels),
+            Kind::Png => png::decode(bytes, pixels).map(|channels| (all, channels)),
         };
+        // Decoders are not ours, and what they stumble over is a file's fault.
+        let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
+        let (sides, found) = decoded.map_err(|_| DecodeError::damaged(kind.name(), "its decoder stumbled"))??;
         match (found, channels) {
             (1, 3) => to_colour(&mut self.pixels),
             (3, 1) => to_grey(&mut self.pixels),
