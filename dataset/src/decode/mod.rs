@@ -102,6 +102,20 @@ impl Kind {
             _ => Err(DecodeError::Kind(bytes[..bytes.len().min(4)].to_vec())),
         }
     }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Jpeg(_) => "JPEG",
+            Self::Png => "PNG",
+        }
+    }
+
+    fn sides(&self, bytes: &[u8]) -> Result<Sides, DecodeError> {
+        within_limit(match self {
+            Self::Jpeg(segments) => segments.sides,
+            Self::Png => png::sides(bytes)?,
+        })
+    }
 }
 
 /// What a file's header says.
@@ -148,11 +162,12 @@ impl Format {
 /// # Errors
 /// If the file is neither JPEG nor PNG, its header is damaged, or it has more than [`MOST_PIXELS`].
 pub fn header(bytes: &[u8]) -> Result<Header, DecodeError> {
-    let (format, sides, is_grey) = match Kind::of(bytes)? {
-        Kind::Jpeg(segments) => (Format::Jpeg, segments.sides, segments.components == 1),
-        Kind::Png => (Format::Png, png::sides(bytes)?, png::is_grey(bytes)),
+    let kind = Kind::of(bytes)?;
+    let (format, is_grey) = match &kind {
+        Kind::Jpeg(segments) => (Format::Jpeg, segments.components == 1),
+        Kind::Png => (Format::Png, png::is_grey(bytes)),
     };
-    Ok(Header { format, sides: within_limit(sides)?, channels: if is_grey { 1 } else { 3 } })
+    Ok(Header { format, sides: kind.sides(bytes)?, channels: if is_grey { 1 } else { 3 } })
 }
 
 /// An image's size, from the header.
@@ -177,18 +192,16 @@ impl Decoder {
     pub fn decode(&mut self, bytes: &[u8], window: Window, channels: usize) -> Result<View<'_>, DecodeError> {
         assert!(channels == 1 || channels == 3, "{channels} channels");
         let kind = Kind::of(bytes)?;
-        let (sides, found) = match kind {
-            Kind::Jpeg(segments) => {
-                let all = within_limit(segments.sides)?;
-                assert!(is_inside(window, all), "{window:?} of {all:?}");
-                jpeg::decode(bytes, &segments, window, &mut self.file, &mut self.pixels)?
-            }
-            Kind::Png => {
-                let all = within_limit(png::sides(bytes)?)?;
-                assert!(is_inside(window, all), "{window:?} of {all:?}");
-                (all, png::decode(bytes, &mut self.pixels)?)
-            }
+        let all = kind.sides(bytes)?;
+        assert!(is_inside(window, all), "{window:?} of {all:?}");
+        let Self { file, pixels } = self;
+        let decode = || match &kind {
+            Kind::Jpeg(segments) => jpeg::decode(bytes, segments, window, file, pixels),
+            Kind::Png => png::decode(bytes, pixels).map(|channels| (all, channels)),
         };
+        // Decoders are not ours, and what they stumble over is a file's fault.
+        let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
+        let (sides, found) = decoded.map_err(|_| DecodeError::damaged(kind.name(), "its decoder stumbled"))??;
         match (found, channels) {
             (1, 3) => to_colour(&mut self.pixels),
             (3, 1) => to_grey(&mut self.pixels),

@@ -27,6 +27,11 @@ pub(super) fn is_grey(bytes: &[u8]) -> bool {
 /// Decodes all of it, into `pixels`: 1 or 3 channels.
 pub(super) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<usize, DecodeError> {
     let mut reader = reader(bytes).map_err(error)?;
+    // The library stumbles over others.
+    let is_whole = |palette: &[u8]| matches!(palette.len(), 3..=768) && palette.len() % 3 == 0;
+    if reader.info().palette.as_deref().is_some_and(|palette| !is_whole(palette)) {
+        return Err(DecodeError::damaged("PNG", "a palette that is not 1 to 256 colours"));
+    }
     let size = reader.output_buffer_size().ok_or_else(|| DecodeError::damaged("PNG", "too large"))?;
     pixels.resize(size, 0);
     let frame = reader.next_frame(pixels).map_err(error)?;

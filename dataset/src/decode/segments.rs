@@ -70,6 +70,9 @@ impl Frame {
             return Err(DecodeError::Unread("other than 1, 3 or 4 components"));
         }
         let factors = bytes[self.at + 6..].chunks_exact(3).take(components).map(|component| component[1] & 15);
+        let Some(most @ 1..=4) = factors.max() else {
+            return Err(DecodeError::damaged("JPEG", "no such sampling of its components"));
+        };
         Ok(Segments {
             sides: Sides {
                 height: usize::from(u16::from_be_bytes([header[1], header[2]])),
@@ -77,7 +80,7 @@ impl Frame {
             },
             components,
             height_at: self.at + 1,
-            unit_rows: 8 * usize::from(factors.max().unwrap_or(1)),
+            unit_rows: 8 * usize::from(most),
             adobe,
             is_sequential: self.is_baseline && scanned == components,
         })

@@ -145,6 +145,26 @@ fn refusals_say_what_to_do() {
     assert!(refusal(&wide).starts_with("claims 0×65535"));
 }
 
+#[test]
+fn palettes_without_colours_are_refused() {
+    let mut bytes = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut bytes, 1, 1);
+    encoder.set_color(::png::ColorType::Indexed);
+    encoder.set_palette(vec![7; 4]);
+    encoder.write_header().unwrap().write_image_data(&[0]).unwrap();
+    expect!["is a damaged PNG (a palette that is not 1 to 256 colours): get the file again"]
+        .assert_eq(&decoded(&bytes, 3).unwrap_err().to_string());
+}
+
+#[test]
+fn components_without_rows_are_refused() {
+    let mut bytes = fixture("grey.jpg");
+    let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    bytes[frame + 11] = 0x10;
+    expect!["is a damaged JPEG (no such sampling of its components): get the file again"]
+        .assert_eq(&decoded(&bytes, 3).unwrap_err().to_string());
+}
+
 /// Adobe's marker says that colours are as they are, and names other than R, G and B hide it from the decoder.
 #[test]
 fn colours_under_other_names_are_refused() {
