@@ -28,7 +28,7 @@ pub(super) fn is_grey(bytes: &[u8]) -> bool {
 pub(super) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<usize, DecodeError> {
     let mut reader = reader(bytes).map_err(error)?;
     // The library stumbles over others.
-    let is_whole = |palette: &[u8]| matches!(palette.len(), 3..=768) && palette.len() % 3 == 0;
+    let is_whole = |palette: &[u8]| matches!(palette.len(), 3..=768) && palette.len().is_multiple_of(3);
     if reader.info().palette.as_deref().is_some_and(|palette| !is_whole(palette)) {
         return Err(DecodeError::damaged("PNG", "a palette that is not 1 to 256 colours"));
     }
