@@ -23,13 +23,16 @@ pub(super) fn sides(bytes: &[u8]) -> Result<Sides, DecodeError> {
 pub(super) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<usize, DecodeError> {
     let mut reader = reader(bytes).map_err(error)?;
     // The library stumbles over others.
-    let is_whole = |palette: &[u8]| matches!(palette.len(), 3..=768) && palette.len() % 3 == 0;
+    let is_whole = |palette: &[u8]| matches!(palette.len(), 3..=768) && palette.len().is_multiple_of(3);
     if reader.info().palette.as_deref().is_some_and(|palette| !is_whole(palette)) {
         return Err(DecodeError::damaged("PNG", "a palette that is not 1 to 256 colours"));
     }
     let size = reader.output_buffer_size().ok_or_else(|| DecodeError::damaged("PNG", "too large"))?;
     pixels.resize(size, 0);
     let frame = reader.next_frame(pixels).map_err(error)?;
+    if [frame.height, frame.width] != [reader.info().height, reader.info().width] {
+        return Err(DecodeError::damaged("PNG", "a picture of another size than its header's"));
+    }
     // A file that ends behind its pixels is cut off as well.
     reader.finish().map_err(error)?;
     pixels.truncate(frame.buffer_size());
