@@ -35,6 +35,9 @@ pub(super) fn decode(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<usize, Decode
     let size = reader.output_buffer_size().ok_or_else(|| DecodeError::damaged("PNG", "too large"))?;
     pixels.resize(size, 0);
     let frame = reader.next_frame(pixels).map_err(error)?;
+    if [frame.height, frame.width] != [reader.info().height, reader.info().width] {
+        return Err(DecodeError::damaged("PNG", "a picture of another size than its header's"));
+    }
     // A file that ends behind its pixels is cut off as well.
     reader.finish().map_err(error)?;
     pixels.truncate(frame.buffer_size());
