@@ -3,6 +3,7 @@
 
 mod lockstep;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,8 @@ use lockstep::process::{Ended, Process};
 use lockstep::{json, lockstep as binary, recipe, set};
 use lockstep_dataset::manifest::{Hash, Images, MANIFEST, Manifest, Record, Shard, TABLES};
 use lockstep_dataset::shards::Shards;
+use lockstep_dataset::{Dataset, Split};
+use lockstep_proto::job::Data;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -116,13 +119,16 @@ fn any_number_of_workers_and_threads_trains_to_the_same_bits() {
 #[test]
 fn a_killed_worker_changes_no_bit() {
     let stage = Stage::prepared();
-    let clean = stage.outcome("clean", "1", "1");
-    let mut train = Process::start(stage.train("killed", &[]).args(["--workers", "2", "--threads", "1"]));
-    train.await_line("\"step\":2");
+    // Long enough for a loss to be noticed in the middle.
+    let long = ["schedule.epochs=150"];
+    Ended::of(stage.train("clean", &long).args(["--workers", "1", "--threads", "1"])).success();
+    let mut train = Process::start(stage.train("killed", &long).args(["--workers", "2", "--threads", "1"]));
+    train.await_line("\"step\":4");
     train.children()[0].signal(Signal::KILL);
     let ended = train.wait();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    clean.is_that_of(&stage.path("killed"));
+    assert!(ended.stdout.contains("lost"), "the loss is told: {ended:?}");
+    Outcome::of(&stage.path("clean")).is_that_of(&stage.path("killed"));
 }
 
 /// Pictures of one size live in memory, with all that small images can have.
@@ -133,21 +139,22 @@ fn small_pictures_of_one_size_are_as_they_were_in_idx_files() {
     fs::create_dir(path("idx")).unwrap();
     lockstep::noise::write_noise(&path("idx"), 40, 8, 12, 3);
     Ended::of(binary(["data", "prepare"]).arg(path("idx")).arg("--out").arg(path("data"))).success();
-    let train = |run: &str, data: &str| {
-        let data = format!("data.path={}", path(data).display());
-        let settings = [
-            "data.classes=3",
-            "data.pad=2",
-            "augment.pad_crop=1",
-            "batch.size=16",
-            "schedule.epochs=1",
-            "model.hidden=[9]",
-            &data,
-        ];
-        Ended::of(&mut lockstep::train(&recipe("mnist-mlp.toml"), &path(run), &settings)).success();
-        lockstep::json_lines(&fs::read_to_string(path(run).join("metrics.jsonl")).unwrap()).len()
+    let samples = |name: &str| {
+        let data = Data { path: path(name), classes: 3, pad: 2, ..Data::default() };
+        let dataset = Dataset::open(&data).unwrap();
+        let of = |split| {
+            let sample =
+                |sample| (dataset.pixels(split, sample).unwrap().to_vec(), dataset.label(split, sample).unwrap());
+            (0..dataset.len(split)).map(sample).collect::<BTreeSet<_>>()
+        };
+        [of(Split::Train), of(Split::Test)]
     };
-    assert_eq!(train("of-idx", "idx"), train("of-shards", "data"));
+    let of_idx = samples("idx");
+    assert_eq!(of_idx.each_ref().map(BTreeSet::len), [40, 8]);
+    assert_eq!(samples("data"), of_idx);
+    let data = format!("data.path={}", path("data").display());
+    let settings = ["data.classes=3", "data.pad=2", "augment.pad_crop=1", "batch.size=32", "schedule.epochs=1", &data];
+    Ended::of(&mut lockstep::train(&recipe("mnist-mlp.toml"), &path("run"), &settings)).success();
 }
 
 /// Nodes may have a dataset in different places.
@@ -205,6 +212,7 @@ fn damage_is_told_in_one_line() {
     refused("pad", &["data.pad=2"], &["data.pad = 2"]);
     refused("classes", &["data.classes=2"], &["has 3 classes: set data.classes"]);
     damage(&stage.path("data/train/manifest.samples"), |bytes| bytes[20] ^= 1);
+    Ended::of(binary(["data", "verify"]).arg(stage.path("data"))).is_refused_with(&["the table of shard-000000.tar"]);
     refused("table", &[], &["manifest.samples", "shard-000000.tar"]);
     damage(&stage.path("data/train/manifest.json"), |bytes| bytes[30] = b'x');
     refused("manifest", &[], &["train/manifest.json"]);
@@ -271,7 +279,7 @@ fn write_manifest(folder: &Path, samples: u64, a_shard: u64, classes: usize) {
         });
         tables.extend(table);
     }
-    let images = Images { channels: 3, least: [20, 20], most: [9000, 9000] };
+    let images = Images { channels: 3, least: [20, 20], most: [8000, 8000] };
     let manifest = Manifest::new((0..classes).map(|class| class.to_string()).collect(), images, shards);
     fs::write(folder.join(TABLES), tables).unwrap();
     fs::write(folder.join(MANIFEST), manifest.encode().unwrap()).unwrap();

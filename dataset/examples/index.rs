@@ -96,7 +96,7 @@ fn write(folder: &Path, samples: u64) -> Result<()> {
         tables.write_all(&table)?;
     }
     tables.flush()?;
-    let images = Images { channels: 3, least: [20, 20], most: [9000, 9000] };
+    let images = Images { channels: 3, least: [20, 20], most: [8000, 8000] };
     let manifest = Manifest::new((0..1000).map(|class| class.to_string()).collect(), images, shards);
     fs::write(folder.join(MANIFEST), manifest.encode()?)?;
     Ok(())

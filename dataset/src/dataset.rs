@@ -11,7 +11,6 @@ use super::error::DataError;
 use super::in_memory::{IdxPair, LabelledImages};
 use super::known;
 use super::manifest::{Manifest, is_split};
-use super::resize::RESIZER;
 use super::shards::Shards;
 
 /// Decoded images of one size that take no more than this live in memory.
@@ -210,9 +209,8 @@ impl Dataset {
     }
 
     /// What its pixels come of, besides its files: decoders and their versions. None of pixels that are stored as such.
-    pub fn decoders(&self) -> Option<String> {
-        let late = matches!(self.train, Samples::Shards(_));
-        self.is_encoded.then(|| if late { format!("{DECODERS}, {RESIZER}") } else { DECODERS.to_owned() })
+    pub fn decoders(&self) -> Option<&'static str> {
+        self.is_encoded.then_some(DECODERS)
     }
 
     /// Where a split's sample is, and its number there.
@@ -258,8 +256,7 @@ fn prepared(path: &Path, data: &Data) -> Result<Parts, DataError> {
         return Err(DataError::NoTest(test_path));
     }
     let [train, test] = [Shards::open(&train_path)?, Shards::open(&test_path)?];
-    let of = |shards: &Shards| shards.index.manifest.clone();
-    check_classes(&train_path, &of(&train), &of(&test), data.classes)?;
+    check_classes(&train_path, &train.index.manifest, &test.index.manifest, data.classes)?;
     let images = train.index.manifest.images.and(test.index.manifest.images);
     let channels = usize::from(images.channels);
     let id = blake3::hash(format!("{}\n{}\n", train.index.id, test.index.id).as_bytes()).to_hex().to_string();
@@ -270,9 +267,10 @@ fn prepared(path: &Path, data: &Data) -> Result<Parts, DataError> {
         _ => [side, side],
     };
     let shape = ImageShape { channels, height, width };
-    let all = (train.samples() + test.samples()).saturating_mul(shape.len() as u64);
+    let pad = data.pad as usize;
+    let padded = ImageShape { channels, height: height + 2 * pad, width: width + 2 * pad };
+    let all = (train.samples() + test.samples()).saturating_mul(padded.len() as u64);
     if data.size == 0 && all <= IN_MEMORY {
-        let pad = data.pad as usize;
         let decoded = |shards: &Shards| Ok::<_, DataError>(LabelledImages::of_shards(shards, shape)?.padded(pad));
         let [train, test] = [decoded(&train)?, decoded(&test)?];
         let (shape, path) = (train.shape, train_path);

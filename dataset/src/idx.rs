@@ -25,7 +25,8 @@ pub const MAX_BYTES: u64 = 16 << 30;
 
 /// Deflate's best ratio: a match of 258 bytes takes two bits at least. Rounded up.
 const MAX_GZIP_RATIO: u64 = 1040;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What gzip files start with.
+pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
 /// Big-endian, with a sign.
 const SHORT: u8 = 0x0b;

@@ -77,6 +77,17 @@ impl ImageReader {
         Ok(())
     }
 
+    /// Appends a decoded sample (channels, height, width) to `out` as an epoch of training sees it.
+    ///
+    /// # Panics
+    /// If `pixels` is of another length than the shape.
+    pub fn train_decoded(&mut self, pixels: &[u8], seen: Seen, out: &mut Vec<u8>) {
+        match &self.augmentation {
+            Some(augmentation) => augmentation.append(pixels, seen, &mut self.memory, out),
+            None => out.extend_from_slice(pixels),
+        }
+    }
+
     /// Reads a sample as evaluations see it into `out` (channels, height, width): as it is, or its middle.
     ///
     /// # Errors

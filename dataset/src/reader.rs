@@ -2,7 +2,7 @@
 
 use lockstep_proto::job::Job;
 
-use super::augment::{self, Augmentation, Seen};
+use super::augment::Seen;
 use super::dataset::{Dataset, Samples, Split};
 use super::error::DataError;
 use super::image_reader::ImageReader;
@@ -10,8 +10,6 @@ use super::image_reader::ImageReader;
 /// Reads a job's samples. One a thread: pixels do not depend on which, and its memory is kept from sample to sample.
 #[derive(Clone, Debug)]
 pub struct SampleReader {
-    augmentation: Option<Augmentation>,
-    memory: augment::Memory,
     images: ImageReader,
     bytes: Vec<u8>,
 }
@@ -22,10 +20,7 @@ impl SampleReader {
     /// # Errors
     /// In words, if the job's augmentation doesn't fit them.
     pub fn of(job: &Job, dataset: &Dataset) -> Result<Self, String> {
-        let shape = dataset.shape();
-        let augmentation = Augmentation::of(job, shape)?;
-        let images = ImageReader::of(job, shape)?;
-        Ok(Self { augmentation, memory: augment::Memory::default(), images, bytes: Vec::new() })
+        Ok(Self { images: ImageReader::of(job, dataset.shape())?, bytes: Vec::new() })
     }
 
     /// Appends a sample's pixels (channels, height, width) to `out`; gives its label. `epoch`: of training, which sees
@@ -48,8 +43,8 @@ impl SampleReader {
         match dataset.locate(split, sample) {
             (Samples::Memory(images), index) => {
                 let pixels = images.pixels(index as usize);
-                match self.augmentation.as_ref().zip(seen) {
-                    Some((augmentation, seen)) => augmentation.append(pixels, seen, &mut self.memory, out),
+                match seen {
+                    Some(seen) => self.images.train_decoded(pixels, seen, out),
                     None => out.extend_from_slice(pixels),
                 }
                 Ok(images.label(index as usize))

@@ -88,7 +88,7 @@ fn look(folder: &Path, split: &Shards, shard: &Shard, depth: Depth, decoder: &mu
         Err(error) => return vec![error.into()],
     };
     if depth >= Depth::Full
-        && let Err(damage) = compare(folder, shard, file)
+        && let Err(damage) = compare(folder, shard, file).and_then(|()| table(split, shard))
     {
         return vec![damage];
     }
@@ -107,6 +107,12 @@ fn compare(folder: &Path, shard: &Shard, mut file: File) -> Result<(), Damage> {
         true => Ok(()),
         false => Err(Damage::Changed { path, found, wanted: shard.blake3 }),
     }
+}
+
+/// Whether its table is the manifest's.
+fn table(split: &Shards, shard: &Shard) -> Result<(), Damage> {
+    split.index.record(shard.first_sample).map_err(ShardError::from)?;
+    Ok(())
 }
 
 fn hash(file: &mut File) -> io::Result<Hash> {

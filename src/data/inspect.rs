@@ -9,7 +9,7 @@ use lockstep_dataset::Order;
 use lockstep_dataset::decode::Decoder;
 use lockstep_dataset::manifest::Images;
 use lockstep_dataset::shards::Shards;
-use lockstep_proto::job::Job;
+use lockstep_worker::trainer::positions_of_step;
 use serde_json::{Value, json};
 
 use super::{bytes, splits};
@@ -146,21 +146,15 @@ struct Step {
 
 impl Step {
     fn of(arguments: &DataInspect, path: &Path) -> Result<Self> {
-        let job = Job::load(path, std::env::vars(), &arguments.set)?;
+        let job = crate::load_job(path, &arguments.set)?;
         let folder = splits(&arguments.folder)?.remove(0);
         let shards = Shards::open(&folder).map_err(BadInput::from_display)?;
         let held_out = shards.samples().saturating_sub(job.data.validation);
         let len = if job.data.limit == 0 { held_out } else { held_out.min(job.data.limit) };
-        let (epoch, step, batch) = (arguments.epoch, arguments.step, u64::from(job.batch.size));
-        let first = step.checked_mul(batch).filter(|first| *first < len);
-        let Some(first) = first else {
-            let steps = len.div_ceil(batch);
-            return Err(
-                BadInput(format!("--step {step}: an epoch of {len} samples has {steps} steps of {batch}")).into()
-            );
-        };
+        let (epoch, step) = (arguments.epoch, arguments.step);
+        let positions = positions_of_step(&job, len, epoch, step).map_err(BadInput)?;
         let order = Order::new(job.seed.order, epoch, len);
-        let samples = (first..(first + batch).min(len)).map(|position| order.sample_at(position)).collect();
+        let samples = positions.map(|position| order.sample_at(position)).collect();
         Ok(Self { epoch, step, micro_batch: job.batch.micro_batch.into(), samples })
     }
 

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::MOST_PIXELS;
+
 pub use error::ManifestError;
 pub use hash::Hash;
 pub use record::Record;
@@ -33,7 +35,7 @@ const MAX_BYTES: u64 = 1 << 28;
 /// A table has at most so many records: 64 MiB of them.
 const MAX_SAMPLES_A_SHARD: u32 = 1 << 22;
 /// As labels are 16 bits.
-const MAX_CLASSES: usize = 1 << 16;
+pub const MAX_CLASSES: usize = 1 << 16;
 
 /// Content of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +148,11 @@ impl Manifest {
             return Err(format!("is of version {}; this build reads {VERSION}", self.lockstep_manifest));
         }
         let Images { channels, least, most } = self.images;
-        if !matches!(channels, 1 | 3) || [0, 1].iter().any(|&side| least[side] == 0 || least[side] > most[side]) {
+        let pixels = u64::from(most[0]) * u64::from(most[1]);
+        if pixels > MOST_PIXELS as u64
+            || !matches!(channels, 1 | 3)
+            || [0, 1].iter().any(|&side| least[side] == 0 || least[side] > most[side])
+        {
             return Err(format!("has images of {channels} channels, {least:?} to {most:?} pixels"));
         }
         if self.classes.is_empty() || self.classes.len() > MAX_CLASSES {

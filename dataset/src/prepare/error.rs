@@ -40,15 +40,16 @@ pub enum PrepareError {
         problem: String,
     },
     /// More samples that can't be decoded than were allowed.
-    #[error("more than {allowed} samples can't be decoded (--skip-bad); one of them: {place}: {problem}")]
+    #[error("more than {allowed} samples can't be decoded (--skip-bad); one of them: {one}")]
     TooManyBad {
         /// `--skip-bad`.
         allowed: u64,
-        /// One sample's file, member and offset.
-        place: String,
-        /// What is wrong with that one.
-        problem: String,
+        /// One sample's file, member and offset, and what is wrong with it.
+        one: String,
     },
+    /// More classes than labels can tell.
+    #[error("there are {0} classes: a dataset has at most 65,536")]
+    Classes(usize),
     /// No sources had a sample.
     #[error("no samples for the {split} split: nothing would be prepared")]
     Nothing {
@@ -59,9 +60,12 @@ pub enum PrepareError {
     #[error("{}: holds a prepared split: remove it first, or name another folder", .0.display())]
     Done(PathBuf),
     /// Unfinished work for something else.
-    #[error("{}: holds what an earlier `data prepare` of other sources or options left unfinished: remove it, or go on \
-             with the same sources and options", .0.display())]
+    #[error("{}: holds what an earlier `data prepare` of other sources or options left unfinished: remove this folder, or \
+             go on with the same sources and options", .0.display())]
     Other(PathBuf),
+    /// Shards that are not of this work.
+    #[error("{}: is there already, and not of this dataset: remove it, or name another folder", .0.display())]
+    Stale(PathBuf),
     /// Somebody else prepares into the same folder.
     #[error("{}: another process prepares into this folder", .0.display())]
     Busy(PathBuf),

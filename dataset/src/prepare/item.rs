@@ -1,6 +1,7 @@
 //! From a source to what stands for it in a shard: the file as it is, a smaller one, or its pixels as a PNG.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -20,6 +21,14 @@ pub(super) struct Item<'m> {
     pub(super) misnamed: bool,
 }
 
+/// Why a source does not become an item.
+pub(super) enum Unmade {
+    /// It can't be read, which says nothing of what it is.
+    Unread(io::Error),
+    /// It can't be decoded, in words.
+    Bad(String),
+}
+
 /// Memory of one thread, and the file that it reads from.
 #[derive(Default)]
 pub(super) struct Maker {
@@ -36,16 +45,17 @@ impl Maker {
     /// Reads a source and looks whether it decodes, strictly.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
-    pub(super) fn make(&mut self, source: &Source, smaller: Option<&Smaller>) -> Result<Item<'_>, String> {
-        self.read(source).map_err(|error| format!("cannot be read: {error}"))?;
+    /// What is wrong with it.
+    pub(super) fn make(&mut self, source: &Source, smaller: Option<&Smaller>) -> Result<Item<'_>, Unmade> {
+        self.read(source).map_err(Unmade::Unread)?;
         match source.stored {
             Stored::Encoded => self.encoded(source, smaller),
             Stored::Pixels(pixels) => self.pixels(&pixels),
         }
+        .map_err(Unmade::Bad)
     }
 
-    fn read(&mut self, source: &Source) -> std::io::Result<()> {
+    fn read(&mut self, source: &Source) -> io::Result<()> {
         let file = match &mut self.open {
             Some((path, file)) if *path == source.path => file,
             other => &mut other.insert((source.path.clone(), File::open(&source.path)?)).1,
@@ -70,7 +80,9 @@ impl Maker {
         interleave(&self.planes, channels, &mut self.pixels);
         self.made.clear();
         let color = if channels == 1 { jpeg_encoder::ColorType::Luma } else { jpeg_encoder::ColorType::Rgb };
-        let [height, width] = [wanted.height, wanted.width].map(|side| side as u16);
+        let [Ok(height), Ok(width)] = [wanted.height, wanted.width].map(u16::try_from) else {
+            return Err(format!("becomes {}×{} pixels, more than a JPEG may have", wanted.height, wanted.width));
+        };
         jpeg_encoder::Encoder::new(&mut self.made, quality)
             .encode(&self.pixels, width, height, color)
             .map_err(|error| format!("cannot be encoded: {error}"))?;

@@ -26,13 +26,16 @@ pub use sources::SourceError;
 
 use crate::dataset::Split;
 use crate::decode::Sides;
-use crate::manifest::{MANIFEST, Manifest, TABLES};
+use crate::manifest::{Index, MANIFEST, MAX_CLASSES, Manifest, TABLES};
 use crate::order::Order;
 use item::Maker;
 use plan::Plan;
 use record::{Collector, Sources};
 use shard::{Finished, Work};
 use sources::{Place, Sink};
+
+/// Folder of unfinished work in a split's.
+const UNFINISHED: &str = ".prepare";
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -119,19 +122,48 @@ pub fn prepare(wanted: &Wanted, progress: &(dyn Fn(Progress) + Sync)) -> Result<
         places.extend(sources::detect(source)?);
     }
     let classes = classes(wanted, places.iter().map(|(_, place)| place))?;
-    let mut prepared = Vec::new();
+    let mut preparations = Vec::new();
     for split in [Split::Train, Split::Test] {
         let places: Vec<&Place> =
             places.iter().filter(|(of, _)| of.unwrap_or(wanted.split) == split).map(|(_, place)| place).collect();
         if !places.is_empty() {
-            prepared.push(Preparation { wanted, split, classes: &classes, progress }.run(&places)?);
+            preparations.push((Preparation { wanted, split, classes: &classes, progress }, places));
         }
     }
-    Ok(prepared)
+    let unfinished = preparations.iter().any(|(preparation, _)| preparation.folder().join(UNFINISHED).exists());
+    let mut made = Vec::new();
+    for (preparation, places) in &preparations {
+        let folder = preparation.folder();
+        match folder.join(MANIFEST).exists() {
+            // Killed between one split's manifest and the other's.
+            true if unfinished => made.push(None),
+            true => return Err(PrepareError::Done(folder)),
+            false => made.push(Some((preparation, places))),
+        }
+    }
+    // Manifests come last, one right after the other, so that what is killed goes on with all splits.
+    let made: Vec<_> = made
+        .into_iter()
+        .map(|work| work.map(|(preparation, places)| preparation.make(places)).transpose())
+        .collect::<Result<_, _>>()?;
+    let all = preparations.iter().zip(made);
+    all.map(|((preparation, _), made)| match made {
+        Some(made) => preparation.finish(made),
+        None => preparation.finished(),
+    })
+    .collect()
 }
 
 /// Names of the classes of all splits; empty if none are known before labels are.
 fn classes<'p>(wanted: &Wanted, places: impl Iterator<Item = &'p Place>) -> Result<Vec<String>, PrepareError> {
+    let classes = known_classes(wanted, places)?;
+    match classes.len() > MAX_CLASSES {
+        true => Err(PrepareError::Classes(classes.len())),
+        false => Ok(classes),
+    }
+}
+
+fn known_classes<'p>(wanted: &Wanted, places: impl Iterator<Item = &'p Place>) -> Result<Vec<String>, PrepareError> {
     if let Some(classes) = &wanted.classes {
         return Ok(classes.clone());
     }
@@ -155,17 +187,28 @@ struct Preparation<'a> {
     progress: &'a (dyn Fn(Progress) + Sync),
 }
 
+/// All shards of a split, without its manifest.
+struct Made {
+    plan: Plan,
+    shards: Vec<Finished>,
+    /// Held until the manifest is there.
+    lock: File,
+}
+
 impl Preparation<'_> {
-    fn run(&self, places: &[&Place]) -> Result<Prepared, PrepareError> {
-        let folder = self.wanted.out.join(self.split.name());
-        if folder.join(MANIFEST).exists() {
-            return Err(PrepareError::Done(folder));
-        }
-        let unfinished = folder.join(".prepare");
+    fn folder(&self) -> PathBuf {
+        self.wanted.out.join(self.split.name())
+    }
+
+    fn make(&self, places: &[&Place]) -> Result<Made, PrepareError> {
+        let folder = self.folder();
+        let unfinished = folder.join(UNFINISHED);
         let target = |source| PrepareError::Target { path: unfinished.clone(), source };
         fs::create_dir_all(&unfinished).map_err(target)?;
         let lock = File::create(unfinished.join("lock")).map_err(target)?;
         match lock.try_lock() {
+            // Somebody else may have come to an end in between.
+            Ok(()) if folder.join(MANIFEST).exists() => return Err(PrepareError::Done(folder)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(PrepareError::Busy(folder)),
             Err(TryLockError::Error(error)) => return Err(target(error)),
@@ -181,7 +224,7 @@ impl Preparation<'_> {
         let Wanted { seed, shard_bytes, smaller, .. } = *self.wanted;
         let classes = self.names(&sources).map_err(target)?;
         let plan = Plan::new(&sources, &order, classes, (seed, shard_bytes, smaller)).map_err(target)?;
-        plan.settle(&unfinished)?;
+        plan.settle(&folder, &unfinished)?;
         let work = Work {
             folder: &folder,
             unfinished: &unfinished,
@@ -195,9 +238,7 @@ impl Preparation<'_> {
             progress: self.progress,
         };
         let shards = make_all(&work, self.wanted.threads)?;
-        let prepared = self.finish(&folder, &unfinished, &plan, &shards)?;
-        fs::remove_dir_all(&unfinished).map_err(target)?;
-        Ok(prepared)
+        Ok(Made { plan, shards, lock })
     }
 
     fn collect(&self, places: &[&Place], unfinished: &Path) -> Result<Sources, PrepareError> {
@@ -228,19 +269,15 @@ impl Preparation<'_> {
     }
 
     /// Puts the tables together and writes the manifest.
-    fn finish(
-        &self,
-        folder: &Path,
-        unfinished: &Path,
-        plan: &Plan,
-        finished: &[Finished],
-    ) -> Result<Prepared, PrepareError> {
+    fn finish(&self, Made { plan, shards: finished, lock }: Made) -> Result<Prepared, PrepareError> {
+        let folder = self.folder();
+        let unfinished = folder.join(UNFINISHED);
         let path = folder.join(MANIFEST);
         let target = |source: io::Error| PrepareError::Target { path: path.clone(), source };
         let mut first = 0;
         let mut shards = Vec::new();
         let mut tables = BufWriter::new(File::create(folder.join(TABLES)).map_err(target)?);
-        for (number, finished) in (0..).zip(finished) {
+        for (number, finished) in (0..).zip(&finished) {
             if finished.samples == 0 {
                 fs::remove_file(folder.join(shard::name(number))).map_err(target)?;
                 continue;
@@ -259,14 +296,23 @@ impl Preparation<'_> {
         Manifest::decode(text.as_bytes()).map_err(|problem| {
             PrepareError::Manifest(crate::manifest::ManifestError::Invalid { path: path.clone(), problem })
         })?;
-        files::write_whole(&path, text.as_bytes()).and_then(|()| files::sync_folder(folder)).map_err(target)?;
+        files::write_whole(&path, text.as_bytes()).and_then(|()| files::sync_folder(&folder)).map_err(target)?;
+        fs::remove_dir_all(&unfinished).map_err(target)?;
+        drop(lock);
         Ok(Prepared {
             split: self.split,
-            folder: folder.to_owned(),
+            folder,
             manifest,
             misnamed: finished.iter().map(|finished| finished.misnamed).sum(),
             bad: finished.iter().flat_map(|finished| finished.bad.iter().cloned()).collect(),
         })
+    }
+
+    /// A split that an earlier process has finished.
+    fn finished(&self) -> Result<Prepared, PrepareError> {
+        let folder = self.folder();
+        let manifest = Index::open(&folder)?.manifest;
+        Ok(Prepared { split: self.split, folder, manifest, misnamed: 0, bad: Vec::new() })
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::item::Maker;
 use super::record::Sources;
-use super::{PrepareError, Smaller};
+use super::{PrepareError, Smaller, shard};
 use crate::manifest::Hash;
 use crate::order::Order;
 
@@ -64,9 +64,9 @@ impl Plan {
         first..(first + u64::from(self.samples_a_shard)).min(self.samples)
     }
 
-    /// Leaves word of the plan in the folder of unfinished work, or finds that it is the one that was left there.
-    pub(super) fn settle(&self, folder: &Path) -> Result<(), PrepareError> {
-        let path = folder.join(FILE);
+    /// Leaves word of the plan in the split's folder, or finds that it is the one that was left there.
+    pub(super) fn settle(&self, folder: &Path, unfinished: &Path) -> Result<(), PrepareError> {
+        let path = unfinished.join(FILE);
         let target = |source: io::Error| PrepareError::Target { path: path.clone(), source };
         match fs::read(&path) {
             Ok(text) => match serde_json::from_slice::<Self>(&text) {
@@ -74,6 +74,10 @@ impl Plan {
                 _ => Err(PrepareError::Other(folder.to_owned())),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Readers of `shard-*.tar` would take others' shards for ours.
+                if let Some(stale) = shard::any_in(folder).map_err(target)? {
+                    return Err(PrepareError::Stale(stale));
+                }
                 let text = serde_json::to_vec(self).map_err(|error| target(error.into()))?;
                 super::files::write_whole(&path, &text).map_err(target)
             }

@@ -44,12 +44,23 @@ pub(super) struct Pixels {
 }
 
 impl Source {
-    /// For people: file and offset.
+    /// For people: file, member and offset.
     pub(super) fn place(&self) -> String {
-        match self.offset {
-            0 => self.path.display().to_string(),
-            offset => format!("{} (byte {offset})", self.path.display()),
+        let (path, offset) = (self.path.display(), self.offset);
+        match (offset, self.member()) {
+            (0, _) => path.to_string(),
+            (_, Some(member)) => format!("{path} (member {member:?}, byte {offset})"),
+            (_, None) => format!("{path} (byte {offset})"),
         }
+    }
+
+    /// The name in the header before it, if it is a tar's member; the first hundred bytes of a longer one.
+    fn member(&self) -> Option<String> {
+        let header = self.offset.checked_sub(512).filter(|_| self.path.extension().is_some_and(|e| e == "tar"))?;
+        let mut name = [0; 100];
+        File::open(&self.path).and_then(|file| file.read_exact_at(&mut name, header)).ok()?;
+        let name = name.split(|byte| *byte == 0).next()?;
+        Some(String::from_utf8_lossy(name).into_owned())
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::item::{Item, Maker};
+use super::item::{Item, Maker, Unmade};
 use super::plan::Plan;
 use super::record::{Source, Sources};
+use super::sources::SourceError;
 use super::{PrepareError, Progress, files};
 use crate::manifest::{Hash, Images, Record, Shard};
 use crate::order::Order;
@@ -72,8 +73,13 @@ impl Work<'_> {
         let known = self.unfinished.join(format!("shard-{number:06}.json"));
         let path = self.folder.join(name(number));
         let target = |source: io::Error| PrepareError::Target { path: path.clone(), source };
-        if let Some(finished) = found(&known, &path) {
-            self.bad.fetch_add(finished.bad.len() as u64, Ordering::Relaxed);
+        if let Some(finished) = self.found(number, &known, &path) {
+            let bad = finished.bad.len() as u64;
+            if self.bad.fetch_add(bad, Ordering::Relaxed) + bad > self.skip_bad
+                && let Some(one) = finished.bad.first()
+            {
+                return Err(PrepareError::TooManyBad { allowed: self.skip_bad, one: one.clone() });
+            }
             self.step(self.plan.positions(number).count() as u64);
             return Ok(Some(finished));
         }
@@ -86,7 +92,10 @@ impl Work<'_> {
             let source = self.sources.get(self.order.sample_at(position)).map_err(target)?;
             match maker.make(&source, self.plan.smaller.as_ref()) {
                 Ok(item) => making.append(position, &item, source.label).map_err(target)?,
-                Err(problem) => making.bad.push(self.leave_out(&source, problem)?),
+                Err(Unmade::Bad(problem)) => making.bad.push(self.leave_out(&source, problem)?),
+                Err(Unmade::Unread(error)) => {
+                    return Err(SourceError::Read { path: source.path.clone(), source: error }.into());
+                }
             }
             self.step(1);
         }
@@ -94,10 +103,18 @@ impl Work<'_> {
         file.sync_all().and_then(|()| fs::rename(&partial, &path)).map_err(target)?;
         files::write_whole(&self.unfinished.join(table_name(number)), &table).map_err(target)?;
         // Last, and behind the names of the others: it says that they are there.
-        files::sync_folder(self.folder).map_err(target)?;
+        files::sync_folder(self.folder).and_then(|()| files::sync_folder(self.unfinished)).map_err(target)?;
         let text = serde_json::to_vec(&finished).map_err(|error| target(error.into()))?;
         files::write_whole(&known, &text).map_err(target)?;
         Ok(Some(finished))
+    }
+
+    /// What is known of a shard that an earlier process has finished, if all of it is there.
+    fn found(&self, number: u32, known: &Path, shard: &Path) -> Option<Finished> {
+        let finished: Finished = serde_json::from_slice(&fs::read(known).ok()?).ok()?;
+        let table = fs::read(self.unfinished.join(table_name(number))).ok()?;
+        let whole = fs::metadata(shard).ok()?.len() == finished.bytes && Hash::of(&table) == finished.table_blake3;
+        whole.then_some(finished)
     }
 
     fn step(&self, samples: u64) {
@@ -110,17 +127,23 @@ impl Work<'_> {
         match self.skip_bad {
             0 => Err(PrepareError::Sample { place, problem }),
             allowed if self.bad.fetch_add(1, Ordering::Relaxed) >= allowed => {
-                Err(PrepareError::TooManyBad { allowed, place, problem })
+                Err(PrepareError::TooManyBad { allowed, one: format!("{place}: {problem}") })
             }
             _ => Ok(format!("{place}: {problem}")),
         }
     }
 }
 
-/// What is known of a shard that an earlier process has finished.
-fn found(known: &Path, shard: &Path) -> Option<Finished> {
-    let finished: Finished = serde_json::from_slice(&fs::read(known).ok()?).ok()?;
-    (fs::metadata(shard).ok()?.len() == finished.bytes).then_some(finished)
+/// A shard in a split's folder, finished or not, if there is one.
+pub(super) fn any_in(folder: &Path) -> io::Result<Option<PathBuf>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("shard-") && (name.ends_with(".tar") || name.ends_with(".tar.partial")) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// A shard in the making.

@@ -199,3 +199,47 @@ fn damage_is_found_and_named() {
     fs::remove_file(&path).unwrap();
     assert!(damages(Depth::Quick)[0].to_string().contains("shard-000001.tar: cannot be read"));
 }
+
+/// Both splits are there, or work on both goes on.
+#[test]
+fn one_killed_in_its_second_split_goes_on() {
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for split in ["train", "val"] {
+        let class = source.path().join(split).join("cat");
+        fs::create_dir_all(&class).unwrap();
+        (0..10).for_each(|number| fs::write(class.join(format!("{number}.jpg")), picture(20, number * 20)).unwrap());
+    }
+    let clean = run(&wanted(source.path(), &out.path().join("clean"))).unwrap();
+    let broken = wanted(source.path(), &out.path().join("broken"));
+    let steps = AtomicUsize::new(0);
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        prepare(&broken, &|progress| {
+            if matches!(progress, Progress::Preparing { .. }) && steps.fetch_add(1, Ordering::Relaxed) == 15 {
+                panic!("killed");
+            }
+        })
+    }));
+    assert!(killed.is_err());
+    let again = run(&broken).unwrap();
+    assert_eq!(again.len(), 2);
+    for (clean, again) in clean.iter().zip(&again) {
+        assert!(files(&clean.folder) == files(&again.folder), "{:?}", again.split);
+    }
+    // Killed between one manifest and the other: what is there stays.
+    files(&again[1].folder).keys().for_each(|name| fs::remove_file(again[1].folder.join(name)).unwrap());
+    fs::create_dir(again[1].folder.join(".prepare")).unwrap();
+    assert_eq!(run(&broken).unwrap()[1].manifest, clean[1].manifest);
+    assert!(matches!(run(&broken), Err(PrepareError::Done(_))));
+}
+
+#[test]
+fn shards_of_others_are_left_alone() {
+    let (source, out) = (image_folder(), tempfile::tempdir().unwrap());
+    let train = out.path().join("train");
+    fs::create_dir(&train).unwrap();
+    fs::write(train.join("shard-000077.tar"), b"somebody's").unwrap();
+    assert!(
+        matches!(run(&wanted(source.path(), out.path())), Err(PrepareError::Stale(path)) if path.ends_with("shard-000077.tar"))
+    );
+    assert_eq!(fs::read(train.join("shard-000077.tar")).unwrap(), b"somebody's");
+}

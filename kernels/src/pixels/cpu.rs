@@ -53,9 +53,9 @@ impl Kernel for Forward<'_> {
 /// Factors and summands of the block of values that starts with `first`: nearly always one channel's.
 #[inline(always)]
 fn levels<S: Simd>(s: S, size: &PixelsSize, first: usize) -> (S::Vector, S::Vector) {
-    let one = size.level(first);
-    if one == size.level(first + WIDTH - 1) {
-        return (s.splat(one.0), s.splat(one.1));
+    if size.channel(first) == size.channel(first + WIDTH - 1) {
+        let (scale, shift) = size.level(first);
+        return (s.splat(scale), s.splat(shift));
     }
     let each: [(f32, f32); WIDTH] = std::array::from_fn(|i| size.level(first + i));
     (s.load(&each.map(|(scale, _)| scale)), s.load(&each.map(|(_, shift)| shift)))

@@ -45,8 +45,13 @@ impl PixelsSize {
 
     /// Factor and summand of a feature.
     fn level(&self, feature: usize) -> (f32, f32) {
-        let channel = feature.checked_div(self.image).unwrap_or(0).min(2);
+        let channel = self.channel(feature);
         (self.levels.scale[channel], self.levels.shift[channel])
+    }
+
+    /// Whose level a feature has.
+    fn channel(&self, feature: usize) -> usize {
+        feature.checked_div(self.image).unwrap_or(0).min(2)
     }
 }
 

@@ -63,12 +63,7 @@ fn remedy<D: Device>(device: &mut D, job: &Job, work: &Work<D>, free: usize) -> 
 }
 
 /// All that training by a plan of the model takes with a micro-batch, in the order in which it is asked for.
-pub(super) fn needs<D: Device>(
-    device: &mut D,
-    job: &Job,
-    work: &Work<D>,
-    (plan, micro_batch): (&Plan, u32),
-) -> Vec<Need> {
+fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batch): (&Plan, u32)) -> Vec<Need> {
     let samples = micro_batch as usize;
     let uploads = D::room_bytes::<u8>(samples * work.pixels.features)
         + D::room_bytes::<u16>(samples)

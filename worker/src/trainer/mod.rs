@@ -90,7 +90,7 @@ pub use fingerprint::{canary, fingerprint};
 pub use hardware::{Hardware, transport};
 pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
-pub use outlook::{BatchOutlook, Outlook};
+pub use outlook::{BatchOutlook, Outlook, positions_of_step};
 pub use prepare::check;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;

@@ -1,13 +1,16 @@
-//! What training a job will take, worked out from the job and its manifest alone: nothing is started or decoded.
+//! What training a job will take, worked out from the job and its dataset: no step is computed.
+
+use std::ops::Range;
 
 use lockstep_dataset::dataset::{Dataset, Split};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_proto::job::Job;
 
 use super::TrainerError;
-use super::memory::{needs, of_state};
+use super::memory::of_state;
 use super::prepare;
 use super::schedule::{Cursor, Schedule};
+use crate::datasets::find;
 
 /// What is known beforehand.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,15 +60,17 @@ impl Outlook {
     /// # Errors
     /// What a trainer would fail with at its start.
     pub fn of(job: &Job) -> Result<Self, TrainerError> {
-        let dataset = Dataset::open(&job.data)?;
+        let mut data = job.data.clone();
+        find(&mut data, &[]).map_err(TrainerError::Job)?;
+        let dataset = Dataset::open(&data)?;
         let samples = [Split::Train, Split::Validation, Split::Test].map(|split| dataset.len(split));
         let schedule = Schedule::new(job, samples[0]).map_err(TrainerError::Job)?;
         let work = prepare::work::<Cpu>(job, dataset)?;
-        let mut device = Cpu::new(InstructionSet::detect());
-        let all = needs(&mut device, job, &work, (work.model.plan(), job.batch.micro_batch));
+        let (device, samples_a_lane) = (Cpu::new(InstructionSet::detect()), job.batch.micro_batch as usize);
+        let values: usize =
+            work.model.needs(work.model.plan(), &device, samples_a_lane).iter().map(|need| need.bytes).sum();
+        let lane_bytes = values + samples_a_lane * work.pixels.features;
         let state_bytes = size_of::<f32>() * of_state(job, &work.model);
-        let of_steps = |what: &str| what == "the optimizer's state" || what == "gradients and their sums";
-        let lane_bytes = all.iter().filter(|need| !of_steps(&need.what)).map(|need| need.bytes).sum();
         Ok(Self {
             dataset: work.dataset.id().to_owned(),
             samples,
@@ -80,6 +85,27 @@ impl Outlook {
             state_bytes,
             lane_bytes,
         })
+    }
+}
+
+/// Positions of a step of an epoch over `train_samples`, both counted from 0.
+///
+/// # Errors
+/// In words, if the job has no such step.
+pub fn positions_of_step(job: &Job, train_samples: u64, epoch: u64, step: u64) -> Result<Range<u64>, String> {
+    let schedule = Schedule::new(job, train_samples)?;
+    let (first, behind) = (schedule.steps_before(epoch), schedule.steps_before(epoch.saturating_add(1)));
+    if step >= behind - first {
+        let steps = behind - first;
+        return Err(format!("--step {step}: epoch {epoch} of {train_samples} samples has {steps} steps"));
+    }
+    let mut cursor = first_step(&schedule, epoch);
+    loop {
+        let plan = schedule.step(&cursor).ok_or("the job has no such step")?;
+        if cursor.step == first + step {
+            return Ok(plan.first..plan.first + plan.samples);
+        }
+        cursor = schedule.advance(&cursor, &plan);
     }
 }
 

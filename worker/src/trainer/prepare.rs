@@ -28,6 +28,7 @@ use crate::datasets::find;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
 use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
+use lockstep_dataset::resize::RESIZER;
 
 /// Waits for the assignment; none if there never is one.
 pub(super) fn assignment(tasks: &Receiver<Task>) -> Option<Box<wire::Assignment>> {
@@ -131,7 +132,9 @@ fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
         pad => format!(", padded by {pad}"),
     };
     let decoders = dataset.decoders().map_or(String::new(), |decoders| format!(", decoded by {decoders}"));
-    format!("{samples} samples in the order of seed {seed} of {id}{pad}{decoders}")
+    let resized = job.data.size > 0 || !job.augment.random_resized_crop.is_empty();
+    let resizer = if resized { format!(", resized by {RESIZER}") } else { String::new() };
+    format!("{samples} samples in the order of seed {seed} of {id}{pad}{decoders}{resizer}")
 }
 
 /// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.
@@ -151,7 +154,9 @@ fn model_hash(tensors: &[Tensor]) -> String {
 /// What a trainer would fail with at its start.
 pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     instruction_set(job.cluster.instruction_set)?;
-    let dataset = Dataset::open(&job.data)?;
+    let mut data = job.data.clone();
+    find(&mut data, &[]).map_err(TrainerError::Job)?;
+    let dataset = Dataset::open(&data)?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
     if !job.checkpoint.dir.is_empty() {

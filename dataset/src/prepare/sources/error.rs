@@ -118,6 +118,12 @@ pub enum Problem {
         /// Where the labels are.
         labels_path: PathBuf,
     },
+    /// A gzip file that is damaged.
+    #[error("is a damaged gzip file ({0}): get it again")]
+    Gzip(String),
+    /// Images that no decoder would take.
+    #[error("has images of {0}×{1} pixels, more than an image may have")]
+    Pixels(u64, u64),
     /// Images that no kind of picture has.
     #[error("has images of {0} channels: 1 (grey) and 3 (colours) can be prepared")]
     Channels(u8),

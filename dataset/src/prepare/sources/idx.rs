@@ -1,7 +1,8 @@
 //! Files of images and of labels as MNIST has them, plain or gzip.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -10,7 +11,8 @@ use super::super::PrepareError;
 use super::super::record::{Pixels, Source, Stored};
 use super::{Place, Problem, Sink, SourceError, label, open};
 use crate::dataset::Split;
-use crate::idx::{IdxFile, Layout};
+use crate::error::DataError;
+use crate::idx::{GZIP_MAGIC, IdxFile, Layout, MAX_BYTES};
 
 /// Both splits, where their files are.
 pub(super) fn find(folder: &Path, names: &[String]) -> Result<Vec<(Option<Split>, Place)>, SourceError> {
@@ -38,7 +40,7 @@ pub(super) fn collect(images: &Path, labels: &Path, sink: &mut Sink<'_>) -> Resu
     let labels_file = IdxFile::open(&[labels.to_owned()]).map_err(SourceError::from)?;
     let values = labels_file.labels().map_err(SourceError::from)?.values;
     let path = plain(images, sink)?;
-    let layout = Layout::of(&path).map_err(SourceError::from)?;
+    let layout = layout(&path, images)?;
     if layout.count != values.len() as u64 {
         let (images_count, labels_count) = (layout.count, values.len() as u64);
         let labels_path = labels.to_owned();
@@ -62,15 +64,29 @@ pub(super) fn collect(images: &Path, labels: &Path, sink: &mut Sink<'_>) -> Resu
 /// The file itself, or what it holds, unpacked: samples are read in any order.
 fn plain(path: &Path, sink: &mut Sink<'_>) -> Result<PathBuf, PrepareError> {
     let (file, _) = open(path, sink)?;
-    if path.extension().is_none_or(|extension| extension != "gz") {
+    let mut start = [0; 2];
+    if file.read_exact_at(&mut start, 0).is_err() || start != GZIP_MAGIC {
         return Ok(path.to_owned());
     }
-    // Checked as a whole first, by its own reader: also that it does not grow without bound.
-    IdxFile::open(&[path.to_owned()]).and_then(|file| file.images()).map_err(SourceError::from)?;
     let name = path.file_stem().unwrap_or(path.as_os_str());
     let unpacked = sink.unpacked.join(format!("{}-{}", sink.collector.count(), name.to_string_lossy()));
     let target = |source| PrepareError::Target { path: unpacked.clone(), source };
     let mut out = File::create(&unpacked).map_err(target)?;
-    std::io::copy(&mut MultiGzDecoder::new(BufReader::new(file)), &mut out).map_err(target)?;
-    Ok(unpacked)
+    let mut stream = MultiGzDecoder::new(BufReader::new(file)).take(MAX_BYTES + 1);
+    let mut part = vec![0; 1 << 20];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => return Ok(unpacked),
+            Ok(read) => out.write_all(&part[..read]).map_err(target)?,
+            Err(error) => return Err(SourceError::of(path, Problem::Gzip(error.to_string())).into()),
+        }
+    }
+}
+
+/// Where the images lie in a file that is called `name` for people.
+fn layout(path: &Path, name: &Path) -> Result<Layout, SourceError> {
+    Layout::of(path).map_err(|error| match error {
+        DataError::File { problem, .. } => DataError::File { path: name.to_owned(), problem }.into(),
+        other => other.into(),
+    })
 }

@@ -81,6 +81,16 @@ impl Place {
 
 /// What there is under a path: places, and of which split each is, if the source says so.
 pub(super) fn detect(path: &Path) -> Result<Vec<(Option<Split>, Place)>, SourceError> {
+    let found = places(path)?;
+    if let [(None, Place::Folder(_))] = found[..] {
+        let names = listed(path)?;
+        return splits(path, &names).map(|splits| if splits.is_empty() { found } else { splits });
+    }
+    Ok(found)
+}
+
+/// What there is under a path that is one split, or whose files say theirs.
+fn places(path: &Path) -> Result<Vec<(Option<Split>, Place)>, SourceError> {
     let metadata = fs::metadata(path).map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
     if metadata.is_file() {
         return match path.extension().is_some_and(|extension| extension == "tar") {
@@ -95,23 +105,20 @@ pub(super) fn detect(path: &Path) -> Result<Vec<(Option<Split>, Place)>, SourceE
             return Ok(found);
         }
     }
-    splits(path, &names)
+    Ok(vec![(None, Place::Folder(path.to_owned()))])
 }
 
-/// `train` and `val` or `test`, each a source of its own; else a folder of classes.
+/// `train` and `val` or `test`, each a source of its own, if there are such.
 fn splits(path: &Path, names: &[String]) -> Result<Vec<(Option<Split>, Place)>, SourceError> {
     let mut found = Vec::new();
     for (name, split) in [("train", Split::Train), ("val", Split::Test), ("test", Split::Test)] {
         // ImageNet's test images have no labels, so where there is both, `val` is what people test on.
         let told = found.iter().any(|(of, _)| *of == Some(split));
         if names.iter().any(|other| other == name) && path.join(name).is_dir() && !told {
-            found.extend(detect(&path.join(name))?.into_iter().map(|(_, place)| (Some(split), place)));
+            found.extend(places(&path.join(name))?.into_iter().map(|(_, place)| (Some(split), place)));
         }
     }
-    match found.is_empty() {
-        true => Ok(vec![(None, Place::Folder(path.to_owned()))]),
-        false => Ok(found),
-    }
+    Ok(found)
 }
 
 fn tars(path: &Path, names: &[String]) -> Result<Vec<(Option<Split>, Place)>, SourceError> {

@@ -8,6 +8,7 @@ use super::super::PrepareError;
 use super::super::record::{Pixels, Source, Stored};
 use super::{Place, Problem, Sink, SourceError, label, open};
 use crate::dataset::Split;
+use crate::decode::MOST_PIXELS;
 use crate::npy::{Element, Header, MAX_HEADER};
 
 /// Names of images and of labels, and the split they tell.
@@ -53,6 +54,9 @@ pub(super) fn collect(images: &Path, labels: &Path, sink: &mut Sink<'_>) -> Resu
     let [Ok(height), Ok(width)] = sides else {
         return Err(wrong(images, format!("has images of {height}×{width} pixels, more than can be read")).into());
     };
+    if u64::from(height) * u64::from(width) > MOST_PIXELS as u64 {
+        return Err(SourceError::of(images, Problem::Pixels(height.into(), width.into())).into());
+    }
     // Below 2⁸ · 2¹⁶ · 2¹⁶, of which a sample may have 2²⁸.
     let bytes = channels * u64::from(height) * u64::from(width);
     let length = super::folder::image_length(bytes).map_err(|problem| SourceError::of(images, problem))?;
