@@ -74,13 +74,13 @@ impl Stage {
     fn train(&self, run: &str, settings: &[&str]) -> Command {
         let data = format!("data.path={}", self.path("data").display());
         let settings: Vec<&str> = SETTINGS.iter().chain(settings).copied().chain([data.as_str()]).collect();
-        let mut command = binary(["train", "--json"]);
+        let mut command = binary(["train"]);
         command.arg(recipe("mnist-mlp.toml")).arg("--out").arg(self.path(run)).args(set(&settings));
         command
     }
 
     fn outcome(&self, run: &str, workers: &str, threads: &str) -> Outcome {
-        Ended::of(self.train(run, &[]).args(["--workers", workers, "--threads", threads])).success();
+        Ended::of(self.train(run, &[]).args(["--json", "--workers", workers, "--threads", threads])).success();
         Outcome::of(&self.path(run))
     }
 }
@@ -121,8 +121,8 @@ fn a_killed_worker_changes_no_bit() {
     let stage = Stage::prepared();
     // Long enough for a loss to be noticed in the middle.
     let long = ["schedule.epochs=150"];
-    Ended::of(stage.train("clean", &long).args(["--workers", "1", "--threads", "1"])).success();
-    let mut train = Process::start(stage.train("killed", &long).args(["--workers", "2", "--threads", "1"]));
+    Ended::of(stage.train("clean", &long).args(["--json", "--workers", "1", "--threads", "1"])).success();
+    let mut train = Process::start(stage.train("killed", &long).args(["--json", "--workers", "2", "--threads", "1"]));
     train.await_line("\"step\":4");
     train.children()[0].signal(Signal::KILL);
     let ended = train.wait();
@@ -187,20 +187,24 @@ fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 fn damage_is_told_in_one_line() {
     let stage = Stage::prepared();
     let refused = |run: &str, settings: &[&str], words: &[&str]| {
-        Ended::of(stage.train(run, settings).args(["--workers", "2", "--threads", "1"])).is_refused_with(words);
+        let mut train = stage.train(run, settings);
+        Ended::of(train.args(["--quiet", "--workers", "2", "--threads", "1"])).is_refused_with(words);
+    };
+    let verified = |depth: &[&str], words: &str| {
+        let ended = Ended::of(binary(["data", "verify"]).args(depth).arg(stage.path("data")));
+        assert!(ended.code == Some(2) && ended.stderr.contains(words) && ended.stdout.contains("DAMAGED"), "{ended:?}");
     };
     let shard = stage.path("data/train/shard-000000.tar");
     let whole = fs::read(&shard).unwrap();
     // Within the first sample's picture.
     damage(&shard, |bytes| bytes[700] ^= 1);
     refused("flipped", &[], &["shard-000000.tar: sample 0 at byte 512 is damaged", "CRC-32"]);
-    Ended::of(binary(["data", "verify"]).arg(stage.path("data")))
-        .is_refused_with(&["is not the shard that was prepared"]);
+    verified(&[], "is not the shard that was prepared");
     damage(&shard, |bytes| bytes.truncate(1000));
     refused("cut", &[], &["shard-000000.tar: has 1000 bytes, but the manifest says"]);
     fs::remove_file(&shard).unwrap();
     refused("missing", &[], &["shard-000000.tar: cannot be read"]);
-    Ended::of(binary(["data", "verify", "--quick"]).arg(stage.path("data"))).is_refused_with(&["cannot be read"]);
+    verified(&["--quick"], "cannot be read");
     fs::write(&shard, whole).unwrap();
     assert!(
         Ended::of(binary(["data", "verify", "--decode"]).arg(stage.path("data")))
@@ -212,7 +216,7 @@ fn damage_is_told_in_one_line() {
     refused("pad", &["data.pad=2"], &["data.pad = 2"]);
     refused("classes", &["data.classes=2"], &["has 3 classes: set data.classes"]);
     damage(&stage.path("data/train/manifest.samples"), |bytes| bytes[20] ^= 1);
-    Ended::of(binary(["data", "verify"]).arg(stage.path("data"))).is_refused_with(&["the table of shard-000000.tar"]);
+    verified(&[], "the table of shard-000000.tar");
     refused("table", &[], &["manifest.samples", "shard-000000.tar"]);
     damage(&stage.path("data/train/manifest.json"), |bytes| bytes[30] = b'x');
     refused("manifest", &[], &["train/manifest.json"]);
@@ -241,6 +245,7 @@ fn preparing_tells_what_it_did_and_what_is_wrong() {
         &data,
         "batch.size=8",
         "batch.micro_batch=4",
+        "data.last_batch=keep",
     ]));
     let samples = Ended::of(step.args(["--epoch", "2", "--step", "7", "--json"])).success();
     let report: serde_json::Value = serde_json::from_str(&samples).unwrap();
@@ -253,7 +258,9 @@ fn preparing_tells_what_it_did_and_what_is_wrong() {
     Ended::of(&mut stage.prepare("empty", &[])).is_refused_with(&["cat/0.png: is empty"]);
     assert!(!stage.path("empty").exists(), "nothing is left half-written");
     damage(&stage.path("source/train/cat/0.png"), |bytes| *bytes = picture(0)[..500].to_vec());
-    Ended::of(&mut stage.prepare("cut", &[])).is_refused_with(&["cat/0.png: ", "cut off"]);
+    let ended = Ended::of(&mut stage.prepare("cut", &[]));
+    let told = ["cat/0.png: ", "cut off"].iter().all(|words| ended.stderr.contains(words));
+    assert!(ended.code == Some(2) && told && ended.stdout.is_empty(), "{ended:?}");
     let said = Ended::of(&mut stage.prepare("cut", &["--skip-bad", "1"])).success();
     assert!(said.contains("train: 60 samples") && said.contains("1 sample left out"), "{said}");
 }
