@@ -57,8 +57,15 @@ fn every_word_is_documented() {
             Err(crate::job::JobError::UnknownWord { known, .. }) => known,
             other => {
                 assert!(
-                    ["checkpoint.dir", "data.path", "model.init_blake3", "model.init_from", "published.source"]
-                        .contains(&key.as_str()),
+                    [
+                        "checkpoint.dir",
+                        "data.name",
+                        "data.path",
+                        "model.init_blake3",
+                        "model.init_from",
+                        "published.source"
+                    ]
+                    .contains(&key.as_str()),
                     "{key}: {other:?}"
                 );
                 continue;
