@@ -118,12 +118,12 @@ impl Dataset {
             true => prepared(&path, data)?,
             false => idx(&path, data)?,
         };
-        let left = train.len().saturating_sub(data.validation);
-        if left == 0 {
+        let train_len = trained_on(data, train.len());
+        if train_len == 0 {
             return Err(DataError::Validation { validation: data.validation, samples: train.len(), path });
         }
         Ok(Self {
-            train_len: if data.limit == 0 { left } else { left.min(data.limit) },
+            train_len,
             validation_len: data.validation,
             classes: data.classes as usize,
             train,
@@ -205,7 +205,7 @@ impl Dataset {
     pub fn stored_bytes(&self) -> Option<u64> {
         let Samples::Shards(shards) = &self.train else { return None };
         let manifest = &shards.index.manifest;
-        Some(manifest.shards.iter().map(|shard| shard.bytes).sum::<u64>() / manifest.samples)
+        Some(manifest.bytes() / manifest.samples)
     }
 
     /// What its pixels come of, besides its files: decoders and their versions. None of pixels that are stored as such.
@@ -223,6 +223,12 @@ impl Dataset {
             Split::Test => (&self.test, sample),
         }
     }
+}
+
+/// How many of so many samples of a training split are trained on.
+pub fn trained_on(data: &Data, samples: u64) -> u64 {
+    let left = samples.saturating_sub(data.validation);
+    if data.limit == 0 { left } else { left.min(data.limit) }
 }
 
 /// The four idx files of a folder.

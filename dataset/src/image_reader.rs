@@ -39,15 +39,20 @@ impl ImageReader {
             (size, 0) => Some(size as usize),
             (_, resize) => Some(resize as usize),
         };
-        Ok(Self {
+        Ok(Self { augmentation: Augmentation::of(job, shape)?, short_side, ..Self::as_they_are(shape) })
+    }
+
+    /// For images that are all of this shape, and stay as they are.
+    pub fn as_they_are(shape: ImageShape) -> Self {
+        Self {
             shape,
-            augmentation: Augmentation::of(job, shape)?,
-            short_side,
+            augmentation: None,
+            short_side: None,
             decoder: Decoder::default(),
             resizer: Resizer::default(),
             memory: augment::Memory::default(),
             image: Vec::new(),
-        })
+        }
     }
 
     /// Reads a sample as an epoch of training sees it into `out` (channels, height, width).

@@ -1,15 +1,12 @@
 //! Images of one size in memory, with their labels.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::thread;
+use std::{panic, thread};
 
 use super::dataset::ImageShape;
-use super::decode::{DecodeError, Decoder, Sides, Window};
 use super::error::DataError;
 use super::idx::{IdxFile, Images, Labels};
-use super::resize::{Finish, Resizer};
+use super::image_reader::ImageReader;
 use super::shards::Shards;
 
 /// Images and their labels, one each.
@@ -51,23 +48,15 @@ impl LabelledImages {
         let mut labels = vec![0; samples];
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let share = samples.div_ceil(cores);
-        let failed = Mutex::new(None);
+        let parts = pixels.chunks_mut(share * shape.len()).zip(labels.chunks_mut(share)).enumerate();
         thread::scope(|scope| {
-            let parts = pixels.chunks_mut(share * shape.len()).zip(labels.chunks_mut(share)).enumerate();
-            for (part, (pixels, labels)) in parts {
-                let failed = &failed;
-                scope.spawn(move || {
-                    let result = decode(shards, (part * share) as u64, shape, pixels, labels);
-                    if let Err(error) = result {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    }
-                });
-            }
-        });
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(Self { shape, pixels, labels }),
-        }
+            let decode = |(part, (pixels, labels))| {
+                scope.spawn(move || decode(shards, (part * share) as u64, shape, pixels, labels))
+            };
+            let threads: Vec<_> = parts.map(decode).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|cause| panic::resume_unwind(cause)))
+        })?;
+        Ok(Self { shape, pixels, labels })
     }
 
     /// The same with `pad` rows and columns of black around each.
@@ -87,18 +76,12 @@ fn decode(
     pixels: &mut [u8],
     labels: &mut [u16],
 ) -> Result<(), DataError> {
-    let (mut decoder, mut resizer, mut bytes) = (Decoder::default(), Resizer::default(), Vec::new());
-    let wanted = Sides { height: shape.height, width: shape.width };
+    let (mut reader, mut bytes) = (ImageReader::as_they_are(shape), Vec::new());
     let images = pixels.chunks_exact_mut(shape.len()).zip(labels);
     for (sample, (out, label)) in (first..).zip(images) {
         *label = shards.read(sample, &mut bytes)?.label as u16;
-        let result = super::decode::sides(&bytes).and_then(|found| match found == wanted {
-            true => decoder.decode(&bytes, Window::all(wanted), shape.channels),
-            false => Err(DecodeError::Sides { found, wanted }),
-        });
-        match result {
-            Ok(view) => resizer.resize(&view, wanted, Window::all(wanted), Finish::default(), out),
-            Err(problem) => return Err(DataError::Sample { place: shards.place(sample)?, problem }),
+        if let Err(problem) = reader.evaluate(&bytes, out) {
+            return Err(DataError::Sample { place: shards.place(sample)?, problem });
         }
     }
     Ok(())

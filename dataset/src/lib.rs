@@ -13,6 +13,7 @@ pub mod error;
 pub mod idx;
 pub mod image_reader;
 mod in_memory;
+mod kept;
 pub mod known;
 pub mod manifest;
 pub mod npy;

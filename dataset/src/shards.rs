@@ -1,12 +1,12 @@
 //! Samples of a prepared split, from shards on this machine's disks.
 
-use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::kept::Kept;
 use crate::manifest::{Index, Location, ManifestError, Record, Shard};
 
 /// Files that are kept open. Others are opened again when they are needed again.
@@ -61,14 +61,7 @@ pub struct Shards {
     folder: PathBuf,
     /// Its manifest.
     pub index: Index,
-    open: Mutex<Open>,
-}
-
-/// First in, first out: an epoch's order has no favourites.
-#[derive(Debug, Default)]
-struct Open {
-    files: HashMap<usize, Arc<File>>,
-    order: VecDeque<usize>,
+    open: Mutex<Kept<Arc<File>>>,
 }
 
 impl Shards {
@@ -77,7 +70,7 @@ impl Shards {
     /// # Errors
     /// If the manifest is missing or not what it should be.
     pub fn open(folder: &Path) -> Result<Self, ManifestError> {
-        Ok(Self { folder: folder.to_owned(), index: Index::open(folder)?, open: Mutex::default() })
+        Ok(Self { folder: folder.to_owned(), index: Index::open(folder)?, open: Mutex::new(Kept::new(OPEN_FILES)) })
     }
 
     /// Number of samples.
@@ -127,11 +120,11 @@ impl Shards {
 
     fn file(&self, shard: usize) -> Result<Arc<File>, ShardError> {
         let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = lock().files.get(&shard) {
-            return Ok(Arc::clone(file));
+        if let Some(file) = lock().get(shard) {
+            return Ok(file);
         }
         let file = Arc::new(open(&self.folder, &self.index.manifest.shards[shard])?);
-        lock().keep(shard, Arc::clone(&file));
+        lock().keep(shard, Arc::clone(&file), 1);
         Ok(file)
     }
 
@@ -151,16 +144,5 @@ pub fn open(folder: &Path, shard: &Shard) -> Result<File, ShardError> {
         Ok((found, file)) if found == shard.bytes => Ok(file),
         Ok((found, _)) => Err(ShardError::Length { path, found, wanted: shard.bytes }),
         Err(source) => Err(ShardError::Read { path, source }),
-    }
-}
-
-impl Open {
-    fn keep(&mut self, shard: usize, file: Arc<File>) {
-        if self.files.insert(shard, file).is_none() {
-            self.order.push_back(shard);
-        }
-        while self.order.len() > OPEN_FILES {
-            self.order.pop_front().map(|oldest| self.files.remove(&oldest));
-        }
     }
 }

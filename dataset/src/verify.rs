@@ -62,7 +62,7 @@ pub fn verify(
 ) -> Result<(Manifest, Vec<Damage>), ManifestError> {
     let split = Shards::open(folder)?;
     let manifest = &split.index.manifest;
-    let all: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
+    let all = manifest.bytes();
     let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
     let damages = Mutex::new(Vec::new());
     let run = || {

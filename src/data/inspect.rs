@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use lockstep_coordinator::client::{columns, exit, grouped};
 use lockstep_dataset::Order;
+use lockstep_dataset::dataset::trained_on;
 use lockstep_dataset::decode::Decoder;
 use lockstep_dataset::manifest::Images;
 use lockstep_dataset::shards::Shards;
@@ -83,7 +84,6 @@ impl Found {
 
     fn told(&self, folder: &Path, shards: &Shards) -> String {
         let manifest = &shards.index.manifest;
-        let all: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
         let Images { channels, least, most } = manifest.images;
         let size = |[height, width]: [u32; 2]| format!("{height}×{width}");
         let sizes = if least == most { size(least) } else { format!("{} to {}", size(least), size(most)) };
@@ -96,7 +96,7 @@ impl Found {
             row("id", shards.index.id.to_string()),
             row("samples", grouped(samples as f64)),
             row("classes", format!("{}, of {least_of_class} to {most_of_class} samples", manifest.classes.len())),
-            row("shards", format!("{}, {}", grouped(manifest.shards.len() as f64), bytes(all))),
+            row("shards", format!("{}, {}", grouped(manifest.shards.len() as f64), bytes(manifest.bytes()))),
             row("images", format!("{sizes} pixels, {}", if channels == 1 { "grey" } else { "in colour" })),
             row("a sample", format!("{} as it is stored", bytes(self.image_bytes / samples.max(1)))),
             row("decoding", format!("about {} images/s a thread", grouped(self.decoded.round()))),
@@ -128,7 +128,7 @@ impl Found {
             "samples": manifest.samples,
             "classes": classes,
             "shards": manifest.shards.len(),
-            "bytes": manifest.shards.iter().map(|shard| shard.bytes).sum::<u64>(),
+            "bytes": manifest.bytes(),
             "images": manifest.images,
             "image_bytes": self.image_bytes,
             "decoded_images_per_second": self.decoded,
@@ -149,8 +149,7 @@ impl Step {
         let job = crate::load_job(path, &arguments.set)?;
         let folder = splits(&arguments.folder)?.remove(0);
         let shards = Shards::open(&folder).map_err(BadInput::from_display)?;
-        let held_out = shards.samples().saturating_sub(job.data.validation);
-        let len = if job.data.limit == 0 { held_out } else { held_out.min(job.data.limit) };
+        let len = trained_on(&job.data, shards.samples());
         let (epoch, step) = (arguments.epoch, arguments.step);
         let positions = positions_of_step(&job, len, epoch, step).map_err(BadInput)?;
         let order = Order::new(job.seed.order, epoch, len);

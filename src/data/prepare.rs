@@ -70,14 +70,13 @@ fn classes(path: &Path) -> Result<Vec<String>> {
 
 fn told(prepared: &Prepared) -> String {
     let Prepared { split, folder, manifest, misnamed, bad } = prepared;
-    let all: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     let mut text = format!(
         "{}: {} samples of {} classes in {} ({}) in {}\n",
         split.name(),
         grouped(manifest.samples as f64),
         manifest.classes.len(),
         count(manifest.shards.len(), "shard"),
-        bytes(all),
+        bytes(manifest.bytes()),
         folder.display(),
     );
     if *misnamed > 0 {
@@ -108,7 +107,7 @@ fn to_json(prepared: &Prepared) -> serde_json::Value {
         "samples": manifest.samples,
         "classes": manifest.classes.len(),
         "shards": manifest.shards.len(),
-        "bytes": manifest.shards.iter().map(|shard| shard.bytes).sum::<u64>(),
+        "bytes": manifest.bytes(),
         "misnamed": misnamed,
         "left_out": bad,
     })

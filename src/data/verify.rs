@@ -33,7 +33,7 @@ pub fn verify(arguments: &DataVerify) -> Result<u8> {
             code = exit::BAD_INPUT;
         }
         let damages: Vec<String> = damages.iter().map(ToString::to_string).collect();
-        let all: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
+        let all = manifest.bytes();
         if arguments.json {
             report.push(json!({ "folder": folder, "shards": manifest.shards.len(), "bytes": all, "damages": damages }));
             continue;

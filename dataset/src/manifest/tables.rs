@@ -1,12 +1,12 @@
 //! Tables of records, read when they are first asked for, checked, and kept as far as memory is meant to go.
 
-use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Hash, Manifest, ManifestError, Record, Shard};
+use crate::kept::Kept;
 
 /// Records that are kept in memory: 16 million samples' worth. More are read again when they are needed again.
 const KEPT_BYTES: usize = 256 << 20;
@@ -16,15 +16,7 @@ const KEPT_BYTES: usize = 256 << 20;
 pub struct Tables {
     path: PathBuf,
     file: File,
-    kept: Mutex<Kept>,
-}
-
-/// First in, first out: an epoch's order has no favourites.
-#[derive(Debug, Default)]
-struct Kept {
-    tables: HashMap<usize, Arc<[Record]>>,
-    order: VecDeque<usize>,
-    bytes: usize,
+    kept: Mutex<Kept<Arc<[Record]>>>,
 }
 
 impl Tables {
@@ -37,21 +29,21 @@ impl Tables {
         if found != wanted {
             return Err(ManifestError::Length { path, found, wanted });
         }
-        Ok(Self { path, file, kept: Mutex::default() })
+        Ok(Self { path, file, kept: Mutex::new(Kept::new(KEPT_BYTES)) })
     }
 
     /// A shard's table.
     pub(super) fn table(&self, manifest: &Manifest, shard: usize) -> Result<Arc<[Record]>, ManifestError> {
-        if let Some(table) = self.lock().tables.get(&shard) {
-            return Ok(Arc::clone(table));
+        if let Some(table) = self.lock().get(shard) {
+            return Ok(table);
         }
         // Read without the lock: threads that come at once may read one twice, and none waits for another's disk.
         let table = self.read(&manifest.shards[shard], manifest.classes.len())?;
-        self.lock().keep(shard, Arc::clone(&table));
+        self.lock().keep(shard, Arc::clone(&table), table.len() * Record::BYTES);
         Ok(table)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Kept<Arc<[Record]>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -74,20 +66,5 @@ impl Tables {
             return Err(wrong("an image reaches beyond its shard"));
         }
         Ok(table)
-    }
-}
-
-impl Kept {
-    fn keep(&mut self, shard: usize, table: Arc<[Record]>) {
-        let bytes = |table: &[Record]| table.len() * Record::BYTES;
-        let added = bytes(&table);
-        if self.tables.insert(shard, table).is_none() {
-            self.order.push_back(shard);
-            self.bytes += added;
-        }
-        while self.bytes > KEPT_BYTES && self.order.len() > 1 {
-            let oldest = self.order.pop_front().and_then(|oldest| self.tables.remove(&oldest));
-            self.bytes -= oldest.map_or(0, |table| bytes(&table));
-        }
     }
 }

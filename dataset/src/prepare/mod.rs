@@ -131,21 +131,16 @@ pub fn prepare(wanted: &Wanted, progress: &(dyn Fn(Progress) + Sync)) -> Result<
         }
     }
     let unfinished = preparations.iter().any(|(preparation, _)| preparation.folder().join(UNFINISHED).exists());
+    let done = preparations.iter().find(|(preparation, _)| preparation.is_done());
+    if let (Some((done, _)), false) = (done, unfinished) {
+        return Err(PrepareError::Done(done.folder()));
+    }
+    // Manifests come last, one right after the other, so that what is killed goes on with all splits; but for what was
+    // killed between the two.
     let mut made = Vec::new();
     for (preparation, places) in &preparations {
-        let folder = preparation.folder();
-        match folder.join(MANIFEST).exists() {
-            // Killed between one split's manifest and the other's.
-            true if unfinished => made.push(None),
-            true => return Err(PrepareError::Done(folder)),
-            false => made.push(Some((preparation, places))),
-        }
+        made.push(if preparation.is_done() { None } else { Some(preparation.make(places)?) });
     }
-    // Manifests come last, one right after the other, so that what is killed goes on with all splits.
-    let made: Vec<_> = made
-        .into_iter()
-        .map(|work| work.map(|(preparation, places)| preparation.make(places)).transpose())
-        .collect::<Result<_, _>>()?;
     let all = preparations.iter().zip(made);
     all.map(|((preparation, _), made)| match made {
         Some(made) => preparation.finish(made),
@@ -200,6 +195,10 @@ impl Preparation<'_> {
         self.wanted.out.join(self.split.name())
     }
 
+    fn is_done(&self) -> bool {
+        self.folder().join(MANIFEST).exists()
+    }
+
     fn make(&self, places: &[&Place]) -> Result<Made, PrepareError> {
         let folder = self.folder();
         let unfinished = folder.join(UNFINISHED);
@@ -208,7 +207,7 @@ impl Preparation<'_> {
         let lock = File::create(unfinished.join("lock")).map_err(target)?;
         match lock.try_lock() {
             // Somebody else may have come to an end in between.
-            Ok(()) if folder.join(MANIFEST).exists() => return Err(PrepareError::Done(folder)),
+            Ok(()) if self.is_done() => return Err(PrepareError::Done(folder)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(PrepareError::Busy(folder)),
             Err(TryLockError::Error(error)) => return Err(target(error)),

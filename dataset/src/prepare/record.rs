@@ -75,7 +75,6 @@ pub(super) struct Collector {
     last_at: u64,
     paths_end: u64,
     count: u64,
-    bytes: u64,
     hasher: blake3::Hasher,
     list: (PathBuf, PathBuf),
 }
@@ -91,7 +90,6 @@ impl Collector {
             last_at: 0,
             paths_end: 0,
             count: 0,
-            bytes: 0,
             hasher: blake3::Hasher::new(),
             list,
         })
@@ -111,7 +109,6 @@ impl Collector {
         self.entries.write_all(&entry)?;
         self.hasher.update(&entry);
         self.count += 1;
-        self.bytes += u64::from(source.length);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lockstep_dataset::dataset::{Dataset, Split};
+use lockstep_dataset::dataset::Split;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_proto::job::Job;
 
@@ -10,7 +10,7 @@ use super::TrainerError;
 use super::memory::of_state;
 use super::prepare;
 use super::schedule::{Cursor, Schedule};
-use crate::datasets::find;
+use crate::datasets;
 
 /// What is known beforehand.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,9 +60,7 @@ impl Outlook {
     /// # Errors
     /// What a trainer would fail with at its start.
     pub fn of(job: &Job) -> Result<Self, TrainerError> {
-        let mut data = job.data.clone();
-        find(&mut data, &[]).map_err(TrainerError::Job)?;
-        let dataset = Dataset::open(&data)?;
+        let dataset = datasets::open(&job.data, &[])?;
         let samples = [Split::Train, Split::Validation, Split::Test].map(|split| dataset.len(split));
         let schedule = Schedule::new(job, samples[0]).map_err(TrainerError::Job)?;
         let work = prepare::work::<Cpu>(job, dataset)?;

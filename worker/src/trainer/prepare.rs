@@ -24,7 +24,7 @@ use super::schedule::Schedule;
 use super::state::STATISTICS;
 use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
-use crate::datasets::find;
+use crate::datasets;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
 use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
@@ -49,9 +49,8 @@ impl<D: Owned> Trainer<D> {
         assignment: &wire::Assignment,
     ) -> Result<Self, TrainerError> {
         seat.progress.enter(Phase::Prepare, 0);
-        let mut job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
-        find(&mut job.data, &seat.data).map_err(TrainerError::Job)?;
-        let dataset = Dataset::open(&job.data)?;
+        let job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
+        let dataset = datasets::open(&job.data, &seat.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let work = work(&job, dataset)?;
         let mut devices = D::of_seat(&seat, &job)?;
@@ -154,9 +153,7 @@ fn model_hash(tensors: &[Tensor]) -> String {
 /// What a trainer would fail with at its start.
 pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     instruction_set(job.cluster.instruction_set)?;
-    let mut data = job.data.clone();
-    find(&mut data, &[]).map_err(TrainerError::Job)?;
-    let dataset = Dataset::open(&data)?;
+    let dataset = datasets::open(&job.data, &[])?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
     if !job.checkpoint.dir.is_empty() {
