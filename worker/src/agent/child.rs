@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::datasets::NamedFolder;
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::wire::{self, agent_event};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -11,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::datasets::NamedFolder;
 use crate::trainer::Hardware;
 
 use super::exit_cause::{self, By};

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::datasets::NamedFolder;
 use lockstep_proto::gpu::Gpu;
 use lockstep_proto::identity::NodeId;
 use lockstep_proto::slot::SlotDevice;
 use tokio_util::sync::CancellationToken;
+
+use crate::datasets::NamedFolder;
 
 /// What an agent offers and where it reports.
 #[derive(Clone, Debug)]
