@@ -98,7 +98,7 @@ impl Proof {
         if row.samples != row.to - row.from {
             self.problems.push(format!("{steps} counted {} samples at {} positions", row.samples, row.to - row.from));
         }
-        let order = Order::new(job.seed.order, row.epoch, train_samples);
+        let order = Order::of(job, row.epoch, train_samples);
         let hash = |sum: u64, position| sum.wrapping_add(sample_hash(order.sample_at(position)));
         if (row.from..row.to).fold(0, hash) != row.hashes {
             self.problems.push(format!("{steps} took other samples than those of their positions"));

@@ -381,7 +381,7 @@ fn webdatasets_own_library_reads_and_writes_the_same_tars() {
     let read = "import sys, webdataset as wds\n\
                 for s in wds.WebDataset(sys.argv[1], shardshuffle=False): print(s['__key__'], len(s['png']), s['cls'].decode())";
     let Some(told) = python(read, &[&stage.path("data/train/shard-000000.tar")]) else { return };
-    let split = Shards::open(&stage.path("data/train")).unwrap();
+    let split = Shards::open_folder(&stage.path("data/train")).unwrap();
     let ours: String = (0..split.samples())
         .map(|sample| {
             let (_, record) = split.index.record(sample).unwrap();

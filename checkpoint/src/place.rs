@@ -56,7 +56,7 @@ impl Place {
     pub fn open_with(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
         let refused = |reason: String| Error::Place { place: text.into(), reason };
         let store: Arc<dyn Store> = match text.split_once("://") {
-            Some(("s3", rest)) => Arc::new(Bucket::new(rest, variables).map_err(refused)?),
+            Some(("s3", _)) => Arc::new(Bucket::new(text, variables).map_err(refused)?),
             Some(_) => return Err(refused("give a folder or s3://bucket/prefix".into())),
             None if text.is_empty() => return Err(refused("it is empty".into())),
             None => Arc::new(Folder::new(PathBuf::from(text))),

@@ -78,6 +78,21 @@ impl Deal {
     }
 }
 
+/// How lanes are dealt to one worker's threads in a generation, whatever their number.
+#[derive(Clone)]
+pub struct Dealing(Topology);
+
+impl Dealing {
+    pub(crate) fn new(topology: Topology) -> Self {
+        Self(topology)
+    }
+
+    /// Lanes of each thread, in order, of a batch of `lanes` lanes.
+    pub fn hands(&self, lanes: u32) -> impl Iterator<Item = Range<u32>> {
+        self.0.hands_of(self.0.rank(), lanes)
+    }
+}
+
 /// Slots that the node of this worker needs for `lanes` lanes.
 pub(crate) fn slots_for(topology: &Topology, lanes: u32) -> usize {
     let hands = topology.peers().flat_map(|rank| topology.hands_of(rank, lanes));

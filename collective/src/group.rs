@@ -10,7 +10,7 @@ use lockstep_kernels::shared_memory::{Seat, SharedMemory};
 
 use crate::connect::{Link, Wanted, links};
 use crate::conversation::Expected;
-use crate::deal::Deal;
+use crate::deal::{Deal, Dealing};
 use crate::exchange::Inbox;
 use crate::handshake::Keys;
 use crate::layout::{Layout, TURNS};
@@ -170,6 +170,11 @@ impl Group {
     pub fn rank_of_lane(&self, lane: u32, lanes: u32) -> Option<u32> {
         let ranks = 0..self.topology.membership.members.len();
         ranks.into_iter().find(|&rank| self.topology.lanes_of(rank, lanes).contains(&lane)).map(|rank| rank as u32)
+    }
+
+    /// How lanes are dealt to this worker's threads, for who looks ahead.
+    pub fn dealing(&self) -> Dealing {
+        Dealing::new(self.topology.clone())
     }
 
     fn deal(&mut self, lanes: u32) -> Result<Arc<Deal>, Error> {

@@ -31,7 +31,7 @@ pub mod tree;
 mod vector;
 
 pub use buckets::Buckets;
-pub use deal::{Deal, HandDeal};
+pub use deal::{Deal, Dealing, HandDeal};
 pub use device_group::{DeviceGroup, Exchanging, Order};
 pub use endpoint::Endpoint;
 pub use error::Error;

@@ -55,6 +55,7 @@ pub(crate) struct Node {
 }
 
 /// A membership that has been checked, and what follows from it.
+#[derive(Clone)]
 pub(crate) struct Topology {
     pub membership: Membership,
     pub nodes: Vec<Node>,

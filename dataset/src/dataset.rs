@@ -2,7 +2,9 @@
 //!
 //! Small images of one size live decoded in memory. Others are read and decoded as they are needed ([`super::reader`]).
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lockstep_proto::job::Data;
 
@@ -10,8 +12,10 @@ use super::decode::DECODERS;
 use super::error::DataError;
 use super::in_memory::{IdxPair, LabelledImages};
 use super::known;
-use super::manifest::{Manifest, is_split};
-use super::shards::Shards;
+use super::manifest::{Manifest, ManifestError, is_split};
+use super::place::Place;
+use super::remote::ahead::Plan;
+use super::shards::{Room, ShardError, Shards};
 
 /// Decoded images of one size that take no more than this live in memory.
 const IN_MEMORY: u64 = 2 << 30;
@@ -111,11 +115,14 @@ impl Dataset {
     /// If it is neither, or not what it should be.
     pub fn open(data: &Data) -> Result<Self, DataError> {
         let path = known::resolved(&data.path);
-        if !path.is_dir() {
-            return Err(DataError::NoFolder(path));
-        }
-        let Parts { train, test, shape, id, is_encoded, path } = match is_split(&path.join(Split::Train.name())) {
-            true => prepared(&path, data)?,
+        let place = Place::of(&path).map_err(|problem| ShardError::Place { path: path.clone(), problem })?;
+        let is_prepared = match &place {
+            Place::Remote(_) => true,
+            Place::Folder(folder) if !folder.is_dir() => return Err(DataError::NoFolder(path)),
+            Place::Folder(folder) => is_split(&folder.join(Split::Train.name())),
+        };
+        let Parts { train, test, shape, id, is_encoded, path } = match is_prepared {
+            true => prepared(&path, &place, data)?,
             false => idx(&path, data)?,
         };
         let train_len = trained_on(data, train.len());
@@ -208,6 +215,28 @@ impl Dataset {
         Some(manifest.bytes() / manifest.samples)
     }
 
+    /// Whether all training samples live decoded in memory.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.train, Samples::Memory(_))
+    }
+
+    /// Says which samples of a split will be read from now on, in place of what was said before: if they are not in
+    /// memory, they are on their way before they are asked for. `plan` is called for each look ahead.
+    pub fn expect(&self, split: Split, plan: Plan) {
+        let (samples, first) = match split {
+            Split::Train => (&self.train, 0),
+            Split::Validation => (&self.train, self.train.len() - self.validation_len),
+            Split::Test => (&self.test, 0),
+        };
+        match samples {
+            Samples::Memory(_) => {}
+            Samples::Shards(shards) if first == 0 => shards.expect(plan),
+            Samples::Shards(shards) => {
+                shards.expect(Arc::new(move || Box::new(plan().map(move |sample| first + sample))));
+            }
+        }
+    }
+
     /// What its pixels come of, besides its files: decoders and their versions. None of pixels that are stored as such.
     pub fn decoders(&self) -> Option<&'static str> {
         self.is_encoded.then_some(DECODERS)
@@ -255,13 +284,17 @@ fn idx(path: &Path, data: &Data) -> Result<Parts, DataError> {
     Ok(Parts { train: Samples::Memory(train), test: Samples::Memory(test), shape, id, is_encoded: false, path })
 }
 
-/// The splits that `data prepare` has made in a folder.
-fn prepared(path: &Path, data: &Data) -> Result<Parts, DataError> {
+/// The splits that `data prepare` has made in a place.
+fn prepared(path: &Path, place: &Place, data: &Data) -> Result<Parts, DataError> {
     let [train_path, test_path] = [Split::Train, Split::Test].map(|split| path.join(split.name()));
-    if !is_split(&test_path) {
-        return Err(DataError::NoTest(test_path));
-    }
-    let [train, test] = [Shards::open(&train_path)?, Shards::open(&test_path)?];
+    let open = |split: Split| Shards::open(&place.inside(split.name()), Room::of(data));
+    let train = open(Split::Train)?;
+    let test = match open(Split::Test) {
+        Err(ManifestError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(DataError::NoTest(test_path));
+        }
+        test => test?,
+    };
     check_classes(&train_path, &train.index.manifest, &test.index.manifest, data.classes)?;
     let images = train.index.manifest.images.and(test.index.manifest.images);
     let channels = usize::from(images.channels);
@@ -277,6 +310,7 @@ fn prepared(path: &Path, data: &Data) -> Result<Parts, DataError> {
     let padded = ImageShape { channels, height: height + 2 * pad, width: width + 2 * pad };
     let all = (train.samples() + test.samples()).saturating_mul(padded.len() as u64);
     if data.size == 0 && all <= IN_MEMORY {
+        [&train, &test].into_iter().for_each(Shards::bring_all);
         let decoded = |shards: &Shards| Ok::<_, DataError>(LabelledImages::of_shards(shards, shape)?.padded(pad));
         let [train, test] = [decoded(&train)?, decoded(&test)?];
         let (shape, path) = (train.shape, train_path);

@@ -22,6 +22,14 @@ impl<T: Clone> Kept<T> {
         self.things.get(&number).map(|(thing, _)| thing.clone())
     }
 
+    /// Lets go of a thing.
+    pub(crate) fn remove(&mut self, number: usize) {
+        if let Some((_, weight)) = self.things.remove(&number) {
+            self.weight -= weight;
+            self.order.retain(|other| *other != number);
+        }
+    }
+
     /// Keeps a thing, in place of the oldest where there is no room.
     pub(crate) fn keep(&mut self, number: usize, thing: T, weight: usize) {
         if self.things.insert(number, (thing, weight)).is_none() {
@@ -49,5 +57,9 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|number| kept.get(number)), [None, None, Some(200), Some(300)]);
         kept.keep(9, 900, 99);
         assert_eq!([2, 3, 9].map(|number| kept.get(number)), [None, None, Some(900)]);
+        kept.remove(9);
+        kept.remove(5);
+        kept.keep(1, 100, 10);
+        assert_eq!([1, 9].map(|number| kept.get(number)), [Some(100), None]);
     }
 }

@@ -3,7 +3,8 @@
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
 //! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
 //! changes the pixels of training samples, by [`distortion`] among others. [`image_reader`] is the way from a file's
-//! bytes to all of that, by [`decode`] and [`resize`].
+//! bytes to all of that, by [`decode`] and [`resize`]. [`shards`] has those bytes, out of files of this machine or, by
+//! [`remote`], of an object store.
 
 pub mod augment;
 pub mod dataset;
@@ -18,9 +19,12 @@ pub mod known;
 pub mod manifest;
 pub mod npy;
 pub mod order;
+pub mod permutation;
+pub mod place;
 pub mod prepare;
 pub mod random;
 pub mod reader;
+pub mod remote;
 pub mod resize;
 pub mod shards;
 pub mod tar;

@@ -1,13 +1,20 @@
-//! Samples of a prepared split, from shards on this machine's disks.
+//! Samples of a prepared split: their bytes, out of shards on this machine's disks or in an object store.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lockstep_proto::job::Data;
+
 use crate::kept::Kept;
-use crate::manifest::{Index, Location, ManifestError, Record, Shard};
+use crate::manifest::{Hash, Index, ManifestError, Record, Shard};
+use crate::place::Place;
+use crate::remote::Remote;
+use crate::remote::ahead::{Ahead, Plan};
+use crate::remote::cache::Cache;
+use crate::remote::mirror::Mirror;
 
 /// Files that are kept open. Others are opened again when they are needed again.
 const OPEN_FILES: usize = 256;
@@ -38,6 +45,25 @@ pub enum ShardError {
         /// What it should be.
         wanted: u64,
     },
+    /// A shard in an object store that came whole, twice, and is another.
+    #[error("{}: is not the shard that was prepared: its BLAKE3 is {found}, not {wanted}: put the prepared one there again",
+            path.display())]
+    Changed {
+        /// The shard.
+        path: PathBuf,
+        /// Its hash.
+        found: Hash,
+        /// What it should be.
+        wanted: Hash,
+    },
+    /// A place that can be none.
+    #[error("{}: {problem}", path.display())]
+    Place {
+        /// As it was written.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A sample whose bytes are not those that were prepared, twice.
     #[error("{}: sample {sample} at byte {offset} is damaged: its CRC-32 is {found:08x}, not {wanted:08x}: get the shard \
              again (`lockstep data verify --full` finds all that are damaged)", path.display())]
@@ -58,19 +84,63 @@ pub enum ShardError {
 /// A split's shards.
 #[derive(Debug)]
 pub struct Shards {
-    folder: PathBuf,
     /// Its manifest.
-    pub index: Index,
-    open: Mutex<Kept<Arc<File>>>,
+    pub index: Arc<Index>,
+    files: Arc<Files>,
+    ahead: Ahead,
+    /// Of a split in an object store.
+    mirror: Option<Mirror>,
+}
+
+/// Memory and disk that a split in an object store may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes of samples in memory that nobody has asked for yet.
+    pub ahead: u64,
+    /// Bytes of shards on this machine's disk, of all datasets together.
+    pub cache: u64,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::of(&Data::default())
+    }
+}
+
+impl Room {
+    /// As a job says.
+    pub fn of(data: &Data) -> Self {
+        Self { ahead: data.prefetch_bytes, cache: data.cache_bytes }
+    }
 }
 
 impl Shards {
-    /// Opens the manifest of a split's folder. Shards are looked at when they are needed.
+    /// Opens the manifest of a split. Shards are looked at when they are needed.
     ///
     /// # Errors
-    /// If the manifest is missing or not what it should be.
-    pub fn open(folder: &Path) -> Result<Self, ManifestError> {
-        Ok(Self { folder: folder.to_owned(), index: Index::open(folder)?, open: Mutex::new(Kept::new(OPEN_FILES)) })
+    /// If the manifest is missing or not what it should be, or what comes over a network can't be kept.
+    pub fn open(place: &Place, room: Room) -> Result<Self, ManifestError> {
+        let (index, cache) = match place {
+            Place::Folder(folder) => (Index::open(folder)?, None),
+            Place::Remote(remote) => {
+                let cache = cache(room.cache)?;
+                (Index::bring(remote, &cache)?, Some(cache))
+            }
+        };
+        let index = Arc::new(index);
+        let open = Mutex::new(Kept::new(OPEN_FILES));
+        let files = Arc::new(Files { place: place.clone(), cache, index: Arc::clone(&index), open });
+        let ahead = Ahead::new(Arc::clone(&index), Arc::clone(&files), room.ahead);
+        let mirror = files.cache().map(|_| Mirror::new(Arc::clone(&index), Arc::clone(&files)));
+        Ok(Self { index, files, ahead, mirror })
+    }
+
+    /// As [`Self::open`], of a folder of this machine.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_folder(folder: &Path) -> Result<Self, ManifestError> {
+        Self::open(&Place::Folder(folder.to_owned()), Room::default())
     }
 
     /// Number of samples.
@@ -78,8 +148,25 @@ impl Shards {
         self.index.manifest.samples
     }
 
+    /// Says which samples will be read from now on, in place of what was said before: they are on their way before they
+    /// are asked for.
+    pub fn expect(&self, plan: Plan) {
+        if let Some(mirror) = &self.mirror {
+            mirror.expect(Arc::clone(&plan));
+        }
+        self.ahead.expect(plan);
+    }
+
+    /// Brings all shards of an object store for which this machine's cache has room, and waits for them.
+    pub fn bring_all(&self) {
+        if let Some(mirror) = &self.mirror {
+            mirror.bring_all();
+        }
+    }
+
     /// Reads a sample's image, as it is stored, over what `bytes` held; gives what is known of it. Bytes that are not
-    /// those that were prepared are read once more, in case the way from the disk was to blame.
+    /// those that were prepared are read once more, in case the way was to blame; and from the object store, if what was
+    /// kept of it is damaged.
     ///
     /// # Errors
     /// If it can't be read, or is damaged.
@@ -89,60 +176,195 @@ impl Shards {
     pub fn read(&self, sample: u64, bytes: &mut Vec<u8>) -> Result<Record, ShardError> {
         let (location, record) = self.index.record(sample)?;
         let mut found = 0;
-        for _ in 0..2 {
-            self.read_at(location, &record, bytes)?;
+        for attempt in 0..self.attempts() {
+            match attempt == 0 && self.take(sample, bytes)? {
+                true => {}
+                false if attempt == 2 => self.files.read_anew(location.shard, &record, bytes)?,
+                false => self.files.read(location.shard, &record, bytes)?,
+            }
             found = crc32fast::hash(bytes);
             if found == record.crc32 {
                 return Ok(record);
             }
         }
-        let (path, offset, wanted) = (self.path(location.shard), record.offset(), record.crc32);
+        let (path, offset, wanted) = (self.files.path(location.shard), record.offset(), record.crc32);
         Err(ShardError::Damaged { path, sample, offset, found, wanted })
     }
 
     /// Where an image lies, for people.
     pub fn place(&self, sample: u64) -> Result<String, ShardError> {
         let (location, record) = self.index.record(sample)?;
-        Ok(format!("{}: sample {sample} at byte {}", self.path(location.shard).display(), record.offset()))
+        let path = self.files.path(location.shard);
+        Ok(format!("{}: sample {sample} at byte {}", path.display(), record.offset()))
     }
 
-    fn read_at(
-        &self,
-        Location { shard, .. }: Location,
-        record: &Record,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), ShardError> {
-        let file = self.file(shard)?;
-        bytes.resize(record.length as usize, 0);
-        let read = file.read_exact_at(bytes, record.offset());
-        read.map_err(|source| ShardError::Read { path: self.path(shard), source })
+    /// A shard's file, for people.
+    pub(crate) fn path(&self, number: usize) -> PathBuf {
+        self.files.path(number)
     }
 
-    fn file(&self, shard: usize) -> Result<Arc<File>, ShardError> {
-        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = lock().get(shard) {
-            return Ok(file);
-        }
-        let file = Arc::new(open(&self.folder, &self.index.manifest.shards[shard])?);
-        lock().keep(shard, Arc::clone(&file), 1);
-        Ok(file)
+    /// Hands all bytes of a shard to `take`, in order.
+    ///
+    /// # Errors
+    /// If it can't be read, or is of another length.
+    pub(crate) fn scan(&self, number: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), ShardError> {
+        self.files.scan(number, take)
     }
 
-    fn path(&self, shard: usize) -> PathBuf {
-        self.folder.join(&self.index.manifest.shards[shard].name)
+    /// Whether a shard is there, as long as it should be.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) fn check(&self, number: usize) -> Result<(), ShardError> {
+        self.files.check(number)
+    }
+
+    fn attempts(&self) -> usize {
+        if self.mirror.is_some() { 3 } else { 2 }
+    }
+
+    /// What has come before it was asked for.
+    fn take(&self, sample: u64, bytes: &mut Vec<u8>) -> Result<bool, ShardError> {
+        self.mirror.as_ref().map_or(Ok(()), Mirror::check)?;
+        let Some(here) = self.ahead.take(sample) else { return Ok(false) };
+        bytes.clear();
+        bytes.extend_from_slice(&here);
+        Ok(true)
     }
 }
 
-/// Opens a shard that is as long as it should be.
-///
-/// # Errors
-/// If it is missing or of another length.
-pub fn open(folder: &Path, shard: &Shard) -> Result<File, ShardError> {
-    let path = folder.join(&shard.name);
+/// The cache of what comes over a network.
+fn cache(most: u64) -> Result<Cache, ManifestError> {
+    let missing = "set $LOCKSTEP_CACHE to a folder for data that comes over the network";
+    let folder = Cache::folder_of_user()
+        .ok_or_else(|| ManifestError::Read { path: "$LOCKSTEP_CACHE".into(), source: io::Error::other(missing) })?;
+    Cache::open(folder.clone(), most).map_err(|source| ManifestError::Read { path: folder, source })
+}
+
+/// The files of a split's shards.
+#[derive(Debug)]
+pub struct Files {
+    place: Place,
+    /// Of shards in an object store.
+    cache: Option<Cache>,
+    index: Arc<Index>,
+    open: Mutex<Kept<Arc<File>>>,
+}
+
+impl Files {
+    /// The object store that they are in, if they are in one.
+    pub fn remote(&self) -> Option<&Remote> {
+        match &self.place {
+            Place::Remote(remote) => Some(remote),
+            Place::Folder(_) => None,
+        }
+    }
+
+    /// Where they are kept that come over a network.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// A shard's file, for people.
+    pub fn path(&self, number: usize) -> PathBuf {
+        self.place.path(&self.shard(number).name)
+    }
+
+    /// A shard's file on this machine; none if it is in an object store and not kept here.
+    ///
+    /// # Errors
+    /// If it is missing or of another length.
+    pub fn here(&self, number: usize) -> Result<Option<Arc<File>>, ShardError> {
+        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = lock().get(number) {
+            return Ok(Some(file));
+        }
+        let shard = self.shard(number);
+        let file = match &self.cache {
+            None => open(self.path(number), shard.bytes)?,
+            Some(cache) => match cache.get(shard) {
+                Some(file) => file,
+                None => return Ok(None),
+            },
+        };
+        let file = Arc::new(file);
+        lock().keep(number, Arc::clone(&file), 1);
+        Ok(Some(file))
+    }
+
+    fn shard(&self, number: usize) -> &Shard {
+        &self.index.manifest.shards[number]
+    }
+
+    fn read(&self, number: usize, record: &Record, bytes: &mut Vec<u8>) -> Result<(), ShardError> {
+        let Some(file) = self.here(number)? else { return self.ask(number, record, bytes) };
+        bytes.resize(record.length as usize, 0);
+        let read = file.read_exact_at(bytes, record.offset());
+        read.map_err(|source| ShardError::Read { path: self.path(number), source })
+    }
+
+    /// From where the shard was prepared; what is kept of it here is no longer.
+    fn read_anew(&self, number: usize, record: &Record, bytes: &mut Vec<u8>) -> Result<(), ShardError> {
+        if let Some(cache) = &self.cache {
+            tracing::warn!("{}: what was kept of it on this machine is damaged, and goes", self.path(number).display());
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(number);
+            cache.forget(self.shard(number));
+        }
+        self.ask(number, record, bytes)
+    }
+
+    /// From the object store.
+    fn ask(&self, number: usize, record: &Record, bytes: &mut Vec<u8>) -> Result<(), ShardError> {
+        let range = record.offset()..record.offset() + u64::from(record.length);
+        let read = |remote: &Remote| remote.read_range(&self.shard(number).name, range);
+        let answer = self.remote().map_or_else(|| Err(io::ErrorKind::NotFound.into()), read);
+        let answer = answer.map_err(|source| ShardError::Read { path: self.path(number), source })?;
+        bytes.clear();
+        bytes.extend_from_slice(&answer);
+        Ok(())
+    }
+
+    fn scan(&self, number: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), ShardError> {
+        let shard = self.shard(number);
+        let read = match &self.place {
+            Place::Remote(remote) => remote.copy(&shard.name, shard.bytes, |piece| {
+                take(piece);
+                Ok(())
+            }),
+            Place::Folder(_) => scan(&mut open(self.path(number), shard.bytes)?, take),
+        };
+        read.map_err(|source| ShardError::Read { path: self.path(number), source })
+    }
+
+    fn check(&self, number: usize) -> Result<(), ShardError> {
+        let (path, wanted) = (self.path(number), self.shard(number).bytes);
+        match &self.place {
+            Place::Folder(_) => open(path, wanted).map(drop),
+            Place::Remote(remote) => match remote.len(&self.shard(number).name) {
+                Ok(found) if found == wanted => Ok(()),
+                Ok(found) => Err(ShardError::Length { path, found, wanted }),
+                Err(source) => Err(ShardError::Read { path, source }),
+            },
+        }
+    }
+}
+
+fn scan(file: &mut File, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut part = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(()),
+            read => take(&part[..read]),
+        }
+    }
+}
+
+/// Opens a file that is as long as it should be.
+fn open(path: PathBuf, wanted: u64) -> Result<File, ShardError> {
     let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
     match opened {
-        Ok((found, file)) if found == shard.bytes => Ok(file),
-        Ok((found, _)) => Err(ShardError::Length { path, found, wanted: shard.bytes }),
+        Ok((found, file)) if found == wanted => Ok(file),
+        Ok((found, _)) => Err(ShardError::Length { path, found, wanted }),
         Err(source) => Err(ShardError::Read { path, source }),
     }
 }

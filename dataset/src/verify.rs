@@ -1,15 +1,12 @@
 //! `data verify`: whether a prepared split is what its manifest says.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::decode::Decoder;
-use crate::manifest::{Hash, Manifest, ManifestError, Shard};
-use crate::shards::{self, ShardError, Shards};
+use crate::manifest::{Hash, Shard};
+use crate::shards::{ShardError, Shards};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,16 +26,6 @@ pub enum Damage {
     /// It can't be had.
     #[error(transparent)]
     Shard(#[from] ShardError),
-    /// It is not what was prepared.
-    #[error("{}: is not the shard that was prepared: its BLAKE3 is {found}, not {wanted}: get it again", path.display())]
-    Changed {
-        /// The shard.
-        path: PathBuf,
-        /// Its hash.
-        found: Hash,
-        /// What it should be.
-        wanted: Hash,
-    },
     /// A sample can't be decoded.
     #[error("{place}: {problem}")]
     Sample {
@@ -51,16 +38,12 @@ pub enum Damage {
 
 /// Looks at all shards, on all threads; gives what is wrong, in their order. `progress` is called with bytes done and of
 /// how many.
-///
-/// # Errors
-/// If there is no manifest, or it contradicts itself.
 pub fn verify(
-    folder: &Path,
+    split: &Shards,
     depth: Depth,
     threads: usize,
     progress: &(dyn Fn(u64, u64) + Sync),
-) -> Result<(Manifest, Vec<Damage>), ManifestError> {
-    let split = Shards::open(folder)?;
+) -> Vec<Damage> {
     let manifest = &split.index.manifest;
     let all = manifest.bytes();
     let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -71,7 +54,7 @@ pub fn verify(
             let number = next.fetch_add(1, Ordering::Relaxed);
             manifest.shards.get(number).map(|shard| (number, shard))
         } {
-            let found = look(folder, &split, shard, depth, &mut decoder);
+            let found = look(split, number, depth, &mut decoder);
             damages.lock().unwrap_or_else(PoisonError::into_inner).extend(found.into_iter().map(|d| (number, d)));
             progress(done.fetch_add(shard.bytes, Ordering::Relaxed) + shard.bytes, all);
         }
@@ -79,18 +62,18 @@ pub fn verify(
     thread::scope(|scope| (0..threads.clamp(1, manifest.shards.len())).for_each(|_| _ = scope.spawn(run)));
     let mut damages = damages.into_inner().unwrap_or_else(PoisonError::into_inner);
     damages.sort_by_key(|(number, _)| *number);
-    Ok((manifest.clone(), damages.into_iter().map(|(_, damage)| damage).collect()))
+    damages.into_iter().map(|(_, damage)| damage).collect()
 }
 
-fn look(folder: &Path, split: &Shards, shard: &Shard, depth: Depth, decoder: &mut Decoder) -> Vec<Damage> {
-    let file = match shards::open(folder, shard) {
-        Ok(file) => file,
-        Err(error) => return vec![error.into()],
-    };
+fn look(split: &Shards, number: usize, depth: Depth, decoder: &mut Decoder) -> Vec<Damage> {
+    let shard = &split.index.manifest.shards[number];
+    if let Err(error) = split.check(number) {
+        return vec![error.into()];
+    }
     if depth >= Depth::Full
-        && let Err(damage) = compare(folder, shard, file).and_then(|()| table(split, shard))
+        && let Err(error) = compare(split, number, shard).and_then(|()| table(split, shard))
     {
-        return vec![damage];
+        return vec![error.into()];
     }
     if depth < Depth::Decode {
         return Vec::new();
@@ -100,30 +83,17 @@ fn look(folder: &Path, split: &Shards, shard: &Shard, depth: Depth, decoder: &mu
     samples.filter_map(|sample| decode(split, sample, decoder, &mut bytes).err()).collect()
 }
 
-fn compare(folder: &Path, shard: &Shard, mut file: File) -> Result<(), Damage> {
-    let path = folder.join(&shard.name);
-    let found = hash(&mut file).map_err(|source| ShardError::Read { path: path.clone(), source })?;
-    match found == shard.blake3 {
-        true => Ok(()),
-        false => Err(Damage::Changed { path, found, wanted: shard.blake3 }),
-    }
+fn compare(split: &Shards, number: usize, shard: &Shard) -> Result<(), ShardError> {
+    let mut hasher = blake3::Hasher::new();
+    split.scan(number, &mut |bytes| _ = hasher.update(bytes))?;
+    let (found, wanted) = (Hash::from(hasher.finalize()), shard.blake3);
+    if found == wanted { Ok(()) } else { Err(ShardError::Changed { path: split.path(number), found, wanted }) }
 }
 
 /// Whether its table is the manifest's.
-fn table(split: &Shards, shard: &Shard) -> Result<(), Damage> {
-    split.index.record(shard.first_sample).map_err(ShardError::from)?;
+fn table(split: &Shards, shard: &Shard) -> Result<(), ShardError> {
+    split.index.record(shard.first_sample)?;
     Ok(())
-}
-
-fn hash(file: &mut File) -> io::Result<Hash> {
-    let mut hasher = blake3::Hasher::new();
-    let mut part = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut part)? {
-            0 => return Ok(hasher.finalize().into()),
-            read => _ = hasher.update(&part[..read]),
-        }
-    }
 }
 
 fn decode(split: &Shards, sample: u64, decoder: &mut Decoder, bytes: &mut Vec<u8>) -> Result<(), Damage> {

@@ -9,11 +9,12 @@ use lockstep_dataset::Order;
 use lockstep_dataset::dataset::trained_on;
 use lockstep_dataset::decode::Decoder;
 use lockstep_dataset::manifest::Images;
+use lockstep_dataset::place::Place;
 use lockstep_dataset::shards::Shards;
 use lockstep_worker::trainer::positions_of_step;
 use serde_json::{Value, json};
 
-use super::{bytes, splits};
+use super::{bytes, open, splits};
 use crate::arguments::DataInspect;
 use crate::{BadInput, print};
 
@@ -28,12 +29,12 @@ const SHOWN: usize = 10;
 /// If there is none, or it is not what it should be.
 pub fn inspect(arguments: &DataInspect) -> Result<u8> {
     let mut report = Vec::new();
-    for folder in splits(&arguments.folder)? {
-        let shards = Shards::open(&folder).map_err(BadInput::from_display)?;
-        let found = Found::of(&folder, &shards)?;
-        report.push(found.json(&folder, &shards));
+    for place in splits(&arguments.folder)? {
+        let shards = open(&place)?;
+        let found = Found::of(&place, &shards)?;
+        report.push(found.json(&place, &shards));
         if !arguments.json {
-            print(&found.told(&folder, &shards))?;
+            print(&found.told(&place, &shards))?;
         }
     }
     if let Some(path) = &arguments.job {
@@ -60,7 +61,7 @@ struct Found {
 }
 
 impl Found {
-    fn of(folder: &Path, shards: &Shards) -> Result<Self> {
+    fn of(place: &Place, shards: &Shards) -> Result<Self> {
         let manifest = &shards.index.manifest;
         let mut classes = vec![0; manifest.classes.len()];
         let mut image_bytes = 0;
@@ -76,13 +77,13 @@ impl Found {
             shards.read(sample, &mut bytes).map_err(BadInput::from_display)?;
             decoder
                 .decode_all(&bytes)
-                .map_err(|problem| BadInput(format!("{}: sample {sample}: {problem}", folder.display())))?;
+                .map_err(|problem| BadInput(format!("{place}: sample {sample}: {problem}")))?;
         }
         let decoded = count as f64 / begun.elapsed().as_secs_f64();
         Ok(Self { classes, image_bytes, decoded })
     }
 
-    fn told(&self, folder: &Path, shards: &Shards) -> String {
+    fn told(&self, place: &Place, shards: &Shards) -> String {
         let manifest = &shards.index.manifest;
         let Images { channels, least, most } = manifest.images;
         let size = |[height, width]: [u32; 2]| format!("{height}×{width}");
@@ -92,7 +93,7 @@ impl Found {
             (self.classes.iter().min().unwrap_or(&0), self.classes.iter().max().unwrap_or(&0));
         let row = |name: &str, value: String| vec![name.to_owned(), value];
         let mut text = columns(&[
-            row("folder", folder.display().to_string()),
+            row("folder", place.to_string()),
             row("id", shards.index.id.to_string()),
             row("samples", grouped(samples as f64)),
             row("classes", format!("{}, of {least_of_class} to {most_of_class} samples", manifest.classes.len())),
@@ -114,7 +115,7 @@ impl Found {
         text + "\n"
     }
 
-    fn json(&self, folder: &Path, shards: &Shards) -> Value {
+    fn json(&self, place: &Place, shards: &Shards) -> Value {
         let manifest = &shards.index.manifest;
         let classes: Vec<Value> = manifest
             .classes
@@ -123,7 +124,7 @@ impl Found {
             .map(|(name, samples)| json!({ "name": name, "samples": samples }))
             .collect();
         json!({
-            "folder": folder,
+            "folder": place.to_string(),
             "id": shards.index.id,
             "samples": manifest.samples,
             "classes": classes,
@@ -147,12 +148,11 @@ struct Step {
 impl Step {
     fn of(arguments: &DataInspect, path: &Path) -> Result<Self> {
         let job = crate::load_job(path, &arguments.set)?;
-        let folder = splits(&arguments.folder)?.remove(0);
-        let shards = Shards::open(&folder).map_err(BadInput::from_display)?;
+        let shards = open(&splits(&arguments.folder)?.remove(0))?;
         let len = trained_on(&job.data, shards.samples());
         let (epoch, step) = (arguments.epoch, arguments.step);
         let positions = positions_of_step(&job, len, epoch, step).map_err(BadInput)?;
-        let order = Order::new(job.seed.order, epoch, len);
+        let order = Order::of(&job, epoch, len);
         let samples = positions.map(|position| order.sample_at(position)).collect();
         Ok(Self { epoch, step, micro_batch: job.batch.micro_batch.into(), samples })
     }

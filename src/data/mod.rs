@@ -5,11 +5,13 @@ mod meter;
 mod prepare;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use lockstep_dataset::Split;
-use lockstep_dataset::manifest::is_split;
+use lockstep_dataset::manifest::MANIFEST;
+use lockstep_dataset::place::Place;
+use lockstep_dataset::shards::{Room, Shards};
 
 use crate::BadInput;
 use crate::arguments::DataVerb;
@@ -27,18 +29,29 @@ pub fn data(verb: &DataVerb) -> Result<u8> {
 }
 
 /// The splits in a dataset's folder, or the one that the folder itself is.
-fn splits(folder: &Path) -> Result<Vec<PathBuf>> {
-    let both = [Split::Train, Split::Test].map(|split| folder.join(split.name()));
-    let found: Vec<PathBuf> = std::iter::once(folder.to_owned()).chain(both).filter(|path| is_split(path)).collect();
+fn splits(folder: &Path) -> Result<Vec<Place>> {
+    let told = |problem: &dyn std::fmt::Display| BadInput(format!("{}: {problem}", folder.display()));
+    let place = Place::of(folder).map_err(|problem| told(&problem))?;
+    let both = [Split::Train, Split::Test].map(|split| place.inside(split.name()));
+    let mut found = Vec::new();
+    for place in std::iter::once(place).chain(both) {
+        if place.has(MANIFEST).map_err(|error| told(&error))? {
+            found.push(place);
+        }
+    }
     match found.is_empty() {
         false => Ok(found),
-        true => Err(BadInput(format!(
-            "{}: no prepared dataset (neither it nor its train or test folder has a manifest.json): prepare one with \
-             `lockstep data prepare`",
-            folder.display()
-        ))
+        true => Err(told(
+            &"no prepared dataset (neither it nor its train or test folder has a manifest.json): prepare one with \
+              `lockstep data prepare`",
+        )
         .into()),
     }
+}
+
+/// A split, opened.
+fn open(place: &Place) -> Result<Shards> {
+    Ok(Shards::open(place, Room::default()).map_err(BadInput::from_display)?)
 }
 
 /// A number of bytes for people.

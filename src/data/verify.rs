@@ -8,9 +8,9 @@ use lockstep_dataset::verify::{Depth, verify as run};
 use serde_json::json;
 
 use super::meter::{Meter, Unit};
-use super::{bytes, splits};
+use super::{bytes, open, splits};
 use crate::arguments::DataVerify;
-use crate::{BadInput, print};
+use crate::print;
 
 /// Looks at all splits; gives 2 if anything is wrong with the data.
 ///
@@ -25,17 +25,18 @@ pub fn verify(arguments: &DataVerify) -> Result<u8> {
     let threads = arguments.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let meter = Meter::new(arguments.json);
     let (mut code, mut report) = (exit::COMPLETED, Vec::new());
-    for folder in splits(&arguments.folder)? {
-        let result = run(&folder, depth, threads, &|done, of| meter.done("verifying", done, of, Unit::Bytes));
+    for place in splits(&arguments.folder)? {
+        let split = open(&place)?;
+        let manifest = &split.index.manifest;
+        let damages = run(&split, depth, threads, &|done, of| meter.done("verifying", done, of, Unit::Bytes));
         meter.end();
-        let (manifest, damages) = result.map_err(BadInput::from_display)?;
         if !damages.is_empty() {
             code = exit::BAD_INPUT;
         }
         let damages: Vec<String> = damages.iter().map(ToString::to_string).collect();
         let all = manifest.bytes();
         if arguments.json {
-            report.push(json!({ "folder": folder, "shards": manifest.shards.len(), "bytes": all, "damages": damages }));
+            report.push(json!({ "folder": place.to_string(), "shards": manifest.shards.len(), "bytes": all, "damages": damages }));
             continue;
         }
         damages.iter().for_each(|damage| eprintln!("error: {damage}"));
@@ -47,8 +48,7 @@ pub fn verify(arguments: &DataVerify) -> Result<u8> {
             Depth::Decode => "every byte, and all decoded",
         };
         print(&format!(
-            "{}: {found}: {samples} samples in {shards} shards, {} ({looked})\n",
-            folder.display(),
+            "{place}: {found}: {samples} samples in {shards} shards, {} ({looked})\n",
             bytes(all)
         ))?;
     }

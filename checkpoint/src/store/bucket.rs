@@ -7,9 +7,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use lockstep_objects::{Objects, Patience, words};
 use object_store::path::Path;
-use object_store::{ClientOptions, ListResult, ObjectStoreExt, RetryConfig};
+use object_store::{ListResult, ObjectStoreExt};
 use tokio::runtime::{self, Runtime};
 
 use super::{Draft, Part, Read, Store};
@@ -19,62 +19,30 @@ use crate::fault::{self, Point};
 /// The manifest goes first.
 const BACKWARDS: [Part; 2] = [Part::Manifest, Part::State];
 
-/// A server that does not answer at all.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// One request, also of a large state over a slow line.
-const REQUEST: Duration = Duration::from_secs(15 * 60);
-
-/// How long failed requests are tried again; the writer's thread and a starting worker wait that long.
-const RETRY: RetryConfig = RetryConfig {
-    backoff: object_store::BackoffConfig {
-        init_backoff: Duration::from_millis(100),
-        max_backoff: Duration::from_secs(5),
-        base: 2.0,
-    },
-    max_retries: 5,
-    retry_timeout: Duration::from_secs(60),
-};
+/// One request, also of a large state over a slow line; the writer's thread and a starting worker wait that long.
+const PATIENCE: Patience =
+    Patience { request: Duration::from_secs(15 * 60), retries: 5, all: Duration::from_secs(60) };
 
 /// No upload takes this long.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A prefix of a bucket.
 pub(crate) struct Bucket {
-    bucket: String,
-    prefix: Path,
-    s3: AmazonS3,
+    objects: Objects,
     /// Taken out when dropped.
     runtime: Option<Runtime>,
 }
 
 impl Bucket {
-    /// `rest` is what follows `s3://`; `variables` are like those of the environment, of which `AWS_…` are used.
+    /// `text` is `s3://bucket/prefix`; `variables` are like those of the environment, of which `AWS_…` are used.
     /// Nothing is connected yet.
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn new(rest: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-        if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(good) {
-            return Err(format!("{bucket:?} is no name of a bucket; give s3://bucket/prefix"));
-        }
-        let prefix = Path::parse(prefix).map_err(|error| error.to_string())?;
-        // There is none unless the program has chosen one; then it stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let options = ClientOptions::new().with_connect_timeout(CONNECT).with_timeout(REQUEST);
-        let mut builder = AmazonS3Builder::new().with_client_options(options).with_retry(RETRY);
-        for (key, value) in variables.filter(|(key, _)| key.starts_with("AWS_")) {
-            if let Ok(key) = key.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value);
-            }
-        }
-        // Not all servers know how to delete several objects at once.
-        let s3 = builder.with_bucket_name(bucket).with_disable_bulk_delete(true).build();
-        let s3 = s3.map_err(|error| error.to_string())?;
+    pub fn new(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+        let objects = Objects::open(text, variables, PATIENCE)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        Ok(Self { bucket: bucket.into(), prefix, s3, runtime: Some(runtime) })
+        Ok(Self { objects, runtime: Some(runtime) })
     }
 
     /// Waits for a request. `None` if there is no such object.
@@ -84,7 +52,7 @@ impl Bucket {
         object: &Path,
         request: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>, Error> {
-        let named = || format!("s3://{}/{object}", self.bucket);
+        let named = || self.objects.named(object);
         let Some(runtime) = self.runtime.as_ref().filter(|_| runtime::Handle::try_current().is_err()) else {
             let reason = "a bucket is for threads that may wait, not for tasks".into();
             return Err(Error::Bucket { doing, object: named(), reason });
@@ -97,38 +65,37 @@ impl Bucket {
     }
 
     fn object(&self, name: &str, part: Part) -> Path {
-        self.prefix.clone().join(name).join(part.file())
+        self.objects.prefix().clone().join(name).join(part.file())
     }
 
     fn exists(&self, object: &Path) -> Result<bool, Error> {
-        Ok(self.wait("look for", object, self.s3.head(object))?.is_some())
+        Ok(self.wait("look for", object, self.objects.store.head(object))?.is_some())
     }
 
     fn put(&self, object: &Path, bytes: Vec<u8>) -> Result<(), Error> {
-        match self.wait("write", object, self.s3.put(object, bytes.into()))? {
+        match self.wait("write", object, self.objects.store.put(object, bytes.into()))? {
             Some(_) => Ok(()),
             None => Err(Error::Bucket {
                 doing: "write",
-                object: format!("s3://{}/{object}", self.bucket),
+                object: self.objects.named(object),
                 reason: "there is no such bucket".into(),
             }),
         }
     }
 
     fn delete(&self, object: &Path) -> Result<(), Error> {
-        self.wait("remove", object, self.s3.delete(object)).map(drop)
+        self.wait("remove", object, self.objects.store.delete(object)).map(drop)
     }
 
     /// Objects and folders right under a prefix; `None` if there is no such bucket.
     fn look(&self, prefix: &Path) -> Result<Option<ListResult>, Error> {
-        use object_store::ObjectStore;
-        self.wait("look through", prefix, self.s3.list_with_delimiter(Some(prefix)))
+        self.wait("look through", prefix, self.objects.store.list_with_delimiter(Some(prefix)))
     }
 
     fn sweep_or_fail(&self) -> Result<(), Error> {
         let old = SystemTime::now() - OLD;
         for name in self.names()?.iter().filter(|name| name.starts_with("step-")) {
-            let Some(found) = self.look(&self.prefix.clone().join(name.as_str()))? else { continue };
+            let Some(found) = self.look(&self.objects.prefix().clone().join(name.as_str()))? else { continue };
             let manifest = self.object(name, Part::Manifest);
             let written = found.objects.iter().any(|object| object.location == manifest);
             if !written && found.objects.iter().all(|object| SystemTime::from(object.last_modified) < old) {
@@ -141,7 +108,7 @@ impl Bucket {
 
 impl Store for Bucket {
     fn names(&self) -> Result<Vec<String>, Error> {
-        let found = self.look(&self.prefix)?;
+        let found = self.look(&self.objects.prefix())?;
         let folders = found.map(|found| found.common_prefixes).unwrap_or_default();
         Ok(folders.iter().filter_map(|folder| folder.filename().map(str::to_owned)).collect())
     }
@@ -153,7 +120,7 @@ impl Store for Bucket {
     fn read(&self, name: &str, part: Part, limit: u64) -> Result<Read, Error> {
         let object = self.object(name, part);
         let read = self.wait("read", &object, async {
-            let found = self.s3.get(&object).await?;
+            let found = self.objects.store.get(&object).await?;
             if found.meta.size > limit {
                 return Ok(Read::Wrong(format!("it has {} bytes, more than {limit}", found.meta.size)));
             }
@@ -175,7 +142,7 @@ impl Store for Bucket {
         }
         for part in [Part::State, Part::Manifest] {
             let (old, new) = (self.object(from, part), self.object(to, part));
-            copied |= self.wait("copy", &old, self.s3.copy(&old, &new))?.is_some();
+            copied |= self.wait("copy", &old, self.objects.store.copy(&old, &new))?.is_some();
         }
         for part in BACKWARDS {
             self.delete(&self.object(from, part))?;
@@ -199,14 +166,14 @@ impl Store for Bucket {
     fn used_bytes(&self) -> Result<u64, Error> {
         let mut bytes = 0;
         for name in self.names()? {
-            let found = self.look(&self.prefix.clone().join(name.as_str()))?;
+            let found = self.look(&self.objects.prefix().clone().join(name.as_str()))?;
             bytes += found.iter().flat_map(|found| &found.objects).map(|object| object.size).sum::<u64>();
         }
         Ok(bytes)
     }
 
     fn check_writable(&self) -> Result<(), Error> {
-        let probe = self.prefix.clone().join(".probe");
+        let probe = self.objects.prefix().clone().join(".probe");
         self.put(&probe, b"probe".to_vec())?;
         self.delete(&probe)
     }
@@ -223,8 +190,7 @@ impl Drop for Bucket {
 
 impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The client would show its credentials.
-        write!(f, "s3://{}/{}", self.bucket, self.prefix)
+        fmt::Display::fmt(&self.objects, f)
     }
 }
 
@@ -261,9 +227,8 @@ impl Draft for BucketDraft<'_> {
 
 /// [`Error::Full`] where the server says so; S3-like servers have different words for it.
 fn failed(doing: &'static str, object: String, error: &object_store::Error) -> Error {
-    let words: String = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    let reason = words.chars().take(500).collect();
-    if ["507 ", "StorageFull", "QuotaExceeded"].iter().any(|full| words.contains(full)) {
+    let reason = words(error);
+    if ["507 ", "StorageFull", "QuotaExceeded"].iter().any(|full| reason.contains(full)) {
         return Error::Full { what: object, reason };
     }
     Error::Bucket { doing, object, reason }

@@ -11,13 +11,14 @@ mod record;
 mod tables;
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decode::MOST_PIXELS;
+use crate::place::Place;
+use crate::remote::Remote;
+use crate::remote::cache::Cache;
 
 pub use error::ManifestError;
 pub use hash::Hash;
@@ -217,11 +218,22 @@ impl Index {
     /// # Errors
     /// If a file is missing, unreadable or not what it should be.
     pub fn open(folder: &Path) -> Result<Self, ManifestError> {
-        let path = folder.join(MANIFEST);
-        let (manifest, id) = Manifest::decode(&read_bounded(&path)?)
-            .map_err(|problem| ManifestError::Invalid { path: path.clone(), problem })?;
+        let (manifest, id) = read(&Place::Folder(folder.to_owned()))?;
         let tables = Tables::open(folder.join(TABLES), manifest.samples)?;
         Ok(Self { manifest, id, tables })
+    }
+
+    /// Brings the manifest of a split in an object store; its tables are kept in `cache`.
+    ///
+    /// # Errors
+    /// If a file is missing, can't be had or kept, or is not what it should be.
+    pub fn bring(remote: &Remote, cache: &Cache) -> Result<Self, ManifestError> {
+        let (manifest, id) = read(&Place::Remote(remote.clone()))?;
+        let kept = cache.tables(&id);
+        if !kept.exists() {
+            Tables::bring(remote, &kept, &manifest)?;
+        }
+        Ok(Self { tables: Tables::open(kept, manifest.samples)?, manifest, id })
     }
 
     /// Where a sample is, and what is known of it.
@@ -243,17 +255,10 @@ pub fn is_split(folder: &Path) -> bool {
     folder.join(MANIFEST).is_file()
 }
 
-fn read_bounded(path: &PathBuf) -> Result<Vec<u8>, ManifestError> {
-    let read = |source| ManifestError::Read { path: path.clone(), source };
-    let file = File::open(path).map_err(read)?;
-    let bytes = file.metadata().map_err(read)?.len();
-    if bytes > MAX_BYTES {
-        let problem = format!("has {bytes} bytes, more than any manifest");
-        return Err(ManifestError::Invalid { path: path.clone(), problem });
-    }
-    let mut text = Vec::with_capacity(bytes as usize);
-    file.take(MAX_BYTES).read_to_end(&mut text).map_err(read)?;
-    Ok(text)
+fn read(place: &Place) -> Result<(Manifest, Hash), ManifestError> {
+    let path = || place.path(MANIFEST);
+    let text = place.read(MANIFEST, MAX_BYTES).map_err(|source| ManifestError::Read { path: path(), source })?;
+    Manifest::decode(&text).map_err(|problem| ManifestError::Invalid { path: path(), problem })
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Tables of records, read when they are first asked for, checked, and kept as far as memory is meant to go.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Hash, Manifest, ManifestError, Record, Shard};
+use super::{Hash, Manifest, ManifestError, Record, Shard, TABLES};
 use crate::kept::Kept;
+use crate::remote::Remote;
 
 /// Records that are kept in memory: 16 million samples' worth. More are read again when they are needed again.
 const KEPT_BYTES: usize = 256 << 20;
@@ -30,6 +32,26 @@ impl Tables {
             return Err(ManifestError::Length { path, found, wanted });
         }
         Ok(Self { path, file, kept: Mutex::new(Kept::new(KEPT_BYTES)) })
+    }
+
+    /// Brings the tables of a split in an object store to a file of this machine, which is then there, whole, or not.
+    pub(super) fn bring(remote: &Remote, path: &Path, manifest: &Manifest) -> Result<(), ManifestError> {
+        let kept = |source| ManifestError::Read { path: path.to_owned(), source };
+        let part = path.with_extension(format!("{}.part", std::process::id()));
+        let come = || {
+            let mut file = File::create(&part).map_err(kept)?;
+            remote
+                .copy(TABLES, manifest.samples * Record::BYTES as u64, |piece| file.write_all(piece))
+                .map_err(|source| ManifestError::Read { path: remote.path(TABLES), source })?;
+            let tables = Self { path: remote.path(TABLES), ..Self::open(part.clone(), manifest.samples)? };
+            manifest.shards.iter().try_for_each(|shard| tables.read(shard, manifest.classes.len()).map(drop))?;
+            fs::rename(&part, path).map_err(kept)
+        };
+        let brought = come();
+        if brought.is_err() {
+            let _ = fs::remove_file(&part);
+        }
+        brought
     }
 
     /// A shard's table.

@@ -62,7 +62,7 @@ fn each_sample_is_there_once_with_its_class() {
     assert_eq!((manifest.samples, manifest.classes.join(" ")), (60, "cat dog".to_owned()));
     assert!(manifest.shards.len() > 3, "{} shards", manifest.shards.len());
     assert_eq!((manifest.images.least, manifest.images.most), ([20, 23], [79, 82]));
-    let shards = Shards::open(folder).unwrap();
+    let shards = Shards::open_folder(folder).unwrap();
     let mut bytes = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     let mut classes = Vec::new();
@@ -75,7 +75,7 @@ fn each_sample_is_there_once_with_its_class() {
     }
     let changes = classes.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(changes > 15, "shuffled: {classes:?}");
-    let (_, damages) = verify(folder, Depth::Decode, 2, &|_, _| {}).unwrap();
+    let damages = verify(&Shards::open_folder(folder).unwrap(), Depth::Decode, 2, &|_, _| {});
     assert!(damages.is_empty(), "{damages:?}");
     let left: Vec<String> = files(folder).into_keys().filter(|name| !name.starts_with("shard-")).collect();
     assert_eq!(left, ["manifest.json", "manifest.samples"]);
@@ -180,7 +180,7 @@ fn shards_can_be_prepared_again() {
 fn damage_is_found_and_named() {
     let (source, out) = (image_folder(), tempfile::tempdir().unwrap());
     let prepared = run(&wanted(source.path(), &out.path().join("data"))).unwrap().remove(0);
-    let shards = || Shards::open(&prepared.folder).unwrap();
+    let shards = || Shards::open_folder(&prepared.folder).unwrap();
     let path = prepared.folder.join("shard-000001.tar");
     let good = fs::read(&path).unwrap();
     let sample = prepared.manifest.shards[1].first_sample;
@@ -190,7 +190,7 @@ fn damage_is_found_and_named() {
     fs::write(&path, changed).unwrap();
     let said = shards().read(sample, &mut Vec::new()).unwrap_err().to_string();
     assert!(said.contains(&format!("shard-000001.tar: sample {sample} at byte {offset} is damaged")), "{said}");
-    let damages = |depth| verify(&prepared.folder, depth, 2, &|_, _| {}).unwrap().1;
+    let damages = |depth| verify(&shards(), depth, 2, &|_, _| {});
     assert!(damages(Depth::Quick).is_empty());
     assert!(damages(Depth::Full)[0].to_string().contains("shard-000001.tar: is not the shard that was prepared"));
     fs::write(&path, &good[..good.len() - 512]).unwrap();

@@ -13,13 +13,15 @@ pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
 /// weights by their own hash.
-const NOT_HASHED: [&str; 8] = [
+const NOT_HASHED: [&str; 10] = [
     "checkpoint.",
     "cluster.",
     "metrics.",
     "published.",
     "data.path",
     "data.name",
+    "data.prefetch_bytes",
+    "data.cache_bytes",
     "model.init_from",
     "model.recompute",
 ];
@@ -49,7 +51,8 @@ impl Job {
     }
 
     /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[checkpoint]`,
-    /// `[cluster]`, `[metrics]` and `[published]`, the paths `data.path` and `model.init_from`, and `model.recompute`.
+    /// `[cluster]`, `[metrics]` and `[published]`, the paths `data.path` and `model.init_from`, what data may take on the way
+    /// (`data.prefetch_bytes`, `data.cache_bytes`), and `model.recompute`.
     ///
     /// # Panics
     /// As [`Job::to_toml`].

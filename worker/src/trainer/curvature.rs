@@ -45,7 +45,7 @@ impl<D: Device> Generation<'_, D> {
         }
         let step = self.state.cursor.step;
         self.trainer.seat.progress.enter(Phase::Curvature, step);
-        let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
+        let order = Order::of(&self.trainer.job, plan.epoch, self.trainer.work.dataset.len(Split::Train));
         let pass = TrainStep {
             work: &self.trainer.work,
             weights: self.state.weights(),

@@ -9,6 +9,7 @@ use lockstep_kernels::exchange::Transport as _;
 use lockstep_proto::job::{Job, Transport};
 use lockstep_proto::wire::{self, start::From};
 
+use super::foresight::Foresight;
 use super::generation::{FIRST_PASS, Generation};
 use super::initial_weights::initial_weights;
 use super::optimizer::kept;
@@ -69,10 +70,13 @@ impl<D: Device> Trainer<D> {
         let step = state.cursor.step;
         let reported = if step > begin.recorded_step { step - 1 } else { step };
         self.seat.tell(TrainerEvent::Ready(Box::new(Ready { held, rows, reported, reports })));
+        let dealing = reduction.group.dealing();
+        let foresight = Foresight::new(&self.job, &self.schedule, dealing, &self.work.dataset);
         Ok(Generation {
             trainer: self,
             state,
             reduction,
+            foresight,
             signals,
             number: entry.generation.number,
             id: entry.generation.into(),

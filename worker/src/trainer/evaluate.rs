@@ -56,6 +56,9 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.seat.progress.enter(Phase::Evaluate, step);
         let started = Instant::now();
         let work = &self.trainer.work;
+        if let Some(foresight) = &self.foresight {
+            work.dataset.expect(split, foresight.evaluation(work.dataset.len(split)));
+        }
         let lanes = work.dataset.len(split).div_ceil(work.micro_batch) as u32;
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let evaluation = Evaluation { work, weights: self.state.averaged_weights(), split, pulse };

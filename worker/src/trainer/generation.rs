@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use lockstep_dataset::dataset::Split;
 use lockstep_kernels::device::Device;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
 use super::ending::End;
+use super::foresight::Foresight;
 use super::measures::{self, Score};
 use super::outbox::Outbox;
 use super::progress::Phase;
@@ -31,6 +33,8 @@ pub(super) struct Generation<'a, D: Device> {
     pub(super) trainer: &'a mut Trainer<D>,
     pub(super) state: State<D>,
     pub(super) reduction: Reduction<D>,
+    /// None where samples live in memory.
+    pub(super) foresight: Option<Arc<Foresight>>,
     pub(super) signals: Arc<Signals>,
     pub(super) number: u64,
     pub(super) id: wire::GenerationId,
@@ -128,6 +132,9 @@ impl<D: Device> Generation<'_, D> {
     /// are not finite and the job does not go on with such, nothing is committed: gives in which pass then.
     fn step(&mut self, plan: StepPlan) -> Result<Result<Committed, Place>, TrainerError> {
         let cursor = self.state.cursor;
+        if let Some(foresight) = &self.foresight {
+            self.trainer.work.dataset.expect(Split::Train, foresight.training(cursor));
+        }
         let measured = self.measure_curvature_if_due(&plan)?;
         let mut batch = self.batch(plan);
         let Some(place) = self.step_up_if_wanted(&mut batch)? else { return Ok(Err(Place::Weights)) };

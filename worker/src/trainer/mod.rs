@@ -20,6 +20,7 @@ mod failed_device;
 #[cfg(feature = "fault-points")]
 mod fault;
 mod fingerprint;
+mod foresight;
 mod generation;
 mod hardware;
 mod initial_weights;

@@ -46,7 +46,7 @@ impl<D: Device> Generation<'_, D> {
     fn describe_nonfinite(&mut self, plan: StepPlan, place: Place) -> Result<String, TrainerError> {
         let committed = self.state.cursor.step;
         let step = committed + 1;
-        let order = Order::new(self.trainer.job.seed.order, plan.epoch, self.trainer.work.dataset.len(Split::Train));
+        let order = Order::of(&self.trainer.job, plan.epoch, self.trainer.work.dataset.len(Split::Train));
         let weights = weights_at(place, &self.state, self.trainer.above.as_ref());
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let again = TrainStep::new(&self.trainer.work, weights, plan, &order, pulse);

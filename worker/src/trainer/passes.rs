@@ -35,7 +35,7 @@ impl<D: Device> Generation<'_, D> {
         Batch {
             plan,
             step: self.state.cursor.step,
-            order: Order::new(self.trainer.job.seed.order, plan.epoch, samples),
+            order: Order::of(&self.trainer.job, plan.epoch, samples),
             flags: self.flags(),
             replay: self.replay(&plan),
             reducing: Duration::ZERO,

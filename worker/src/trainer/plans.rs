@@ -81,7 +81,7 @@ impl<D: Device> Trainer<D> {
         let measured = lane_sizes([self.curvature_samples()], self.work.micro_batch);
         let passes = [(Pass::Gradient, self.schedule.lane_sizes()), (Pass::Curvature, measured)];
         let Self { crew, work, job, seat, .. } = self;
-        let order = Order::new(job.seed.order, 0, work.dataset.len(Split::Train));
+        let order = Order::of(job, 0, work.dataset.len(Split::Train));
         let (runner, len) = (crew.first(), work.model.len());
         let mut gradient = runner.device.zeros(len);
         for (pass, samples) in passes.iter().flat_map(|(pass, sizes)| sizes.iter().map(|&size| (*pass, size))) {

@@ -6,7 +6,7 @@ use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::{Levels, PixelsSize};
-use lockstep_proto::job::{self, Job, OptimizerName, SamOver};
+use lockstep_proto::job::{self, Data, Job, OptimizerName, SamOver};
 use lockstep_proto::wire;
 
 use super::checkpoints::{Checkpoints, sees_run_folder};
@@ -133,7 +133,14 @@ fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
     let decoders = dataset.decoders().map_or(String::new(), |decoders| format!(", decoded by {decoders}"));
     let resized = job.data.size > 0 || !job.augment.random_resized_crop.is_empty();
     let resizer = if resized { format!(", resized by {RESIZER}") } else { String::new() };
-    format!("{samples} samples in the order of seed {seed} of {id}{pad}{decoders}{resizer}")
+    let windowed = match job.data.order {
+        job::Order::Global => String::new(),
+        job::Order::Windowed => {
+            let Data { block, streams, window, .. } = job.data;
+            format!(", windowed by {block}, {streams} and {window}")
+        }
+    };
+    format!("{samples} samples in the order of seed {seed} of {id}{windowed}{pad}{decoders}{resizer}")
 }
 
 /// BLAKE3 of the tensors' names and shapes, in the order of the flat vector, hex.

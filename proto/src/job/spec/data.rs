@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// Folder of the four idx files, plain or gzip; relative paths start at the job file's folder.
+    /// Folder of a prepared dataset or of the four idx files; relative paths start at the job file's folder. A prepared
+    /// dataset can be in an object store: `s3://bucket/prefix` or `http://host/folder`.
     pub path: PathBuf,
     /// What nodes call the dataset; those that know the name take their own folder for `path`.
     pub name: String,
@@ -30,6 +31,18 @@ pub struct Data {
     pub std: Channels,
     /// What becomes of an epoch's short last batch.
     pub last_batch: LastBatch,
+    /// In which order an epoch goes through the samples.
+    pub order: Order,
+    /// Of the windowed order: samples that stay together, those of a shard.
+    pub block: u64,
+    /// Of the windowed order: sequences of blocks that are read side by side.
+    pub streams: u32,
+    /// Of the windowed order: samples of a stream that are shuffled.
+    pub window: u64,
+    /// Of a dataset in an object store: bytes of samples that each worker brings into memory before they are needed.
+    pub prefetch_bytes: u64,
+    /// Of datasets in object stores: bytes of shards that each machine keeps on its disk, for all jobs together.
+    pub cache_bytes: u64,
 }
 
 impl Default for Data {
@@ -46,6 +59,12 @@ impl Default for Data {
             mean: Channels::All(0.0),
             std: Channels::All(1.0),
             last_batch: LastBatch::Drop,
+            order: Order::Global,
+            block: 0,
+            streams: 1,
+            window: 16_384,
+            prefetch_bytes: 256 << 20,
+            cache_bytes: 100_000_000_000,
         }
     }
 }
@@ -58,6 +77,16 @@ pub enum LastBatch {
     Drop,
     /// It is a step of fewer lanes, the last lane maybe short.
     Keep,
+}
+
+/// In which order an epoch goes through the samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// A permutation of all.
+    Global,
+    /// Blocks of neighbours in a random order, shuffled within windows: a worker reads a few shards at a time.
+    Windowed,
 }
 
 /// A number for all channels of an image, or one for each of three.

@@ -6,9 +6,11 @@ mod layers;
 mod optimizer;
 mod schedule;
 
+use std::fmt::Display;
+
 use super::error::JobError;
 use super::spec::{
-    DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, OutputActivation, Precision, Reduction,
+    Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation, Precision, Reduction,
 };
 use augment::augment;
 use batch::batch;
@@ -22,6 +24,10 @@ const MAX_CLASSES: u32 = 1 << 16;
 const MAX_PAD: u32 = 64;
 const MAX_SIZE: u32 = 1024;
 const MAX_RESIZE: u32 = 4096;
+const MAX_STREAMS: u32 = 1024;
+const MAX_BLOCK: u64 = 1 << 32;
+const MAX_PREFETCH: u64 = 1 << 40;
+const MAX_CACHE: u64 = 1 << 62;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -89,6 +95,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     augment(&job.augment)?;
     model(job)?;
     batch(&job.batch)?;
+    order(job)?;
     schedule(&job.schedule)?;
     optimizer(&job.optimizer)?;
     if job.metrics.every == 0 {
@@ -110,6 +117,8 @@ fn data(job: &Job) -> Result<(), Violation> {
     integer("data.classes", job.data.classes, 2, MAX_CLASSES)?;
     integer("data.pad", job.data.pad, 0, MAX_PAD)?;
     integer("data.size", job.data.size, 0, MAX_SIZE)?;
+    integer("data.prefetch_bytes", job.data.prefetch_bytes, 0, MAX_PREFETCH)?;
+    integer("data.cache_bytes", job.data.cache_bytes, 0, MAX_CACHE)?;
     let resize = job.data.resize;
     if resize > 0 && !(job.data.size.max(1)..=MAX_RESIZE).contains(&resize) {
         return integer("data.resize", resize, job.data.size.max(1), MAX_RESIZE);
@@ -209,11 +218,39 @@ fn loss(job: &Job) -> Result<(), Violation> {
     Ok(())
 }
 
-fn integer(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Violation> {
+fn integer<T: PartialOrd + Display + Copy>(key: &'static str, value: T, low: T, high: T) -> Result<(), Violation> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
     Err(Violation::new(&[key], format!("`{key}` = {value}: must be {low} to {high}")))
+}
+
+/// Streams of the windowed order have equal parts of each step, in whole lanes.
+fn order(job: &Job) -> Result<(), Violation> {
+    let Data { order, block, streams, window, .. } = job.data;
+    integer("data.streams", streams, 1, MAX_STREAMS)?;
+    integer("data.window", window, 1, MAX_BLOCK)?;
+    if order == Order::Global {
+        return Ok(());
+    }
+    if !(1..=MAX_BLOCK).contains(&block) {
+        let problem = format!(
+            "`data.block` = {block}: must be 1 to {MAX_BLOCK} for `data.order` = \"windowed\": the samples of a shard, \
+             which `lockstep data inspect` shows"
+        );
+        return Err(Violation::new(&["data.block", "data.order"], problem));
+    }
+    let lanes = |size: u32| size / job.batch.micro_batch.max(1);
+    match job.batch.sizes().find(|(_, size)| !lanes(*size).is_multiple_of(streams)) {
+        None => Ok(()),
+        Some((_, size)) => {
+            let problem = format!(
+                "`data.streams` = {streams} does not divide the {} lanes of a batch of {size}: each lane is of one stream",
+                lanes(size)
+            );
+            Err(Violation::new(&["data.streams", "batch.size", "batch.micro_batch"], problem))
+        }
+    }
 }
 
 /// Above 0 and finite, as f32 too: it is used as one.

@@ -91,7 +91,7 @@ impl<D: Device> LaneRunner<D> {
 }
 
 /// Lane `lane`'s share of `positions`, `micro_batch` a lane; the last may be short.
-pub(super) fn lane_positions(positions: Range<u64>, lane: u32, micro_batch: u64) -> Range<u64> {
+pub fn lane_positions(positions: Range<u64>, lane: u32, micro_batch: u64) -> Range<u64> {
     let start = positions.start + u64::from(lane) * micro_batch;
     start..(start + micro_batch).min(positions.end)
 }

@@ -30,6 +30,7 @@ use lockstep_dataset::{DataError, SampleReader};
 
 use hand::Made;
 use rows::{Row, Rows};
+pub(super) use load::lane_positions;
 pub use step::{Evaluation, Pass, Pulse, TrainStep};
 use step_up::Above;
 

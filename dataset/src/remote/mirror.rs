@@ -1,0 +1,219 @@
+//! Whole shards on their way to this machine's disk, in the order in which a job is going to need them.
+//!
+//! A shard comes where there is room for it. Others make room only if a good part of it is going to be read soon, and only
+//! those that are read later: of a dataset that is larger than the cache, read in an order over all of it, what is there
+//! stays, and the rest is read sample by sample.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::ahead::Plan;
+use super::cache::{Cache, Draft};
+use super::Remote;
+use crate::manifest::{Hash, Index, Shard};
+use crate::shards::{Files, ShardError};
+
+/// Shards that come at once.
+const AT_ONCE: usize = 3;
+/// Samples of a plan that are looked at.
+const MOST_SAMPLES: usize = 1 << 21;
+/// How often, at most.
+const PAUSE: Duration = Duration::from_secs(5);
+/// A shard is worth others' room if one byte in so many of it is needed before long.
+const WORTH: u64 = 4;
+
+/// Brings a split's shards.
+#[derive(Debug)]
+pub struct Mirror {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    index: Arc<Index>,
+    files: Arc<Files>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    plan: Option<Plan>,
+    looked: Option<Instant>,
+    list: Arc<List>,
+    queue: VecDeque<Wanted>,
+    /// Shards that came otherwise than they should be, and how often.
+    refused: HashMap<usize, u32>,
+    /// One that came so twice, and its hash: another copy will not mend it.
+    damage: Option<(usize, Hash)>,
+    is_running: bool,
+    is_over: bool,
+}
+
+/// When which shard is needed, by its hash: the place among those that are.
+type List = HashMap<String, usize>;
+
+/// A shard to bring.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    shard: usize,
+    is_worth_it: bool,
+}
+
+impl Mirror {
+    /// For a split's shards.
+    pub(crate) fn new(index: Arc<Index>, files: Arc<Files>) -> Self {
+        Self { shared: Arc::new(Shared { index, files, state: Mutex::default(), changed: Condvar::new() }) }
+    }
+
+    /// Says what will be read from now on, in place of what was said before.
+    pub fn expect(&self, plan: Plan) {
+        let mut state = self.shared.lock();
+        state.plan = Some(plan);
+        if !state.is_running && self.shared.files.cache().is_some() {
+            state.is_running = true;
+            for _ in 0..AT_ONCE {
+                let shared = Arc::clone(&self.shared);
+                // Without the threads samples are read one by one.
+                let _ = thread::Builder::new().name("data-mirror".into()).spawn(move || shared.run());
+            }
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// Brings all shards for which there is room, and waits for them.
+    pub fn bring_all(&self) {
+        let next = Mutex::new(0..self.shared.index.manifest.shards.len());
+        let run = || {
+            while let Some(shard) = { next.lock().unwrap_or_else(PoisonError::into_inner).next() } {
+                self.shared.bring(Wanted { shard, is_worth_it: true }, &List::new());
+            }
+        };
+        thread::scope(|scope| (0..AT_ONCE).for_each(|_| _ = scope.spawn(run)));
+    }
+
+    /// Whether all that came was what it should be.
+    ///
+    /// # Errors
+    /// If a shard was not, twice.
+    pub(crate) fn check(&self) -> Result<(), ShardError> {
+        let Some((number, found)) = self.shared.lock().damage else { return Ok(()) };
+        let wanted = self.shared.index.manifest.shards[number].blake3;
+        Err(ShardError::Changed { path: self.shared.files.path(number), found, wanted })
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.shared.lock().is_over = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        while let Some((wanted, list)) = self.next() {
+            self.bring(wanted, &list);
+        }
+    }
+
+    /// Waits for a shard to bring; none when all is over.
+    fn next(&self) -> Option<(Wanted, Arc<List>)> {
+        let mut state = self.lock();
+        loop {
+            if state.is_over {
+                return None;
+            }
+            if let Some(wanted) = state.queue.pop_front() {
+                return Some((wanted, Arc::clone(&state.list)));
+            }
+            let is_due = state.looked.is_none_or(|looked| looked.elapsed() >= PAUSE);
+            match state.plan.clone() {
+                Some(plan) if is_due => {
+                    state.looked = Some(Instant::now());
+                    drop(state);
+                    let (list, queue) = self.look(&plan);
+                    state = self.lock();
+                    (state.list, state.queue) = (Arc::new(list), queue);
+                }
+                _ => state = self.changed.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0,
+            }
+        }
+    }
+
+    /// Which shards a plan needs in which order, and which of them are to be brought.
+    fn look(&self, plan: &Plan) -> (List, VecDeque<Wanted>) {
+        let (mut list, mut order, mut needed) = (List::new(), Vec::new(), HashMap::new());
+        let Some(cache) = self.files.cache() else { return (list, VecDeque::new()) };
+        let mut left = cache.most;
+        for sample in plan().take(MOST_SAMPLES) {
+            let Ok((location, record)) = self.index.record(sample) else { break };
+            let Some(rest) = left.checked_sub(record.length.into()) else { break };
+            left = rest;
+            let bytes = needed.entry(location.shard).or_insert_with(|| {
+                order.push(location.shard);
+                0
+            });
+            *bytes += u64::from(record.length);
+        }
+        let shards = &self.index.manifest.shards;
+        order.iter().enumerate().for_each(|(place, shard)| _ = list.insert(shards[*shard].blake3.to_string(), place));
+        let state = self.lock();
+        let queue = order
+            .into_iter()
+            .filter(|shard| !cache.has(&shards[*shard]) && state.refused.get(shard).is_none_or(|times| *times < 2))
+            .map(|shard| Wanted { shard, is_worth_it: needed[&shard] >= shards[shard].bytes / WORTH })
+            .collect();
+        (list, queue)
+    }
+
+    /// Brings a shard, if there is room.
+    fn bring(&self, Wanted { shard: number, is_worth_it }: Wanted, list: &List) {
+        let (Some(cache), Some(remote)) = (self.files.cache(), self.files.remote()) else { return };
+        let shard = &self.index.manifest.shards[number];
+        let brought = self.draft(cache, shard, is_worth_it, list).and_then(|draft| match draft {
+            Some(draft) => self.fill(remote, shard, draft),
+            None => Ok(None),
+        });
+        match brought {
+            Ok(None) => {}
+            Ok(Some(found)) => self.refuse(number, found),
+            Err(error) => tracing::debug!("{}: not kept on this machine: {error}", remote.path(&shard.name).display()),
+        }
+    }
+
+    fn draft(&self, cache: &Cache, shard: &Shard, is_worth_it: bool, list: &List) -> io::Result<Option<Draft>> {
+        cache.draft(shard, is_worth_it, &|hash| list.get(hash).copied())
+    }
+
+    /// Gives the hash of a shard that came whole and is another than it should be.
+    fn fill(&self, remote: &Remote, shard: &Shard, mut draft: Draft) -> io::Result<Option<Hash>> {
+        remote.copy(&shard.name, shard.bytes, |piece| match self.lock().is_over {
+            true => Err(io::ErrorKind::Interrupted.into()),
+            false => draft.write(piece),
+        })?;
+        draft.publish()
+    }
+
+    fn refuse(&self, shard: usize, found: Hash) {
+        let mut state = self.lock();
+        let times = state.refused.entry(shard).or_insert(0);
+        *times += 1;
+        if *times >= 2 {
+            state.damage.get_or_insert((shard, found));
+        }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("queue", &self.queue.len()).finish_non_exhaustive()
+    }
+}
