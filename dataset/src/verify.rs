@@ -38,12 +38,7 @@ pub enum Damage {
 
 /// Looks at all shards, on all threads; gives what is wrong, in their order. `progress` is called with bytes done and of
 /// how many.
-pub fn verify(
-    split: &Shards,
-    depth: Depth,
-    threads: usize,
-    progress: &(dyn Fn(u64, u64) + Sync),
-) -> Vec<Damage> {
+pub fn verify(split: &Shards, depth: Depth, threads: usize, progress: &(dyn Fn(u64, u64) + Sync)) -> Vec<Damage> {
     let manifest = &split.index.manifest;
     let all = manifest.bytes();
     let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));

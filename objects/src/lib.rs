@@ -73,8 +73,7 @@ impl Objects {
         if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(good) {
             return Err(format!("{bucket:?} is no name of a bucket; give s3://bucket/prefix"));
         }
-        let mut builder =
-            AmazonS3Builder::new().with_client_options(patience.options()).with_retry(patience.retry());
+        let mut builder = AmazonS3Builder::new().with_client_options(patience.options()).with_retry(patience.retry());
         for (key, value) in variables.filter(|(key, _)| key.starts_with("AWS_")) {
             if let Ok(key) = key.to_ascii_lowercase().parse() {
                 builder = builder.with_config(key, value);
@@ -93,7 +92,8 @@ impl Objects {
         }
         let root = format!("{scheme}://{host}");
         let options = patience.options().with_config(ClientConfigKey::AllowHttp, "true");
-        let store = HttpBuilder::new().with_url(&root).with_client_options(options).with_retry(patience.retry()).build();
+        let store =
+            HttpBuilder::new().with_url(&root).with_client_options(options).with_retry(patience.retry()).build();
         let store = Arc::new(store.map_err(|error| error.to_string())?);
         Ok(Self { store, prefix: parsed(folder)?, root })
     }
@@ -154,7 +154,8 @@ mod tests {
     const PATIENCE: Patience = Patience { request: CONNECT, retries: 0, all: CONNECT };
 
     fn open(text: &str) -> Result<String, String> {
-        Objects::open(text, std::iter::empty(), PATIENCE).map(|objects| objects.named(&objects.prefix.clone().join("x")))
+        Objects::open(text, std::iter::empty(), PATIENCE)
+            .map(|objects| objects.named(&objects.prefix.clone().join("x")))
     }
 
     #[test]
@@ -162,7 +163,9 @@ mod tests {
         assert_eq!(open("s3://bucket/some/prefix").as_deref(), Ok("s3://bucket/some/prefix/x"));
         assert_eq!(open("s3://bucket").as_deref(), Ok("s3://bucket/x"));
         assert_eq!(open("http://host:80/a/b/").as_deref(), Ok("http://host:80/a/b/x"));
-        for wrong in ["", "folder", "ftp://host/x", "s3://b/x", "s3://BUCKET", "http://", "http://me:word@host/", "http://h/x?y"] {
+        for wrong in
+            ["", "folder", "ftp://host/x", "s3://b/x", "s3://BUCKET", "http://", "http://me:word@host/", "http://h/x?y"]
+        {
             assert!(open(wrong).is_err(), "{wrong}");
         }
         assert!(Objects::is_place("https://host") && !Objects::is_place("/folder") && !Objects::is_place("file://x"));

@@ -75,9 +75,7 @@ impl Found {
         let begun = Instant::now();
         for sample in 0..count {
             shards.read(sample, &mut bytes).map_err(BadInput::from_display)?;
-            decoder
-                .decode_all(&bytes)
-                .map_err(|problem| BadInput(format!("{place}: sample {sample}: {problem}")))?;
+            decoder.decode_all(&bytes).map_err(|problem| BadInput(format!("{place}: sample {sample}: {problem}")))?;
         }
         let decoded = count as f64 / begun.elapsed().as_secs_f64();
         Ok(Self { classes, image_bytes, decoded })

@@ -47,10 +47,7 @@ pub fn verify(arguments: &DataVerify) -> Result<u8> {
             Depth::Full => "every byte",
             Depth::Decode => "every byte, and all decoded",
         };
-        print(&format!(
-            "{place}: {found}: {samples} samples in {shards} shards, {} ({looked})\n",
-            bytes(all)
-        ))?;
+        print(&format!("{place}: {found}: {samples} samples in {shards} shards, {} ({looked})\n", bytes(all)))?;
     }
     if arguments.json {
         print(&format!("{}\n", json!(report)))?;

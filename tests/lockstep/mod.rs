@@ -9,9 +9,11 @@ pub mod job;
 pub mod network;
 pub mod noise;
 pub mod outcome;
+pub mod pictures;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod web;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

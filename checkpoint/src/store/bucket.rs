@@ -20,8 +20,7 @@ use crate::fault::{self, Point};
 const BACKWARDS: [Part; 2] = [Part::Manifest, Part::State];
 
 /// One request, also of a large state over a slow line; the writer's thread and a starting worker wait that long.
-const PATIENCE: Patience =
-    Patience { request: Duration::from_secs(15 * 60), retries: 5, all: Duration::from_secs(60) };
+const PATIENCE: Patience = Patience { request: Duration::from_secs(15 * 60), retries: 5, all: Duration::from_secs(60) };
 
 /// No upload takes this long.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -108,7 +107,7 @@ impl Bucket {
 
 impl Store for Bucket {
     fn names(&self) -> Result<Vec<String>, Error> {
-        let found = self.look(&self.objects.prefix())?;
+        let found = self.look(self.objects.prefix())?;
         let folders = found.map(|found| found.common_prefixes).unwrap_or_default();
         Ok(folders.iter().filter_map(|folder| folder.filename().map(str::to_owned)).collect())
     }

@@ -157,7 +157,10 @@ fn a_lane_reads_few_blocks_at_a_time_and_each_once() {
 fn golden_windowed_samples() {
     // Pinned: a change here reorders the samples of every job of this order.
     let order = Order::of(&windowed(8, 2, 100, 64), 1, 60_000);
-    assert_eq!([0, 1, 2, 3, 4, 5].map(|position| order.sample_at(position)), [52_200, 52_235, 52_221, 52_203, 54_354, 54_338]);
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5].map(|position| order.sample_at(position)),
+        [52_200, 52_235, 52_221, 52_203, 54_354, 54_338]
+    );
 }
 
 /// The order of an epoch is of that epoch's batch.

@@ -265,7 +265,8 @@ mod tests {
         let groups = neighbours(&mut batch);
         let samples: Vec<Vec<u64>> = groups.iter().map(|group| group.iter().map(|w| w.sample).collect()).collect();
         assert_eq!(samples, [vec![1, 3], vec![2, 5], vec![4], vec![6]]);
-        let mut large: Vec<Wanted> = (0..20).map(|n| Wanted { sample: n, shard: 0, bytes: n << 20..(n + 1) << 20 }).collect();
+        let mut large: Vec<Wanted> =
+            (0..20).map(|n| Wanted { sample: n, shard: 0, bytes: n << 20..(n + 1) << 20 }).collect();
         assert!(neighbours(&mut large).iter().all(|group| group.len() == 4));
     }
 }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Remote;
 use super::ahead::Plan;
 use super::cache::{Cache, Draft};
-use super::Remote;
 use crate::manifest::{Hash, Index, Shard};
 use crate::shards::{Files, ShardError};
 

@@ -191,7 +191,10 @@ fn told(error: &object_store::Error) -> io::Error {
         Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "there is no such object"),
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::Error::new(
             io::ErrorKind::PermissionDenied,
-            format!("the store refuses: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of who may read it ({})", words(error)),
+            format!(
+                "the store refuses: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of who may read it ({})",
+                words(error)
+            ),
         ),
         _ => io::Error::other(words(error)),
     }

@@ -10,7 +10,8 @@ use std::fmt::Display;
 
 use super::error::JobError;
 use super::spec::{
-    Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation, Precision, Reduction,
+    Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation, Precision,
+    Reduction,
 };
 use augment::augment;
 use batch::batch;

@@ -29,8 +29,8 @@ use lockstep_dataset::dataset::Dataset;
 use lockstep_dataset::{DataError, SampleReader};
 
 use hand::Made;
-use rows::{Row, Rows};
 pub(super) use load::lane_positions;
+use rows::{Row, Rows};
 pub use step::{Evaluation, Pass, Pulse, TrainStep};
 use step_up::Above;
 
