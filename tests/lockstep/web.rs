@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::{Deref, Range};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -63,7 +63,7 @@ struct Request {
     range: Option<Range<usize>>,
 }
 
-fn converse(mut stream: &TcpStream, folder: &PathBuf, weather: &Weather) -> Option<()> {
+fn converse(mut stream: &TcpStream, folder: &Path, weather: &Weather) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let request = read(&mut reader)?;
@@ -103,7 +103,7 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
     Some(Request { method: words.next()?, path: words.next()?, range })
 }
 
-fn answer(request: &Request, folder: &PathBuf, weather: &Weather) -> Vec<u8> {
+fn answer(request: &Request, folder: &Path, weather: &Weather) -> Vec<u8> {
     let name = request.path.strip_prefix("/data/").unwrap_or("");
     let Ok(bytes) = fs::read(folder.join(name)) else { return whole("404 Not Found", "", b"", request) };
     match &request.range {
