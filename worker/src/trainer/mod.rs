@@ -51,6 +51,7 @@ mod schedule;
 mod share;
 mod sharpness;
 mod signals;
+pub(crate) mod skipped;
 mod snapshot;
 mod state;
 mod stops;

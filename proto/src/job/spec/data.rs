@@ -30,6 +30,8 @@ pub struct Data {
     pub std: Channels,
     /// What becomes of an epoch's short last batch.
     pub last_batch: LastBatch,
+    /// Samples that can't be decoded and are left out before the job stops, in each epoch and evaluation.
+    pub skip_bad: u32,
 }
 
 impl Default for Data {
@@ -46,6 +48,7 @@ impl Default for Data {
             mean: Channels::All(0.0),
             std: Channels::All(1.0),
             last_batch: LastBatch::Drop,
+            skip_bad: 0,
         }
     }
 }

@@ -22,6 +22,8 @@ const MAX_CLASSES: u32 = 1 << 16;
 const MAX_PAD: u32 = 64;
 const MAX_SIZE: u32 = 1024;
 const MAX_RESIZE: u32 = 4096;
+/// Their numbers are part of the state.
+const MAX_SKIPPED: u32 = 1 << 16;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -110,6 +112,7 @@ fn data(job: &Job) -> Result<(), Violation> {
     integer("data.classes", job.data.classes, 2, MAX_CLASSES)?;
     integer("data.pad", job.data.pad, 0, MAX_PAD)?;
     integer("data.size", job.data.size, 0, MAX_SIZE)?;
+    integer("data.skip_bad", job.data.skip_bad, 0, MAX_SKIPPED)?;
     let resize = job.data.resize;
     if resize > 0 && !(job.data.size.max(1)..=MAX_RESIZE).contains(&resize) {
         return integer("data.resize", resize, job.data.size.max(1), MAX_RESIZE);
