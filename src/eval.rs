@@ -43,6 +43,10 @@ fn table(evaluated: &Evaluated, split: &str, weights: &str) -> String {
         row("error", percent(evaluated.error)),
         row("top-5 error", percent(evaluated.top5_error)),
     ]);
+    if !evaluated.skipped.is_empty() {
+        let samples: Vec<String> = evaluated.skipped.iter().map(u64::to_string).collect();
+        text.push_str(&format!("\nleft out, since they can't be decoded: samples {}\n", samples.join(", ")));
+    }
     if let Some(confusion) = &evaluated.confusion {
         text.push_str("\nanswers by class:\n");
         let mut rows = vec![vec!["CLASS".to_owned()]];
@@ -61,6 +65,7 @@ fn json(evaluated: &Evaluated, split: Split, weights: &str) -> serde_json::Value
         "weights": weights,
         "split": split.name(),
         "samples": evaluated.samples,
+        "skipped": evaluated.skipped,
         "loss": evaluated.loss,
         "accuracy": evaluated.accuracy,
         "error": evaluated.error,

@@ -55,6 +55,8 @@ struct Epoch {
     number: u64,
     steps: u64,
     samples: u64,
+    /// Samples that could not be decoded and were left out.
+    skipped: Vec<u64>,
     generations: Vec<u64>,
     /// All of its samples were taken, but for a short last batch that is dropped.
     whole: bool,
@@ -74,6 +76,7 @@ impl Proof {
             at = if whole { (row.epoch.saturating_add(1), 0) } else { (row.epoch, row.to) };
             proof.add(row, whole);
         }
+        proof.check_skipped(job.data.skip_bad.into());
         proof
     }
 
@@ -95,24 +98,47 @@ impl Proof {
             self.problems.push(format!("{steps} take positions {} to {} of {train_samples}", row.from, row.to));
             return;
         }
-        if row.samples != row.to - row.from {
-            self.problems.push(format!("{steps} counted {} samples at {} positions", row.samples, row.to - row.from));
+        let (positions, left_out) = (row.to - row.from, row.skipped.len() as u64);
+        if row.samples.checked_add(left_out) != Some(positions) {
+            let without = if left_out > 0 { format!(" and left out {left_out}") } else { String::new() };
+            self.problems.push(format!("{steps} counted {} samples{without} at {positions} positions", row.samples));
         }
         let order = Order::of(job, row.epoch, train_samples);
-        let hash = |sum: u64, position| sum.wrapping_add(sample_hash(order.sample_at(position)));
-        if (row.from..row.to).fold(0, hash) != row.hashes {
+        let mut skipped = row.skipped.iter().peekable();
+        let counted = (row.from..row.to).map(|position| order.sample_at(position)).filter(|sample| {
+            let is_left_out = skipped.next_if_eq(&sample).is_some();
+            !is_left_out
+        });
+        let hashes = counted.fold(0u64, |sum, sample| sum.wrapping_add(sample_hash(sample)));
+        if hashes != row.hashes || skipped.next().is_some() {
             self.problems.push(format!("{steps} took other samples than those of their positions"));
+        }
+    }
+
+    /// No epoch left out more samples than the job says.
+    fn check_skipped(&mut self, most: u64) {
+        for epoch in self.epochs.iter().filter(|epoch| epoch.skipped.len() as u64 > most) {
+            let (number, found) = (epoch.number, epoch.skipped.len());
+            self.problems.push(format!("epoch {number} left out {found} samples, but data.skip_bad is {most}"));
         }
     }
 
     fn add(&mut self, row: &LedgerRow, whole: bool) {
         if self.epochs.last().is_none_or(|epoch| epoch.number != row.epoch) {
             let number = row.epoch;
-            self.epochs.push(Epoch { number, steps: 0, samples: 0, generations: Vec::new(), whole: false });
+            self.epochs.push(Epoch {
+                number,
+                steps: 0,
+                samples: 0,
+                skipped: Vec::new(),
+                generations: Vec::new(),
+                whole: false,
+            });
         }
         let Some(epoch) = self.epochs.last_mut() else { return };
         epoch.steps += row.steps;
         epoch.samples += row.samples;
+        epoch.skipped.extend(&row.skipped);
         epoch.whole |= whole;
         if epoch.generations.last() != Some(&row.generation) {
             epoch.generations.push(row.generation);
@@ -135,6 +161,10 @@ impl Proof {
             ]
         }));
         let mut text = columns(&rows);
+        for Epoch { number, skipped, .. } in self.epochs.iter().filter(|epoch| !epoch.skipped.is_empty()) {
+            let samples: Vec<String> = skipped.iter().map(u64::to_string).collect();
+            text.push_str(&format!("\nepoch {number} left out samples that can't be decoded: {}", samples.join(", ")));
+        }
         for problem in &self.problems {
             text.push_str(&format!("\nproblem: {problem}"));
         }
@@ -152,6 +182,7 @@ impl Proof {
                 "epoch": epoch.number,
                 "steps": epoch.steps,
                 "samples": epoch.samples,
+                "skipped": epoch.skipped,
                 "whole": epoch.whole,
                 "generations": epoch.generations,
             })
@@ -190,12 +221,12 @@ mod tests {
         let order = Order::new(0, epoch, SAMPLES);
         let hashes = (from..to).fold(0u64, |sum, position| sum.wrapping_add(sample_hash(order.sample_at(position))));
         let steps = (to - from).div_ceil(4);
-        LedgerRow { epoch, from, to, first_step, steps, generation, samples: to - from, hashes }
+        LedgerRow { epoch, from, to, first_step, steps, generation, samples: to - from, hashes, skipped: Vec::new() }
     }
 
     fn problems(rows: &[LedgerRow]) -> String {
         let mut ledger = Ledger::default();
-        rows.iter().for_each(|row| ledger.add(*row).unwrap());
+        rows.iter().for_each(|row| ledger.add(row.clone()).unwrap());
         Proof::of(&job(), SAMPLES, &ledger).problems.join("; ")
     }
 
@@ -224,6 +255,31 @@ mod tests {
         assert!(problems(&[row(0, 0, 4, 0, 1), row(1, 0, 4, 1, 1)]).contains("epoch 0 position 4 is next"));
         assert!(problems(&[LedgerRow { samples: 5, ..row(0, 0, 4, 0, 1) }]).contains("counted 5 samples"));
         assert!(problems(&[LedgerRow { to: 99, ..row(0, 0, 4, 0, 1) }]).contains("of 11"));
+    }
+
+    #[test]
+    fn samples_that_were_left_out_are_counted_apart() {
+        let without = |row: LedgerRow, skipped: &[u64]| {
+            let hash = |sum: u64, sample: &u64| sum.wrapping_sub(sample_hash(*sample));
+            let (samples, hashes) = (row.samples - skipped.len() as u64, skipped.iter().fold(row.hashes, hash));
+            LedgerRow { samples, hashes, skipped: skipped.to_vec(), ..row }
+        };
+        let problems = |row: LedgerRow| {
+            let mut job = job();
+            job.data.skip_bad = 2;
+            let mut ledger = Ledger::default();
+            ledger.add(row).unwrap();
+            Proof::of(&job, SAMPLES, &ledger).problems.join("; ")
+        };
+        let samples: Vec<u64> = (0..8).map(|position| Order::new(0, 0, SAMPLES).sample_at(position)).collect();
+        let whole = row(0, 0, 8, 0, 1);
+        assert_eq!(problems(without(whole.clone(), &[samples[1], samples[6]])), "");
+        assert!(problems(without(whole.clone(), &[samples[6], samples[1]])).contains("other samples"));
+        let absent = Order::new(0, 0, SAMPLES).sample_at(9);
+        assert!(problems(without(whole.clone(), &[absent])).contains("other samples"));
+        let lost = LedgerRow { skipped: Vec::new(), ..without(whole.clone(), &samples[..1]) };
+        assert!(problems(lost).contains("counted 7 samples at 8 positions"));
+        assert!(problems(without(whole, &samples[2..5])).contains("left out 3 samples, but data.skip_bad is 2"));
     }
 
     #[test]

@@ -143,6 +143,152 @@ fn damage_is_told_in_one_line() {
     refused("manifest", &[], &["train/manifest.json"]);
 }
 
+/// Makes samples of a prepared split such as no decoder reads, as if they had been prepared so: their checksums are right.
+fn spoil(split: &Path, samples: &[u64]) {
+    let (text, mut tables) = (fs::read(split.join(MANIFEST)).unwrap(), fs::read(split.join(TABLES)).unwrap());
+    let (mut manifest, _) = Manifest::decode(&text).unwrap();
+    for shard in &mut manifest.shards {
+        let mut tar = fs::read(split.join(&shard.name)).unwrap();
+        let own = shard.first_sample..shard.first_sample + u64::from(shard.samples);
+        for sample in samples.iter().filter(|sample| own.contains(sample)) {
+            let bytes: &mut [u8; Record::BYTES] = &mut tables.as_chunks_mut().0[*sample as usize];
+            let record = Record::decode(bytes);
+            let image = &mut tar[record.offset() as usize..][..record.length as usize];
+            // Whole, but for the pixels at its end.
+            let end = image.len() - 60;
+            image[end..].fill(0);
+            *bytes = Record { crc32: crc32fast::hash(image), ..record }.encode();
+        }
+        let table = own.start as usize * Record::BYTES..own.end as usize * Record::BYTES;
+        (shard.blake3, shard.table_blake3) = (Hash::of(&tar), Hash::of(&tables[table]));
+        fs::write(split.join(&shard.name), tar).unwrap();
+    }
+    fs::write(split.join(TABLES), tables).unwrap();
+    fs::write(split.join(MANIFEST), manifest.encode().unwrap()).unwrap();
+}
+
+/// Samples of an epoch that `ledger RUN` says were left out, ascending, and how many others it has.
+fn left_out(run: &Path, epoch: usize) -> (Vec<u64>, u64) {
+    let said = Ended::of(binary(["ledger", "--json"]).arg(run)).success();
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let epoch = &said["epochs"][epoch];
+    let mut skipped: Vec<u64> = epoch["skipped"].as_array().unwrap().iter().filter_map(|id| id.as_u64()).collect();
+    skipped.sort_unstable();
+    (skipped, epoch["samples"].as_u64().unwrap())
+}
+
+/// Evaluations of a run: samples, and those left out.
+fn evaluated(run: &Path) -> Vec<(serde_json::Value, serde_json::Value)> {
+    let lines = lockstep::json_lines(&fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    let evaluations = lines.into_iter().filter(|line| line["split"].is_string());
+    evaluations.map(|line| (line["samples"].clone(), line["skipped"].clone())).collect()
+}
+
+#[test]
+fn samples_that_cannot_be_decoded_are_left_out_by_any_number_of_workers_alike() {
+    let stage = Stage::prepared();
+    spoil(&stage.path("data/train"), &[0, 17, 40, 60]);
+    spoil(&stage.path("data/test"), &[3]);
+    let outcome = |run: &str, workers: &str, settings: &[&str]| {
+        let settings = [&["data.skip_bad=4"], settings].concat();
+        Ended::of(stage.train(run, &settings).args(["--json", "--workers", workers, "--threads", "1"])).success();
+        Outcome::of(&stage.path(run))
+    };
+    let one = outcome("one", "1", &[]);
+    for workers in ["2", "3"] {
+        assert_eq!(outcome(&format!("of-{workers}"), workers, &[]), one, "{workers} workers");
+    }
+    for epoch in 0..3 {
+        assert_eq!(left_out(&stage.path("of-3"), epoch), (vec![0, 17, 40, 60], 57));
+    }
+    let ledger = Ended::of(binary(["ledger"]).arg(stage.path("one"))).success();
+    assert!(ledger.contains("epoch 2 left out samples that can't be decoded: "), "{ledger}");
+    for run in ["one", "of-3"] {
+        let evaluated = evaluated(&stage.path(run));
+        assert!(
+            !evaluated.is_empty() && evaluated.iter().all(|found| *found == (9.into(), [3].into())),
+            "{evaluated:?}"
+        );
+    }
+    let said = Ended::of(binary(["eval"]).arg(stage.path("one"))).success();
+    assert!(said.contains("9 samples") && said.contains("can't be decoded: samples 3"), "{said}");
+
+    // Lanes of one sample, some of which are empty; with second derivatives and statistics of batches.
+    let singles = ["batch.micro_batch=1", "schedule.epochs=2", "optimizer.name=diagonal_lm", "optimizer.momentum=0"];
+    assert_eq!(outcome("singles-3", "3", &singles), outcome("singles-1", "1", &singles));
+    let batches = ["batch.micro_batch=2", "schedule.epochs=2", "model.name=resnet20", "model.output_activation=none"];
+    let batches =
+        [&batches[..], &["loss.name=cross_entropy", "optimizer.sam=0.05", "optimizer.learning_rate=0.05"]].concat();
+    assert_eq!(outcome("batches-3", "3", &batches), outcome("batches-1", "1", &batches));
+}
+
+#[test]
+fn samples_that_were_left_out_before_a_loss_count_behind_it() {
+    let stage = Stage::prepared();
+    spoil(&stage.path("data/train"), &[5, 23]);
+    let long = ["schedule.epochs=150", "data.skip_bad=2"];
+    Ended::of(stage.train("clean", &long).args(["--json", "--workers", "1", "--threads", "1"])).success();
+    let mut train = Process::start(stage.train("killed", &long).args(["--workers", "2", "--threads", "1"]));
+    train.await_line("epoch   5");
+    train.children()[1].signal(Signal::KILL);
+    train.await_line("epoch  25");
+    train.signal(Signal::INT);
+    let ended = train.wait();
+    assert_eq!(ended.code, Some(75), "{ended:?}");
+    let command = ended.stderr.lines().find_map(|line| line.strip_prefix("go on with: lockstep "));
+    let mut resumed = binary(command.unwrap_or_else(|| panic!("no command: {ended:?}")).split(' '));
+    Ended::of(&mut resumed).success();
+    Outcome::of(&stage.path("clean")).has_the_state_of(&stage.path("killed"));
+}
+
+#[test]
+fn more_of_them_than_a_job_leaves_out_stop_it() {
+    let stage = Stage::prepared();
+    spoil(&stage.path("data/train"), &[2, 33, 34]);
+    let refused = |run: &str, settings: &[&str], words: &[&str]| {
+        let mut train = stage.train(run, settings);
+        Ended::of(train.args(["--quiet", "--workers", "3", "--threads", "1"])).is_refused_with(words);
+    };
+    let told =
+        ["data.skip_bad = 2, but 3 samples of epoch 0, up to step 2, can't be decoded", ".tar: sample ", " at byte "];
+    refused("two", &["data.skip_bad=2"], &told);
+    refused("none", &[], &[".tar: sample ", " at byte "]);
+    spoil(&stage.path("data/test"), &Vec::from_iter(0..10));
+    refused(
+        "split",
+        &["data.skip_bad=3"],
+        &["10 samples of the test split can't be decoded", ".tar: sample 9 at byte "],
+    );
+    refused("all", &["data.skip_bad=10"], &["none of the samples that the test split has can be decoded"]);
+    spoil(&stage.path("data/train"), &Vec::from_iter(0..61));
+    refused("step", &["data.skip_bad=61"], &["none of the samples that step 1 takes can be decoded"]);
+}
+
+/// Pictures that live in memory are decoded when the job begins; which can't be is told where they would be read.
+#[test]
+fn small_pictures_are_left_out_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("idx")).unwrap();
+    lockstep::noise::write_noise(&path("idx"), 40, 8, 12, 3);
+    Ended::of(binary(["data", "prepare"]).arg(path("idx")).arg("--out").arg(path("data"))).success();
+    spoil(&path("data/train"), &[7, 8]);
+    let data = format!("data.path={}", path("data").display());
+    let train = |run: &str, skip_bad: &str| {
+        let settings = ["data.classes=3", "data.pad=2", "batch.size=32", "schedule.epochs=2", "data.last_batch=keep"];
+        lockstep::train(&recipe("mnist-mlp.toml"), &path(run), &[&settings[..], &[&data, skip_bad]].concat())
+    };
+    let outcome = |workers: &str| {
+        Ended::of(train(workers, "data.skip_bad=2").args(["--workers", workers, "--quiet"])).success();
+        assert_eq!(left_out(&path(workers), 1), (vec![7, 8], 38));
+        Outcome::of(&path(workers))
+    };
+    assert_eq!(outcome("1"), outcome("2"));
+    Ended::of(train("none", "data.skip_bad=0").arg("--quiet")).is_refused_with(&["sample 7 at byte "]);
+    Ended::of(train("one", "data.skip_bad=1").arg("--quiet"))
+        .is_refused_with(&["data.skip_bad = 1, but 2 samples of epoch 0"]);
+}
+
 #[test]
 fn preparing_tells_what_it_did_and_what_is_wrong() {
     let stage = Stage::new();

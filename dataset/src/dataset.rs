@@ -311,7 +311,9 @@ fn prepared(path: &Path, place: &Place, data: &Data) -> Result<Parts, DataError>
     let all = (train.samples() + test.samples()).saturating_mul(padded.len() as u64);
     if data.size == 0 && all <= IN_MEMORY {
         [&train, &test].into_iter().for_each(Shards::bring_all);
-        let decoded = |shards: &Shards| Ok::<_, DataError>(LabelledImages::of_shards(shards, shape)?.padded(pad));
+        let skips = data.skip_bad > 0;
+        let decoded =
+            |shards: &Shards| Ok::<_, DataError>(LabelledImages::of_shards(shards, shape, skips)?.padded(pad));
         let [train, test] = [decoded(&train)?, decoded(&test)?];
         let (shape, path) = (train.shape, train_path);
         let [train, test] = [train, test].map(Samples::Memory);

@@ -155,6 +155,13 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// Whether it is a sample that is as it was prepared, and can't be used.
+    pub fn is_undecodable(&self) -> bool {
+        matches!(self, Self::Sample { .. })
+    }
+}
+
 /// What is wrong with an idx file, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

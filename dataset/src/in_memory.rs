@@ -1,9 +1,11 @@
 //! Images of one size in memory, with their labels.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::{panic, thread};
 
 use super::dataset::ImageShape;
+use super::decode::DecodeError;
 use super::error::DataError;
 use super::idx::{IdxFile, Images, Labels};
 use super::image_reader::ImageReader;
@@ -16,7 +18,12 @@ pub(super) struct LabelledImages {
     /// (samples, channels, height, width).
     pixels: Vec<u8>,
     labels: Vec<u16>,
+    /// Samples that could not be decoded, if such may be left out; their pixels are black.
+    undecodable: BTreeMap<usize, Undecodable>,
 }
+
+/// Where a sample lies, and what is wrong with it.
+type Undecodable = (String, DecodeError);
 
 /// What an idx pair is, before it is used.
 #[derive(Debug)]
@@ -41,50 +48,69 @@ impl LabelledImages {
         self.labels[index]
     }
 
-    /// Decodes all samples of a split whose images are of one size, on all cores.
-    pub(super) fn of_shards(shards: &Shards, shape: ImageShape) -> Result<Self, DataError> {
+    /// Whether a sample has pixels.
+    ///
+    /// # Errors
+    /// If it could not be decoded.
+    pub(super) fn check_decoded(&self, index: usize) -> Result<(), DataError> {
+        match self.undecodable.get(&index).cloned() {
+            Some((place, problem)) => Err(DataError::Sample { place, problem }),
+            None => Ok(()),
+        }
+    }
+
+    /// Decodes all samples of a split whose images are of one size, on all cores. `skips`: whether one that can't be
+    /// decoded is for readers to find, and no error here.
+    pub(super) fn of_shards(shards: &Shards, shape: ImageShape, skips: bool) -> Result<Self, DataError> {
         let samples = shards.samples() as usize;
         let mut pixels = vec![0; samples * shape.len()];
         let mut labels = vec![0; samples];
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let share = samples.div_ceil(cores);
         let parts = pixels.chunks_mut(share * shape.len()).zip(labels.chunks_mut(share)).enumerate();
-        thread::scope(|scope| {
+        let undecodable = thread::scope(|scope| {
             let decode = |(part, (pixels, labels))| {
-                scope.spawn(move || decode(shards, (part * share) as u64, shape, pixels, labels))
+                scope.spawn(move || decode(shards, (part * share) as u64, (shape, skips), pixels, labels))
             };
             let threads: Vec<_> = parts.map(decode).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|cause| panic::resume_unwind(cause)))
+            let found = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|e| panic::resume_unwind(e)));
+            found.collect::<Result<Vec<_>, DataError>>()
         })?;
-        Ok(Self { shape, pixels, labels })
+        Ok(Self { shape, pixels, labels, undecodable: undecodable.into_iter().flatten().collect() })
     }
 
     /// The same with `pad` rows and columns of black around each.
     pub(super) fn padded(self, pad: usize) -> Self {
-        let Self { shape: ImageShape { channels, height, width }, pixels, labels } = self;
+        let Self { shape: ImageShape { channels, height, width }, pixels, labels, undecodable } = self;
         let images = Images { count: labels.len(), channels: Some(channels), height, width, pixels };
         let Images { height, width, pixels, .. } = images.padded(pad);
-        Self { shape: ImageShape { channels, height, width }, pixels, labels }
+        Self { shape: ImageShape { channels, height, width }, pixels, labels, undecodable }
     }
 }
 
-/// Decodes the samples from `first` on, one after the other.
+/// Decodes the samples from `first` on, one after the other; gives those that can't be decoded, if it `skips` such.
 fn decode(
     shards: &Shards,
     first: u64,
-    shape: ImageShape,
+    (shape, skips): (ImageShape, bool),
     pixels: &mut [u8],
     labels: &mut [u16],
-) -> Result<(), DataError> {
+) -> Result<Vec<(usize, Undecodable)>, DataError> {
+    let mut undecodable = Vec::new();
     let (mut reader, mut bytes) = (ImageReader::as_they_are(shape), Vec::new());
     let images = pixels.chunks_exact_mut(shape.len()).zip(labels);
     for (sample, (out, label)) in (first..).zip(images) {
         *label = shards.read(sample, &mut bytes)?.label as u16;
         if let Err(problem) = reader.evaluate(&bytes, out) {
-            return Err(DataError::Sample { place: shards.place(sample)?, problem });
+            let place = shards.place(sample)?;
+            if !skips {
+                return Err(DataError::Sample { place, problem });
+            }
+            out.fill(0);
+            undecodable.push((sample as usize, (place, problem)));
         }
     }
-    Ok(())
+    Ok(undecodable)
 }
 
 impl IdxPair {
@@ -128,6 +154,6 @@ impl From<IdxPair> for LabelledImages {
     fn from(IdxPair { images, labels, .. }: IdxPair) -> Self {
         let Images { channels, height, width, pixels, .. } = images;
         let shape = ImageShape { channels: channels.unwrap_or(1), height, width };
-        Self { shape, pixels, labels: labels.values }
+        Self { shape, pixels, labels: labels.values, undecodable: BTreeMap::new() }
     }
 }

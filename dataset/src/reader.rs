@@ -27,7 +27,8 @@ impl SampleReader {
     /// samples augmented.
     ///
     /// # Errors
-    /// If the sample can't be had, or can't be decoded. What `out` has more is of no use then.
+    /// If the sample can't be had, or can't be decoded ([`DataError::is_undecodable`]). What `out` has more is of no use
+    /// then.
     ///
     /// # Panics
     /// If there is no such sample.
@@ -42,6 +43,7 @@ impl SampleReader {
         let seen = epoch.map(|epoch| Seen { epoch, sample });
         match dataset.locate(split, sample) {
             (Samples::Memory(images), index) => {
+                images.check_decoded(index as usize)?;
                 let pixels = images.pixels(index as usize);
                 match seen {
                     Some(seen) => self.images.train_decoded(pixels, seen, out),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::wire;
 
 /// A run of steps of one epoch, committed in one generation: positions `from..to` of the epoch's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerRow {
     /// The epoch, from 0.
@@ -25,6 +25,10 @@ pub struct LedgerRow {
     pub samples: u64,
     /// Sum of hashed sample ids from the reductions, modulo 2⁶⁴.
     pub hashes: u64,
+    /// Samples at these positions that could not be decoded and were left out (`data.skip_bad`), in the order of
+    /// positions. `samples` and `hashes` are without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<u64>,
 }
 
 impl LedgerRow {
@@ -42,15 +46,15 @@ impl LedgerRow {
 
 impl From<LedgerRow> for wire::LedgerRow {
     fn from(row: LedgerRow) -> Self {
-        let LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes } = row;
-        Self { epoch, from, to, first_step, steps, generation, samples, hashes }
+        let LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes, skipped } = row;
+        Self { epoch, from, to, first_step, steps, generation, samples, hashes, skipped }
     }
 }
 
 impl From<wire::LedgerRow> for LedgerRow {
     fn from(row: wire::LedgerRow) -> Self {
-        let wire::LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes } = row;
-        Self { epoch, from, to, first_step, steps, generation, samples, hashes }
+        let wire::LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes, skipped } = row;
+        Self { epoch, from, to, first_step, steps, generation, samples, hashes, skipped }
     }
 }
 
@@ -82,6 +86,12 @@ impl Ledger {
         self.rows.last().map_or(0, LedgerRow::last_step)
     }
 
+    /// Samples that steps of an epoch have left out.
+    pub fn skipped_of(&self, epoch: u64) -> u64 {
+        let rows = self.rows.iter().rev().take_while(|row| row.epoch == epoch);
+        rows.map(|row| row.skipped.len() as u64).sum()
+    }
+
     /// Adds a row behind the last; one that goes on in its epoch and generation makes it longer.
     ///
     /// # Errors
@@ -96,6 +106,7 @@ impl Ledger {
                 last.steps = last.steps.saturating_add(row.steps);
                 last.samples = last.samples.saturating_add(row.samples);
                 last.hashes = last.hashes.wrapping_add(row.hashes);
+                last.skipped.extend(row.skipped);
             }
             _ => self.rows.push(row),
         }
@@ -121,7 +132,7 @@ impl Ledger {
         }
         let mut replaced = Self { rows: self.rows[..index].to_vec() };
         for row in rows {
-            replaced.add(*row)?;
+            replaced.add(row.clone())?;
         }
         *self = replaced;
         Ok(())
@@ -133,7 +144,7 @@ impl Ledger {
         let mut joined = Self::default();
         for row in &self.rows {
             // Rows follow each other, as they do here.
-            let _ = joined.add(LedgerRow { generation: 0, ..*row });
+            let _ = joined.add(LedgerRow { generation: 0, ..row.clone() });
         }
         joined
     }
@@ -144,7 +155,17 @@ mod tests {
     use super::*;
 
     fn step(step: u64, epoch: u64, from: u64, generation: u64) -> LedgerRow {
-        LedgerRow { epoch, from, to: from + 4, first_step: step, steps: 1, generation, samples: 4, hashes: u64::MAX }
+        LedgerRow {
+            epoch,
+            from,
+            to: from + 4,
+            first_step: step,
+            steps: 1,
+            generation,
+            samples: 3,
+            hashes: u64::MAX,
+            skipped: vec![step],
+        }
     }
 
     fn ledger(steps: &[(u64, u64, u64, u64)]) -> Ledger {
@@ -160,7 +181,8 @@ mod tests {
         let ledger = ledger(&[(0, 0, 0, 1), (1, 0, 4, 1), (2, 0, 8, 2), (3, 1, 0, 2)]);
         let rows: Vec<_> = ledger.rows().iter().map(|row| (row.epoch, row.from, row.to, row.steps)).collect();
         assert_eq!(rows, [(0, 0, 8, 2), (0, 8, 12, 1), (1, 0, 4, 1)]);
-        assert_eq!(ledger.rows()[0].hashes, u64::MAX - 1);
+        assert_eq!((ledger.rows()[0].hashes, &ledger.rows()[0].skipped[..]), (u64::MAX - 1, &[0, 1][..]));
+        assert_eq!([0, 1, 2].map(|epoch| ledger.skipped_of(epoch)), [0, 1, 0]);
         assert_eq!(ledger.steps(), 4);
         assert_eq!(ledger.across_generations().rows().len(), 2);
     }

@@ -67,6 +67,7 @@ impl Job {
             generation,
             samples,
             hashes: sum(first + count).wrapping_sub(sum(first)),
+            skipped: Vec::new(),
         }
     }
 

@@ -69,13 +69,14 @@ impl Screen {
     pub fn evaluation(&self, report: &wire::EvaluationReport) {
         let top5 = format!("  top-5 error {}", percent(1.0 - report.top5_accuracy));
         self.line(&format!(
-            "epoch {:>3}  step {:>7}  {} loss {:.4}  error {}{}",
+            "epoch {:>3}  step {:>7}  {} loss {:.4}  error {}{}{}",
             report.epoch,
             report.step,
             report.split,
             report.loss,
             percent(1.0 - report.accuracy),
             if self.shows_top5 { top5.as_str() } else { "" },
+            if report.skipped.is_empty() { "" } else { "  without samples that can't be decoded" },
         ));
     }
 

@@ -196,8 +196,11 @@ pub struct EvaluationReport {
     /// Fraction whose class is among the five best answers; absent in files from before it was measured.
     #[serde(default)]
     pub top5_accuracy: Option<f64>,
-    /// Samples of the split.
+    /// Samples of the split that it is over.
     pub samples: u64,
+    /// Samples that could not be decoded and were left out, the first hundred of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<u64>,
 }
 
 /// Why a worker's loop ended by itself.

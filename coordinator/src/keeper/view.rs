@@ -147,6 +147,7 @@ pub fn evaluation(report: &EvaluationReport) -> wire::EvaluationReport {
         accuracy: report.accuracy,
         samples: report.samples,
         top5_accuracy: report.top5_accuracy.unwrap_or(f64::NAN),
+        skipped: report.skipped.clone(),
     }
 }
 

@@ -31,6 +31,8 @@ const SHORT: usize = 256;
 const LONG: usize = 8192;
 /// Reports in one message.
 const MOST_REPORTS: usize = 10_000;
+/// Samples that an evaluation names.
+const MOST_SKIPPED: usize = 100;
 /// Members, rows, names and the like in one message.
 const MOST_ITEMS: usize = 100_000;
 /// Bytes of a job's text.
@@ -224,6 +226,7 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
                 accuracy: evaluation.accuracy,
                 top5_accuracy: Some(evaluation.top5_accuracy),
                 samples: evaluation.samples,
+                skipped: evaluation.skipped.into_iter().take(MOST_SKIPPED).collect(),
             })),
             _ => Err(Malformed("an evaluation's split is validation or test".into())),
         },
@@ -338,9 +341,10 @@ pub fn rows(rows: Vec<wire::LedgerRow>) -> Result<Vec<LedgerRow>, Malformed> {
 
 /// A row of at least one step and sample.
 fn row(row: LedgerRow) -> Result<LedgerRow, Malformed> {
-    let LedgerRow { epoch, from, to, first_step, steps, generation, samples, .. } = row;
-    for value in [epoch, from, to, first_step, steps, generation, samples] {
-        number("a number of a ledger's row", value)?;
+    let LedgerRow { epoch, from, to, first_step, steps, generation, samples, hashes: _, ref skipped } = row;
+    few("skipped samples", skipped)?;
+    for value in [epoch, from, to, first_step, steps, generation, samples].iter().chain(skipped) {
+        number("a number of a ledger's row", *value)?;
     }
     if steps == 0 || from >= to {
         return Err(Malformed("a ledger's row without steps or samples".into()));

@@ -97,7 +97,17 @@ fn generation(number: u64) -> GenerationRecord {
 
 fn row(first_step: u64, generation: u64) -> LedgerRow {
     let (from, to) = (first_step * 64, first_step * 64 + 640);
-    LedgerRow { epoch: 0, from, to, first_step, steps: 10, generation, samples: 640, hashes: u64::MAX }
+    LedgerRow {
+        epoch: 0,
+        from,
+        to,
+        first_step,
+        steps: 10,
+        generation,
+        samples: 640,
+        hashes: u64::MAX,
+        skipped: vec![from],
+    }
 }
 
 fn checkpoint(step: u64) -> CheckpointFact {

@@ -13,7 +13,7 @@ pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
 /// weights by their own hash.
-const NOT_HASHED: [&str; 10] = [
+const NOT_HASHED: [&str; 11] = [
     "checkpoint.",
     "cluster.",
     "metrics.",
@@ -22,6 +22,7 @@ const NOT_HASHED: [&str; 10] = [
     "data.name",
     "data.prefetch_bytes",
     "data.cache_bytes",
+    "data.skip_bad",
     "model.init_from",
     "model.recompute",
 ];

@@ -85,11 +85,15 @@ impl Journal {
         let message = |first_row: usize, rows: &[LedgerRow]| wire::Reports {
             generation: Some(generation.clone()),
             first_row: first_row as u64,
-            rows: rows.iter().map(|&row| row.into()).collect(),
+            rows: rows.iter().cloned().map(Into::into).collect(),
             ..Default::default()
         };
-        let chunks = all[first..].chunks(ROWS).enumerate();
-        let mut messages: Vec<_> = chunks.map(|(index, rows)| message(first + index * ROWS, rows)).collect();
+        let mut messages = Vec::new();
+        let (mut next, mut left) = (first, &all[first..]);
+        while let (rows @ [_, ..], rest) = left.split_at(rows_of_a_message(left)) {
+            messages.push(message(next, rows));
+            (next, left) = (next + rows.len(), rest);
+        }
         let whole = self.reports.partition_point(|report| step_of(report) <= self.reported);
         let unsaid = self.reports.iter().take(whole).skip(self.said_reports);
         for (index, reports) in in_parts(unsaid).into_iter().enumerate() {
@@ -135,6 +139,17 @@ impl Journal {
             self.said_reports = self.said_reports.saturating_sub(1);
         }
     }
+}
+
+/// How many rows go into one message: [`ROWS`], fewer if they list samples that were left out.
+fn rows_of_a_message(rows: &[LedgerRow]) -> usize {
+    // A row takes as many bytes as some sixteen samples.
+    let mut weight = 0;
+    let fit = rows.iter().take_while(|row| {
+        weight += 1 + row.skipped.len() / 16;
+        weight <= ROWS
+    });
+    fit.count().max(1).min(rows.len())
 }
 
 /// Cuts reports into parts of about [`REPORTS`], none of them between two of one step.
@@ -183,6 +198,7 @@ mod tests {
             generation: 1,
             samples: 1,
             hashes: 0,
+            skipped: Vec::new(),
         };
         let report = |step| wire::Report {
             report: Some(wire::report::Report::Step(wire::StepReport { step, ..Default::default() })),

@@ -19,7 +19,17 @@ fn held(step: u64) -> wire::Held {
 
 /// A ledger of `steps` steps of generation 1.
 fn row(steps: u64) -> LedgerRow {
-    LedgerRow { epoch: 0, from: 0, to: steps, first_step: 0, steps, generation: 1, samples: steps, hashes: 0 }
+    LedgerRow {
+        epoch: 0,
+        from: 0,
+        to: steps,
+        first_step: 0,
+        steps,
+        generation: 1,
+        samples: steps,
+        hashes: 0,
+        skipped: Vec::new(),
+    }
 }
 
 fn report(step: u64) -> wire::Report {

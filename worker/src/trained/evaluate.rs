@@ -14,6 +14,7 @@ use crate::trainer::lane::{Evaluation, LaneRunner, Pulse, Work};
 use crate::trainer::measures::Score;
 use crate::trainer::prepare;
 use crate::trainer::progress::Progress;
+use crate::trainer::skipped;
 use lockstep_dataset::{Dataset, Split};
 
 /// Most classes of a confusion table.
@@ -22,8 +23,10 @@ pub const MOST_CONFUSED: usize = 20;
 /// What an evaluation came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluated {
-    /// Samples of the split.
+    /// Samples of the split that it is over.
     pub samples: u64,
+    /// Those that can't be decoded and were left out, ascending.
+    pub skipped: Vec<u64>,
     /// Mean over them.
     pub loss: f64,
     /// Fraction of right answers.
@@ -59,7 +62,8 @@ pub fn evaluate(job: &Job, weights: &NamedWeights, split: Split, threads: usize)
     // Nobody watches.
     let (abort, progress) = (AtomicBool::new(false), Progress::default());
     let pulse = Pulse { abort: &abort, progress: &progress };
-    let evaluation = Evaluation { work: &work, weights: Weights { parameters, statistics }, split, pulse };
+    let weights = Weights { parameters, statistics };
+    let evaluation = Evaluation { work: &work, weights, split, positions: 0..samples, pulse };
     let lanes = samples.div_ceil(work.micro_batch) as u32;
     measure(&evaluation, lanes, threads.min(lanes as usize))
 }
@@ -86,9 +90,15 @@ fn measure(evaluation: &Evaluation<'_, Cpu>, lanes: u32, threads: usize) -> Resu
         }
     });
     crew.check_read()?;
+    let mut skipped = crew.take_skipped();
+    if !skipped.is_empty() {
+        skipped.sort_unstable();
+        skipped::check_evaluation(work, evaluation.split, &skipped)?;
+    }
     let score = Score::of(&sum(&tallies, 0..lanes));
     Ok(Evaluated {
         samples: score.samples,
+        skipped,
         loss: score.loss,
         accuracy: score.accuracy,
         error: score.error(),

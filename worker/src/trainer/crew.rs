@@ -60,6 +60,11 @@ impl<D: Device> Crew<D> {
         self.runners.iter_mut().find_map(LaneRunner::take_unread).map_or(Ok(()), Err)
     }
 
+    /// Samples that evaluations have left out since the last call.
+    pub fn take_skipped(&mut self) -> Vec<u64> {
+        self.runners.iter_mut().flat_map(LaneRunner::take_skipped).collect()
+    }
+
     /// Digest of the step's replayed lane, from whichever runner has computed it.
     pub fn lane_digest(&mut self) -> Option<String> {
         self.runners.iter_mut().find_map(LaneRunner::take_lane_digest)

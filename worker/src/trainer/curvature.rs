@@ -13,6 +13,7 @@ use super::lane::{Pass, TrainStep};
 use super::measures;
 use super::progress::Phase;
 use super::schedule::StepPlan;
+use super::skipped;
 use super::{Trainer, TrainerError};
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::order::Order;
@@ -64,6 +65,9 @@ impl<D: Device> Generation<'_, D> {
         self.check_aborted()?;
         let tag = Tag { step, pass: CURVATURE_PASS };
         let reduced = self.reduction.reduce(&mut self.trainer.crew, lanes, tag)?;
+        if reduced.tally.counts[measures::SAMPLES] == 0 {
+            return Err(skipped::nothing_left("second derivatives are measured over"));
+        }
 
         let Trainer { curvature, crew, work, .. } = &mut *self.trainer;
         let (device, len) = (&mut crew.first().device, work.model.parameters());

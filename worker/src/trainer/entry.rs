@@ -44,7 +44,7 @@ impl<D: Device> Trainer<D> {
         let shape = Shape {
             parameters: self.work.model.len(),
             sums: measures::sums(self.work.layers.len()),
-            counts: measures::COUNTS,
+            counts: self.work.counts,
             max_lanes: self.job.batch.lanes().max(self.curvature_lanes()),
         };
         let membership = membership(entry, &self.job)?;

@@ -9,8 +9,9 @@ use lockstep_proto::wire;
 use super::TrainerError;
 use super::generation::{FIRST_PASS, Generation};
 use super::lane::Evaluation;
-use super::measures::Score;
+use super::measures::{self, Score};
 use super::progress::Phase;
+use super::skipped;
 use super::stops::{self, Completion};
 use lockstep_dataset::dataset::Split;
 
@@ -56,18 +57,27 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.seat.progress.enter(Phase::Evaluate, step);
         let started = Instant::now();
         let work = &self.trainer.work;
+        let samples = work.dataset.len(split);
+        let lanes = samples.div_ceil(work.micro_batch) as u32;
         if let Some(foresight) = &self.foresight {
-            work.dataset.expect(split, foresight.evaluation(work.dataset.len(split)));
+            work.dataset.expect(split, foresight.evaluation(samples));
         }
-        let lanes = work.dataset.len(split).div_ceil(work.micro_batch) as u32;
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
-        let evaluation = Evaluation { work, weights: self.state.averaged_weights(), split, pulse };
+        let weights = self.state.averaged_weights();
+        let evaluation = Evaluation { work, weights, split, positions: 0..samples, pulse };
         let hands = self.reduction.group.tally_hands(lanes)?;
         self.trainer.crew.run(hands, |runner, hand| runner.evaluate_hand(&evaluation, hand));
         self.check_aborted()?;
         self.trainer.crew.check_read()?;
         self.trainer.crew.first().device.health()?;
-        let score = Score::of(self.reduction.group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?);
+        let group = &mut self.reduction.group;
+        let tally = group.reduce_tally(lanes, Tag { step, pass: FIRST_PASS })?;
+        let (score, left_out) = (Score::of(tally), tally.counts[measures::SKIPPED]);
+        let mut skipped = self.trainer.crew.take_skipped();
+        if left_out > 0 {
+            skipped = skipped::of_all(group, step, &skipped)?;
+            skipped::check_evaluation(work, split, &skipped)?;
+        }
         self.trainer.meter.spent_apart(started.elapsed());
         self.outbox.report(wire::report::Report::Evaluation(wire::EvaluationReport {
             step,
@@ -77,6 +87,7 @@ impl<D: Device> Generation<'_, D> {
             accuracy: score.accuracy,
             samples: score.samples,
             top5_accuracy: score.top5_accuracy(),
+            skipped,
         }));
         Ok(score)
     }

@@ -20,7 +20,7 @@ use super::sharpness::Place;
 use super::signals::Signals;
 use super::state::{Advance, State};
 use super::stops::{self, Completion, Evaluations};
-use super::{Task, Trainer, TrainerError, optimizer};
+use super::{Task, Trainer, TrainerError, optimizer, skipped};
 use crate::control::{StopReason, TrainerEvent};
 
 /// Passes of a step that reduce: gradients at the weights are the first; evaluations have a count of their own. Second
@@ -141,6 +141,7 @@ impl<D: Device> Generation<'_, D> {
         self.compute_lanes(&mut batch, place)?;
         self.tell_replay(&mut batch);
         let reduced = batch.reduce(place, &mut self.reduction, self.trainer)?;
+        let skipped = skipped::of_step(&self.trainer.work, &batch, &self.state.ledger, reduced.tally)?;
         if self.trainer.refuses(reduced.tally) {
             return Ok(Err(place));
         }
@@ -158,13 +159,16 @@ impl<D: Device> Generation<'_, D> {
         let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
         let behind = schedule.advance(&cursor, &plan);
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
-        let row = row(&plan, cursor.step, self.number, &tally.counts);
+        let row = row(&plan, cursor.step, self.number, &tally.counts, skipped.clone());
         let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
         let parameters = 0..work.model.parameters();
         let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| D::view(curvature, parameters));
         let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row, curvature };
         self.state.commit(crew, optimizer, &constants, sums, advance)?;
         self.outbox.committed(&self.state.ledger);
+        if self.rank == 0 {
+            skipped::tell(&self.trainer.work, &plan, cursor.step + 1, &skipped);
+        }
         self.trainer.meter.step(&score, batch.reducing, committing.elapsed());
         Ok(Ok(Committed { epoch: plan.epoch, flags, score, learning_rate }))
     }
@@ -256,7 +260,7 @@ impl<D: Device> Generation<'_, D> {
 }
 
 /// A step in the ledger, with what the reduction counted.
-fn row(plan: &StepPlan, step: u64, generation: u64, counts: &[u64]) -> LedgerRow {
+fn row(plan: &StepPlan, step: u64, generation: u64, counts: &[u64], skipped: Vec<u64>) -> LedgerRow {
     LedgerRow {
         epoch: plan.epoch,
         from: plan.first,
@@ -266,5 +270,6 @@ fn row(plan: &StepPlan, step: u64, generation: u64, counts: &[u64]) -> LedgerRow
         generation,
         samples: counts[measures::SAMPLES],
         hashes: counts[measures::SAMPLE_HASHES],
+        skipped,
     }
 }

@@ -52,6 +52,7 @@ mod schedule;
 mod share;
 mod sharpness;
 mod signals;
+pub(crate) mod skipped;
 mod snapshot;
 mod state;
 mod stops;

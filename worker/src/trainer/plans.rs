@@ -64,9 +64,11 @@ impl<D: Device> Trainer<D> {
         self.tried = None;
         self.seat.progress.enter(Phase::Plans, state.cursor.step);
         self.crew.first().device.take_plans(&of_device(&state.plans), rest);
+        self.crew.first().fill_up(true);
         self.try_training(state, signals);
         self.try_evaluation(state, signals);
         let runner = self.crew.first();
+        runner.fill_up(false);
         // It is no step's time.
         runner.take_seconds();
         runner.device.health()?;
@@ -80,6 +82,7 @@ impl<D: Device> Trainer<D> {
     fn try_training(&mut self, state: &State<D>, signals: &Signals) {
         let measured = lane_sizes([self.curvature_samples()], self.work.micro_batch);
         let passes = [(Pass::Gradient, self.schedule.lane_sizes()), (Pass::Curvature, measured)];
+        let passes = passes.map(|(pass, sizes)| (pass, with_smaller(sizes, self.work.skip_bad)));
         let Self { crew, work, job, seat, .. } = self;
         let order = Order::of(job, 0, work.dataset.len(Split::Train));
         let (runner, len) = (crew.first(), work.model.len());
@@ -96,16 +99,12 @@ impl<D: Device> Trainer<D> {
         let Self { crew, work, seat, .. } = self;
         let mut tried = BTreeSet::new();
         for split in [Split::Validation, Split::Test] {
-            let samples = work.dataset.len(split);
-            let pulse = signals.pulse(&seat.progress);
-            let evaluation = Evaluation { work, weights: state.averaged_weights(), split, pulse };
             // Only the last lane may be short.
-            for lane in [0, samples.div_ceil(work.micro_batch).saturating_sub(1)] {
-                let size = work.micro_batch.min(samples - lane * work.micro_batch);
-                if size > 0 && tried.insert(size) {
-                    let lane = lane as u32;
-                    crew.first().evaluate_subtree(&evaluation, lane..lane + 1);
-                }
+            let sizes = lane_sizes([work.dataset.len(split)], work.micro_batch);
+            for size in with_smaller(sizes, work.skip_bad).into_iter().filter(|size| tried.insert(*size)) {
+                let (weights, pulse) = (state.averaged_weights(), signals.pulse(&seat.progress));
+                let evaluation = Evaluation { work, weights, split, positions: 0..size, pulse };
+                crew.first().evaluate_subtree(&evaluation, 0..1);
             }
         }
     }
@@ -115,6 +114,14 @@ impl<D: Device> Trainer<D> {
         let plans = self.crew.first().device.tell_plans();
         let plans: Vec<_> = plans.into_iter().map(|plans::Plan { work, text }| Plan { work, text }).collect();
         plans.try_into().map_err(|error| TrainerError::Machine(format!("the libraries' plans can't be told: {error}")))
+    }
+}
+
+/// All sizes that lanes of these sizes may come to: any below, where samples may be left out.
+fn with_smaller(sizes: BTreeSet<u64>, skip_bad: u64) -> BTreeSet<u64> {
+    match (sizes.last(), skip_bad) {
+        (Some(&largest), 1..) => (1..=largest).collect(),
+        _ => sizes,
     }
 }
 

@@ -16,6 +16,7 @@ use super::hardware::{Hardware, Owned};
 use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
+use super::measures;
 use super::memory::check_memory;
 use super::meter::Meter;
 use super::optimizer::{Optimizer, PARAMETERS};
@@ -210,6 +211,8 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         layers,
         classes: shape.classes,
         mask_seed: job.seed.augment,
+        skip_bad: job.data.skip_bad.into(),
+        counts: measures::counts(job.data.skip_bad, u64::from(job.batch.lanes()) * u64::from(job.batch.micro_batch)),
         lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),
     })
 }

@@ -22,7 +22,7 @@ pub fn pack<D: Device>(
     tensors: &[Tensor],
     reports: Vec<wire::Report>,
 ) -> Result<Vec<u8>, Failure> {
-    let rows = state.ledger.rows().iter().map(|&row| row.into()).collect();
+    let rows = state.ledger.rows().iter().cloned().map(Into::into).collect();
     let header = wire::Reports { step: state.cursor.step, rows, reports, ..Default::default() }.encode_to_vec();
     let mut payload = (header.len() as u64).to_le_bytes().to_vec();
     payload.extend(header);

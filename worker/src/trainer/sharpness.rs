@@ -14,6 +14,7 @@ use super::generation::{FIRST_PASS, Generation};
 use super::measures;
 use super::passes::Batch;
 use super::progress::Phase;
+use super::skipped;
 use super::state::{Sizes, State};
 use super::{Trainer, TrainerError};
 use crate::model::{Model, Weights};
@@ -49,10 +50,10 @@ pub(super) struct Above<D: Device> {
 }
 
 impl<D: Device> Above<D> {
-    fn new(device: &D, model: &Model<D>) -> Self {
+    fn new(device: &D, model: &Model<D>, counts: usize) -> Self {
         let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
         let (parameters, statistics) = (device.zeros(sizes.parameters), device.zeros(sizes.statistics));
-        let tally = Tally::new(measures::sums(model.layer_ranges().len()), measures::COUNTS);
+        let tally = Tally::new(measures::sums(model.layer_ranges().len()), counts);
         Self { parameters, statistics, sizes, tally }
     }
 
@@ -94,10 +95,11 @@ impl<D: Device> Generation<'_, D> {
         if self.trainer.refuses(reduced.tally) {
             return Ok(None);
         }
+        skipped::of_step(&self.trainer.work, batch, &self.state.ledger, reduced.tally)?;
         self.trainer.seat.progress.enter(Phase::Ascend, batch.step);
         let Trainer { above, crew, optimizer, work, .. } = &mut *self.trainer;
         let sums = self.state.sums(reduced.gradient);
-        let above = above.get_or_insert_with(|| Above::new(crew.first_device(), &work.model));
+        let above = above.get_or_insert_with(|| Above::new(crew.first_device(), &work.model, work.counts));
         above.tally.clear();
         above.tally.add(reduced.tally);
         let statistics = 0..work.model.statistics();

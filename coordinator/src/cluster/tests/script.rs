@@ -280,6 +280,7 @@ fn reports(stage: &mut Stage, name: &str, to: u64, words: &Words<'_>) {
         generation: generation.number,
         samples: (to - first_step) * 4,
         hashes: 0,
+        skipped: Vec::new(),
     };
     ledger.add(row).expect("rows without a gap");
     let first_row = words.number("row").unwrap_or(ledger.rows().len() - 1);

@@ -43,6 +43,8 @@ pub struct Data {
     pub prefetch_bytes: u64,
     /// Of datasets in object stores: bytes of shards that each machine keeps on its disk, for all jobs together.
     pub cache_bytes: u64,
+    /// Samples that can't be decoded and are left out before the job stops, in each epoch and evaluation.
+    pub skip_bad: u32,
 }
 
 impl Default for Data {
@@ -65,6 +67,7 @@ impl Default for Data {
             window: 16_384,
             prefetch_bytes: 256 << 20,
             cache_bytes: 100_000_000_000,
+            skip_bad: 0,
         }
     }
 }

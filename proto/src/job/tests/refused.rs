@@ -433,6 +433,7 @@ fn augmentations_that_no_run_can_have() {
     check("augment.crop_ratio=[1.0, 1.0]", "`augment.crop_ratio` needs `augment.random_resized_crop`: set it");
     check("augment.lighting=11", "`augment.lighting` = 11.0: must be from 0 to 10");
     check("data.size=1025", "`data.size` = 1025: must be 0 to 1024");
+    check("data.skip_bad=65537", "`data.skip_bad` = 65537: must be 0 to 65536");
     check("data.resize=256", "`data.resize` = 256 needs `data.size`, the side that is cut out: set it");
     check("augment.pad_crop=65", "`augment.pad_crop` = 65: must be 0 to 64");
     check("augment.pad_crop=-1", "`augment.pad_crop` must be an integer from 0 to 4294967295, but is the integer -1");

@@ -29,6 +29,8 @@ const MAX_STREAMS: u32 = 1024;
 const MAX_BLOCK: u64 = 1 << 32;
 const MAX_PREFETCH: u64 = 1 << 40;
 const MAX_CACHE: u64 = 1 << 62;
+/// Their numbers are part of the state.
+const MAX_SKIPPED: u32 = 1 << 16;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -120,6 +122,7 @@ fn data(job: &Job) -> Result<(), Violation> {
     integer("data.size", job.data.size, 0, MAX_SIZE)?;
     integer("data.prefetch_bytes", job.data.prefetch_bytes, 0, MAX_PREFETCH)?;
     integer("data.cache_bytes", job.data.cache_bytes, 0, MAX_CACHE)?;
+    integer("data.skip_bad", job.data.skip_bad, 0, MAX_SKIPPED)?;
     let resize = job.data.resize;
     if resize > 0 && !(job.data.size.max(1)..=MAX_RESIZE).contains(&resize) {
         return integer("data.resize", resize, job.data.size.max(1), MAX_RESIZE);

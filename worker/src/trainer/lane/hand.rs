@@ -181,10 +181,14 @@ impl<D: Device> LaneRunner<D> {
             if !evaluation.pulse.beats() {
                 break;
             }
-            let positions = lane_positions(0..work.dataset.len(split), lane, work.micro_batch);
-            let samples = self.load(work, split, None, positions);
+            let positions = lane_positions(evaluation.positions.clone(), lane, work.micro_batch);
+            let samples = self.load(work, split, None, positions.map(|position| (position, position)));
+            self.skipped.extend(&samples.skipped);
+            let is_empty = samples.count == 0;
             let row = self.rows.enter(lane, samples);
-            self.evaluate(work, evaluation.weights, row);
+            if !is_empty {
+                self.evaluate(work, evaluation.weights, row);
+            }
         }
         self.rows.read(&mut self.device);
     }

@@ -16,27 +16,36 @@ impl<D: Device> LaneRunner<D> {
     /// Gathers a training lane's samples.
     pub(super) fn load_train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32) -> LaneSamples {
         let StepPlan { first, samples, epoch, .. } = step.plan;
-        let positions = lane_positions(first..first + samples, lane, step.work.micro_batch);
-        self.load(step.work, Split::Train, Some(epoch), positions.map(|position| step.order.sample_at(position)))
+        let places = lane_positions(0..samples, lane, step.work.micro_batch);
+        let sample_at = |place| step.order.sample_at(first + place);
+        self.load(step.work, Split::Train, Some(epoch), places.map(|place| (place, sample_at(place))))
     }
 
-    /// Gathers the samples and writes them to the model's input. `epoch`: of training.
+    /// Gathers the samples, each behind its place in the batch or split, and writes them to the model's input. `epoch`: of
+    /// training. Nothing is written if all of them are left out.
     pub(super) fn load(
         &mut self,
         work: &Work<D>,
         split: Split,
         epoch: Option<u64>,
-        samples: impl Iterator<Item = u64>,
+        samples: impl Iterator<Item = (u64, u64)>,
     ) -> LaneSamples {
         self.pixels.values.clear();
         self.labels.values.clear();
         self.ids.clear();
-        let mut hashes = 0u64;
-        for sample in samples {
-            let label = self.read(work, split, epoch, sample);
+        let (mut hashes, mut skipped) = (0u64, Vec::new());
+        for (place, sample) in samples {
+            let Some(label) = self.read(work, split, epoch, sample) else {
+                skipped.push(place);
+                continue;
+            };
             self.labels.values.push(label);
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
             self.ids.push(sample);
+        }
+        let samples = LaneSamples { count: self.ids.len() as u64, hashes, skipped };
+        if samples.count == 0 {
+            return samples;
         }
         if let Some(epoch) = epoch {
             self.draw_keys(work, epoch);
@@ -44,22 +53,40 @@ impl<D: Device> LaneRunner<D> {
         self.pixels.send(&mut self.device);
         self.labels.send(&mut self.device);
         self.write_input(work);
-        LaneSamples { count: self.ids.len() as u64, hashes }
+        samples
     }
 
-    /// Appends a sample's pixels; gives its label. Once a sample could not be read, there are zeros instead, and nobody
-    /// takes what becomes of them for a result: see [`LaneRunner::take_unread`].
-    fn read(&mut self, work: &Work<D>, split: Split, epoch: Option<u64>, sample: u64) -> u16 {
+    /// Appends a sample's pixels; gives its label, or none if it can't be decoded and the job leaves such out. Once another
+    /// could not be read, there are zeros instead, and nobody takes what becomes of them for a result: see
+    /// [`LaneRunner::take_unread`].
+    fn read(&mut self, work: &Work<D>, split: Split, epoch: Option<u64>, sample: u64) -> Option<u16> {
         let start = self.pixels.values.len();
         if self.unread.is_none() {
             match self.reader.append(&work.dataset, split, sample, epoch, &mut self.pixels.values) {
-                Ok(label) => return label,
+                Ok(label) => return Some(label),
+                Err(error) if work.skip_bad > 0 && error.is_undecodable() => {
+                    if !self.fills_up {
+                        self.pixels.values.truncate(start);
+                        return None;
+                    }
+                }
                 Err(error) => self.unread = Some(error),
             }
         }
         self.pixels.values.truncate(start);
         self.pixels.values.resize(start + work.dataset.shape().len(), 0);
-        0
+        Some(0)
+    }
+
+    /// Whether samples that would be left out are black images instead, for lanes of a certain size that are of no use but
+    /// for that.
+    pub fn fill_up(&mut self, fills_up: bool) {
+        self.fills_up = fills_up;
+    }
+
+    /// Samples that evaluations have left out since the last call.
+    pub fn take_skipped(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.skipped)
     }
 
     /// Why a sample of the lanes since the last call could not be read.

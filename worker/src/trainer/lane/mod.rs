@@ -54,6 +54,10 @@ pub struct Work<D: Device> {
     pub classes: usize,
     /// Seed of dropout's masks.
     pub mask_seed: u64,
+    /// Samples that can't be decoded and are left out: at most so many in an epoch or an evaluation.
+    pub skip_bad: u64,
+    /// Counts in a tally, see [`super::measures::counts`].
+    pub counts: usize,
     /// ρ of sharpness-aware minimisation, if each lane goes its own way up.
     pub lane_sam: Option<f64>,
 }
@@ -81,6 +85,9 @@ pub struct LaneRunner<D: Device> {
     above: Option<Above<D>>,
     reader: SampleReader,
     unread: Option<DataError>,
+    /// Samples that evaluations have left out.
+    skipped: Vec<u64>,
+    fills_up: bool,
     /// The lane's samples: what ops see of them, and their ids.
     pixels: Upload<D, u8>,
     labels: Upload<D, u16>,
@@ -107,11 +114,13 @@ impl<D: Device> LaneRunner<D> {
             above: None,
             reader: work.reader.clone(),
             unread: None,
+            skipped: Vec::new(),
+            fills_up: false,
             pixels: Upload::new(&mut device, samples * work.pixels.features),
             labels: Upload::new(&mut device, samples),
             keys: Upload::new(&mut device, samples * work.model.streams()),
             ids: Vec::new(),
-            rows: Rows::new(&device, work.layers.len()),
+            rows: Rows::new(&device, work.layers.len(), work.counts),
             layers: device.parts(&work.layers),
             device,
             slot: None,
@@ -131,6 +140,9 @@ impl<D: Device> LaneRunner<D> {
     pub fn answers(&mut self, work: &Work<D>, outputs: &mut Vec<f32>) -> &[u16] {
         let (samples, classes) = (self.samples(), work.classes);
         outputs.resize(samples * classes, 0.0);
+        if samples == 0 {
+            return &[];
+        }
         let (output, _) = self.activations.output(&self.device, &work.model, samples);
         self.device.read_activation(&ActivationShape::flat(samples, classes), output, outputs);
         &self.labels.values

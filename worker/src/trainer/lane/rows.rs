@@ -20,6 +20,8 @@ pub(super) enum Row {
 /// Rows of one hand at a time.
 pub(super) struct Rows<D: Device> {
     layers: usize,
+    /// Counts that a tally has.
+    counts: usize,
     apart: D::Buffer<f64>,
     buffer: D::Buffer<f64>,
     /// As they were read; as long as `buffer`.
@@ -28,13 +30,24 @@ pub(super) struct Rows<D: Device> {
     first: u32,
     /// Of each lane; none of one that was left out.
     samples: Vec<Option<LaneSamples>>,
+    /// What a lane without samples measures.
+    zeros: Vec<f64>,
 }
 
 impl<D: Device> Rows<D> {
     /// Without memory for lanes: it grows with the first hands and is kept.
-    pub fn new(device: &D, layers: usize) -> Self {
-        let apart = device.zeros(LossSums::LEN + layers);
-        Self { layers, apart, buffer: device.zeros(0), values: Vec::new(), first: 0, samples: Vec::new() }
+    pub fn new(device: &D, layers: usize, counts: usize) -> Self {
+        let (apart, zeros) = (device.zeros(LossSums::LEN + layers), vec![0.0; LossSums::LEN + layers]);
+        Self {
+            layers,
+            counts,
+            apart,
+            buffer: device.zeros(0),
+            values: Vec::new(),
+            first: 0,
+            samples: Vec::new(),
+            zeros,
+        }
     }
 
     /// Before a hand's `lanes`. Those that are not entered count as left out.
@@ -90,7 +103,7 @@ impl<D: Device> Rows<D> {
     /// Tallies of `lanes`, a node of the tree, in tree order, after [`Rows::read`]. `of_lane`: one that was not left out.
     pub fn tally(&self, lanes: Range<u32>, of_lane: &impl Fn(&LaneMeasures<'_>) -> Tally) -> Tally {
         if lanes.len() == 1 {
-            let left_out = || Tally::new(measures::sums(self.layers), measures::COUNTS);
+            let left_out = || Tally::new(measures::sums(self.layers), self.counts);
             return self.measures(lanes.start).map_or_else(left_out, |measures| of_lane(&measures));
         }
         let middle = tree::middle(&lanes);
@@ -101,10 +114,13 @@ impl<D: Device> Rows<D> {
 
     fn measures(&self, lane: u32) -> Option<LaneMeasures<'_>> {
         let place = (lane - self.first) as usize;
-        let samples = self.samples[place]?;
-        let row = &self.values[place * self.width()..][..self.width()];
+        let samples = self.samples[place].as_ref()?;
+        let row = match samples.count {
+            0 => &self.zeros,
+            _ => &self.values[place * self.width()..][..self.width()],
+        };
         let (sums, norms) = row.split_first_chunk()?;
-        Some(LaneMeasures { sums: LossSums::of(*sums), norms, samples })
+        Some(LaneMeasures { sums: LossSums::of(*sums), norms, samples, counts: self.counts })
     }
 
     fn width(&self) -> usize {

@@ -1,5 +1,6 @@
 //! What lanes are asked for.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lockstep_kernels::device::Device;
@@ -109,6 +110,8 @@ pub struct Evaluation<'a, D: Device> {
     pub weights: Weights<'a, D>,
     /// Over which samples.
     pub split: Split,
+    /// Which of them.
+    pub positions: Range<u64>,
     /// Between its lanes.
     pub pulse: Pulse<'a>,
 }

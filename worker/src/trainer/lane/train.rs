@@ -28,14 +28,18 @@ impl<D: Device> LaneRunner<D> {
         }
         let start = Instant::now();
         let samples = self.load_train_lane(step, lane);
+        let is_empty = samples.count == 0;
         let row = self.rows.enter(lane, samples);
         self.seconds.data += start.elapsed();
-        if self.repeats(step) {
+        let len = step.work.model.len();
+        if is_empty {
+            self.device.fill(0.0, D::slice_mut(gradient, 0..len));
+        } else if self.repeats(step) {
             self.repeated_pass(step, row, gradient, &mut made);
         } else {
             self.whole_pass(step, row, gradient, &mut made);
         }
-        let (passed, len) = (Instant::now(), step.work.model.len());
+        let passed = Instant::now();
         // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
         if step.replayed == Some(lane) {
             let view = D::shared(D::slice_mut(gradient, 0..len));
@@ -123,8 +127,13 @@ impl<D: Device> LaneRunner<D> {
             return;
         }
         let samples = self.load_train_lane(step, lane);
+        let is_empty = samples.count == 0;
         let row = self.rows.enter(lane, samples);
         let len = work.model.len();
+        if is_empty {
+            self.device.fill(0.0, D::slice_mut(second, 0..len));
+            return made.tell(&mut self.device, second, len);
+        }
         let (parameters, statistics) = D::split_mut(D::slice_mut(second, 0..len), work.model.parameters());
         self.forward(work, step.weights, row, statistics);
         let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };

@@ -117,6 +117,7 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
             generation: 1,
             samples: 3,
             hashes: done,
+            skipped: Vec::new(),
         };
         let epoch_loss = EpochLoss { sum: 0.5 * done as f64, samples: 3 * done, before: 0.0 };
         let evaluations = Evaluations { lowest: 1.0 / (1.0 + done as f64), since: done };
