@@ -16,6 +16,7 @@ pub mod image_reader;
 mod in_memory;
 mod kept;
 pub mod known;
+pub mod loader;
 pub mod manifest;
 pub mod npy;
 pub mod order;

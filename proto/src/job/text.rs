@@ -13,13 +13,14 @@ pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
 /// weights by their own hash.
-const NOT_HASHED: [&str; 11] = [
+const NOT_HASHED: [&str; 12] = [
     "checkpoint.",
     "cluster.",
     "metrics.",
     "published.",
     "data.path",
     "data.name",
+    "data.threads",
     "data.prefetch_bytes",
     "data.cache_bytes",
     "data.skip_bad",

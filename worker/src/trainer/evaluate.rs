@@ -60,7 +60,7 @@ impl<D: Device> Generation<'_, D> {
         let samples = work.dataset.len(split);
         let lanes = samples.div_ceil(work.micro_batch) as u32;
         if let Some(foresight) = &self.foresight {
-            work.dataset.expect(split, foresight.evaluation(samples));
+            foresight.expect_evaluation(split, samples, work);
         }
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let weights = self.state.averaged_weights();

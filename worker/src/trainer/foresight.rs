@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use lockstep_collective::Dealing;
 use lockstep_dataset::dataset::{Dataset, Split};
+use lockstep_dataset::loader::Lane;
 use lockstep_dataset::order::Order;
 use lockstep_dataset::remote::ahead::Plan;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
 
-use super::lane::lane_positions;
+use super::lane::{Work, lane_positions};
 use super::schedule::{Cursor, Schedule, StepPlan};
 
 /// A generation's reads.
@@ -32,39 +34,51 @@ impl Foresight {
         (!dataset.is_in_memory()).then(new)
     }
 
-    /// The training samples of this worker's lanes from the step at the cursor on, as its threads come to them.
-    pub(super) fn training(self: &Arc<Self>, cursor: Cursor) -> Plan {
+    /// Tells the dataset what this worker's lanes read from the step at the cursor on.
+    pub(super) fn expect_training(self: &Arc<Self>, cursor: Cursor, dataset: &Dataset) {
         let foresight = Arc::clone(self);
-        Arc::new(move || {
-            let (foresight, mut cursor, mut epoch) = (Arc::clone(&foresight), cursor, None);
-            let steps = std::iter::from_fn(move || {
-                let plan = foresight.schedule.step(&cursor)?;
-                cursor = foresight.schedule.advance(&cursor, &plan);
-                Some(foresight.samples(&plan, &mut epoch))
-            });
-            Box::new(steps.flatten())
-        })
+        let plan: Plan = Arc::new(move || Box::new(foresight.training(cursor).flat_map(|lane| lane.samples)));
+        dataset.expect(Split::Train, plan);
     }
 
-    /// The samples of this worker's lanes of an evaluation of `samples` samples.
-    pub(super) fn evaluation(self: &Arc<Self>, samples: u64) -> Plan {
+    /// Tells the dataset, and who reads lanes before they are computed, of an evaluation of `samples` samples.
+    pub(super) fn expect_evaluation<D: Device>(self: &Arc<Self>, split: Split, samples: u64, work: &Work<D>) {
         let foresight = Arc::clone(self);
-        Arc::new(move || {
-            let micro_batch = foresight.micro_batch();
-            let lanes = foresight.lanes(samples.div_ceil(micro_batch) as u32);
-            Box::new(lanes.into_iter().flat_map(move |lane| lane_positions(0..samples, lane, micro_batch)))
-        })
+        let plan: Plan = Arc::new(move || Box::new(foresight.evaluation(split, samples).flat_map(|lane| lane.samples)));
+        work.dataset.expect(split, plan);
+        if let Some(loader) = &work.loader {
+            loader.evaluate(Box::new(self.evaluation(split, samples)));
+        }
     }
 
-    fn samples(&self, plan: &StepPlan, epoch: &mut Option<Epoch>) -> Vec<u64> {
+    /// This worker's lanes from the step at the cursor on, as its threads come to them.
+    pub(super) fn training(self: &Arc<Self>, mut cursor: Cursor) -> impl Iterator<Item = Lane> + Send + use<> {
+        let (foresight, mut epoch) = (Arc::clone(self), None);
+        let steps = std::iter::from_fn(move || {
+            let plan = foresight.schedule.step(&cursor)?;
+            cursor = foresight.schedule.advance(&cursor, &plan);
+            Some(foresight.step(&plan, &mut epoch))
+        });
+        steps.flatten()
+    }
+
+    fn evaluation(&self, split: Split, samples: u64) -> impl Iterator<Item = Lane> + Send + use<> {
+        let micro_batch = self.micro_batch();
+        let lanes = self.lanes(samples.div_ceil(micro_batch) as u32).into_iter();
+        let samples = move |lane| lane_positions(0..samples, lane, micro_batch).collect();
+        lanes.map(move |lane| Lane { split, epoch: None, samples: samples(lane) })
+    }
+
+    fn step(&self, plan: &StepPlan, epoch: &mut Option<Epoch>) -> Vec<Lane> {
         let of_epoch = epoch.take().filter(|(number, _)| *number == plan.epoch);
         let (number, order) =
             of_epoch.unwrap_or_else(|| (plan.epoch, Order::of(&self.job, plan.epoch, self.train_samples)));
         let positions = |lane| lane_positions(plan.first..plan.first + plan.samples, lane, self.micro_batch());
-        let lanes = self.lanes(plan.lanes).into_iter();
-        let samples = lanes.flat_map(positions).map(|position| order.sample_at(position)).collect();
+        let samples = |lane| positions(lane).map(|position| order.sample_at(position)).collect();
+        let lane = |lane| Lane { split: Split::Train, epoch: Some(plan.epoch), samples: samples(lane) };
+        let lanes = self.lanes(plan.lanes).into_iter().map(lane).collect();
         *epoch = Some((number, order));
-        samples
+        lanes
     }
 
     /// This worker's lanes, the first of each thread first, then the second of each.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use lockstep_dataset::dataset::Split;
 use lockstep_kernels::device::Device;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
@@ -62,6 +61,9 @@ impl<D: Device> Generation<'_, D> {
     /// Trains until all steps are done or a stop is wanted.
     pub(super) fn run(&mut self) -> Result<End, TrainerError> {
         self.trainer.meter.begin();
+        if let (Some(foresight), Some(loader)) = (&self.foresight, &self.trainer.work.loader) {
+            loader.train(Box::new(foresight.training(self.state.cursor)));
+        }
         let ended = self.train();
         self.trainer.meter.end();
         self.hand_over();
@@ -133,7 +135,7 @@ impl<D: Device> Generation<'_, D> {
     fn step(&mut self, plan: StepPlan) -> Result<Result<Committed, Place>, TrainerError> {
         let cursor = self.state.cursor;
         if let Some(foresight) = &self.foresight {
-            self.trainer.work.dataset.expect(Split::Train, foresight.training(cursor));
+            foresight.expect_training(cursor, &self.trainer.work.dataset);
         }
         let measured = self.measure_curvature_if_due(&plan)?;
         let mut batch = self.batch(plan);

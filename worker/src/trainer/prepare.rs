@@ -1,9 +1,11 @@
 //! From an assignment to a trainer: job, data set, model, devices, checkpoints.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use lockstep_checkpoint::{About, Fingerprint, Place, Wanted};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
+use lockstep_kernels::cuda;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::{Levels, PixelsSize};
 use lockstep_proto::job::{self, Data, Job, OptimizerName, SamOver};
@@ -29,7 +31,13 @@ use crate::datasets;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
 use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
+use lockstep_dataset::loader::Loader;
 use lockstep_dataset::resize::RESIZER;
+
+/// Pixels of lanes that wait to be computed.
+const DECODED_BYTES: u64 = 256 << 20;
+/// Their number, whatever their size.
+const MOST_DECODED: u64 = 256;
 
 /// Waits for the assignment; none if there never is one.
 pub(super) fn assignment(tasks: &Receiver<Task>) -> Option<Box<wire::Assignment>> {
@@ -53,7 +61,8 @@ impl<D: Owned> Trainer<D> {
         let job = Job::from_toml(&assignment.job_toml).map_err(|error| TrainerError::Job(error.to_string()))?;
         let dataset = datasets::open(&job.data, &seat.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
-        let work = work(&job, dataset)?;
+        let mut work = work(&job, dataset)?;
+        work.loader = loader(&job, &work, seat.hardware)?;
         let mut devices = D::of_seat(&seat, &job)?;
         devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
         let runners = devices.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
@@ -95,6 +104,29 @@ impl<D: Owned> Trainer<D> {
             kept: None,
         })
     }
+}
+
+/// Threads that read lanes ahead: where the job wants them, or a GPU computes. Small images in memory need none.
+fn loader<D: Device>(job: &Job, work: &Work<D>, hardware: Hardware) -> Result<Option<Loader>, TrainerError> {
+    let threads = match (job.data.threads as usize, hardware) {
+        _ if work.dataset.is_in_memory() => 0,
+        (0, Hardware::Cpu) => 0,
+        (0, Hardware::Gpu(_)) => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (cores / cuda::count().unwrap_or(1).max(1)).max(1)
+        }
+        (threads, _) => threads,
+    };
+    if threads == 0 {
+        return Ok(None);
+    }
+    let lane = (work.dataset.shape().len() as u64 * work.micro_batch).max(1);
+    let most = (DECODED_BYTES / lane).min(MOST_DECODED) as usize;
+    // Over the batch, each lane is computed twice a step.
+    let takes = if job.optimizer.sam > 0.0 && job.optimizer.sam_over == SamOver::Batch { 2 } else { 1 };
+    Loader::start(Arc::clone(&work.dataset), &work.reader, threads, most, takes)
+        .map(Some)
+        .map_err(|error| TrainerError::Machine(error.to_string()))
 }
 
 /// What all checkpoints of a job say of themselves.
@@ -203,7 +235,8 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
     let reader = SampleReader::of(job, &dataset).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
-        dataset,
+        dataset: Arc::new(dataset),
+        loader: None,
         reader,
         loss: Loss::of(&job.loss),
         micro_batch: job.batch.micro_batch.into(),

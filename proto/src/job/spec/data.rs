@@ -39,6 +39,9 @@ pub struct Data {
     pub streams: u32,
     /// Of the windowed order: samples of a stream that are shuffled.
     pub window: u64,
+    /// Threads of each worker that read and decode lanes before a device needs them; 0 for as many as a GPU has cores, and
+    /// for none on CPUs, whose lane threads decode.
+    pub threads: u32,
     /// Of a dataset in an object store: bytes of samples that each worker brings into memory before they are needed.
     pub prefetch_bytes: u64,
     /// Of datasets in object stores: bytes of shards that each machine keeps on its disk, for all jobs together.
@@ -65,6 +68,7 @@ impl Default for Data {
             block: 0,
             streams: 1,
             window: 16_384,
+            threads: 0,
             prefetch_bytes: 256 << 20,
             cache_bytes: 100_000_000_000,
             skip_bad: 0,

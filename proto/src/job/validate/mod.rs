@@ -120,6 +120,7 @@ fn data(job: &Job) -> Result<(), Violation> {
     integer("data.classes", job.data.classes, 2, MAX_CLASSES)?;
     integer("data.pad", job.data.pad, 0, MAX_PAD)?;
     integer("data.size", job.data.size, 0, MAX_SIZE)?;
+    integer("data.threads", job.data.threads, 0, MAX_THREADS)?;
     integer("data.prefetch_bytes", job.data.prefetch_bytes, 0, MAX_PREFETCH)?;
     integer("data.cache_bytes", job.data.cache_bytes, 0, MAX_CACHE)?;
     integer("data.skip_bad", job.data.skip_bad, 0, MAX_SKIPPED)?;

@@ -10,6 +10,7 @@ use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::DataError;
 use lockstep_dataset::dataset::Split;
+use lockstep_dataset::loader::Loader;
 use lockstep_dataset::random::{Purpose, Random};
 
 impl<D: Device> LaneRunner<D> {
@@ -34,6 +35,10 @@ impl<D: Device> LaneRunner<D> {
         self.labels.values.clear();
         self.ids.clear();
         let (mut hashes, mut skipped) = (0u64, Vec::new());
+        let mut samples = samples.peekable();
+        let first = samples.peek().map(|(_, sample)| *sample);
+        let read_before = |loader: &Loader| loader.take(split, epoch, first?);
+        self.decoded = work.loader.as_ref().and_then(read_before).map(|decoded| (decoded, 0));
         for (place, sample) in samples {
             let Some(label) = self.read(work, split, epoch, sample) else {
                 skipped.push(place);
@@ -60,6 +65,9 @@ impl<D: Device> LaneRunner<D> {
     /// could not be read, there are zeros instead, and nobody takes what becomes of them for a result: see
     /// [`LaneRunner::take_unread`].
     fn read(&mut self, work: &Work<D>, split: Split, epoch: Option<u64>, sample: u64) -> Option<u16> {
+        if let Some(label) = self.copy_decoded(work) {
+            return Some(label);
+        }
         let start = self.pixels.values.len();
         if self.unread.is_none() {
             match self.reader.append(&work.dataset, split, sample, epoch, &mut self.pixels.values) {
@@ -76,6 +84,16 @@ impl<D: Device> LaneRunner<D> {
         self.pixels.values.truncate(start);
         self.pixels.values.resize(start + work.dataset.shape().len(), 0);
         Some(0)
+    }
+
+    /// Appends the pixels of the lane's next sample, if they were read before; gives its label.
+    fn copy_decoded(&mut self, work: &Work<D>) -> Option<u16> {
+        let (decoded, next) = self.decoded.as_mut()?;
+        let (index, size) = (*next, work.dataset.shape().len());
+        *next += 1;
+        let label = (*decoded.labels.get(index)?)?;
+        self.pixels.values.extend_from_slice(decoded.pixels.get(index * size..(index + 1) * size)?);
+        Some(label)
     }
 
     /// Whether samples that would be left out are black images instead, for lanes of a certain size that are of no use but

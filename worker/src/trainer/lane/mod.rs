@@ -14,6 +14,7 @@ mod step_up;
 mod train;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_kernels::cross_entropy::ClassesSize;
@@ -26,6 +27,7 @@ use super::upload::Upload;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
 use lockstep_dataset::dataset::Dataset;
+use lockstep_dataset::loader::{Decoded, Loader};
 use lockstep_dataset::{DataError, SampleReader};
 
 use hand::Made;
@@ -39,7 +41,9 @@ pub struct Work<D: Device> {
     /// The network.
     pub model: Model<D>,
     /// All samples.
-    pub dataset: Dataset,
+    pub dataset: Arc<Dataset>,
+    /// Threads that read lanes before they are computed; none where lane threads do.
+    pub loader: Option<Loader>,
     /// How samples are read; each lane thread has its own.
     pub reader: SampleReader,
     /// What is minimised.
@@ -85,6 +89,8 @@ pub struct LaneRunner<D: Device> {
     above: Option<Above<D>>,
     reader: SampleReader,
     unread: Option<DataError>,
+    /// The lane at hand, if it was read before, and how many of its samples were gone through.
+    decoded: Option<(Arc<Decoded>, usize)>,
     /// Samples that evaluations have left out.
     skipped: Vec<u64>,
     fills_up: bool,
@@ -114,6 +120,7 @@ impl<D: Device> LaneRunner<D> {
             above: None,
             reader: work.reader.clone(),
             unread: None,
+            decoded: None,
             skipped: Vec::new(),
             fills_up: false,
             pixels: Upload::new(&mut device, samples * work.pixels.features),
