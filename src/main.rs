@@ -138,6 +138,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Selftest(arguments) => selftest::selftest(&arguments),
         Verb::Bench(BenchVerb::Gpu(arguments)) => bench::gpu(&arguments),
+        Verb::Bench(BenchVerb::Data(arguments)) => bench::data::data(&arguments),
     }
 }
 

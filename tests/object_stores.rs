@@ -161,6 +161,53 @@ fn what_is_kept_is_not_asked_for_again() {
     stage.comes_to(&alone, &mut stage.train_on(&web.url, "cache", "damaged", &[]), "damaged");
 }
 
+/// Threads that read lanes before they are computed, of files on a disk and on a server.
+#[test]
+fn reading_ahead_changes_no_bit() {
+    let stage = Stage::prepared();
+    let web = Web::serve(stage.path("data"));
+    for (job, settings) in [("sgd", &[][..]), ("sam", &["optimizer.sam=0.05"])] {
+        let name = |run: &str| format!("{job}-{run}");
+        let run = |run: &str, workers: &str, threads: &str| {
+            let threads = format!("data.threads={threads}");
+            let settings = [settings, &[threads.as_str()]].concat();
+            let mut train = stage.train(&name(run), &settings);
+            Ended::of(train.args(["--json", "--threads", "2", "--workers", workers])).success();
+            Outcome::of(&stage.path(&name(run)))
+        };
+        let alone = run("alone", "1", "0");
+        assert_eq!(run("one", "1", "1"), alone);
+        assert_eq!(run("three", "2", "3"), alone);
+        let mut train = stage.train_on(&web.url, job, &name("remote"), &[settings, &["data.threads=2"]].concat());
+        stage.comes_to(&alone, train.args(["--workers", "2"]), &name("remote"));
+    }
+}
+
+#[test]
+fn a_loader_is_measured_stage_by_stage() {
+    let stage = Stage::prepared();
+    let job = lockstep::recipe("mnist-mlp.toml");
+    let data = format!("data.path={}", stage.path("data").display());
+    let settings = [data.as_str(), "data.classes=3", "data.size=16", "augment.flip=true"];
+    let bench = |settings: &[&str], more: &[&str]| {
+        let mut bench = binary(["bench", "data", "--seconds", "0.05", "--threads", "2"]);
+        Ended::of(bench.arg(&job).args(more).args(lockstep::set(settings))).success()
+    };
+    let said = bench(&settings, &["--images", "100"]);
+    for words in ["read, checksum", "decode, crop, resize, augment", "2 threads", "GPUs that train 100 images/s"] {
+        assert!(said.contains(words), "{words:?}: {said}");
+    }
+    let report: serde_json::Value = serde_json::from_str(&bench(&settings, &["--json"])).unwrap();
+    assert_eq!(report["stages"].as_array().map(Vec::len), Some(4), "{report}");
+    let rates = ["stages", "loader"].map(|part| report[part].as_array().unwrap().clone()).concat();
+    assert!(rates.iter().all(|row| row["images_per_second"].as_f64() > Some(0.0)), "{report}");
+    // Digits live in memory: there is no file to read or decode.
+    let report: serde_json::Value = serde_json::from_str(&bench(&[], &["--json"])).unwrap();
+    assert_eq!((report["stages"].as_array().map(Vec::len), report["overhead"].is_null()), (Some(1), true), "{report}");
+    let mut bench = binary(["bench", "data", "--seconds", "0"]);
+    assert_eq!(Ended::of(bench.arg(&job)).code, Some(2));
+}
+
 #[test]
 fn a_kill_changes_no_bit() {
     let stage = Stage::prepared();

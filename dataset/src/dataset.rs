@@ -183,6 +183,20 @@ impl Dataset {
         }
     }
 
+    /// Reads a sample's file over what `file` held; gives false, and nothing, where samples live in memory.
+    ///
+    /// # Errors
+    /// If it can't be had.
+    ///
+    /// # Panics
+    /// If `sample` is not below the split's `len`.
+    pub fn stored(&self, split: Split, sample: u64, file: &mut Vec<u8>) -> Result<bool, DataError> {
+        match self.locate(split, sample) {
+            (Samples::Memory(_), _) => Ok(false),
+            (Samples::Shards(shards), index) => Ok(shards.read(index, file).map(|_| true)?),
+        }
+    }
+
     /// Sizes of each image, as the network takes them.
     pub fn shape(&self) -> ImageShape {
         self.shape
@@ -310,7 +324,6 @@ fn prepared(path: &Path, place: &Place, data: &Data) -> Result<Parts, DataError>
     let padded = ImageShape { channels, height: height + 2 * pad, width: width + 2 * pad };
     let all = (train.samples() + test.samples()).saturating_mul(padded.len() as u64);
     if data.size == 0 && all <= IN_MEMORY {
-        [&train, &test].into_iter().for_each(Shards::bring_all);
         let skips = data.skip_bad > 0;
         let decoded =
             |shards: &Shards| Ok::<_, DataError>(LabelledImages::of_shards(shards, shape, skips)?.padded(pad));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::{panic, thread};
 
 use super::dataset::ImageShape;
@@ -63,6 +64,10 @@ impl LabelledImages {
     /// decoded is for readers to find, and no error here.
     pub(super) fn of_shards(shards: &Shards, shape: ImageShape, skips: bool) -> Result<Self, DataError> {
         let samples = shards.samples() as usize;
+        shards.bring_all();
+        // What has no room on this machine's disk.
+        let all = shards.samples();
+        shards.expect(Arc::new(move || Box::new(0..all)));
         let mut pixels = vec![0; samples * shape.len()];
         let mut labels = vec![0; samples];
         let cores = thread::available_parallelism().map_or(1, usize::from);

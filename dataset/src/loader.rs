@@ -137,12 +137,34 @@ impl Loader {
     pub fn take(&self, split: Split, epoch: Option<u64>, first: u64) -> Option<Arc<Decoded>> {
         let key = (split, epoch, first);
         let mut state = self.shared.lock();
-        loop {
-            let Some(slot) = state.slots.get_mut(&key) else {
-                state.plans.iter_mut().for_each(|plan| plan.soon.retain(|lane| lane.key() != key));
+        if !state.slots.contains_key(&key) {
+            state.plans.iter_mut().for_each(|plan| plan.soon.retain(|lane| lane.key() != key));
+            return None;
+        }
+        self.wait_for(state, key)
+    }
+
+    /// As [`Self::take`], but waits for a thread to begin with it.
+    pub fn wait(&self, split: Split, epoch: Option<u64>, first: u64) -> Option<Arc<Decoded>> {
+        let key = (split, epoch, first);
+        let mut state = self.shared.lock();
+        while !state.slots.contains_key(&key) {
+            let is_soon = state.plans.iter_mut().any(|plan| {
+                plan.look_ahead(self.shared.most);
+                plan.soon.iter().any(|lane| lane.key() == key)
+            });
+            if !is_soon {
                 return None;
-            };
-            match slot {
+            }
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.wait_for(state, key)
+    }
+
+    /// A lane that a thread has begun with.
+    fn wait_for(&self, mut state: MutexGuard<'_, State>, key: Key) -> Option<Arc<Decoded>> {
+        loop {
+            match state.slots.get_mut(&key)? {
                 Slot::Coming => {
                     state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -190,6 +212,8 @@ impl Shared {
             }
             if let Some((key, lane)) = self.pick(&mut state) {
                 state.slots.insert(key, Slot::Coming);
+                // Somebody may wait for it to begin.
+                self.changed.notify_all();
                 return Some((key, lane));
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -111,7 +111,7 @@ pub enum PreparedSplit {
     Test,
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+pub(super) fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|threads| (1..=1024).contains(threads)).ok_or_else(|| "is not 1 to 1024".to_owned())
 }
 

@@ -529,6 +529,32 @@ impl From<PrecisionName> for Arithmetic {
 pub enum BenchVerb {
     /// Training steps of named networks, each op beside what the GPU can do at most, and where a step's time goes
     Gpu(BenchGpu),
+    /// How fast a job's samples are read, decoded and augmented, stage by stage, and how many GPUs that feeds
+    Data(BenchData),
+}
+
+/// `bench data`.
+#[derive(Debug, Args)]
+pub struct BenchData {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// Threads that read, decode and augment; as many as there are cores
+    #[arg(long, value_name = "T", value_parser = data::threads)]
+    pub threads: Option<usize>,
+    /// Of each stage
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = positive)]
+    pub seconds: f64,
+    /// Images a second that a GPU trains, to tell how many are fed
+    #[arg(long, value_name = "N", default_value_t = 2_500.0, value_parser = positive)]
+    pub images: f64,
+    /// Print one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "is no number above 0".to_owned())
 }
 
 /// `bench gpu`.

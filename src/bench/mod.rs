@@ -1,9 +1,12 @@
+//! `bench`: how fast data comes ([`data`]), and of GPUs:
+//!
 //! `bench gpu`: how fast a GPU trains, what each op achieves of what the GPU can do, and where a step's time goes.
 //!
 //! All of it is by the GPU's own clock, but for images a second, which are by the host's: a step is over when the host
 //! has read what its loss came to.
 
 mod ceilings;
+pub mod data;
 mod kernels;
 mod networks;
 mod ops;

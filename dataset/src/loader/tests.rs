@@ -102,6 +102,17 @@ fn a_lane_can_be_asked_for_twice_and_a_new_plan_forgets_the_old() {
     }
 }
 
+#[test]
+fn who_waits_gets_all_lanes_that_are_announced() {
+    let stage = Stage::new();
+    let loader = stage.loader(2, 1);
+    loader.train(Box::new(lanes(0)));
+    for lane in lanes(0) {
+        stage.check(&lane, &loader.wait(lane.split, lane.epoch, lane.samples[0]).unwrap());
+    }
+    assert!(loader.wait(Split::Train, Some(0), 0).is_none(), "it was taken");
+}
+
 /// A device that asks for nothing leaves no more in memory than there is room for.
 #[test]
 fn what_waits_is_bounded() {

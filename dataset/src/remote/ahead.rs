@@ -4,7 +4,7 @@
 //! machine's disk is only announced to the system; the rest is asked of the store, neighbours together, some requests at
 //! a time. What a later walk doesn't come by is let go of, so that memory holds no more than a walk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -151,17 +151,13 @@ impl Shared {
     }
 
     fn walk(self: &Arc<Self>, plan: &Plan) {
-        let (mut left, mut passed, mut batch) = (self.most, HashMap::new(), Vec::new());
+        let (mut left, mut passed, mut batch) = (self.most, HashSet::new(), Vec::new());
         for sample in plan() {
             // A table that can't be read is told to who needs it.
             let Ok((location, record)) = self.index.record(sample) else { break };
             let Some(rest) = left.checked_sub(u64::from(record.length) + OVERHEAD) else { break };
             left = rest;
-            if passed.contains_key(&sample) {
-                continue;
-            }
-            passed.insert(sample, ());
-            if self.lock().slots.contains_key(&sample) {
+            if !passed.insert(sample) || self.lock().slots.contains_key(&sample) {
                 continue;
             }
             let bytes = record.offset()..record.offset() + u64::from(record.length);
@@ -176,7 +172,7 @@ impl Shared {
             }
         }
         self.ask(&mut batch);
-        self.lock().slots.retain(|sample, _| passed.contains_key(sample));
+        self.lock().slots.retain(|sample, _| passed.contains(sample));
     }
 
     /// Asks the store for samples.

@@ -142,6 +142,7 @@ impl Shared {
                     let (list, queue) = self.look(&plan);
                     state = self.lock();
                     (state.list, state.queue) = (Arc::new(list), queue);
+                    self.changed.notify_all();
                 }
                 _ => state = self.changed.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0,
             }

@@ -189,6 +189,12 @@ fn told(error: &object_store::Error) -> io::Error {
     use object_store::Error;
     match error {
         Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "there is no such object"),
+        // Where machines of AWS ask for their own credentials: it was looked for them in vain.
+        _ if error.to_string().contains("169.254.169.254") => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for what \
+             all may read",
+        ),
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(

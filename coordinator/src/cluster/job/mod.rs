@@ -19,6 +19,7 @@ mod state;
 mod team;
 mod told;
 mod transport;
+mod waits;
 mod watchdog;
 mod wishes;
 
@@ -43,6 +44,7 @@ use super::scheduler::Want;
 use super::time::Timestamp;
 use integrity::Integrity;
 use loss::Losses;
+use waits::Waits;
 
 /// Evaluations kept for those who begin to watch late.
 const EVALUATIONS_KEPT: usize = 1000;
@@ -92,6 +94,7 @@ pub struct Job {
     /// Who waits for a checkpoint.
     checkpoint_tickets: Vec<Ticket>,
     losses: Losses,
+    waits: Waits,
     integrity: Integrity,
 }
 
@@ -185,6 +188,7 @@ impl Job {
             unusable: BTreeSet::new(),
             checkpoint_tickets: Vec::new(),
             losses: Losses::default(),
+            waits: Waits::default(),
             integrity: Integrity::default(),
         }
     }

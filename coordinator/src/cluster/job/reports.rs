@@ -46,6 +46,12 @@ impl Job {
         reports.retain(|report| report.step() <= step);
         reports.retain(|report| report.step() > recorded || self.is_new_evaluation(report));
         self.take_in(&reports);
+        let seconds = reports.iter().filter_map(|report| match report {
+            Report::Step(step) => Some(&step.seconds),
+            Report::Evaluation(_) => None,
+        });
+        let told = seconds.filter_map(|seconds| self.waits.take_in(seconds)).collect();
+        self.log(told, turn);
         self.progress.recorded_step = recorded.max(step);
         self.losses.progressed(self.progress.recorded_step);
         let step = self.progress.recorded_step;
