@@ -2,7 +2,7 @@
 //!
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
 //! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
-//! changes the pixels of training samples, by [`distortion`] among others. [`image_reader`] is the way from a file's
+//! changes the pixels of training samples, by [`distortion`] among others, and [`mixing`] those of whole lanes. [`image_reader`] is the way from a file's
 //! bytes to all of that, by [`decode`] and [`resize`].
 
 pub mod augment;
@@ -16,6 +16,7 @@ mod in_memory;
 mod kept;
 pub mod known;
 pub mod manifest;
+pub mod mixing;
 pub mod npy;
 pub mod order;
 pub mod prepare;
@@ -31,6 +32,7 @@ pub use dataset::{Dataset, ImageShape, Split};
 pub use decode::DecodeError;
 pub use error::DataError;
 pub use image_reader::ImageReader;
+pub use mixing::Mixing;
 pub use order::Order;
 pub use random::{Purpose, Random};
 pub use reader::SampleReader;

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod undecodable;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use super::error::JobError;
 use super::spec::{
     DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, OutputActivation, Precision, Reduction,
 };
-use augment::augment;
+use augment::{augment, mixing};
 use batch::batch;
 use optimizer::optimizer;
 use schedule::schedule;
@@ -93,6 +93,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     batch(&job.batch)?;
     schedule(&job.schedule)?;
     optimizer(&job.optimizer)?;
+    mixing(job)?;
     if job.metrics.every == 0 {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
     }
