@@ -212,3 +212,6 @@ impl<D: Device> LaneRunner<D> {
         work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient, &mut tell);
     }
 }
+
+#[cfg(test)]
+mod tests;
