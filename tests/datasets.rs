@@ -12,6 +12,7 @@ use lockstep::cluster::Cluster;
 use lockstep::outcome::Outcome;
 use lockstep::pictures::{SETTINGS, Stage, picture};
 use lockstep::process::{Ended, Process};
+use lockstep::undecodable::spoil;
 use lockstep::{json, lockstep as binary, recipe, set};
 use lockstep_dataset::manifest::{Hash, Images, MANIFEST, Manifest, Record, Shard, TABLES};
 use lockstep_dataset::shards::Shards;
@@ -73,6 +74,25 @@ fn small_pictures_of_one_size_are_as_they_were_in_idx_files() {
     let data = format!("data.path={}", path("data").display());
     let settings = ["data.classes=3", "data.pad=2", "augment.pad_crop=1", "batch.size=32", "schedule.epochs=1", &data];
     Ended::of(&mut lockstep::train(&recipe("mnist-mlp.toml"), &path("run"), &settings)).success();
+}
+
+#[test]
+fn mixed_samples_are_the_same_bits_whoever_mixes_them() {
+    let stage = Stage::prepared();
+    let mixed = ["loss.name=cross_entropy", "model.output_activation=none", "augment.mixup=0.4", "augment.cutmix=1"];
+    let outcome = |run: &str, workers: &str, settings: &[&str]| {
+        let settings = [&mixed, settings].concat();
+        Ended::of(stage.train(run, &settings).args(["--json", "--workers", workers, "--threads", "1"])).success();
+        Outcome::of(&stage.path(run))
+    };
+    let one = outcome("one", "1", &[]);
+    for workers in ["2", "3"] {
+        assert_eq!(outcome(workers, workers, &[]), one, "{workers} workers");
+    }
+    assert_ne!(outcome("of-another-seed", "1", &["seed.augment=7"]), one);
+    assert_ne!(outcome("mixup", "1", &["augment.cutmix=0"]), one);
+    let above = ["optimizer.sam=0.05", "optimizer.sam_over=micro_batch", "loss.smoothing=0.1"];
+    assert_eq!(outcome("above-2", "2", &above), outcome("above-1", "1", &above));
 }
 
 /// Nodes may have a dataset in different places.
@@ -141,30 +161,6 @@ fn damage_is_told_in_one_line() {
     fs::rename(stage.path("data/elsewhere"), stage.path("data/test")).unwrap();
     damage(&stage.path("data/train/manifest.json"), |bytes| bytes[30] = b'x');
     refused("manifest", &[], &["train/manifest.json"]);
-}
-
-/// Makes samples of a prepared split such as no decoder reads, as if they had been prepared so: their checksums are right.
-fn spoil(split: &Path, samples: &[u64]) {
-    let (text, mut tables) = (fs::read(split.join(MANIFEST)).unwrap(), fs::read(split.join(TABLES)).unwrap());
-    let (mut manifest, _) = Manifest::decode(&text).unwrap();
-    for shard in &mut manifest.shards {
-        let mut tar = fs::read(split.join(&shard.name)).unwrap();
-        let own = shard.first_sample..shard.first_sample + u64::from(shard.samples);
-        for sample in samples.iter().filter(|sample| own.contains(sample)) {
-            let bytes: &mut [u8; Record::BYTES] = &mut tables.as_chunks_mut().0[*sample as usize];
-            let record = Record::decode(bytes);
-            let image = &mut tar[record.offset() as usize..][..record.length as usize];
-            // Whole, but for the pixels at its end.
-            let end = image.len() - 60;
-            image[end..].fill(0);
-            *bytes = Record { crc32: crc32fast::hash(image), ..record }.encode();
-        }
-        let table = own.start as usize * Record::BYTES..own.end as usize * Record::BYTES;
-        (shard.blake3, shard.table_blake3) = (Hash::of(&tar), Hash::of(&tables[table]));
-        fs::write(split.join(&shard.name), tar).unwrap();
-    }
-    fs::write(split.join(TABLES), tables).unwrap();
-    fs::write(split.join(MANIFEST), manifest.encode().unwrap()).unwrap();
 }
 
 /// Samples of an epoch that `ledger RUN` says were left out, ascending, and how many others it has.

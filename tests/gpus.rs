@@ -12,7 +12,9 @@ use lockstep::gpu::Gpus;
 use lockstep::noise::write_noise;
 use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
+use lockstep::undecodable::spoil;
 use lockstep::{lockstep as binary, recipe};
+use lockstep_dataset::Order;
 use lockstep_kernels::cuda::{self, CudaError};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -113,6 +115,27 @@ fn any_number_of_gpus_gives_the_same_bits_in_bf16() {
     assert_ne!(stage.train("wide", &with("1", f32)), one);
     for (narrow, wide) in stage.losses("one").iter().zip(stage.losses("wide")) {
         assert!((narrow - wide).abs() < 0.01 * wide, "{narrow} in bf16, {wide} in f32");
+    }
+}
+
+/// Samples that are mixed, and lanes from which some are left out, one of them all.
+#[test]
+fn mixed_and_shorter_lanes_are_the_same_bits_on_any_number_of_gpus() {
+    let Some(stage) = Stage::new() else { return };
+    let path = stage.folder.path().join("prepared");
+    Ended::of(binary(["data", "prepare"]).arg(stage.folder.path()).arg("--out").arg(&path)).success();
+    let left_out: Vec<u64> = (0..16).map(|position| Order::new(0, 0, 640).sample_at(position)).chain([600]).collect();
+    spoil(&path.join("train"), &left_out);
+    let data = format!("data.path={}", path.display());
+    let keys = ["data.skip_bad=17", "augment.mixup=0.3", "augment.cutmix=1", "loss.smoothing=0.1", TEN_STEPS[1], &data];
+    let keys: Vec<&str> = lockstep::set(&keys).collect();
+    let train = |run: &str, more: &[&str]| stage.train(run, &[&keys[..], more].concat());
+    let one = train("one", &["--workers", "1"]);
+    assert_eq!(train("two", &["--workers", "2"]), one);
+    assert_eq!(train("three", &["--workers", "3", "--set", "cluster.transport=tcp"]), one);
+    train("cpu", &["--workers", "1", "--set", "cluster.device=cpu"]);
+    for (step, (ours, cpus)) in stage.losses("one").iter().zip(stage.losses("cpu")).enumerate() {
+        assert!((ours - cpus).abs() < 1e-4 * cpus, "line {step}: {ours} on GPUs, {cpus} on the CPU");
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
 //! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
-//! changes the pixels of training samples, by [`distortion`] among others. [`image_reader`] is the way from a file's
-//! bytes to all of that, by [`decode`] and [`resize`]. [`shards`] has those bytes, out of files of this machine or, by
-//! [`remote`], of an object store.
+//! changes the pixels of training samples, by [`distortion`] among others, and [`mixing`] those of whole lanes.
+//! [`image_reader`] is the way from a file's bytes to all of that, by [`decode`] and [`resize`]. [`shards`] has those
+//! bytes, out of files of this machine or, by [`remote`], of an object store.
 
 pub mod augment;
 pub mod dataset;
@@ -18,6 +18,7 @@ mod kept;
 pub mod known;
 pub mod loader;
 pub mod manifest;
+pub mod mixing;
 pub mod npy;
 pub mod order;
 pub mod permutation;
@@ -36,6 +37,7 @@ pub use dataset::{Dataset, ImageShape, Split};
 pub use decode::DecodeError;
 pub use error::DataError;
 pub use image_reader::ImageReader;
+pub use mixing::Mixing;
 pub use order::Order;
 pub use random::{Purpose, Random};
 pub use reader::SampleReader;

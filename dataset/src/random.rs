@@ -47,6 +47,8 @@ pub enum Purpose {
     ResizedCrop = 7,
     /// Change of light of a sample's image.
     Lighting = 8,
+    /// How the samples of a lane are mixed; its first sample takes the place of samples.
+    Mix = 9,
 }
 
 /// A stream of random numbers. Cheap to make: make one where it is used instead of passing one along.
@@ -174,6 +176,7 @@ mod tests {
             first(0, Purpose::Flip, 0, 0),
             first(0, Purpose::ResizedCrop, 0, 0),
             first(0, Purpose::Lighting, 0, 0),
+            first(0, Purpose::Mix, 0, 0),
             first(0, Purpose::Init, 1, 0),
             first(0, Purpose::Init, 0, 1),
             first(0, Purpose::Init, 0, 1 << 32),

@@ -21,7 +21,7 @@ impl GroupLoss for EachOutput {
     const BETTER: Better = Better::Larger;
 
     #[inline(always)]
-    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, _: usize, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let classes = x.len();
         let mut losses = LaneSums::<1>::new();
         losses.add(s, classes, &mut Outputs::<S> { x, d_x, class_of: s.load(&classes_of(labels)), classes });

@@ -12,8 +12,9 @@ pub(crate) trait GroupLoss {
     const BETTER: Better;
 
     /// Adds the losses of the samples that have labels to `sum`, in order, and overwrites `d_x` with their gradient.
-    /// `x` and `d_x` have a pack for each class; what `d_x` gets for padding does not matter.
-    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64);
+    /// `first`: the number of the first in the micro-batch. `x` and `d_x` have a pack for each class; what `d_x` gets for
+    /// padding does not matter.
+    fn add<S: Simd>(&self, s: S, first: usize, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64);
 }
 
 impl Cpu {
@@ -29,9 +30,7 @@ impl Cpu {
         labels: &[u16],
         output: LossOutput<'_, Cpu>,
     ) {
-        assert_len("labels", labels.len(), size.samples);
-        let largest = labels.iter().max().map_or(0, |label| usize::from(*label));
-        assert!(labels.is_empty() || largest < size.classes, "label {largest} of {} classes", size.classes);
+        assert_labels(size, labels);
         let LossOutput { d_x, sums } = output;
         assert_len("sums", sums.len(), LossSums::LEN);
         let x = self.layout.whole("x", x, size.samples, size.classes);
@@ -39,6 +38,14 @@ impl Cpu {
         let found = self.isa.run(Groups { loss, size, x: &x, labels, d_x: &mut d_x });
         sums.copy_from_slice(&found.numbers());
     }
+}
+
+/// # Panics
+/// If there are not as many as samples, or one names no class.
+pub(crate) fn assert_labels(size: &ClassesSize, labels: &[u16]) {
+    assert_len("labels", labels.len(), size.samples);
+    let largest = labels.iter().max().map_or(0, |label| usize::from(*label));
+    assert!(labels.is_empty() || largest < size.classes, "label {largest} of {} classes", size.classes);
 }
 
 struct Groups<'a, T> {
@@ -60,7 +67,7 @@ impl<T: GroupLoss> Kernel for Groups<'_, T> {
         for (group, (x, d_x)) in groups.enumerate() {
             let samples = samples_in_group(self.size.samples, group);
             let labels = &self.labels[group * WIDTH..][..samples];
-            self.loss.add(s, x, labels, d_x, &mut sums.loss);
+            self.loss.add(s, group * WIDTH, x, labels, d_x, &mut sums.loss);
             count(s, x, labels, T::BETTER, &mut sums);
             for d_x in d_x {
                 d_x[samples..].fill(0.0);

@@ -1,7 +1,7 @@
 //! Losses over classes: values, gradients, and counts of right answers.
 
 use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
-use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy, MixedLabels};
 use lockstep_kernels::device::{ActivationShape, LossOutput, LossSums};
 use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
@@ -19,20 +19,34 @@ impl<D: CrossEntropy + BinaryCrossEntropy + SquaredError + MapLoss> Losses for D
 enum Loss {
     CrossEntropy,
     Smoothed(f32),
+    /// With the other label of each sample, and shares; see [`other`] and [`share`].
+    Mixed(f32),
     EachOutput,
     Squares,
     /// With j.
     Distances(f32),
 }
 
-const LOSSES: [(&str, Loss); 6] = [
+const LOSSES: [(&str, Loss); 8] = [
     ("cross-entropy", Loss::CrossEntropy),
     ("smoothed cross-entropy", Loss::Smoothed(0.125)),
     ("wholly smoothed cross-entropy", Loss::Smoothed(1.0)),
+    ("mixed cross-entropy", Loss::Mixed(0.0)),
+    ("mixed and smoothed cross-entropy", Loss::Mixed(0.125)),
     ("binary cross-entropy", Loss::EachOutput),
     ("squared error", Loss::Squares),
     ("maximum a posteriori", Loss::Distances(0.5)),
 ];
+
+/// The other label of a mixed sample: for some it is the same.
+fn other(label: u16, classes: usize) -> u16 {
+    (label / 2 + 1) % classes as u16
+}
+
+/// How much of a mixed sample is of the class of its first label: from nothing to all.
+fn share(label: u16) -> f32 {
+    f32::from(label % 9) * 0.125
+}
 
 impl Loss {
     /// The sums, and the gradient's rows.
@@ -41,12 +55,19 @@ impl Loss {
         let logits = Array::activation(device, &shape, rows);
         let mut d_x = Array::unwritten_activation(device, &shape);
         let mut sums = Array::tensor(device, &[f64::NAN; LossSums::LEN]);
-        let labels = Array::tensor(device, labels);
+        let others: Vec<u16> = labels.iter().map(|label| other(*label, size.classes)).collect();
+        let shares: Vec<f32> = labels.iter().map(|label| share(*label)).collect();
+        let (labels, others) = (Array::tensor(device, labels), Array::tensor(device, &others));
+        let shares = Array::tensor(device, &shares);
         let (x, labels) = (logits.view(), labels.view());
         let output = LossOutput { d_x: d_x.view_mut(), sums: sums.view_mut() };
         match self {
             Self::CrossEntropy => device.cross_entropy(size, x, labels, output),
             Self::Smoothed(smoothing) => device.smoothed_cross_entropy(size, smoothing, x, labels, output),
+            Self::Mixed(smoothing) => {
+                let labels = MixedLabels { labels, others: others.view(), shares: shares.view() };
+                device.mixed_cross_entropy(size, smoothing, x, labels, output);
+            }
             Self::EachOutput => device.binary_cross_entropy(size, x, labels, output),
             Self::Squares => device.squared_error(size, x, labels, output),
             Self::Distances(rubbish) => device.map_loss(&MapLossSize { classes: *size, rubbish }, x, labels, output),
@@ -61,6 +82,12 @@ impl Loss {
         match self {
             Self::CrossEntropy => formulas::cross_entropy(x, label),
             Self::Smoothed(smoothing) => formulas::smoothed_cross_entropy(x, label, f64::from(smoothing)),
+            Self::Mixed(smoothing) => {
+                let (label, smoothing) = (label as u16, f64::from(smoothing));
+                let (other, share) = (usize::from(other(label, x.len())), f64::from(share(label)));
+                let of = |label| formulas::smoothed_cross_entropy(x, label, smoothing);
+                share * of(usize::from(label)) + (1.0 - share) * of(other)
+            }
             Self::EachOutput => formulas::binary_cross_entropy(x, label),
             Self::Squares => formulas::squared_error(x, label),
             Self::Distances(rubbish) => formulas::map_loss(x, label, f64::from(rubbish)),

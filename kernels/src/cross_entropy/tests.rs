@@ -2,7 +2,7 @@
 
 use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
 use lockstep_kernels::cpu::Cpu;
-use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy, MixedLabels};
 use lockstep_kernels::device::{LossOutput, LossSums};
 use lockstep_kernels::map_loss::{MapLoss, MapLossSize};
 use lockstep_kernels::squared_error::SquaredError;
@@ -14,7 +14,7 @@ use lockstep_selftest::numbers::{numbers, wide};
 pub type Loss = fn(&mut Cpu, &ClassesSize, &[f32], &[u16], LossOutput<'_, Cpu>);
 /// Loss of one sample in f64.
 pub type Formula = fn(&[f64], usize) -> f64;
-pub const LOSSES: [(&str, Loss, Formula); 6] = [
+pub const LOSSES: [(&str, Loss, Formula); 7] = [
     ("cross-entropy", |d, size, x, labels, out| d.cross_entropy(size, x, labels, out), formulas::cross_entropy),
     ("squared error", |d, size, x, labels, out| d.squared_error(size, x, labels, out), formulas::squared_error),
     (
@@ -27,6 +27,10 @@ pub const LOSSES: [(&str, Loss, Formula); 6] = [
         |d, size, x, labels, out| d.smoothed_cross_entropy(size, 1.0, x, labels, out),
         |x, label| formulas::smoothed_cross_entropy(x, label, 1.0),
     ),
+    ("mixed cross-entropy", mixed, |x, label| {
+        let of = |label| formulas::smoothed_cross_entropy(x, label, 0.125);
+        0.75 * of(label) + 0.25 * of((label + 1) % x.len())
+    }),
     (
         "binary cross-entropy",
         |d, size, x, labels, out| d.binary_cross_entropy(size, x, labels, out),
@@ -40,6 +44,17 @@ pub const LOSSES: [(&str, Loss, Formula); 6] = [
 ];
 /// Its answer is the smallest output.
 const SMALLER_IS_BETTER: &str = "maximum a posteriori";
+
+/// Each sample has a quarter of the class behind its own.
+fn mixed(device: &mut Cpu, size: &ClassesSize, x: &[f32], labels: &[u16], output: LossOutput<'_, Cpu>) {
+    let others: Vec<u16> = labels.iter().map(|label| (label + 1) % size.classes as u16).collect();
+    let shares = vec![0.75; size.samples];
+    device.mixed_cross_entropy(size, 0.125, x, mixed_labels(labels, &others, &shares), output);
+}
+
+fn mixed_labels<'a>(labels: &'a [u16], others: &'a [u16], shares: &'a [f32]) -> MixedLabels<'a, Cpu> {
+    MixedLabels { labels, others, shares }
+}
 
 /// The sums of a loss, whose gradient goes to `d_x`.
 pub fn sums(d_x: &mut [f32], loss: impl FnOnce(LossOutput<'_, Cpu>)) -> LossSums {
@@ -177,6 +192,39 @@ fn large_distances_do_not_overflow() {
 fn a_smoothing_above_one_is_refused() {
     let size = ClassesSize { samples: 1, classes: 3 };
     sums(&mut [0.0; 48], |out| devices()[0].smoothed_cross_entropy(&size, 1.5, &[0.0; 48], &[2], out));
+}
+
+/// What has no part in a sample may be ruled out; a sample of one class alone is as if it were not mixed.
+#[test]
+fn a_class_without_a_share_is_left_out() {
+    let size = ClassesSize { samples: 2, classes: 3 };
+    for mut device in devices() {
+        let x = to_activation(&device, &[1.0, f32::NEG_INFINITY, 0.5, f32::NEG_INFINITY, 2.0, 0.25], 3, 0.0);
+        let mut plain = unwritten(&device, 2, 3);
+        let expected = sums(&mut plain, |out| device.cross_entropy(&size, &x, &[2, 1], out));
+        let mut d_x = unwritten(&device, 2, 3);
+        let labels = mixed_labels(&[2, 0], &[1, 1], &[1.0, 0.0]);
+        let found = sums(&mut d_x, |out| device.mixed_cross_entropy(&size, 0.0, &x, labels, out));
+        assert!((found.loss - expected.loss).abs() < 1e-6, "{found:?} not {expected:?}");
+        assert_close("d_x", &to_rows(&device, &d_x, 2, 3), &wide(&to_rows(&device, &plain, 2, 3)), 1e-6);
+        assert_eq!(found.correct, 0, "right answers are counted by the first labels");
+    }
+}
+
+#[test]
+#[should_panic(expected = "share 1.5 is not in [0, 1]")]
+fn a_share_above_one_is_refused() {
+    let size = ClassesSize { samples: 1, classes: 3 };
+    let labels = mixed_labels(&[2], &[1], &[1.5]);
+    sums(&mut [0.0; 48], |out| devices()[0].mixed_cross_entropy(&size, 0.0, &[0.0; 48], labels, out));
+}
+
+#[test]
+#[should_panic(expected = "label 3 of 3 classes")]
+fn another_label_beyond_the_classes_is_refused() {
+    let size = ClassesSize { samples: 1, classes: 3 };
+    let labels = mixed_labels(&[2], &[3], &[0.5]);
+    sums(&mut [0.0; 48], |out| devices()[0].mixed_cross_entropy(&size, 0.0, &[0.0; 48], labels, out));
 }
 
 #[test]

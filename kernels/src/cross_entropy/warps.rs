@@ -6,14 +6,14 @@ use crate::cuda::{Cuda, View, assert_len};
 use crate::device::{LossOutput, LossSums};
 
 impl Cuda {
-    /// `x` (N, K), `labels` (N). The kernel takes its constants behind what all of them take.
+    /// `x` (N, K), `labels` (N). The kernel takes its own arguments behind those that all of them take.
     ///
     /// # Panics
     /// If a buffer's length differs from its shape.
     #[track_caller]
     pub(crate) fn loss_over_classes(
         &mut self,
-        (kernel, constants): (&str, &[f32]),
+        (kernel, own): (&str, &[Argument]),
         size: &ClassesSize,
         x: View<'_, f32>,
         labels: View<'_, u16>,
@@ -30,7 +30,7 @@ impl Cuda {
         let size = [samples, classes].into();
         let mut arguments: Vec<Argument> =
             vec![size, x.into(), labels.into(), (&d_x).into(), losses.into(), answers.into()];
-        arguments.extend(constants.iter().map(|constant| Argument::from(*constant)));
+        arguments.extend_from_slice(own);
         self.launch(kernel, Grid::elements(samples * WARP), &arguments);
         let arguments = [losses.into(), answers.into(), (&sums).into(), samples.into()];
         self.launch("cross_entropy_sums", Grid::blocks([1, 1, 1]), &arguments);

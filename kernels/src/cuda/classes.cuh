@@ -11,6 +11,7 @@ struct LossRow {
   const act* x;
   act* d_x;
   u32 label, classes, lane;
+  u64 n;
 };
 
 // The largest over a warp, the same for all lanes; of a NaN and a number the number.
@@ -43,7 +44,7 @@ __device__ void loss_over_classes(const Loss& loss, const LossSize& size, const 
                                   double* losses, u32* answers) {
   u64 n = ELEMENT / WARP;
   if (n >= size.samples) return;
-  LossRow row{x + n * size.classes, d_x + n * size.classes, labels[n], size.classes, threadIdx.x % WARP};
+  LossRow row{x + n * size.classes, d_x + n * size.classes, labels[n], size.classes, threadIdx.x % WARP, n};
   if (row.label >= row.classes) {
     for (u32 k = row.lane; k < row.classes; k += WARP) row.d_x[k] = NOT_A_NUMBER;
     if (row.lane == 0) {

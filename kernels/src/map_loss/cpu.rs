@@ -21,7 +21,7 @@ impl GroupLoss for Distances {
     const BETTER: Better = Better::Smaller;
 
     #[inline(always)]
-    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, _: usize, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let (smallest, log_of_sum) = wrong_answers(s, self.rubbish, labels, x, d_x);
         for (i, label) in labels.iter().map(|label| usize::from(*label)).enumerate() {
             *sum += f64::from(x[label][i]) - f64::from(smallest[i]) + f64::from(log_of_sum[i]);

@@ -21,7 +21,7 @@ impl GroupLoss for Squares {
 
     /// Classes are added in order, in f32, and divided by K once.
     #[inline(always)]
-    fn add<S: Simd>(&self, s: S, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
+    fn add<S: Simd>(&self, s: S, _: usize, x: &[Pack], labels: &[u16], d_x: &mut [Pack], sum: &mut f64) {
         let classes = x.len();
         let (zero, one) = (s.splat(0.0), s.splat(1.0));
         let factor = s.splat((2.0 / classes as f64) as f32);

@@ -39,6 +39,15 @@ impl Loss {
         }
     }
 
+    /// ε of cross-entropy; none of other losses.
+    pub fn smoothing(&self) -> Option<f32> {
+        match self {
+            Self::CrossEntropy => Some(0.0),
+            Self::SmoothedCrossEntropy { smoothing } => Some(*smoothing),
+            Self::SquaredError | Self::BinaryCrossEntropy | Self::Map { .. } => None,
+        }
+    }
+
     /// The second derivatives that it has with respect to `classes` outputs, for the diagonal of the Gauss–Newton matrix:
     /// those of the loss itself, without what is off the diagonal.
     pub fn criterion(&self, classes: usize) -> Criterion {

@@ -67,7 +67,8 @@ fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batc
     let samples = micro_batch as usize;
     let uploads = D::room_bytes::<u8>(samples * work.pixels.features)
         + D::room_bytes::<u16>(samples)
-        + D::room_bytes::<u64>(samples * work.model.streams());
+        + D::room_bytes::<u64>(samples * work.model.streams())
+        + work.mixing.as_ref().map_or(0, |_| D::room_bytes::<u16>(samples) + D::room_bytes::<f32>(samples));
     let mut all = work.model.needs(plan, device, samples);
     all.push(Need { what: "the samples of a lane".to_owned(), bytes: uploads });
     all.push(Need { what: "the optimizer's state".to_owned(), bytes: size_of::<f32>() * of_state(job, &work.model) });

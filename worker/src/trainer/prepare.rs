@@ -29,10 +29,10 @@ use super::{Seat, Task, Trainer, TrainerError};
 use crate::control::TrainerEvent;
 use crate::datasets;
 use crate::model::{Model, SampleShape, Shape, Tensor, build};
-use lockstep_dataset::SampleReader;
 use lockstep_dataset::dataset::{Dataset, Split};
 use lockstep_dataset::loader::Loader;
 use lockstep_dataset::resize::RESIZER;
+use lockstep_dataset::{Mixing, SampleReader};
 
 /// Pixels of lanes that wait to be computed.
 const DECODED_BYTES: u64 = 256 << 20;
@@ -232,6 +232,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
     }
     let layers = model.layer_ranges();
     let pixels = pixels(job, &shape, model.input_shape());
+    let dataset_shape = dataset.shape();
     let reader = SampleReader::of(job, &dataset).map_err(TrainerError::Job)?;
     Ok(Work {
         model,
@@ -244,6 +245,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         layers,
         classes: shape.classes,
         mask_seed: job.seed.augment,
+        mixing: Mixing::of(job, dataset_shape),
         skip_bad: job.data.skip_bad.into(),
         counts: measures::counts(job.data.skip_bad, u64::from(job.batch.lanes()) * u64::from(job.batch.micro_batch)),
         lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),

@@ -30,6 +30,10 @@ pub struct Augment {
     pub elastic_sigma: f64,
     /// Standard deviation of a change of light along the principal components of ImageNet's colours.
     pub lighting: f64,
+    /// α of mixup: samples of a micro-batch are mixed in shares that Beta(α, α) has.
+    pub mixup: f64,
+    /// α of CutMix: a window of one sample is put into another, of an area whose share Beta(α, α) has.
+    pub cutmix: f64,
 }
 
 impl Default for Augment {
@@ -47,6 +51,8 @@ impl Default for Augment {
             elastic_alpha: 0.0,
             elastic_sigma: 4.0,
             lighting: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
         }
     }
 }

@@ -432,6 +432,19 @@ fn augmentations_that_no_run_can_have() {
     check("augment.crop_ratio=[2.0, 1.0]", "`augment.crop_ratio` = [2.0, 1.0]: must ascend, from 0.1 to 10");
     check("augment.crop_ratio=[1.0, 1.0]", "`augment.crop_ratio` needs `augment.random_resized_crop`: set it");
     check("augment.lighting=11", "`augment.lighting` = 11.0: must be from 0 to 10");
+    for (other, problem) in [
+        (
+            "loss.name='squared_error'",
+            "`augment.mixup` needs `loss.name` = \"cross_entropy\": samples are of two classes",
+        ),
+        ("optimizer.name='diagonal_lm'", "`augment.mixup` must be 0 for `optimizer.name` = \"diagonal_lm\""),
+        ("batch.micro_batch=1", "`augment.mixup` mixes samples of a micro-batch: set `batch.micro_batch` above 1"),
+    ] {
+        let error = load(GOOD, &[], &["augment.mixup=0.2", other]).expect_err("must be refused");
+        assert_eq!(error, format!("--set {other}: {problem}"));
+    }
+    check("augment.mixup=0.001", "`augment.mixup` = 0.001: must be 0, or from 0.01 to 100");
+    check("augment.cutmix=-1.0", "`augment.cutmix` = -1.0: must be 0, or from 0.01 to 100");
     check("data.size=1025", "`data.size` = 1025: must be 0 to 1024");
     check("data.skip_bad=65537", "`data.skip_bad` = 65537: must be 0 to 65536");
     check("data.resize=256", "`data.resize` = 256 needs `data.size`, the side that is cut out: set it");

@@ -1,7 +1,7 @@
 //! Augmentations that no run can have.
 
 use super::{Violation, integer, number};
-use crate::job::spec::Augment;
+use crate::job::spec::{Augment, Job, LossName, OptimizerName};
 
 const MAX_PIXELS: u32 = 64;
 /// A factor of 1 ± this stays well above 0.
@@ -12,6 +12,8 @@ const MAX_ALPHA: f64 = 10_000.0;
 const SIGMAS: [f64; 2] = [0.5, 64.0];
 const RATIOS: [f64; 2] = [0.1, 10.0];
 const MAX_LIGHTING: f64 = 10.0;
+/// α of mixing: below, samples would as good as never be mixed.
+const MIXING: [f64; 2] = [0.01, 100.0];
 
 pub(super) fn augment(augment: &Augment) -> Result<(), Violation> {
     resized_crop(augment)?;
@@ -29,6 +31,29 @@ pub(super) fn augment(augment: &Augment) -> Result<(), Violation> {
         return Err(Violation::new(&["augment.elastic_sigma", "augment.elastic_alpha"], problem));
     }
     up_to("augment.lighting", augment.lighting, MAX_LIGHTING)
+}
+
+/// Mixed samples are of two classes, which only cross-entropy knows.
+pub(super) fn mixing(job: &Job) -> Result<(), Violation> {
+    let ([low, high], keys) = (MIXING, &job.augment);
+    for (key, alpha) in [("augment.mixup", keys.mixup), ("augment.cutmix", keys.cutmix)] {
+        let allowed = alpha == 0.0 || (low..=high).contains(&alpha);
+        number(key, alpha, &format!("0, or from {low} to {high}"), allowed)?;
+        if alpha == 0.0 {
+            continue;
+        }
+        let conflict = |other, problem: &str| Err(Violation::new(&[key, other], format!("`{key}` {problem}")));
+        if job.loss.name != LossName::CrossEntropy {
+            return conflict("loss.name", "needs `loss.name` = \"cross_entropy\": samples are of two classes");
+        }
+        if job.optimizer.name == OptimizerName::DiagonalLm {
+            return conflict("optimizer.name", "must be 0 for `optimizer.name` = \"diagonal_lm\"");
+        }
+        if job.batch.micro_batch == 1 {
+            return conflict("batch.micro_batch", "mixes samples of a micro-batch: set `batch.micro_batch` above 1");
+        }
+    }
+    Ok(())
 }
 
 fn resized_crop(augment: &Augment) -> Result<(), Violation> {

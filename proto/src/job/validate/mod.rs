@@ -13,7 +13,7 @@ use super::spec::{
     Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation, Precision,
     Reduction,
 };
-use augment::augment;
+use augment::{augment, mixing};
 use batch::batch;
 use optimizer::optimizer;
 use schedule::schedule;
@@ -101,6 +101,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     order(job)?;
     schedule(&job.schedule)?;
     optimizer(&job.optimizer)?;
+    mixing(job)?;
     if job.metrics.every == 0 {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
     }

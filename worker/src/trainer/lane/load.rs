@@ -9,6 +9,7 @@ use super::{LaneRunner, TrainStep, Work};
 use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::DataError;
+use lockstep_dataset::augment::Seen;
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::loader::Loader;
 use lockstep_dataset::random::{Purpose, Random};
@@ -34,6 +35,8 @@ impl<D: Device> LaneRunner<D> {
         self.pixels.values.clear();
         self.labels.values.clear();
         self.ids.clear();
+        self.others.values.clear();
+        self.shares.values.clear();
         let (mut hashes, mut skipped) = (0u64, Vec::new());
         let mut samples = samples.peekable();
         let first = samples.peek().map(|(_, sample)| *sample);
@@ -54,6 +57,7 @@ impl<D: Device> LaneRunner<D> {
         }
         if let Some(epoch) = epoch {
             self.draw_keys(work, epoch);
+            self.mix(work, epoch);
         }
         self.pixels.send(&mut self.device);
         self.labels.send(&mut self.device);
@@ -118,6 +122,22 @@ impl<D: Device> LaneRunner<D> {
         let size = PixelsSize { samples, ..work.pixels };
         let input = self.activations.input(&self.device, &work.model, samples);
         self.device.pixels_forward(&size, self.pixels.view(), input);
+    }
+
+    /// Mixes the samples of an epoch, if the job wants that.
+    fn mix(&mut self, work: &Work<D>, epoch: u64) {
+        let Some(mixing) = &work.mixing else { return };
+        let first = Seen { epoch, sample: self.ids[0] };
+        let share = mixing.mix(&mut self.pixels.values, first, &mut self.mixed);
+        self.others.values.extend_from_slice(&self.labels.values);
+        self.others.values.rotate_left(1);
+        // Right answers are counted by the label of the larger share.
+        if share < 0.5 {
+            std::mem::swap(&mut self.labels.values, &mut self.others.values);
+        }
+        self.shares.values.resize(self.ids.len(), share.max(1.0 - share) as f32);
+        self.others.send(&mut self.device);
+        self.shares.send(&mut self.device);
     }
 
     /// Draws the samples' random numbers of an epoch.

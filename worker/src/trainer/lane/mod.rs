@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockstep_kernels::cross_entropy::ClassesSize;
+use lockstep_kernels::cross_entropy::{ClassesSize, MixedLabels};
 use lockstep_kernels::device::{ActivationShape, Device, LossOutput};
 use lockstep_kernels::map_loss::MapLossSize;
 use lockstep_kernels::pixels::PixelsSize;
@@ -28,7 +28,7 @@ use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
 use lockstep_dataset::dataset::Dataset;
 use lockstep_dataset::loader::{Decoded, Loader};
-use lockstep_dataset::{DataError, SampleReader};
+use lockstep_dataset::{DataError, Mixing, SampleReader};
 
 use hand::Made;
 pub(super) use load::lane_positions;
@@ -58,6 +58,8 @@ pub struct Work<D: Device> {
     pub classes: usize,
     /// Seed of dropout's masks.
     pub mask_seed: u64,
+    /// How training samples are mixed, if they are.
+    pub mixing: Option<Mixing>,
     /// Samples that can't be decoded and are left out: at most so many in an epoch or an evaluation.
     pub skip_bad: u64,
     /// Counts in a tally, see [`super::measures::counts`].
@@ -99,6 +101,11 @@ pub struct LaneRunner<D: Device> {
     labels: Upload<D, u16>,
     keys: Upload<D, u64>,
     ids: Vec<u64>,
+    /// Of samples that are mixed, for each the label of the smaller share, and the share of the other; else empty.
+    others: Upload<D, u16>,
+    shares: Upload<D, f32>,
+    /// For mixing.
+    mixed: Vec<u8>,
     rows: Rows<D>,
     /// The layers' parts of a gradient.
     layers: D::Parts,
@@ -127,6 +134,9 @@ impl<D: Device> LaneRunner<D> {
             labels: Upload::new(&mut device, samples),
             keys: Upload::new(&mut device, samples * work.model.streams()),
             ids: Vec::new(),
+            others: Upload::new(&mut device, if work.mixing.is_some() { samples } else { 0 }),
+            shares: Upload::new(&mut device, if work.mixing.is_some() { samples } else { 0 }),
+            mixed: Vec::new(),
             rows: Rows::new(&device, work.layers.len(), work.counts),
             layers: device.parts(&work.layers),
             device,
@@ -175,9 +185,13 @@ impl<D: Device> LaneRunner<D> {
     /// Loss and its gradient.
     fn loss(&mut self, work: &Work<D>, row: Row) {
         let size = ClassesSize { samples: self.samples(), classes: work.classes };
-        let Self { device, activations, labels, rows, .. } = self;
+        let Self { device, activations, labels, others, shares, rows, .. } = self;
         let (x, d_x) = activations.output(device, &work.model, size.samples);
         let (labels, output) = (labels.view(), LossOutput { d_x, sums: rows.loss(row) });
+        if let (Some(smoothing), false) = (work.loss.smoothing(), others.values.is_empty()) {
+            let labels = MixedLabels { labels, others: others.view(), shares: shares.view() };
+            return device.mixed_cross_entropy(&size, smoothing, x, labels, output);
+        }
         match work.loss {
             Loss::CrossEntropy => device.cross_entropy(&size, x, labels, output),
             Loss::SmoothedCrossEntropy { smoothing } => {
@@ -206,3 +220,6 @@ impl<D: Device> LaneRunner<D> {
         work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient, &mut tell);
     }
 }
+
+#[cfg(test)]
+mod tests;
