@@ -138,7 +138,10 @@ impl Loader {
         let key = (split, epoch, first);
         let mut state = self.shared.lock();
         if !state.slots.contains_key(&key) {
-            state.plans.iter_mut().for_each(|plan| plan.soon.retain(|lane| lane.key() != key));
+            for plan in &mut state.plans {
+                plan.look_ahead(self.shared.most);
+                plan.soon.retain(|lane| lane.key() != key);
+            }
             return None;
         }
         self.wait_for(state, key)
@@ -220,26 +223,23 @@ impl Shared {
         }
     }
 
-    /// The next lane of the first plan that goes on, if there is room for it.
+    /// The next lane of the first plan that has one and room for it.
     fn pick(&self, state: &mut State) -> Option<(Key, Lane)> {
-        loop {
-            let plan = state.plans.front_mut()?;
-            plan.look_ahead(self.most);
-            let is_training = plan.is_training;
-            let held = state.slots.keys().filter(|(_, epoch, _)| epoch.is_some() == is_training).count();
-            if held >= self.most {
-                return None;
+        let State { plans, slots, .. } = state;
+        for plan in plans.iter_mut() {
+            let is_of_plan = |(_, epoch, _): &&Key| epoch.is_some() == plan.is_training;
+            if slots.keys().filter(is_of_plan).count() >= self.most {
+                continue;
             }
-            match state.plans.front_mut()?.soon.pop_front() {
-                Some(lane) => {
-                    let key = lane.key();
-                    if !state.slots.contains_key(&key) {
-                        return Some((key, lane));
-                    }
+            plan.look_ahead(self.most);
+            while let Some(lane) = plan.soon.pop_front() {
+                if !slots.contains_key(&lane.key()) {
+                    return Some((lane.key(), lane));
                 }
-                None => _ = state.plans.pop_front(),
+                plan.look_ahead(self.most);
             }
         }
+        None
     }
 
     fn decode(&self, reader: &mut SampleReader, lane: &Lane) -> Decoded {
