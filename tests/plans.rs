@@ -32,9 +32,9 @@ const LINEAR: [&str; 3] = ["model.hidden=[512, 512]", "batch.size=2048", "batch.
 const CONVOLUTION: [&str; 4] = [
     "model.name=layers",
     "model.layers=[{ kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, \
-     { kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, { kind = 'linear', channels = 10 }]",
-    "batch.size=1024",
-    "batch.micro_batch=512",
+     { kind = 'conv', channels = 32, kernel = 5, padding = 2 }, { kind = 'relu' }, { kind = 'linear', channels = 10 }]",
+    "batch.size=1344",
+    "batch.micro_batch=672",
 ];
 
 /// What the emulated libraries have, the one that they prefer first.
@@ -59,7 +59,7 @@ impl Stage {
     fn new() -> Option<Self> {
         let (gpus, vendors) = (Gpus::emulated()?, or_skip(vendor_libraries())?);
         let folder = tempfile::tempdir().unwrap();
-        write_noise(folder.path(), 4096, 64, 8, 10);
+        write_noise(folder.path(), 4096, 64, 4, 10);
         Some(Self { gpus, vendors, folder })
     }
 
