@@ -19,10 +19,10 @@ use lockstep_kernels::cuda::{self, CudaError};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// Twenty steps of LeNet-5 over four lanes of 16 samples.
+/// Twenty steps of LeNet-5 over four lanes of 4 samples, ten steps an epoch: emulated GPUs take long for samples.
 const SETTINGS: [&str; 7] = [
-    "batch.size=64",
-    "batch.micro_batch=16",
+    "batch.size=16",
+    "batch.micro_batch=4",
     "data.validation=0",
     "schedule.epochs=2",
     "schedule.max_steps=20",
@@ -30,8 +30,8 @@ const SETTINGS: [&str; 7] = [
     "metrics.every=1",
 ];
 
-/// Half of them, where that will do.
-const TEN_STEPS: [&str; 2] = ["--set", "schedule.max_steps=10"];
+/// Fewer, where that will do.
+const THREE_STEPS: [&str; 2] = ["--set", "schedule.max_steps=3"];
 
 /// A job's data, and places for its runs.
 struct Stage {
@@ -42,7 +42,7 @@ struct Stage {
 impl Stage {
     fn new() -> Option<Self> {
         let (gpus, folder) = (Gpus::emulated()?, tempfile::tempdir().unwrap());
-        write_noise(folder.path(), 640, 64, 28, 10);
+        write_noise(folder.path(), 160, 16, 28, 10);
         Some(Self { gpus, folder })
     }
 
@@ -81,23 +81,38 @@ impl Stage {
     }
 }
 
-/// What ten steps on one GPU come to, computed once for all tests.
-fn ten_steps(stage: &Stage) -> &'static Outcome {
-    static ONE: OnceLock<Outcome> = OnceLock::new();
-    ONE.get_or_init(|| stage.train("ten-steps", &[&["--workers", "1"][..], &TEN_STEPS].concat()))
+/// What a job comes to on one GPU, and its losses.
+type Known = (Outcome, Vec<f64>);
+
+/// All steps, computed once for all tests.
+fn twenty_steps(stage: &Stage) -> &'static Known {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    KNOWN.get_or_init(|| alone(stage, "twenty-steps", &[]))
+}
+
+/// Three steps, computed once for all tests.
+fn three_steps(stage: &Stage) -> &'static Known {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    KNOWN.get_or_init(|| alone(stage, "three-steps", &THREE_STEPS))
+}
+
+fn alone(stage: &Stage, run: &str, more: &[&str]) -> Known {
+    let outcome = stage.train(run, &[&["--workers", "1"], more].concat());
+    assert_eq!(stage.transport(run), "");
+    (outcome, stage.losses(run))
 }
 
 #[test]
 fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
     let Some(stage) = Stage::new() else { return };
-    let one = stage.train("one", &["--workers", "1"]);
+    let (one, ours) = twenty_steps(&stage);
     assert_eq!(one.steps(), 20);
-    assert_eq!(stage.train("two", &["--workers", "2", "--threads", "3"]), one);
+    assert_eq!(stage.train("two", &["--workers", "2", "--threads", "3"]), *one);
     let three = ["--workers", "3", "--set", "cluster.transport=tcp", "--set", "cluster.bucket=1000"];
-    assert_eq!(stage.train("three", &three), one);
-    assert_eq!(["one", "two", "three"].map(|run| stage.transport(run)), ["", "NCCL 2.28.9", "NCCL 2.28.9"]);
+    assert_eq!(stage.train("three", &three), *one);
+    assert_eq!(["two", "three"].map(|run| stage.transport(run)), ["NCCL 2.28.9", "NCCL 2.28.9"]);
     stage.train("cpu", &["--workers", "1", "--set", "cluster.device=cpu"]);
-    let (ours, cpus) = (stage.losses("one"), stage.losses("cpu"));
+    let cpus = stage.losses("cpu");
     assert_eq!(ours.len(), cpus.len());
     for (step, (ours, cpus)) in ours.iter().zip(&cpus).enumerate() {
         assert!((ours - cpus).abs() < 1e-4 * cpus, "line {step}: {ours} on GPUs, {cpus} on the CPU");
@@ -108,12 +123,12 @@ fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
 #[test]
 fn any_number_of_gpus_gives_the_same_bits_in_bf16() {
     let Some(stage) = Stage::new() else { return };
-    let with = |workers, precision| ["--workers", workers, "--set", precision, "--set", "schedule.max_steps=3"];
-    let [f32, bf16] = ["model.precision=f32", "model.precision=bf16"];
-    let one = stage.train("one", &with("1", bf16));
-    assert_eq!(stage.train("two", &with("2", bf16)), one);
-    assert_ne!(stage.train("wide", &with("1", f32)), one);
-    for (narrow, wide) in stage.losses("one").iter().zip(stage.losses("wide")) {
+    let with = |workers| [&["--workers", workers, "--set", "model.precision=bf16"][..], &THREE_STEPS].concat();
+    let one = stage.train("one", &with("1"));
+    assert_eq!(stage.train("two", &with("2")), one);
+    let (in_f32, losses) = three_steps(&stage);
+    assert_ne!(*in_f32, one);
+    for (narrow, wide) in stage.losses("one").iter().zip(losses) {
         assert!((narrow - wide).abs() < 0.01 * wide, "{narrow} in bf16, {wide} in f32");
     }
 }
@@ -142,8 +157,7 @@ fn mixed_and_shorter_lanes_are_the_same_bits_on_any_number_of_gpus() {
 #[test]
 fn a_worker_that_is_killed_changes_no_bit() {
     let Some(stage) = Stage::new() else { return };
-    let two = [&["--workers", "2", "--threads", "1", "--json"][..], &TEN_STEPS].concat();
-    let mut train = Process::start(&mut stage.command("killed", &two));
+    let mut train = Process::start(&mut stage.command("killed", &["--workers", "2", "--threads", "1", "--json"]));
     train.await_line("\"step\":4");
     let workers = train.children();
     assert_eq!(workers.len(), 2);
@@ -151,31 +165,31 @@ fn a_worker_that_is_killed_changes_no_bit() {
     let ended = train.wait();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("lost"), "the loss is told: {ended:?}");
-    ten_steps(&stage).is_that_of(&stage.folder.path().join("killed"));
+    twenty_steps(&stage).0.is_that_of(&stage.folder.path().join("killed"));
 }
 
 #[test]
 fn gpus_without_one_nccl_reduce_through_the_hosts_to_the_same_bits_and_say_so() {
     let Some(stage) = Stage::new() else { return };
-    let few = ["--set", "schedule.max_steps=3"];
-    let one = stage.train("one", &[&["--workers", "1"][..], &few].concat());
-    let mut command = stage.command("hosts", &[&["--workers", "2"][..], &few].concat());
+    let mut command = stage.command("hosts", &[&["--workers", "2"][..], &THREE_STEPS].concat());
     let ended = Ended::of(command.env("EMULATED_NCCL_VERSION", "30100"));
     let told = format!("{}{}", ended.stdout, ended.stderr);
     assert!(told.contains("through the hosts' memory, which is slower"), "{told}");
     assert!(told.contains("NCCL 3.1.0 was found; it must be 2.18 or newer, of the same major version"), "{told}");
     ended.success();
-    assert_eq!((Outcome::of(&stage.folder.path().join("hosts")), stage.transport("hosts")), (one, String::new()));
+    three_steps(&stage).0.is_that_of(&stage.folder.path().join("hosts"));
+    assert_eq!(stage.transport("hosts"), "");
 }
 
 #[test]
 fn a_reduction_in_nccls_own_order_trains_as_well_and_is_recorded_as_such() {
     let Some(stage) = Stage::new() else { return };
-    let few = |reduction| ["--workers", "2", "--set", "schedule.max_steps=3", "--set", reduction];
-    stage.train("tree", &few("optimizer.reduction=tree"));
+    let few = |reduction| [&["--workers", "2", "--set", reduction][..], &THREE_STEPS].concat();
+    // Any number of workers comes to the same by the tree.
+    let (_, by_tree) = three_steps(&stage);
     for reduction in ["optimizer.reduction=fast", "optimizer.reduction=fast_bf16"] {
         stage.train(reduction, &few(reduction));
-        for (fast, tree) in stage.losses(reduction).iter().zip(stage.losses("tree")) {
+        for (fast, tree) in stage.losses(reduction).iter().zip(by_tree) {
             assert!((fast - tree).abs() < 1e-3 * tree, "{fast} with {reduction}, {tree} by the tree");
         }
         assert_eq!(stage.record(reduction)["bits"], "of_its_workers_too");
@@ -201,12 +215,12 @@ fn a_cluster_of_both_kinds_gives_a_job_what_it_asks_for() {
     stage.gpus.shown_to(&mut command, 2);
     let _gpus = cluster.agent_of(command);
     let settings = stage.settings();
-    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2", TEN_STEPS[1]]).collect();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(["cluster.workers=2"]).collect();
     let id = cluster.submit("mnist-lenet5.toml", &settings);
     cluster.run("wait", &[&id]).success();
     let shown = cluster.run("show", &[&id]).success();
     assert_eq!(shown.matches("emulated GPU (sm_90)").count(), 2, "{shown}");
-    assert_eq!(Outcome::of(&cluster.folder(&id)), *ten_steps(&stage));
+    assert_eq!(Outcome::of(&cluster.folder(&id)), twenty_steps(&stage).0);
 }
 
 #[test]
@@ -240,7 +254,9 @@ fn a_gpu_without_memory_ends_the_job_with_a_remedy() {
         ("2000000", "gradients and their sums (", "no smaller batch.micro_batch fits either"),
         ("3000000", "what ops need for themselves (", "the largest batch.micro_batch that fits is 32"),
     ] {
-        let settings = ["batch.micro_batch=64", "cluster.max_restarts=0"].map(|setting| ["--set", setting]).concat();
+        let settings = ["batch.size=64", "batch.micro_batch=64", "cluster.max_restarts=0"]
+            .map(|setting| ["--set", setting])
+            .concat();
         let mut command = stage.command(memory, &[&["--quiet", "--workers", "1"][..], &settings].concat());
         let ended = Ended::of(command.env("EMULATED_GPU_MEMORY", memory));
         assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -254,7 +270,7 @@ fn a_gpu_without_memory_ends_the_job_with_a_remedy() {
 #[test]
 fn steps_after_the_first_ask_a_gpu_for_no_memory() {
     let Some(stage) = Stage::new() else { return };
-    let settings = ["--set", "data.limit=135", "--set", "data.last_batch=keep", "--set", "schedule.max_steps=6"];
+    let settings = ["--set", "data.limit=35", "--set", "data.last_batch=keep", "--set", "schedule.max_steps=6"];
     let one = stage.train("free", &[&["--workers", "1"][..], &settings].concat());
     for workers in ["1", "2"] {
         let run = format!("full-{workers}");

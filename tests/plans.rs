@@ -5,6 +5,8 @@ mod lockstep;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
 
 use lockstep::cluster::Cluster;
 use lockstep::gpu::Gpus;
@@ -32,9 +34,9 @@ const LINEAR: [&str; 3] = ["model.hidden=[512, 512]", "batch.size=2048", "batch.
 const CONVOLUTION: [&str; 4] = [
     "model.name=layers",
     "model.layers=[{ kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, \
-     { kind = 'conv', channels = 32, kernel = 3, padding = 1 }, { kind = 'relu' }, { kind = 'linear', channels = 10 }]",
-    "batch.size=1024",
-    "batch.micro_batch=512",
+     { kind = 'conv', channels = 32, kernel = 5, padding = 2 }, { kind = 'relu' }, { kind = 'linear', channels = 10 }]",
+    "batch.size=1344",
+    "batch.micro_batch=672",
 ];
 
 /// What the emulated libraries have, the one that they prefer first.
@@ -59,7 +61,7 @@ impl Stage {
     fn new() -> Option<Self> {
         let (gpus, vendors) = (Gpus::emulated()?, or_skip(vendor_libraries())?);
         let folder = tempfile::tempdir().unwrap();
-        write_noise(folder.path(), 4096, 64, 8, 10);
+        write_noise(folder.path(), 4096, 64, 4, 10);
         Some(Self { gpus, vendors, folder })
     }
 
@@ -142,27 +144,50 @@ fn plans(run: &Path) -> Vec<Value> {
     plans
 }
 
-#[test]
-fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_losses() {
+/// What one worker comes to with the libraries of each of [`BOTH`], computed once for all tests.
+fn alone(stage: &Stage) -> &'static [Outcome; 2] {
+    static ALONE: OnceLock<[Outcome; 2]> = OnceLock::new();
+    ALONE.get_or_init(|| {
+        let alone = thread::scope(|scope| {
+            let trained = BOTH.map(|engines| scope.spawn(|| stage.train(engines, engines)));
+            trained.map(|run| run.join().expect("a run that completes"))
+        });
+        assert_ne!(alone[0], alone[1], "engines with other last bits");
+        alone
+    })
+}
+
+/// Two workers whose libraries choose differently come to what one of them comes to alone.
+fn compute_by_one_plan(coordinator: Coordinator) {
     let Some(stage) = Stage::new() else { return };
-    let alone = BOTH.map(|engines| stage.train(engines, engines));
-    assert_ne!(alone[0], alone[1], "engines with other last bits");
+    let (outcome, alone) = (stage.train_with_a_loss(coordinator), alone(&stage));
+    assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
+}
+
+#[test]
+fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_loss() {
+    compute_by_one_plan(Coordinator::Stays);
+}
+
+#[test]
+fn workers_whose_libraries_choose_differently_compute_by_one_plan_also_after_a_takeover() {
+    compute_by_one_plan(Coordinator::Forgets);
+}
+
+#[test]
+fn lanes_that_are_launched_as_a_whole_have_the_same_bits() {
+    let Some(stage) = Stage::new() else { return };
     let mut op_by_op = stage.command("op by op", BOTH[0]);
     let op_by_op = stage.outcome("op by op", op_by_op.env("LOCKSTEP_CUDA_GRAPHS", "off"));
-    assert_eq!(op_by_op, alone[0], "lanes that are launched as a whole have the same bits");
-
-    for coordinator in [Coordinator::Stays, Coordinator::Forgets] {
-        let outcome = stage.train_with_a_loss(coordinator);
-        assert!(alone.contains(&outcome), "neither the one's bits nor the other's: {outcome:?}, {alone:?}");
-    }
+    assert_eq!(op_by_op, alone(&stage)[0]);
 }
 
 #[test]
 fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can_not() {
     let Some(stage) = Stage::new() else { return };
-    let clean = stage.train("clean", "23");
+    let [clean, _] = alone(&stage);
     let run = stage.folder.path().join("stopped");
-    let mut stopped = Process::start(&mut stage.command("stopped", "23"));
+    let mut stopped = Process::start(&mut stage.command("stopped", BOTH[0]));
     stopped.await_line("\"step\":1");
     stopped.signal(Signal::INT);
     assert_eq!(stopped.wait().code, Some(75));
@@ -182,7 +207,7 @@ fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can
         assert!(line.contains(words), "{words}: {line}");
     }
 
-    stage.go_on(&run, "32").success();
+    stage.go_on(&run, BOTH[1]).success();
     clean.has_the_state_of(&run);
     assert_eq!(plans(&run), dealt);
 }

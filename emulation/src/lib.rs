@@ -5,7 +5,6 @@
 //! [`lockstep_kernels::cuda::Places`] can name. The host's code then runs as it is: contexts, modules, launches,
 //! streams. `cpp/cuda_on_cpu.h` says what is modelled.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
@@ -46,7 +45,6 @@ const NVML: &str = include_str!("../cpp/libnvidia-ml.cpp");
 const NCCL: &str = include_str!("../cpp/libnccl.cpp");
 const DNN: &str = include_str!("../cpp/libcudnn.cpp");
 const BLAS: &str = include_str!("../cpp/libcublasLt.cpp");
-const DRIVER_WITHOUT_GPU: &str = include_str!("../cpp/libcuda_without_gpu.cpp");
 /// As kernels are compiled for GPUs: no contraction but `fmaf`.
 const OPTIONS: [&str; 7] =
     ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
@@ -89,22 +87,10 @@ pub fn vendor_libraries() -> Result<PathBuf, Error> {
     let headers = headers()?;
     once(&hash(options_and_headers().chain([DNN, BLAS])), |folder| {
         for (name, text) in [("libcudnn.so", DNN), ("libcublasLt.so", BLAS)] {
-            finish(start(folder, name, text, Some(&headers))?)?;
+            finish(start(folder, name, text, &headers)?)?;
             finish(link(folder, name, folder, &[unfinished(name)])?)?;
         }
         Ok(())
-    })
-}
-
-/// A folder with a `libcuda.so.1` that finds no GPU and loads any machine code: with it cuDNN makes plans of kernels that
-/// it compiles, for a GPU that is described.
-///
-/// # Errors
-/// See [`Error`].
-pub fn driver_without_gpu() -> Result<PathBuf, Error> {
-    once(&hash(OPTIONS.into_iter().chain([DRIVER_WITHOUT_GPU])), |folder| {
-        finish(start(folder, "driver.o", DRIVER_WITHOUT_GPU, None)?)?;
-        finish(link(folder, "libcuda.so.1", folder, &[unfinished("driver.o")])?)
     })
 }
 
@@ -203,7 +189,7 @@ fn compile_missing(objects: &Path, headers: &Path, names: &[String], texts: &[&s
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some((name, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-            finish(start(objects, name, text, Some(headers))?)?;
+            finish(start(objects, name, text, headers)?)?;
             fs::rename(objects.join(unfinished(name)), objects.join(name))?;
         }
         Ok(())
@@ -276,12 +262,12 @@ fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-fn start(objects: &Path, object: &str, text: &str, headers: Option<&Path>) -> Result<Child, Error> {
+fn start(objects: &Path, object: &str, text: &str, headers: &Path) -> Result<Child, Error> {
     let source = format!("{object}.cpp");
     fs::write(objects.join(&source), text)?;
     let mut command = Command::new("g++");
     command.args(OPTIONS).args(["-c", &source, "-o", &unfinished(object)]);
-    command.args(headers.into_iter().flat_map(|folder| [OsStr::new("-I"), folder.as_os_str()]));
+    command.arg("-I").arg(headers);
     spawn(command, objects)
 }
 

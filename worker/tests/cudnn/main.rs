@@ -5,11 +5,10 @@
 
 use std::path::Path;
 
-use lockstep_emulation::{driver_without_gpu, or_skip};
 use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
 use lockstep_kernels::cpu::Cpu;
 use lockstep_kernels::cuda::cudnn::{self, Behind, Convolution, DeviceProperties, Pass, Plan, Target, choose};
-use lockstep_kernels::cuda::{Arithmetic, CudaError, Places, compiler, count};
+use lockstep_kernels::cuda::{Arithmetic, CudaError, Places};
 use lockstep_proto::job::{self, ModelName};
 use lockstep_worker::model::{Model, SampleShape, build};
 
@@ -56,7 +55,6 @@ fn is_there() -> bool {
     let mut places = Places::from_environment();
     let installed = ["cudnn/nvidia/cudnn/lib", "cudnn/nvidia/cu13/lib", "nvrtc/nvidia/cu13/lib"];
     places.libraries.extend(installed.map(|folder| root.join(folder)));
-    places.libraries.extend(or_skip(driver_without_gpu()));
     places.set();
     match cudnn::version() {
         Ok(_) => true,
@@ -122,41 +120,6 @@ fn every_convolution(gpu: &str, properties: &str) {
                 println!("{gpu}\t{name:?}\t{convolution}\t{}\t{} bytes", plan.text(), plan.workspace());
             }
         }
-    }
-}
-
-/// Kernels for it are compiled by cuDNN, which takes seconds each: the first blocks of ResNet alone.
-#[test]
-fn statistics_are_taken_behind_a_convolution_in_bf16_alone() {
-    let block = |size: &Conv2dSize| (size.in_channels, size.out_channels, size.height) == (64, 64, 56);
-    statistics(block);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn statistics_are_taken_behind_every_convolution() {
-    statistics(|_| true);
-}
-
-fn statistics(chosen: impl Fn(&Conv2dSize) -> bool) {
-    if !is_there() {
-        return;
-    }
-    if let Err(missing) = compiler::version() {
-        return println!("skipped: {missing}");
-    }
-    if count() != Ok(0) {
-        return println!("skipped: there is a GPU");
-    }
-    let properties = described(H100);
-    let sizes: Vec<_> = sizes().into_iter().filter(|(_, size)| chosen(size)).collect();
-    assert!(!sizes.is_empty());
-    for (name, size) in sizes {
-        let behind = |arithmetic| Convolution { pass: Pass::Forward(Behind::Statistics), size, arithmetic };
-        let found = plan(&properties, &behind(Arithmetic::Bf16));
-        println!("H100\t{name:?}\t{}\t{}", behind(Arithmetic::Bf16), found.text());
-        let refused = choose(Target::Described(&properties), &behind(Arithmetic::F32)).map(|plan| plan.text().clone());
-        assert!(matches!(refused, Err(CudaError::NoEngine { .. })), "{refused:?}");
     }
 }
 

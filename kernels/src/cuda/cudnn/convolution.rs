@@ -13,7 +13,7 @@ use crate::cuda::{Arithmetic, CudaError};
 /// A pass of a convolution.
 ///
 /// Activations are `[N][H · W][C]`, weights (O, C / groups, K, K), both as everywhere in this crate; all are elements of
-/// the arithmetic, also the gradient of a bf16 weight, for which no engine gives f32. Sums of statistics are f32.
+/// the arithmetic, also the gradient of a bf16 weight, for which no engine gives f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Convolution {
     /// Which way.
@@ -44,9 +44,6 @@ pub enum Behind {
     Bias,
     /// And what is negative then is 0; a NaN stays one.
     BiasRelu,
-    /// Each channel's sum and sum of squares are taken, for batch normalisation. Engines for it compile at run time and
-    /// use tensor cores: there is none in [`Arithmetic::F32`].
-    Statistics,
 }
 
 /// What a plan reads and writes. All begin at multiples of [`Convolution::alignment`].
@@ -61,10 +58,6 @@ pub enum Operand {
     Y,
     /// (O).
     Bias,
-    /// Each channel's sum over samples and pixels, (O).
-    Sum,
-    /// The same of squares.
-    SquareSum,
 }
 
 /// Between operations, never in memory.
@@ -108,10 +101,6 @@ impl Convolution {
                 let (convolved, biased) = (self.passing(CONVOLVED)?, self.passing(BIASED)?);
                 let bias = self.tensor(Operand::Bias)?;
                 vec![self.convolved(&convolved)?, add(&convolved, &bias, &biased)?, relu(&biased, &y)?]
-            }
-            Behind::Statistics => {
-                let sums = [self.tensor(Operand::Sum)?, self.tensor(Operand::SquareSum)?];
-                vec![self.convolved(&y)?, statistics(&y, &sums)?]
             }
         })
     }
@@ -185,14 +174,10 @@ impl Convolution {
             Operand::X => [samples, in_channels, height, width],
             Operand::Weight => [out_channels, in_channels / groups, kernel, kernel],
             Operand::Y => self.y(),
-            Operand::Bias | Operand::Sum | Operand::SquareSum => [1, out_channels, 1, 1],
+            Operand::Bias => [1, out_channels, 1, 1],
         };
         let strides = if operand == Operand::Weight { channels_first(sizes) } else { channels_last(sizes) };
-        let element = match operand {
-            Operand::Sum | Operand::SquareSum => CUDNN_DATA_FLOAT,
-            _ => self.element(),
-        };
-        tensor(operand as i64, [sizes, strides], element, self.alignment(operand))?.finalized()
+        tensor(operand as i64, [sizes, strides], self.element(), self.alignment(operand))?.finalized()
     }
 
     /// As `y`, in f32, between two operations.
@@ -249,17 +234,6 @@ fn pointwise(mode: sys::cudnnPointwiseMode_t, x: &Descriptor, y: &Descriptor) ->
         .link(Name::CUDNN_ATTR_OPERATION_POINTWISE_YDESC, &[y])
 }
 
-fn statistics(x: &Descriptor, [sum, square_sum]: &[Descriptor; 2]) -> Result<Descriptor, CudaError> {
-    let mode = sys::cudnnGenStatsMode_t::CUDNN_GENSTATS_SUM_SQSUM;
-    Draft::new(Kind::CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR)?
-        .set(Name::CUDNN_ATTR_OPERATION_GENSTATS_MODE, &[mode])?
-        .set(Name::CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, &[CUDNN_DATA_FLOAT])?
-        .link(Name::CUDNN_ATTR_OPERATION_GENSTATS_XDESC, &[x])?
-        .link(Name::CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, &[sum])?
-        .link(Name::CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, &[square_sum])?
-        .finalized()
-}
-
 /// As people read it: `forward, bias 64×3×224×224 → 64×112×112, 7×7/2 f32`.
 impl fmt::Display for Convolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -280,7 +254,6 @@ impl fmt::Display for Pass {
             Self::Forward(Behind::Nothing) => "forward",
             Self::Forward(Behind::Bias) => "forward, bias",
             Self::Forward(Behind::BiasRelu) => "forward, bias, relu",
-            Self::Forward(Behind::Statistics) => "forward, statistics",
             Self::BackwardInput(Accumulation::Overwrite) => "backward, input",
             Self::BackwardInput(Accumulation::Add) => "backward, added to input",
             Self::BackwardWeight => "backward, weight",

@@ -40,7 +40,6 @@ elements! {
     sys::cudnnBackendHeurMode_t => CUDNN_TYPE_HEUR_MODE,
     sys::cudnnConvolutionMode_t => CUDNN_TYPE_CONVOLUTION_MODE,
     sys::cudnnDataType_t => CUDNN_TYPE_DATA_TYPE,
-    sys::cudnnGenStatsMode_t => CUDNN_TYPE_GENSTATS_MODE,
     sys::cudnnHandle_t => CUDNN_TYPE_HANDLE,
     sys::cudnnNanPropagation_t => CUDNN_TYPE_NAN_PROPOGATION,
     sys::cudnnPointwiseMode_t => CUDNN_TYPE_POINTWISE_MODE,
