@@ -180,7 +180,11 @@ fn an_epoch_is_the_same_micro_batches_for_any_number_of_workers_and_threads() {
     }
     assert_ne!(hash(&epoch(&job, (1, 1), 0)), hash(&epoch(&job, (1, 1), 1)));
     // A change here is one of every weight that is trained on such data.
-    expect!["103bc0590387a98c8647d877f6f253f193a62f3a04b86d6426cf0fe88ce67c4d"].assert_eq(&hash(&epoch(&job, (1, 1), 0)));
+    expect!["103bc0590387a98c8647d877f6f253f193a62f3a04b86d6426cf0fe88ce67c4d"].assert_eq(&hash(&epoch(
+        &job,
+        (1, 1),
+        0,
+    )));
 }
 
 #[test]
