@@ -13,20 +13,23 @@ use lockstep::gpu::Gpus;
 use lockstep::noise::write_noise;
 use lockstep::outcome::Outcome;
 use lockstep::process::{Ended, Process};
-use lockstep::{eventually, json, lockstep as binary, names, recipe, train};
+use lockstep::undecodable::spoil;
+use lockstep::{eventually, json, lockstep as binary, names, recipe, set, train};
+use lockstep_dataset::Order;
 use lockstep_emulation::{or_skip, vendor_libraries};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// A few steps of two lanes; a layer in the middle is worth a library's call, and no other.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "data.validation=0",
     "schedule.max_steps=4",
     "optimizer.learning_rate=0.1",
     "cluster.device=cuda",
     "cluster.libraries=auto",
     "cluster.max_restarts=3",
+    "cluster.workers=1",
     "metrics.every=1",
 ];
 
@@ -85,7 +88,7 @@ impl Stage {
         let settings = self.settings(network);
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let mut command = train(&recipe(job), &self.folder.path().join(run), &settings);
-        self.shown_to(command.args(["--workers", "1", "--json"]), engines);
+        self.shown_to(command.arg("--json"), engines);
         command
     }
 
@@ -210,6 +213,28 @@ fn a_job_that_goes_on_computes_by_the_plans_of_its_first_step_or_says_why_it_can
     stage.go_on(&run, BOTH[1]).success();
     clean.has_the_state_of(&run);
     assert_eq!(plans(&run), dealt);
+}
+
+/// Their sizes have plans too, before the first step.
+#[test]
+fn lanes_from_which_samples_are_left_out_are_computed_by_plans() {
+    let Some(stage) = Stage::new() else { return };
+    let path = stage.folder.path().join("prepared");
+    Ended::of(binary(["data", "prepare"]).arg(stage.folder.path()).arg("--out").arg(&path)).success();
+    let sample_at = |position| Order::new(1, 0, 4096).sample_at(position);
+    spoil(&path.join("train"), &[sample_at(7), sample_at(100), sample_at(1500)]);
+    spoil(&path.join("test"), &[9]);
+    let data = format!("data.path={}", path.display());
+    let outcome = |workers: &str| {
+        let mut command = stage.command(workers, BOTH[0]);
+        let keys = [&data, "data.size=8", "data.skip_bad=3", "model.hidden=[640, 640]"];
+        command.args(set(&keys)).args(["--workers", workers]);
+        stage.outcome(workers, &mut command)
+    };
+    assert_eq!(outcome("2"), outcome("1"));
+    let rows = |samples: u64| move |plan: &Value| plan["work"].as_str().unwrap().contains(&format!("rows: {samples}"));
+    let found = plans(&stage.folder.path().join("1"));
+    assert!((1021..=1024).all(|samples| found.iter().any(rows(samples))), "{found:?}");
 }
 
 /// Also in lanes that are launched as a whole.

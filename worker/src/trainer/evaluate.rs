@@ -15,6 +15,9 @@ use super::skipped;
 use super::stops::{self, Completion};
 use lockstep_dataset::dataset::Split;
 
+/// Samples that were left out, as far as a report names them.
+const NAMED: usize = 100;
+
 impl<D: Device> Generation<'_, D> {
     /// Whether there is an evaluation behind the newest step: a function of the state.
     pub(super) fn evaluates_here(&self) -> bool {
@@ -87,7 +90,7 @@ impl<D: Device> Generation<'_, D> {
             accuracy: score.accuracy,
             samples: score.samples,
             top5_accuracy: score.top5_accuracy(),
-            skipped,
+            skipped: skipped.into_iter().take(NAMED).collect(),
         }));
         Ok(score)
     }

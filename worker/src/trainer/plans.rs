@@ -117,12 +117,9 @@ impl<D: Device> Trainer<D> {
     }
 }
 
-/// All sizes that lanes of these sizes may come to: any below, where samples may be left out.
+/// All sizes that lanes of these sizes come to where so many samples may be left out.
 fn with_smaller(sizes: BTreeSet<u64>, skip_bad: u64) -> BTreeSet<u64> {
-    match (sizes.last(), skip_bad) {
-        (Some(&largest), 1..) => (1..=largest).collect(),
-        _ => sizes,
-    }
+    sizes.into_iter().flat_map(|size| size.saturating_sub(skip_bad).max(1)..=size).collect()
 }
 
 fn of_device(plans: &Plans) -> Vec<plans::Plan> {

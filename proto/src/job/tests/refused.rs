@@ -157,6 +157,12 @@ fn unknown_words_name_the_known_ones() {
 #[test]
 fn values_that_no_run_can_have() {
     check_set(
+        &["cluster.libraries=auto", "cluster.device=cuda", "data.skip_bad=17"],
+        expect![[
+            r#"--set data.skip_bad=17: `data.skip_bad` = 17: 16 are the most with `cluster.libraries` = "auto", since lanes of each size need plans: lower it, or set `cluster.libraries = "own"`"#
+        ]],
+    );
+    check_set(
         &["cluster.libraries=auto"],
         expect![[
             r#"--set cluster.libraries=auto: `cluster.libraries` other than "own" is for GPUs: set `cluster.device = "cuda"` or "auto""#

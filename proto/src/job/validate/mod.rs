@@ -31,6 +31,8 @@ const MAX_PREFETCH: u64 = 1 << 40;
 const MAX_CACHE: u64 = 1 << 62;
 /// Their numbers are part of the state.
 const MAX_SKIPPED: u32 = 1 << 16;
+/// Of the plans that a job may have.
+const MAX_SKIPPED_WITH_PLANS: u32 = 16;
 const MAX_WORKERS: u32 = 1024;
 const MAX_THREADS: u32 = 1024;
 
@@ -63,7 +65,18 @@ fn reduction(job: &Job) -> Result<(), Violation> {
 }
 
 fn libraries(job: &Job) -> Result<(), Violation> {
-    if job.cluster.libraries == Libraries::Own || job.cluster.device != DeviceKind::Cpu {
+    if job.cluster.libraries == Libraries::Own {
+        return Ok(());
+    }
+    if job.data.skip_bad > MAX_SKIPPED_WITH_PLANS {
+        let problem = format!(
+            "`data.skip_bad` = {}: {MAX_SKIPPED_WITH_PLANS} are the most with `cluster.libraries` = \"auto\", since lanes \
+             of each size need plans: lower it, or set `cluster.libraries = \"own\"`",
+            job.data.skip_bad
+        );
+        return Err(Violation::new(&["data.skip_bad", "cluster.libraries"], problem));
+    }
+    if job.cluster.device != DeviceKind::Cpu {
         return Ok(());
     }
     let problem = "`cluster.libraries` other than \"own\" is for GPUs: set `cluster.device = \"cuda\"` or \"auto\"";

@@ -24,7 +24,7 @@ impl<D: Device> LaneRunner<D> {
     }
 
     /// Gathers the samples, each behind its place in the batch or split, and writes them to the model's input. `epoch`: of
-    /// training. Nothing is written if all of them are left out.
+    /// training. Nothing is written if all of them are left out, or more than may be.
     pub(super) fn load(
         &mut self,
         work: &Work<D>,
@@ -32,11 +32,7 @@ impl<D: Device> LaneRunner<D> {
         epoch: Option<u64>,
         samples: impl Iterator<Item = (u64, u64)>,
     ) -> LaneSamples {
-        self.pixels.values.clear();
-        self.labels.values.clear();
-        self.ids.clear();
-        self.others.values.clear();
-        self.shares.values.clear();
+        self.unload();
         let (mut hashes, mut skipped) = (0u64, Vec::new());
         let mut samples = samples.peekable();
         let first = samples.peek().map(|(_, sample)| *sample);
@@ -51,6 +47,10 @@ impl<D: Device> LaneRunner<D> {
             hashes = hashes.wrapping_add(measures::sample_hash(sample));
             self.ids.push(sample);
         }
+        if skipped.len() as u64 > work.skip_bad {
+            // The job ends behind this lane. Nobody computes it: its size is none that a library's plans were made for.
+            self.unload();
+        }
         let samples = LaneSamples { count: self.ids.len() as u64, hashes, skipped };
         if samples.count == 0 {
             return samples;
@@ -63,6 +63,14 @@ impl<D: Device> LaneRunner<D> {
         self.labels.send(&mut self.device);
         self.write_input(work);
         samples
+    }
+
+    fn unload(&mut self) {
+        self.pixels.values.clear();
+        self.labels.values.clear();
+        self.ids.clear();
+        self.others.values.clear();
+        self.shares.values.clear();
     }
 
     /// Appends a sample's pixels; gives its label, or none if it can't be decoded and the job leaves such out. Once another
