@@ -222,7 +222,8 @@ fn samples_that_cannot_be_decoded_are_left_out_by_any_number_of_workers_alike() 
 fn samples_that_were_left_out_before_a_loss_count_behind_it() {
     let stage = Stage::prepared();
     spoil(&stage.path("data/train"), &[5, 23]);
-    let long = ["schedule.epochs=150", "data.skip_bad=2"];
+    // Long enough to be stopped in the middle.
+    let long = ["schedule.epochs=600", "data.skip_bad=2"];
     Ended::of(stage.train("clean", &long).args(["--json", "--workers", "1", "--threads", "1"])).success();
     let mut train = Process::start(stage.train("killed", &long).args(["--workers", "2", "--threads", "1"]));
     train.await_line("epoch   5");
