@@ -194,12 +194,15 @@ fn samples_that_cannot_be_decoded_are_left_out_by_any_number_of_workers_alike() 
     for workers in ["2", "3"] {
         assert_eq!(outcome(&format!("of-{workers}"), workers, &[]), one, "{workers} workers");
     }
+    // As if each were on a node of its own, and with lanes that others compute again.
+    let apart = ["cluster.transport=tcp", "cluster.replay_every=1", "cluster.digest_every=1"];
+    assert_eq!(outcome("apart", "3", &apart), one);
     for epoch in 0..3 {
         assert_eq!(left_out(&stage.path("of-3"), epoch), (vec![0, 17, 40, 60], 57));
     }
     let ledger = Ended::of(binary(["ledger"]).arg(stage.path("one"))).success();
     assert!(ledger.contains("epoch 2 left out samples that can't be decoded: "), "{ledger}");
-    for run in ["one", "of-3"] {
+    for run in ["one", "of-3", "apart"] {
         let evaluated = evaluated(&stage.path(run));
         assert!(
             !evaluated.is_empty() && evaluated.iter().all(|found| *found == (9.into(), [3].into())),
@@ -211,6 +214,7 @@ fn samples_that_cannot_be_decoded_are_left_out_by_any_number_of_workers_alike() 
 
     // Lanes of one sample, some of which are empty; with second derivatives and statistics of batches.
     let singles = ["batch.micro_batch=1", "schedule.epochs=2", "optimizer.name=diagonal_lm", "optimizer.momentum=0"];
+    let singles = [&singles[..], &apart[1..]].concat();
     assert_eq!(outcome("singles-3", "3", &singles), outcome("singles-1", "1", &singles));
     let batches = ["batch.micro_batch=2", "schedule.epochs=2", "model.name=resnet20", "model.output_activation=none"];
     let batches =
