@@ -24,6 +24,8 @@ impl Stopped {
         let mut command = train(&recipe(RECIPE), &stopped.folder(), &job::settings(&more));
         let mut events = Events::of(Process::start(command.args(["--workers", "1", "--json"])));
         events.await_step(90);
+        // On a busy machine one that is due while another is being written is left out.
+        events.find(|_| stopped.checkpoints().len() >= 3).expect("three checkpoints before the last step");
         events.process.signal(Signal::INT);
         assert_eq!(events.wait().code, Some(75));
         assert_eq!(stopped.checkpoints().len(), 3);
