@@ -274,5 +274,5 @@ fn what_is_wrong_on_a_server_is_told_in_one_line() {
     inspect.is_refused_with(&["is no folder of a web server"]);
     let mut nowhere = binary(["data", "inspect", &web.url]);
     let nowhere = Ended::of(nowhere.env_remove("HOME").env_remove("XDG_CACHE_HOME").env("LOCKSTEP_CACHE", "relative"));
-    nowhere.is_refused_with(&["set $LOCKSTEP_CACHE"]);
+    nowhere.is_refused_with(&["set $LOCKSTEP_CACHE to the absolute path"]);
 }

@@ -30,6 +30,12 @@ impl<T: Clone> Kept<T> {
         }
     }
 
+    /// Lets go of all but these.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let others: Vec<usize> = self.order.iter().copied().filter(|number| !is_kept(*number)).collect();
+        others.into_iter().for_each(|number| self.remove(number));
+    }
+
     /// Keeps a thing, in place of the oldest where there is no room.
     pub(crate) fn keep(&mut self, number: usize, thing: T, weight: usize) {
         if self.things.insert(number, (thing, weight)).is_none() {
@@ -57,7 +63,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|number| kept.get(number)), [None, None, Some(200), Some(300)]);
         kept.keep(9, 900, 99);
         assert_eq!([2, 3, 9].map(|number| kept.get(number)), [None, None, Some(900)]);
-        kept.remove(9);
+        kept.retain(|number| number != 9);
         kept.remove(5);
         kept.keep(1, 100, 10);
         assert_eq!([1, 9].map(|number| kept.get(number)), [Some(100), None]);

@@ -4,12 +4,15 @@
 //! there is room for. Whoever asks for a lane gets it, however early or late it was made; what was not announced, he reads
 //! by himself. So pixels do not depend on any of this: only on whose time is spent on them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 use crate::dataset::{Dataset, Split};
 use crate::reader::SampleReader;
+
+/// Some are of no plan, such as lanes that are computed again.
+const MOST_MISSED: usize = 4096;
 
 /// Samples that go together.
 #[derive(Clone, Debug)]
@@ -30,7 +33,8 @@ pub type Lanes = Box<dyn Iterator<Item = Lane> + Send>;
 pub struct Decoded {
     /// Of one sample behind the other, (channels, height, width) each.
     pub pixels: Vec<u8>,
-    /// Each sample's class; none for one that can't be had, whose pixels are zeros. Who reads it himself finds out why.
+    /// Each sample's class; none for one that can't be had, whose pixels are zeros. Who reads it himself finds out why. There
+    /// are none behind a sample whose bytes can't be had.
     pub labels: Vec<Option<u16>>,
 }
 
@@ -58,6 +62,8 @@ struct State {
     /// Those to make, the front first: an evaluation goes before the training that it interrupts.
     plans: VecDeque<Plan>,
     slots: HashMap<Key, Slot>,
+    /// Lanes that were asked for before a thread had begun with them: none will.
+    missed: HashSet<Key>,
     is_over: bool,
 }
 
@@ -118,6 +124,7 @@ impl Loader {
     pub fn train(&self, lanes: Lanes) {
         let mut state = self.shared.lock();
         state.slots.clear();
+        state.missed.clear();
         state.plans.clear();
         state.plans.push_back(Plan::new(true, lanes));
         self.shared.changed.notify_all();
@@ -138,10 +145,10 @@ impl Loader {
         let key = (split, epoch, first);
         let mut state = self.shared.lock();
         if !state.slots.contains_key(&key) {
-            for plan in &mut state.plans {
-                plan.look_ahead(self.shared.most);
-                plan.soon.retain(|lane| lane.key() != key);
+            if state.missed.len() >= MOST_MISSED {
+                state.missed.clear();
             }
+            state.missed.insert(key);
             return None;
         }
         self.wait_for(state, key)
@@ -225,7 +232,7 @@ impl Shared {
 
     /// The next lane of the first plan that has one and room for it.
     fn pick(&self, state: &mut State) -> Option<(Key, Lane)> {
-        let State { plans, slots, .. } = state;
+        let State { plans, slots, missed, .. } = state;
         for plan in plans.iter_mut() {
             let is_of_plan = |(_, epoch, _): &&Key| epoch.is_some() == plan.is_training;
             if slots.keys().filter(is_of_plan).count() >= self.most {
@@ -233,7 +240,7 @@ impl Shared {
             }
             plan.look_ahead(self.most);
             while let Some(lane) = plan.soon.pop_front() {
-                if !slots.contains_key(&lane.key()) {
+                if !missed.remove(&lane.key()) && !slots.contains_key(&lane.key()) {
                     return Some((lane.key(), lane));
                 }
                 plan.look_ahead(self.most);
@@ -247,11 +254,16 @@ impl Shared {
         let mut decoded = Decoded { pixels: Vec::with_capacity(lane.samples.len() * size), labels: Vec::new() };
         for (index, sample) in lane.samples.iter().enumerate() {
             let label = reader.append(&self.dataset, lane.split, *sample, lane.epoch, &mut decoded.pixels);
+            // Who reads it himself stops there; others of the lane would fare no better.
+            let is_lost = label.as_ref().is_err_and(|error| !error.is_undecodable());
             if label.is_err() {
                 decoded.pixels.truncate(index * size);
                 decoded.pixels.resize((index + 1) * size, 0);
             }
             decoded.labels.push(label.ok());
+            if is_lost {
+                break;
+            }
         }
         decoded
     }
@@ -266,7 +278,7 @@ struct Made<'a> {
 impl Made<'_> {
     fn put(self, decoded: Decoded) {
         let takes = if self.key.1.is_some() { self.shared.takes } else { 1 };
-        if let Some(slot) = self.shared.lock().slots.get_mut(&self.key) {
+        if let Some(slot @ Slot::Coming) = self.shared.lock().slots.get_mut(&self.key) {
             *slot = Slot::Here(Arc::new(decoded), takes);
         }
     }

@@ -1,5 +1,6 @@
 //! Samples of a prepared split: their bytes, out of shards on this machine's disks or in an object store.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -128,8 +129,7 @@ impl Shards {
             }
         };
         let index = Arc::new(index);
-        let open = Mutex::new(Kept::new(OPEN_FILES));
-        let files = Arc::new(Files { place: place.clone(), cache, index: Arc::clone(&index), open });
+        let files = Arc::new(Files::new(place.clone(), cache, Arc::clone(&index)));
         let ahead = Ahead::new(Arc::clone(&index), Arc::clone(&files), room.ahead);
         let mirror = files.cache().map(|_| Mirror::new(Arc::clone(&index), Arc::clone(&files)));
         Ok(Self { index, files, ahead, mirror })
@@ -235,10 +235,16 @@ impl Shards {
 
 /// The cache of what comes over a network.
 fn cache(most: u64) -> Result<Cache, ManifestError> {
-    let missing = "set $LOCKSTEP_CACHE to a folder for data that comes over the network";
+    let missing = "set $LOCKSTEP_CACHE to the absolute path of a folder for data that comes over the network";
     let folder = Cache::folder_of_user()
         .ok_or_else(|| ManifestError::Read { path: "$LOCKSTEP_CACHE".into(), source: io::Error::other(missing) })?;
     Cache::open(folder.clone(), most).map_err(|source| ManifestError::Read { path: folder, source })
+}
+
+impl fmt::Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
 }
 
 /// The files of a split's shards.
@@ -252,6 +258,15 @@ pub struct Files {
 }
 
 impl Files {
+    fn new(place: Place, cache: Option<Cache>, index: Arc<Index>) -> Self {
+        Self { place, cache, index, open: Mutex::new(Kept::new(OPEN_FILES)) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn remote_of(remote: Remote, cache: Cache, index: Arc<Index>) -> Self {
+        Self::new(Place::Remote(remote), Some(cache), index)
+    }
+
     /// The object store that they are in, if they are in one.
     pub fn remote(&self) -> Option<&Remote> {
         match &self.place {
@@ -292,6 +307,11 @@ impl Files {
         Ok(Some(file))
     }
 
+    /// Lets go of shards that are not needed soon, so that others may have their room in the cache.
+    pub fn close(&self, is_far: impl Fn(usize) -> bool) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|number| !is_far(number));
+    }
+
     fn shard(&self, number: usize) -> &Shard {
         &self.index.manifest.shards[number]
     }
@@ -306,9 +326,11 @@ impl Files {
     /// From where the shard was prepared; what is kept of it here is no longer.
     fn read_anew(&self, number: usize, record: &Record, bytes: &mut Vec<u8>) -> Result<(), ShardError> {
         if let Some(cache) = &self.cache {
-            tracing::warn!("{}: what was kept of it on this machine is damaged, and goes", self.path(number).display());
             self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(number);
-            cache.forget(self.shard(number));
+            if cache.forget(self.shard(number)) {
+                let path = self.path(number);
+                tracing::warn!("{}: what was kept of it on this machine is damaged, and goes", path.display());
+            }
         }
         self.ask(number, record, bytes)
     }

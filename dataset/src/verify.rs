@@ -66,7 +66,7 @@ fn look(split: &Shards, number: usize, depth: Depth, decoder: &mut Decoder) -> V
         return vec![error.into()];
     }
     if depth >= Depth::Full
-        && let Err(error) = compare(split, number, shard).and_then(|()| table(split, shard))
+        && let Err(error) = compare(split, number, shard).and_then(|()| Ok(split.index.check_table(number)?))
     {
         return vec![error.into()];
     }
@@ -83,12 +83,6 @@ fn compare(split: &Shards, number: usize, shard: &Shard) -> Result<(), ShardErro
     split.scan(number, &mut |bytes| _ = hasher.update(bytes))?;
     let (found, wanted) = (Hash::from(hasher.finalize()), shard.blake3);
     if found == wanted { Ok(()) } else { Err(ShardError::Changed { path: split.path(number), found, wanted }) }
-}
-
-/// Whether its table is the manifest's.
-fn table(split: &Shards, shard: &Shard) -> Result<(), ShardError> {
-    split.index.record(shard.first_sample)?;
-    Ok(())
 }
 
 fn decode(split: &Shards, sample: u64, decoder: &mut Decoder, bytes: &mut Vec<u8>) -> Result<(), Damage> {

@@ -84,7 +84,9 @@ impl Bench {
             if index.is_multiple_of(self.job.batch.micro_batch.into()) {
                 lane.clear();
             }
-            reader.append(&self.dataset, Split::Train, order.sample_at(index), Some(0), &mut lane)?;
+            reader
+                .append(&self.dataset, Split::Train, order.sample_at(index), Some(0), &mut lane)
+                .map_err(BadInput::from_display)?;
             Ok(0)
         })?;
         stages.push(Stage { name: "all of it, in lanes", ..all });
@@ -100,9 +102,9 @@ impl Bench {
         let (mut files, mut held) = (Vec::new(), 0);
         let stage = self.timed(order.len(), |index| {
             let (sample, mut file) = (order.sample_at(index), Vec::new());
-            self.dataset.stored(Split::Train, sample, &mut file)?;
+            self.dataset.stored(Split::Train, sample, &mut file).map_err(BadInput::from_display)?;
             let read = file.len();
-            if held + read <= HELD {
+            if held + read <= HELD || files.is_empty() {
                 held += read;
                 files.push((sample, file));
             }
@@ -143,7 +145,6 @@ impl Bench {
             bytes += work(done % count)?;
             done += 1;
             let seconds = began.elapsed();
-            // At least once each, so that later stages see the same things.
             if seconds >= self.seconds {
                 let seconds = seconds.as_secs_f64();
                 let bytes = (bytes > 0).then_some(bytes as f64 / seconds);
@@ -185,7 +186,8 @@ impl Bench {
             if let Some(failed) = decoded.labels.iter().position(Option::is_none) {
                 // Says what is wrong.
                 let (sample, mut out) = (lane.samples[failed], Vec::new());
-                reader.clone().append(&self.dataset, lane.split, sample, lane.epoch, &mut out)?;
+                let read = reader.clone().append(&self.dataset, lane.split, sample, lane.epoch, &mut out);
+                read.map_err(BadInput::from_display)?;
             }
             samples += lane.samples.len();
             if index < 2 * threads {

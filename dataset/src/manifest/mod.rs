@@ -230,10 +230,23 @@ impl Index {
     pub fn bring(remote: &Remote, cache: &Cache) -> Result<Self, ManifestError> {
         let (manifest, id) = read(&Place::Remote(remote.clone()))?;
         let kept = cache.tables(&id);
-        if !kept.exists() {
-            Tables::bring(remote, &kept, &manifest)?;
-        }
-        Ok(Self { tables: Tables::open(kept, manifest.samples)?, manifest, id })
+        let tables = match Tables::open(kept.clone(), manifest.samples) {
+            Ok(tables) => tables,
+            // None, or cut off as by a loss of power.
+            Err(_) => {
+                Tables::bring(remote, &kept, &manifest)?;
+                Tables::open(kept, manifest.samples)?
+            }
+        };
+        Ok(Self { tables: tables.copied_from(remote.clone()), manifest, id })
+    }
+
+    /// Whether a shard's table is what the manifest says, where it was prepared.
+    ///
+    /// # Errors
+    /// If it is not, or can't be read.
+    pub fn check_table(&self, shard: usize) -> Result<(), ManifestError> {
+        self.tables.check(&self.manifest, shard)
     }
 
     /// Where a sample is, and what is known of it.

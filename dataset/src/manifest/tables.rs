@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Hash, Manifest, ManifestError, Record, Shard, TABLES};
 use crate::kept::Kept;
@@ -17,6 +18,8 @@ const KEPT_BYTES: usize = 256 << 20;
 #[derive(Debug)]
 pub struct Tables {
     path: PathBuf,
+    /// Where the file comes from, if it is a copy.
+    origin: Option<Remote>,
     file: File,
     kept: Mutex<Kept<Arc<[Record]>>>,
 }
@@ -31,13 +34,15 @@ impl Tables {
         if found != wanted {
             return Err(ManifestError::Length { path, found, wanted });
         }
-        Ok(Self { path, file, kept: Mutex::new(Kept::new(KEPT_BYTES)) })
+        Ok(Self { path, origin: None, file, kept: Mutex::new(Kept::new(KEPT_BYTES)) })
     }
 
     /// Brings the tables of a split in an object store to a file of this machine, which is then there, whole, or not.
     pub(super) fn bring(remote: &Remote, path: &Path, manifest: &Manifest) -> Result<(), ManifestError> {
         let kept = |source| ManifestError::Read { path: path.to_owned(), source };
-        let part = path.with_extension(format!("{}.part", std::process::id()));
+        // Machines that share a cache may have processes of the same number.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let part = path.with_extension(format!("{}-{now}.part", std::process::id()));
         let come = || {
             let mut file = File::create(&part).map_err(kept)?;
             remote
@@ -45,13 +50,18 @@ impl Tables {
                 .map_err(|source| ManifestError::Read { path: remote.path(TABLES), source })?;
             let tables = Self { path: remote.path(TABLES), ..Self::open(part.clone(), manifest.samples)? };
             manifest.shards.iter().try_for_each(|shard| tables.read(shard, manifest.classes.len()).map(drop))?;
-            fs::rename(&part, path).map_err(kept)
+            tables.file.sync_all().and_then(|()| fs::rename(&part, path)).map_err(kept)
         };
         let brought = come();
         if brought.is_err() {
             let _ = fs::remove_file(&part);
         }
         brought
+    }
+
+    /// The same, as a copy of those of a split in an object store.
+    pub(super) fn copied_from(self, origin: Remote) -> Self {
+        Self { origin: Some(origin), ..self }
     }
 
     /// A shard's table.
@@ -71,13 +81,41 @@ impl Tables {
 
     fn read(&self, shard: &Shard, classes: usize) -> Result<Arc<[Record]>, ManifestError> {
         let offset = shard.first_sample * Record::BYTES as u64;
-        let wrong =
-            |problem| ManifestError::Table { path: self.path.clone(), shard: shard.name.clone(), offset, problem };
         let mut bytes = vec![0; shard.samples as usize * Record::BYTES];
-        self.file
-            .read_exact_at(&mut bytes, offset)
-            .map_err(|source| ManifestError::Read { path: self.path.clone(), source })?;
-        if Hash::of(&bytes) != shard.table_blake3 {
+        let read = self.file.read_exact_at(&mut bytes, offset);
+        match &self.origin {
+            None => read.map_err(|source| ManifestError::Read { path: self.path.clone(), source })?,
+            // The copy is damaged.
+            Some(origin) if read.is_err() || Hash::of(&bytes) != shard.table_blake3 => {
+                return self.read_anew(origin, shard, classes);
+            }
+            Some(_) => {}
+        }
+        self.decode(&bytes, shard, classes)
+    }
+
+    /// A table from where it was prepared.
+    fn read_anew(&self, origin: &Remote, shard: &Shard, classes: usize) -> Result<Arc<[Record]>, ManifestError> {
+        let offset = shard.first_sample * Record::BYTES as u64;
+        let bytes = origin.read_range(TABLES, offset..offset + (shard.samples as usize * Record::BYTES) as u64);
+        let bytes = bytes.map_err(|source| ManifestError::Read { path: origin.path(TABLES), source })?;
+        self.decode(&bytes, shard, classes)
+    }
+
+    /// Whether a shard's table is the manifest's, where it was prepared.
+    pub(super) fn check(&self, manifest: &Manifest, shard: usize) -> Result<(), ManifestError> {
+        let (shard, classes) = (&manifest.shards[shard], manifest.classes.len());
+        match &self.origin {
+            Some(origin) => self.read_anew(origin, shard, classes).map(drop),
+            None => self.read(shard, classes).map(drop),
+        }
+    }
+
+    fn decode(&self, bytes: &[u8], shard: &Shard, classes: usize) -> Result<Arc<[Record]>, ManifestError> {
+        let offset = shard.first_sample * Record::BYTES as u64;
+        let path = self.origin.as_ref().map_or_else(|| self.path.clone(), |origin| origin.path(TABLES));
+        let wrong = |problem| ManifestError::Table { path: path.clone(), shard: shard.name.clone(), offset, problem };
+        if Hash::of(bytes) != shard.table_blake3 {
             return Err(wrong("its hash differs"));
         }
         let table: Arc<[Record]> = bytes.as_chunks().0.iter().map(Record::decode).collect();

@@ -49,8 +49,7 @@ struct Window {
 impl Windowed {
     pub(super) fn of(job: &Job, epoch: u64, len: u64) -> Self {
         let seed = job.seed.order;
-        let begun = job.batch.sizes().take_while(|(first, _)| u64::from(*first) <= epoch);
-        let batch = begun.last().map_or(job.batch.size, |(_, size)| size).into();
+        let batch = job.batch.size_at(epoch).into();
         let blocks = Blocks::new(job.data.block, len, Random::new(seed, Purpose::Order, epoch, BLOCKS));
         let (streams, window) = (job.data.streams.into(), job.data.window);
         Self { seed, epoch, len, batch, streams, window, blocks }

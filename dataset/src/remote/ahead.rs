@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rustix::fs::{Advice, fadvise};
 use tokio::sync::Semaphore;
 
-use super::{Remote, io};
+use super::{Remote, Waits, io};
 use crate::manifest::Index;
 use crate::shards::Files;
 
@@ -33,6 +33,8 @@ const GAP: u64 = 64 << 10;
 const REQUEST_BYTES: u64 = 4 << 20;
 /// What a sample costs besides its bytes.
 const OVERHEAD: u64 = 128;
+/// Samples by which who asks may be away from the order of the plan.
+const STRAY: usize = 512;
 /// A walk may take one part in so many of the time.
 const SHARE: u32 = 20;
 /// Longer than the store is tried: who waits asks by himself then.
@@ -56,8 +58,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// To be walked.
     plan: Option<Plan>,
+    /// Whether the plan goes on behind the last walk, or was not walked at all.
+    goes_on: bool,
+    /// Samples of the plan that were asked for, and how many make a new walk worth it.
+    taken: usize,
+    walk_at: usize,
     slots: HashMap<u64, Slot>,
     is_running: bool,
     is_over: bool,
@@ -91,7 +97,7 @@ impl Ahead {
     /// Says what will be read from now on, in place of what was said before.
     pub fn expect(&self, plan: Plan) {
         let mut state = self.shared.lock();
-        state.plan = Some(plan);
+        (state.plan, state.goes_on, state.taken, state.walk_at) = (Some(plan), true, 0, 0);
         if !state.is_running && self.shared.most > 0 {
             let shared = Arc::clone(&self.shared);
             // Without the thread each sample is read when it is needed.
@@ -104,6 +110,12 @@ impl Ahead {
     pub(crate) fn take(&self, sample: u64) -> Option<Bytes> {
         let until = Instant::now() + MOST_WAITING;
         let mut state = self.shared.lock();
+        state.slots.get(&sample)?;
+        state.taken += 1;
+        if state.taken == state.walk_at {
+            self.shared.changed.notify_all();
+        }
+        let _waits = Waits::begin();
         loop {
             match state.slots.get(&sample)? {
                 Slot::Local => return None,
@@ -131,18 +143,23 @@ impl Shared {
     }
 
     fn run(self: &Arc<Self>) {
-        while let Some(plan) = self.next_plan() {
+        while let Some((plan, taken)) = self.next_plan() {
             let began = Instant::now();
-            self.walk(&plan);
+            self.walk(&plan, taken);
             self.rest(began.elapsed() * SHARE);
         }
     }
 
-    /// Waits for a plan; none when all is over.
-    fn next_plan(&self) -> Option<Plan> {
-        let is_idle = |state: &mut State| !state.is_over && state.plan.is_none();
+    /// Waits until there is something to walk: a plan, and how many of its samples are behind. None when all is over.
+    fn next_plan(&self) -> Option<(Plan, usize)> {
+        let is_idle = |state: &mut State| {
+            !state.is_over && (state.plan.is_none() || !state.goes_on || state.taken < state.walk_at)
+        };
         let mut state = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
-        if state.is_over { None } else { state.plan.take() }
+        state.goes_on = false;
+        // Threads don't take samples quite in the order of the plan.
+        let behind = state.taken.saturating_sub(STRAY);
+        if state.is_over { None } else { state.plan.clone().map(|plan| (plan, behind)) }
     }
 
     fn rest(&self, long: Duration) {
@@ -150,12 +167,15 @@ impl Shared {
         drop(self.changed.wait_timeout_while(self.lock(), long, goes_on));
     }
 
-    fn walk(self: &Arc<Self>, plan: &Plan) {
-        let (mut left, mut passed, mut batch) = (self.most, HashSet::new(), Vec::new());
-        for sample in plan() {
+    fn walk(self: &Arc<Self>, plan: &Plan, behind: usize) {
+        let (mut left, mut passed, mut batch, mut goes_on) = (self.most, HashSet::new(), Vec::new(), false);
+        for sample in plan().skip(behind) {
             // A table that can't be read is told to who needs it.
             let Ok((location, record)) = self.index.record(sample) else { break };
-            let Some(rest) = left.checked_sub(u64::from(record.length) + OVERHEAD) else { break };
+            let Some(rest) = left.checked_sub(u64::from(record.length) + OVERHEAD) else {
+                goes_on = true;
+                break;
+            };
             left = rest;
             if !passed.insert(sample) || self.lock().slots.contains_key(&sample) {
                 continue;
@@ -172,7 +192,12 @@ impl Shared {
             }
         }
         self.ask(&mut batch);
-        self.lock().slots.retain(|sample, _| passed.contains(sample));
+        let mut state = self.lock();
+        state.slots.retain(|sample, _| passed.contains(sample));
+        // Unless there is another plan by now, which was not walked.
+        if !state.goes_on {
+            (state.goes_on, state.walk_at) = (goes_on, behind + STRAY + passed.len() / 4);
+        }
     }
 
     /// Asks the store for samples.
@@ -191,15 +216,16 @@ impl Shared {
 
     /// Brings samples that lie side by side in a shard. What fails is asked for again by who needs it.
     async fn bring(&self, remote: &Remote, name: &str, together: Vec<Wanted>) {
-        let all = together[0].bytes.start..together[together.len() - 1].bytes.end;
+        let all = together[0].bytes.start..end(&together);
         let Ok(_permit) = self.requests.acquire().await else { return };
         let brought = if self.is_wanted(&together) { remote.range(name, all.clone()).await.ok() } else { None };
         let mut state = self.lock();
         for Wanted { sample, bytes, .. } in together {
             match (&brought, state.slots.get_mut(&sample)) {
                 (Some(brought), Some(slot)) => {
-                    let here = brought.slice((bytes.start - all.start) as usize..(bytes.end - all.start) as usize);
-                    *slot = Slot::Here(here);
+                    let here = (bytes.start - all.start) as usize..(bytes.end - all.start) as usize;
+                    // A copy: what lies between neighbours goes.
+                    *slot = Slot::Here(Bytes::copy_from_slice(&brought[here]));
                 }
                 (None, Some(_)) => _ = state.slots.remove(&sample),
                 // Let go of meanwhile.
@@ -229,10 +255,9 @@ fn neighbours(batch: &mut Vec<Wanted>) -> Vec<Vec<Wanted>> {
     let mut groups: Vec<Vec<Wanted>> = Vec::new();
     for wanted in batch.drain(..) {
         let joins = |group: &&mut Vec<Wanted>| {
-            let (first, last) = (&group[0], &group[group.len() - 1]);
-            last.shard == wanted.shard
-                && wanted.bytes.start <= last.bytes.end + GAP
-                && wanted.bytes.end - first.bytes.start <= REQUEST_BYTES
+            group[0].shard == wanted.shard
+                && wanted.bytes.start <= end(group) + GAP
+                && wanted.bytes.end.max(end(group)) - group[0].bytes.start <= REQUEST_BYTES
         };
         match groups.last_mut().filter(joins) {
             Some(group) => group.push(wanted),
@@ -241,6 +266,11 @@ fn neighbours(batch: &mut Vec<Wanted>) -> Vec<Vec<Wanted>> {
     }
     groups.sort_by_key(|group| group.iter().map(|wanted| order[&wanted.sample]).min());
     groups
+}
+
+/// Where the last of neighbours ends. A manifest may have records that overlap.
+fn end(together: &[Wanted]) -> u64 {
+    together.iter().map(|wanted| wanted.bytes.end).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -261,6 +291,14 @@ mod tests {
         let groups = neighbours(&mut batch);
         let samples: Vec<Vec<u64>> = groups.iter().map(|group| group.iter().map(|w| w.sample).collect()).collect();
         assert_eq!(samples, [vec![1, 3], vec![2, 5], vec![4], vec![6]]);
+        // Of a manifest that nobody should trust.
+        let mut overlapping = vec![
+            Wanted { sample: 1, shard: 0, bytes: 0..100_000 },
+            Wanted { sample: 2, shard: 0, bytes: 512..600 },
+            Wanted { sample: 3, shard: 0, bytes: 150_000..150_100 },
+        ];
+        let groups = neighbours(&mut overlapping);
+        assert_eq!((groups.len(), end(&groups[0])), (1, 150_100));
         let mut large: Vec<Wanted> =
             (0..20).map(|n| Wanted { sample: n, shard: 0, bytes: n << 20..(n + 1) << 20 }).collect();
         assert!(neighbours(&mut large).iter().all(|group| group.len() == 4));

@@ -27,11 +27,15 @@ pub struct Cache {
 pub type NextUse<'a> = &'a dyn Fn(&str) -> Option<usize>;
 
 impl Cache {
-    /// `$LOCKSTEP_CACHE`, `$XDG_CACHE_HOME/lockstep` or `~/.cache/lockstep`, and there the folder `data`.
+    /// `$LOCKSTEP_CACHE`, `$XDG_CACHE_HOME/lockstep` or `~/.cache/lockstep`, and there the folder `data`; none if the one
+    /// that is set is not absolute, or there is none.
     pub fn folder_of_user() -> Option<PathBuf> {
         let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let root = named("LOCKSTEP_CACHE")
-            .or_else(|| named("XDG_CACHE_HOME").map(|path| path.join("lockstep")))
+        if std::env::var_os("LOCKSTEP_CACHE").is_some() {
+            return named("LOCKSTEP_CACHE").map(|root| root.join("data"));
+        }
+        let root = named("XDG_CACHE_HOME")
+            .map(|path| path.join("lockstep"))
             .or_else(|| named("HOME").map(|path| path.join(".cache/lockstep")));
         root.map(|root| root.join("data"))
     }
@@ -70,9 +74,9 @@ impl Cache {
         Some(file)
     }
 
-    /// Forgets a shard that turned out to be damaged. Who has it open keeps what he has.
-    pub fn forget(&self, shard: &Shard) {
-        let _ = fs::remove_file(self.path(&shard.blake3));
+    /// Forgets a shard that turned out to be damaged; gives whether it was there. Who has it open keeps what he has.
+    pub fn forget(&self, shard: &Shard) -> bool {
+        fs::remove_file(self.path(&shard.blake3)).is_ok()
     }
 
     /// Begins to bring a shard, for which others may go that are needed later, if `is_worth_it`; none if another process
@@ -83,15 +87,13 @@ impl Cache {
     pub fn draft(&self, shard: &Shard, is_worth_it: bool, next_use: NextUse<'_>) -> io::Result<Option<Draft>> {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(self.folder.join("lock"))?;
         lock.lock()?;
-        if self.has(shard) || !self.make_room(shard, is_worth_it, next_use)? {
+        let kept = self.kept()?;
+        let part = self.path(&shard.blake3).with_extension(PART);
+        // Of a part that is left: somebody is at it.
+        if self.has(shard) || part.exists() || !self.make_room(kept, shard, is_worth_it, next_use)? {
             return Ok(None);
         }
-        let part = self.path(&shard.blake3).with_extension(PART);
-        let file = match OpenOptions::new().create_new(true).read(true).write(true).open(&part) {
-            // Not a dead process': those were removed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            file => file?,
-        };
+        let file = OpenOptions::new().create_new(true).read(true).write(true).open(&part)?;
         file.lock()?;
         // Others see how much room it is going to take.
         file.set_len(shard.bytes)?;
@@ -100,8 +102,7 @@ impl Cache {
     }
 
     /// Whether there is room for a shard, or could be made.
-    fn make_room(&self, shard: &Shard, is_worth_it: bool, next_use: NextUse<'_>) -> io::Result<bool> {
-        let kept = self.kept()?;
+    fn make_room(&self, kept: Vec<Kept>, shard: &Shard, is_worth_it: bool, next_use: NextUse<'_>) -> io::Result<bool> {
         let used: u64 = kept.iter().map(|kept| kept.bytes).sum();
         let mut over = (used + shard.bytes).saturating_sub(self.most);
         if over == 0 {
@@ -149,6 +150,11 @@ impl Cache {
             kept.push(Kept { path, bytes: about.len(), used: about.modified()? });
         }
         Ok(kept)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn whole(&self, shard: &Shard) -> PathBuf {
+        self.path(&shard.blake3)
     }
 
     fn path(&self, hash: &Hash) -> PathBuf {

@@ -89,7 +89,7 @@ impl Mirror {
         let next = Mutex::new(0..self.shared.index.manifest.shards.len());
         let run = || {
             while let Some(shard) = { next.lock().unwrap_or_else(PoisonError::into_inner).next() } {
-                self.shared.bring(Wanted { shard, is_worth_it: true }, &List::new());
+                self.shared.bring(Wanted { shard, is_worth_it: false }, &List::new());
             }
         };
         thread::scope(|scope| (0..AT_ONCE).for_each(|_| _ = scope.spawn(run)));
@@ -153,18 +153,19 @@ impl Shared {
     fn look(&self, plan: &Plan) -> (List, VecDeque<Wanted>) {
         let (mut list, mut order, mut needed) = (List::new(), Vec::new(), HashMap::new());
         let Some(cache) = self.files.cache() else { return (list, VecDeque::new()) };
+        let shards = &self.index.manifest.shards;
+        // No further than the cache could go: what lies behind is not yet wanted there.
         let mut left = cache.most;
         for sample in plan().take(MOST_SAMPLES) {
             let Ok((location, record)) = self.index.record(sample) else { break };
-            let Some(rest) = left.checked_sub(record.length.into()) else { break };
-            left = rest;
-            let bytes = needed.entry(location.shard).or_insert_with(|| {
+            if !needed.contains_key(&location.shard) {
+                let Some(rest) = left.checked_sub(shards[location.shard].bytes) else { break };
+                left = rest;
                 order.push(location.shard);
-                0
-            });
-            *bytes += u64::from(record.length);
+            }
+            *needed.entry(location.shard).or_insert(0) += u64::from(record.length);
         }
-        let shards = &self.index.manifest.shards;
+        self.files.close(|shard| !needed.contains_key(&shard));
         order.iter().enumerate().for_each(|(place, shard)| _ = list.insert(shards[*shard].blake3.to_string(), place));
         let state = self.lock();
         let queue = order
@@ -186,6 +187,8 @@ impl Shared {
         match brought {
             Ok(None) => {}
             Ok(Some(found)) => self.refuse(number, found),
+            // The disk's own: another shard would fare no better.
+            Err(error) if error.raw_os_error().is_some() => self.give_up(&error),
             Err(error) => tracing::debug!("{}: not kept on this machine: {error}", remote.path(&shard.name).display()),
         }
     }
@@ -203,6 +206,16 @@ impl Shared {
         draft.publish()
     }
 
+    /// Brings no more: samples are read one by one.
+    fn give_up(&self, error: &io::Error) {
+        let mut state = self.lock();
+        if !state.is_over {
+            tracing::warn!("shards of {} can't be kept on this machine: {error}", self.files);
+        }
+        state.is_over = true;
+        self.changed.notify_all();
+    }
+
     fn refuse(&self, shard: usize, found: Hash) {
         let mut state = self.lock();
         let times = state.refused.entry(shard).or_insert(0);
@@ -218,3 +231,6 @@ impl std::fmt::Debug for State {
         f.debug_struct("State").field("queue", &self.queue.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

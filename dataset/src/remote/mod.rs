@@ -15,19 +15,24 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use lockstep_objects::{Objects, Patience, words};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::{self, Runtime};
 
 /// A request is for a few megabytes at most. A server that is away for a moment costs time and no job.
 const PATIENCE: Patience = Patience { request: Duration::from_secs(30), retries: 8, all: Duration::from_secs(120) };
 
+/// Before bytes are asked for once more, each pause twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// See [`FIRST_PAUSE`].
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// Pieces of a file that are asked for at once: with a latency of 20 ms, up to 600 MB/s.
 const PIECES: usize = 3;
 /// Bytes of a piece.
@@ -115,11 +120,16 @@ impl Remote {
     ) -> impl Future<Output = io::Result<Bytes>> + Send + 'static {
         let (store, object) = (Arc::clone(&self.objects.store), self.object(file));
         async move {
-            let wanted = range.end - range.start;
-            let bytes = store.get_range(&object, range).await.map_err(|error| told(&error))?;
-            match bytes.len() as u64 == wanted {
-                true => Ok(bytes),
-                false => Err(io::Error::other(format!("{} bytes came where {wanted} were asked for", bytes.len()))),
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match get_range(&*store, &object, range.clone()).await {
+                    // The store's client asks again by itself, but not for the rest of what was cut off.
+                    Err(error) if error.kind() == io::ErrorKind::Other && pause <= LAST_PAUSE => {
+                        tokio::time::sleep(pause).await;
+                        pause *= 2;
+                    }
+                    answer => return answer,
+                }
             }
         }
     }
@@ -144,6 +154,15 @@ impl Remote {
 
     fn object(&self, file: &str) -> Path {
         self.folder.clone().join(file)
+    }
+}
+
+async fn get_range(store: &dyn ObjectStore, object: &Path, range: Range<u64>) -> io::Result<Bytes> {
+    let wanted = range.end - range.start;
+    let bytes = store.get_range(object, range).await.map_err(|error| told(&error))?;
+    match bytes.len() as u64 == wanted {
+        true => Ok(bytes),
+        false => Err(io::Error::other(format!("{} bytes came where {wanted} were asked for", bytes.len()))),
     }
 }
 
@@ -181,7 +200,32 @@ pub(crate) fn begin<T: Send + 'static>(request: impl Future<Output = T> + Send +
 }
 
 fn wait<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
+    let _waits = Waits::begin();
     begin(request)?.wait()
+}
+
+/// Threads that can't go on before a store has answered, which it does or doesn't within [`PATIENCE`].
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether one of this process' threads waits for a store: it is not stuck.
+pub fn is_awaited() -> bool {
+    WAITING.load(Ordering::Relaxed) > 0
+}
+
+/// A thread that waits, for as long as this lives.
+pub(crate) struct Waits;
+
+impl Waits {
+    pub(crate) fn begin() -> Self {
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// With what a user can do about it.

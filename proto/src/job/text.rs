@@ -54,7 +54,7 @@ impl Job {
 
     /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[checkpoint]`,
     /// `[cluster]`, `[metrics]` and `[published]`, the paths `data.path` and `model.init_from`, what data may take on the way
-    /// (`data.prefetch_bytes`, `data.cache_bytes`), and `model.recompute`.
+    /// (`data.threads`, `data.prefetch_bytes`, `data.cache_bytes`), `data.skip_bad`, and `model.recompute`.
     ///
     /// # Panics
     /// As [`Job::to_toml`].

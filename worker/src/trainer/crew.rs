@@ -60,6 +60,14 @@ impl<D: Device> Crew<D> {
         self.runners.iter_mut().find_map(LaneRunner::take_unread).map_or(Ok(()), Err)
     }
 
+    /// Forgets what samples were left out or could not be read so far.
+    pub fn forget_unread(&mut self) {
+        for runner in &mut self.runners {
+            runner.take_skipped();
+            runner.take_unread();
+        }
+    }
+
     /// Samples that evaluations have left out since the last call.
     pub fn take_skipped(&mut self) -> Vec<u64> {
         self.runners.iter_mut().flat_map(LaneRunner::take_skipped).collect()

@@ -69,6 +69,8 @@ impl<D: Device> Generation<'_, D> {
         let weights = self.state.averaged_weights();
         let evaluation = Evaluation { work, weights, split, positions: 0..samples, pulse };
         let hands = self.reduction.group.tally_hands(lanes)?;
+        // Of an evaluation that was broken off.
+        self.trainer.crew.forget_unread();
         self.trainer.crew.run(hands, |runner, hand| runner.evaluate_hand(&evaluation, hand));
         self.check_aborted()?;
         self.trainer.crew.check_read()?;

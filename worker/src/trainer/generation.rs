@@ -61,6 +61,7 @@ impl<D: Device> Generation<'_, D> {
     /// Trains until all steps are done or a stop is wanted.
     pub(super) fn run(&mut self) -> Result<End, TrainerError> {
         self.trainer.meter.begin();
+        self.trainer.crew.forget_unread();
         if let (Some(foresight), Some(loader)) = (&self.foresight, &self.trainer.work.loader) {
             loader.train(Box::new(foresight.training(self.state.cursor)));
         }

@@ -170,7 +170,10 @@ fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
         job::Order::Global => String::new(),
         job::Order::Windowed => {
             let Data { block, streams, window, .. } = job.data;
-            format!(", windowed by {block}, {streams} and {window}")
+            // Its streams move on with each step.
+            let batches: Vec<String> =
+                job.batch.sizes().map(|(epoch, size)| format!("{size} from epoch {epoch}")).collect();
+            format!(", windowed by {block}, {streams} and {window} in batches of {}", batches.join(", "))
         }
     };
     format!("{samples} samples in the order of seed {seed} of {id}{windowed}{pad}{decoders}{resizer}")

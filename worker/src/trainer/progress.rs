@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use lockstep_dataset::remote;
 use lockstep_proto::wire;
 
 use super::recorder::{Deed, Recorder};
@@ -101,6 +102,10 @@ impl Default for Progress {
 impl Progress {
     /// The sign of life.
     pub fn alive(&self) -> wire::WorkerAlive {
+        if remote::is_awaited() {
+            // A store has its own limits of time.
+            self.moves();
+        }
         // The compute thread may move on between these loads; a sign of life may be a phase off.
         let phase = usize::from(self.phase.load(Ordering::Relaxed));
         let taken = self.micros().saturating_sub(self.since.load(Ordering::Relaxed));
