@@ -41,8 +41,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Option<Self> {
+        Self::of(160, 16)
+    }
+
+    /// With so many samples to train on, and to test on.
+    fn of(train: u32, test: u32) -> Option<Self> {
         let (gpus, folder) = (Gpus::emulated()?, tempfile::tempdir().unwrap());
-        write_noise(folder.path(), 160, 16, 28, 10);
+        write_noise(folder.path(), train, test, 28, 10);
         Some(Self { gpus, folder })
     }
 
@@ -104,15 +109,19 @@ fn alone(stage: &Stage, run: &str, more: &[&str]) -> Known {
 
 #[test]
 fn any_number_of_gpus_gives_the_same_bits_and_the_losses_of_the_cpu() {
-    let Some(stage) = Stage::new() else { return };
-    let (one, ours) = twenty_steps(&stage);
+    // Here with batches of 64.
+    let Some(stage) = Stage::of(640, 64) else { return };
+    let train = |run: &str, workers: &str, more: &[&str]| {
+        let keys = [&["batch.size=64", "batch.micro_batch=16"][..], more].concat();
+        stage.train(run, &["--workers", workers].into_iter().chain(lockstep::set(&keys)).collect::<Vec<_>>())
+    };
+    let one = train("one", "1", &[]);
     assert_eq!(one.steps(), 20);
-    assert_eq!(stage.train("two", &["--workers", "2", "--threads", "3"]), *one);
-    let three = ["--workers", "3", "--set", "cluster.transport=tcp", "--set", "cluster.bucket=1000"];
-    assert_eq!(stage.train("three", &three), *one);
-    assert_eq!(["two", "three"].map(|run| stage.transport(run)), ["NCCL 2.28.9", "NCCL 2.28.9"]);
-    stage.train("cpu", &["--workers", "1", "--set", "cluster.device=cpu"]);
-    let cpus = stage.losses("cpu");
+    assert_eq!(train("two", "2", &["cluster.threads=3"]), one);
+    assert_eq!(train("three", "3", &["cluster.transport=tcp", "cluster.bucket=1000"]), one);
+    assert_eq!(["one", "two", "three"].map(|run| stage.transport(run)), ["", "NCCL 2.28.9", "NCCL 2.28.9"]);
+    train("cpu", "1", &["cluster.device=cpu"]);
+    let (ours, cpus) = (stage.losses("one"), stage.losses("cpu"));
     assert_eq!(ours.len(), cpus.len());
     for (step, (ours, cpus)) in ours.iter().zip(&cpus).enumerate() {
         assert!((ours - cpus).abs() < 1e-4 * cpus, "line {step}: {ours} on GPUs, {cpus} on the CPU");
