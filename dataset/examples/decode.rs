@@ -14,6 +14,8 @@ use lockstep_dataset::{ImageReader, ImageShape};
 use lockstep_proto::job::{Augment, Data, Job};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 224, width: 224 };
+/// Over all files: crops differ from pass to pass, and the clock ticks every few milliseconds.
+const PASSES: u64 = 5;
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
@@ -29,8 +31,8 @@ fn main() -> Result<()> {
         let mut pass = |epoch| (0..).zip(&files).try_for_each(|(sample, file)| one(file, Seen { epoch, sample }));
         pass(0)?;
         let start = cpu_time()?;
-        pass(1)?;
-        println!("{work} {:.1}", files.len() as f64 / (cpu_time()? - start).as_secs_f64());
+        (1..=PASSES).try_for_each(&mut pass)?;
+        println!("{work} {:.1}", (files.len() * PASSES as usize) as f64 / (cpu_time()? - start).as_secs_f64());
     }
     Ok(())
 }
