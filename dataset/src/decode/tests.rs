@@ -253,6 +253,8 @@ fn tables_of_another_file_do_not_show() {
 /// Fingerprints name the versions that are built in.
 #[test]
 fn versions_are_those_of_the_lock_file() {
+    #[cfg(feature = "turbojpeg")]
+    assert!(DECODERS.starts_with(lockstep_turbojpeg::VERSION));
     let lock = include_str!("../../../Cargo.lock");
     for library in DECODERS.split(", ").chain([crate::resize::RESIZER]) {
         let (name, version) = match library {
