@@ -5,21 +5,29 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use super::inks::inks_to_colours;
 use super::segments::Segments;
-use super::{DecodeError, Sides, Window};
+use super::{DecodeError, Decoded, Sides, Window};
 
-/// Decodes from the top down to `window`'s last row, or farther: what is in `pixels` then, and its channels.
+/// Kept from file to file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// A file with another header.
+    file: Vec<u8>,
+}
+
+/// Decodes from the top down to `window`'s last row, or farther, into `pixels`.
 pub(super) fn decode(
     bytes: &[u8],
     segments: &Segments,
     window: Window,
-    file: &mut Vec<u8>,
+    memory: &mut Memory,
     pixels: &mut Vec<u8>,
-) -> Result<(Sides, usize), DecodeError> {
+) -> Result<Decoded, DecodeError> {
     let sides = Sides { height: rows_to_decode(segments, window), ..segments.sides };
     let bytes = match sides == segments.sides {
         true => bytes,
-        false => with_height(bytes, segments.height_at, sides.height, file),
+        false => with_height(bytes, segments.height_at, sides.height, &mut memory.file),
     };
     let options = DecoderOptions::default().set_strict_mode(true);
     let options = options.set_max_width(usize::from(u16::MAX)).set_max_height(usize::from(u16::MAX));
@@ -39,9 +47,9 @@ pub(super) fn decode(
     pixels.resize(sides.pixels() * channels, 0);
     decoder.decode_into(pixels).map_err(|error| DecodeError::damaged("JPEG", error))?;
     if channels == 4 {
-        cmyk_to_rgb(pixels, segments.adobe.is_some());
+        inks_to_colours(pixels, segments.adobe.is_some());
     }
-    Ok((sides, channels.min(3)))
+    Ok(Decoded { sides, channels: channels.min(3), window })
 }
 
 /// Rows below a window need no decoding where each row of blocks stands for itself: all that follows is left out. One
@@ -58,18 +66,4 @@ fn with_height<'a>(bytes: &[u8], at: usize, height: usize, file: &'a mut Vec<u8>
     file.extend_from_slice(bytes);
     file[at..at + 2].copy_from_slice(&(height as u16).to_be_bytes());
     file
-}
-
-/// As Pillow: `255 − k − c · (255 − k) / 255`, rounded. Adobe's files hold what is left of the paper's white.
-fn cmyk_to_rgb(pixels: &mut Vec<u8>, inverted: bool) {
-    let count = pixels.len() / 4;
-    for pixel in 0..count {
-        let inks = [0, 1, 2, 3].map(|ink| pixels[4 * pixel + ink] ^ if inverted { 255 } else { 0 });
-        let white = u32::from(255 - inks[3]);
-        for channel in 0..3 {
-            let product = u32::from(inks[channel]) * white + 128;
-            pixels[3 * pixel + channel] = (white - ((product + (product >> 8)) >> 8)) as u8;
-        }
-    }
-    pixels.truncate(3 * count);
 }

@@ -8,14 +8,24 @@
 //! orientation is left alone, as in torchvision.
 
 mod error;
+mod inks;
+#[cfg(not(feature = "turbojpeg"))]
 mod jpeg;
 mod png;
 mod segments;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 
 pub use error::DecodeError;
+#[cfg(feature = "turbojpeg")]
+use turbo as jpeg;
 
 /// What pixels of files depend on: part of the fingerprint.
+#[cfg(not(feature = "turbojpeg"))]
 pub const DECODERS: &str = "zune-jpeg 0.5.15, png 0.18.1";
+/// What pixels of files depend on: part of the fingerprint.
+#[cfg(feature = "turbojpeg")]
+pub const DECODERS: &str = "libjpeg-turbo 3.1.0, png 0.18.1";
 /// Most pixels of an image.
 pub const MOST_PIXELS: usize = 1 << 26;
 
@@ -55,8 +65,18 @@ pub struct View<'a> {
 /// Decodes files. Keeps its memory from file to file; the libraries' own is theirs, and small.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
-    file: Vec<u8>,
+    memory: jpeg::Memory,
     pixels: Vec<u8>,
+}
+
+/// What a kind of file's decoder has put into memory.
+struct Decoded {
+    /// Of all that is there.
+    sides: Sides,
+    /// 1 or 3.
+    channels: usize,
+    /// Where in it the wanted window is.
+    window: Window,
 }
 
 impl Sides {
@@ -181,7 +201,7 @@ pub fn sides(bytes: &[u8]) -> Result<Sides, DecodeError> {
 impl Decoder {
     /// Decodes at least `window` of an image, to `channels`: 3, red, green and blue, or 1, grey.
     ///
-    /// Pixels of the window are those that decoding all of it gives. What lies below it may be left undecoded, and
+    /// Pixels of the window are those that decoding all of it gives. What lies around it may be left undecoded, and
     /// damage there unfound.
     ///
     /// # Errors
@@ -194,14 +214,15 @@ impl Decoder {
         let kind = Kind::of(bytes)?;
         let all = kind.sides(bytes)?;
         assert!(is_inside(window, all), "{window:?} of {all:?}");
-        let Self { file, pixels } = self;
+        let Self { memory, pixels } = self;
         let decode = || match &kind {
-            Kind::Jpeg(segments) => jpeg::decode(bytes, segments, window, file, pixels),
-            Kind::Png => png::decode(bytes, pixels).map(|channels| (all, channels)),
+            Kind::Jpeg(segments) => jpeg::decode(bytes, segments, window, memory, pixels),
+            Kind::Png => png::decode(bytes, pixels).map(|channels| Decoded { sides: all, channels, window }),
         };
         // Decoders are not ours, and what they stumble over is a file's fault.
         let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
-        let (sides, found) = decoded.map_err(|_| DecodeError::damaged(kind.name(), "its decoder stumbled"))??;
+        let decoded = decoded.map_err(|_| DecodeError::damaged(kind.name(), "its decoder stumbled"))??;
+        let Decoded { sides, channels: found, window } = decoded;
         match (found, channels) {
             (1, 3) => to_colour(&mut self.pixels),
             (3, 1) => to_grey(&mut self.pixels),

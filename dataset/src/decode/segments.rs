@@ -5,8 +5,9 @@ use super::{DecodeError, Sides};
 const START_OF_SCAN: u8 = 0xda;
 const ADOBE: u8 = 0xee;
 
-/// The header of a JPEG.
+/// The header of a JPEG. Each of the decoders looks at other parts of it.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code)]
 pub(super) struct Segments {
     pub(super) sides: Sides,
     /// 1, grey; 3, colour; 4, with black.
@@ -15,6 +16,8 @@ pub(super) struct Segments {
     pub(super) height_at: usize,
     /// Rows that are decoded together.
     pub(super) unit_rows: usize,
+    /// Columns that are decoded together.
+    pub(super) unit_columns: usize,
     /// Adobe's marker, and its transform: 0, none; 1, YCbCr; 2, YCCK.
     pub(super) adobe: Option<u8>,
     /// Whether all components are in one scan, top to bottom.
@@ -69,8 +72,9 @@ impl Frame {
         if !matches!(components, 1 | 3 | 4) {
             return Err(DecodeError::Unread("other than 1, 3 or 4 components"));
         }
-        let factors = bytes[self.at + 6..].chunks_exact(3).take(components).map(|component| component[1] & 15);
-        let Some(most @ 1..=4) = factors.max() else {
+        let factors = bytes[self.at + 6..].chunks_exact(3).take(components).map(|component| component[1]);
+        let columns = factors.clone().map(|factors| factors >> 4).max();
+        let (Some(rows @ 1..=4), Some(columns @ 1..=4)) = (factors.map(|factors| factors & 15).max(), columns) else {
             return Err(DecodeError::damaged("JPEG", "no such sampling of its components"));
         };
         Ok(Segments {
@@ -80,7 +84,8 @@ impl Frame {
             },
             components,
             height_at: self.at + 1,
-            unit_rows: 8 * usize::from(most),
+            unit_rows: 8 * usize::from(rows),
+            unit_columns: 8 * usize::from(columns),
             adobe,
             is_sequential: self.is_baseline && scanned == components,
         })

@@ -39,13 +39,15 @@ fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
 
 #[test]
 fn jpegs_are_what_pillow_reads() {
-    // Where colours have fewer pixels the two decoders interpolate them by other roundings.
     for (name, bytes) in JPEGS {
         let expected = fixture(&format!("{}.rgb.png", if name == "turned" { "420" } else { name }));
         let (expected, (sides, pixels)) = (decoded(&expected, 3).unwrap(), decoded(bytes, 3).unwrap());
         assert_eq!(sides, expected.0, "{name}");
         let (largest, mean) = difference(&pixels, &expected.1);
         let (most, most_mean) = match name {
+            // Pillow's decoder is libjpeg-turbo as well.
+            _ if cfg!(feature = "turbojpeg") => (0, 0.0),
+            // Where colours have fewer pixels the two decoders interpolate them by other roundings.
             "420" | "restarts" | "progressive" | "tiny" | "turned" | "422" => (9, 1.0),
             "grey" => (1, 0.1),
             _ => (3, 0.6),
@@ -98,7 +100,20 @@ fn a_window_is_cut_out_of_the_whole_image() {
     }
 }
 
+/// A picture with colours that change from pixel to pixel.
+fn encoded(width: u16, height: u16, set: impl FnOnce(&mut jpeg_encoder::Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+    let (columns, rows) = (u32::from(width), u32::from(height));
+    let pixel = |x: u32, y: u32| [x * 255 / columns, (x * 89 + y * 53) % 256, (y * 211) % 256].map(|level| level as u8);
+    let pixels: Vec<u8> = (0..rows).flat_map(|y| (0..columns).flat_map(move |x| pixel(x, y))).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
+    set(&mut encoder);
+    encoder.encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb).unwrap();
+    bytes
+}
+
 /// No instruction set shows in the pixels.
+#[cfg(not(feature = "turbojpeg"))]
 #[test]
 fn pixels_are_the_same_without_simd() {
     use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
@@ -165,7 +180,8 @@ fn components_without_rows_are_refused() {
         .assert_eq(&decoded(&bytes, 3).unwrap_err().to_string());
 }
 
-/// Adobe's marker says that colours are as they are, and names other than R, G and B hide it from the decoder.
+/// Adobe's marker says that colours are as they are, and names other than R, G and B hide it from zune-jpeg.
+#[cfg(not(feature = "turbojpeg"))]
 #[test]
 fn colours_under_other_names_are_refused() {
     let mut bytes = fixture("unconverted.jpg");
@@ -181,12 +197,71 @@ fn colours_under_other_names_are_refused() {
         .assert_eq(&decoded(&bytes, 3).unwrap_err().to_string());
 }
 
+/// An end behind what is left does not make it a whole image. zune-jpeg's strict mode takes some of these.
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn files_that_are_cut_off_before_their_end_are_refused() {
+    for (name, bytes) in JPEGS.into_iter().filter(|(name, _)| !["progressive", "tiny"].contains(name)) {
+        let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+        for length in (1..12).map(|part| scan + 20 + (bytes.len() - scan - 40) * part / 12) {
+            let cut = [&bytes[..length], &[0xff, 0xd9]].concat();
+            assert!(decoded(&cut, 3).is_err(), "{name}: {length} of {} bytes", bytes.len());
+        }
+    }
+}
+
+/// A progressive file may end after any of its scans; what is missing is smoothed over.
+#[test]
+fn windows_of_unfinished_files_are_exact() {
+    let whole = encoded(75, 61, |encoder| {
+        encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+        encoder.set_progressive(true);
+    });
+    let fixture = fixture("progressive.jpg");
+    for file in [&whole, &fixture] {
+        let scans: Vec<usize> = (0..file.len() - 1).filter(|&at| file[at..at + 2] == [0xff, 0xda]).collect();
+        for scan in &scans[1..] {
+            let bytes = [&file[..*scan], &[0xff, 0xd9]].concat();
+            let Ok((all, pixels)) = decoded(&bytes, 3) else { continue };
+            for at in 0..all.width.min(all.height) {
+                let sides = Sides { height: 1 + (at * 7) % (all.height - at), width: 1 + (at * 11) % (all.width - at) };
+                let window = Window { top: at, left: at, sides };
+                let mut decoder = Decoder::default();
+                let view = decoder.decode(&bytes, window, 3).unwrap();
+                let whole = View { pixels: &pixels, sides: all, channels: 3, window };
+                assert!(view.rows().eq(whole.rows()), "{} bytes, {window:?}", bytes.len());
+            }
+        }
+    }
+}
+
+/// A file that lacks its tables is the same, whatever was read before it.
+#[test]
+fn tables_of_another_file_do_not_show() {
+    let file = JPEGS[0].1;
+    let mut without = file.to_vec();
+    while let Some(at) = without.windows(2).position(|pair| matches!(pair, [0xff, 0xc4 | 0xdb])) {
+        let length = usize::from(u16::from_be_bytes([without[at + 2], without[at + 3]]));
+        without.drain(at..at + 2 + length);
+    }
+    let mut decoder = Decoder::default();
+    let window = Window::all(sides(file).unwrap());
+    decoder.decode(file, window, 3).unwrap();
+    assert!(decoder.decode(&without, window, 3).is_err());
+}
+
 /// Fingerprints name the versions that are built in.
 #[test]
 fn versions_are_those_of_the_lock_file() {
+    #[cfg(feature = "turbojpeg")]
+    assert!(DECODERS.starts_with(lockstep_turbojpeg::VERSION));
     let lock = include_str!("../../../Cargo.lock");
     for library in DECODERS.split(", ").chain([crate::resize::RESIZER]) {
-        let (name, version) = library.split_once(' ').unwrap();
+        let (name, version) = match library {
+            // The crate that holds it.
+            "libjpeg-turbo 3.1.0" => ("turbojpeg-sys", "1.2.0"),
+            other => other.split_once(' ').unwrap(),
+        };
         assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{library}");
     }
 }
@@ -194,7 +269,36 @@ fn versions_are_those_of_the_lock_file() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Damage is an error or other pixels, never a panic, and memory that held it shows in nothing that comes after.
+    /// Whatever colours, scans and restarts a file has, and wherever a window is.
+    #[test]
+    fn windows_are_exact(
+        (width, height) in (1_u16..90, 1_u16..90),
+        factors in prop::sample::select(vec![(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (4, 2), (1, 4), (2, 4)]),
+        is_progressive in any::<bool>(),
+        restarts in prop::sample::select(vec![0_u16, 1, 3]),
+        channels in prop::sample::select(vec![1_usize, 3]),
+        places in prop::collection::vec(any::<[prop::sample::Index; 4]>(), 8),
+    ) {
+        let factors = jpeg_encoder::SamplingFactor::from_factors(factors.0, factors.1).unwrap();
+        let bytes = encoded(width, height, |encoder| {
+            encoder.set_sampling_factor(factors);
+            encoder.set_progressive(is_progressive);
+            encoder.set_restart_interval(restarts);
+        });
+        let (all, pixels) = decoded(&bytes, channels).unwrap();
+        let mut decoder = Decoder::default();
+        for [top, left, rows, columns] in places {
+            let (top, left) = (top.index(all.height), left.index(all.width));
+            let (rows, columns) = (1 + rows.index(all.height - top), 1 + columns.index(all.width - left));
+            let window = Window { top, left, sides: Sides { height: rows, width: columns } };
+            let view = decoder.decode(&bytes, window, channels).unwrap();
+            let whole = View { pixels: &pixels, sides: all, channels, window };
+            prop_assert!(view.rows().eq(whole.rows()), "{window:?}");
+        }
+    }
+
+    /// Damage is an error or other pixels, never a panic: the same ones whatever was read before, and it shows in nothing
+    /// that comes after.
     #[test]
     fn damage_never_panics(
         which in 0..JPEGS.len() + 1,
@@ -212,8 +316,16 @@ proptest! {
             let bytes = &bytes[..length];
             // Larger ones would take a test long, and no other path.
             let Ok(sides) = sides(bytes) else { continue };
-            if sides.pixels() <= 1 << 20 {
-                let _ = decoder.decode(bytes, Window::all(sides), 3);
+            let part = Window {
+                top: sides.height / 3,
+                left: sides.width / 2,
+                sides: Sides { height: sides.height.div_ceil(3), width: sides.width.div_ceil(3) },
+            };
+            for window in [Window::all(sides), part].into_iter().filter(|_| sides.pixels() <= 1 << 20) {
+                let rows = |decoder: &mut Decoder| {
+                    decoder.decode(bytes, window, 3).map(|view| view.rows().collect::<Vec<_>>().concat())
+                };
+                prop_assert!(rows(&mut decoder) == rows(&mut Decoder::default()), "{window:?}");
             }
         }
         let (sides, pixels) = decoded(&whole, 3).unwrap();
