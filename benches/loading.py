@@ -2,17 +2,16 @@
 """The loader by itself: what it costs beyond decoding, what a second thread brings, small JPEGs beside PyTorch's DataLoader,
 and a bucket 20 ms away beside a local disk.
 
-    python3 benches/loading.py --imagenet FOLDER_OF_TARS [--cifar TAR.ZST --python PYTHON_WITH_TORCH] [--s3 S3_SERVER]
-                               [--rounds 5] [--seconds 5]
+    python3 benches/loading.py --imagenet FOLDER_OF_TARS [--cifar TAR.ZST --python PYTHON_WITH_TORCH]
+                               [--moto PACKAGES] [--nginx NGINX] [--rounds 5] [--seconds 5]
 
-S3_SERVER is the binary of the crate s3s-fs (`cargo install s3s-fs --features binary`), which serves a folder. A figure is
-the median over rounds, each of which does everything once.
+PACKAGES is a folder with the Python package moto (target/moto, if `.ci/run` has put it there); NGINX the web server's
+binary. A figure is the median over rounds, each of which does everything once.
 """
 import argparse
 import glob
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -89,32 +88,58 @@ def cifar(folder, args):
     told("  decoded each time", [own / peer for own, peer in zip(decoding, best)], "")
 
 
+class Far:
+    """A server, and a proxy that answers 20 ms later."""
+
+    def __init__(self, server, port):
+        self.server = server
+        self.proxy = subprocess.Popen([DELAY, f"127.0.0.1:{port}", "20"], stdout=subprocess.PIPE, text=True)
+        self.address = f"http://{self.proxy.stdout.readline().strip()}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.proxy.kill()
+        self.server.kill()
+
+
 def bucket(folder, local, args):
-    root = os.path.join(folder, "root")
-    os.makedirs(os.path.join(root, "data"))
-    shutil.copytree(local, os.path.join(root, "data", "set"))
-    key = ["--access-key", "key", "--secret-key", "secret"]
-    server = subprocess.Popen([args.s3, "--host", "127.0.0.1", "--port", str(args.port), *key, root],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    proxy = subprocess.Popen([DELAY, f"127.0.0.1:{args.port}", "20"], stdout=subprocess.PIPE, text=True)
-    try:
-        endpoint = f"http://{proxy.stdout.readline().strip()}"
-        env = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+    """A real S3 server, in Python: its own speed does not matter once shards are kept."""
+    script = os.path.join(HERE, "..", "tests", "lockstep", "s3_server.py")
+    server = subprocess.Popen([sys.executable, script, local], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": args.moto})
+    with Far(server, server.stdout.readline().strip()) as far:
+        env = {"AWS_ENDPOINT_URL": far.address, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
                "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-        near, uncached, kept = [], [], []
+        near, first, kept = [], [], []
         for number in range(args.rounds):
-            cache = {"LOCKSTEP_CACHE": os.path.join(folder, f"cache-{number}")}
+            env["LOCKSTEP_CACHE"] = os.path.join(folder, f"cache-{number}")
             near.append(rate(measure(local, 2, args)))
-            uncached.append(rate(measure("s3://data/set", 2, args, "data.cache_bytes=0", env={**env, **cache}.items())))
-            # The first comes upon an empty cache, and is not counted.
-            measure("s3://data/set", 2, args, env={**env, **cache}.items())
-            kept.append(rate(measure("s3://data/set", 2, args, env={**env, **cache}.items())))
+            # Upon an empty cache.
+            first.append(rate(measure("s3://data/set", 2, args, env=env.items())))
+            kept.append(rate(measure("s3://data/set", 2, args, env=env.items())))
         print(f"local: {statistics.median(near):,.0f} images/s with two threads")
-        told("a bucket 20 ms away, nothing kept, over local", [far / at for far, at in zip(uncached, near)], "")
+        told("a bucket 20 ms away, while shards come, over local", [far / at for far, at in zip(first, near)], "")
         told("the same once shards are kept, over local", [far / at for far, at in zip(kept, near)], "must 0.8, aim 0.95")
-    finally:
-        proxy.kill()
-        server.kill()
+
+
+def web(folder, local, args):
+    """Sample by sample, by a web server in C."""
+    config = os.path.join(folder, "nginx.conf")
+    with open(config, "w") as file:
+        file.write(f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null; user root;
+            events {{}} http {{ access_log off; keepalive_requests 1000000;
+            server {{ listen 127.0.0.1:{args.port}; root {os.path.dirname(local)}; }} }}""")
+    server = subprocess.Popen([args.nginx, "-c", config, "-p", folder])
+    with Far(server, args.port) as far:
+        place = f"{far.address}/{os.path.basename(local)}"
+        near, uncached = [], []
+        for number in range(args.rounds):
+            cache = {"LOCKSTEP_CACHE": os.path.join(folder, f"none-{number}")}
+            near.append(rate(measure(local, 2, args)))
+            uncached.append(rate(measure(place, 2, args, "data.cache_bytes=0", env=cache.items())))
+        told("a web server 20 ms away, nothing kept, over local", [far / at for far, at in zip(uncached, near)], "")
 
 
 def main():
@@ -122,7 +147,8 @@ def main():
     parser.add_argument("--imagenet", required=True)
     parser.add_argument("--cifar")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--s3")
+    parser.add_argument("--moto")
+    parser.add_argument("--nginx")
     parser.add_argument("--port", type=int, default=8014)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
@@ -140,8 +166,10 @@ def main():
         if args.cifar:
             with tempfile.TemporaryDirectory() as other:
                 cifar(other, args)
-        if args.s3:
+        if args.moto:
             bucket(folder, local, args)
+        if args.nginx:
+            web(folder, local, args)
 
 
 def renamed(tar, copy, number):
