@@ -1,6 +1,6 @@
 //! An epoch's order of all samples, as a function with an exact inverse: position ↔ sample.
 //!
-//! `global` permutes all samples. `windowed` ([`windowed`]) is for datasets that are larger than a node's disk, and goes
+//! `global` permutes all samples. `windowed` (`order/windowed.rs`) is for datasets that are larger than a node's disk, and goes
 //! through blocks of neighbours. Both are pure functions of the job, the epoch and the number of samples, in memory of a
 //! few words.
 
