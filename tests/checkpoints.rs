@@ -140,7 +140,7 @@ fn the_newest_those_at_multiples_and_the_best_are_kept() {
     let run = Run::new();
     // Without learning the first is the best: equal ones do not replace it. Slow, so that the disk keeps up.
     let more = ["optimizer.learning_rate=1e-30", "checkpoint.keep_last=1", "checkpoint.keep_best=loss"];
-    run.train_with_fault("slow:40", &more).success();
+    run.train_with_fault("slow:160", &more).success();
     assert_eq!(run.steps().len(), 2, "{:?}", run.steps());
     assert!(run.steps()[0] < 404 && run.steps()[1] == 404, "{:?}", run.steps());
 }
