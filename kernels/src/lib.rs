@@ -41,3 +41,4 @@ pub mod simd;
 pub mod squared_error;
 pub mod subsample2d;
 pub mod upload;
+pub mod user_cache;

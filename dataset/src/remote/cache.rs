@@ -5,11 +5,14 @@
 //! locked is nobody's: parts may be removed, shards may go where room is needed. Who looks for room holds the lock of
 //! the whole cache, for as long as a folder takes to list.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use lockstep_kernels::user_cache;
 
 use crate::manifest::{Hash, Shard};
 
@@ -27,16 +30,11 @@ pub struct Cache {
 pub type NextUse<'a> = &'a dyn Fn(&str) -> Option<usize>;
 
 impl Cache {
-    /// `$LOCKSTEP_CACHE`, `$XDG_CACHE_HOME/lockstep` or `~/.cache/lockstep`, and there the folder `data`; none if the one
-    /// that is set is not absolute, or there is none.
+    /// The folder `data` of the user's cache; none if there is no such, or the one that is set is not absolute.
     pub fn folder_of_user() -> Option<PathBuf> {
-        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        if std::env::var_os("LOCKSTEP_CACHE").is_some() {
-            return named("LOCKSTEP_CACHE").map(|root| root.join("data"));
-        }
-        let root = named("XDG_CACHE_HOME")
-            .map(|path| path.join("lockstep"))
-            .or_else(|| named("HOME").map(|path| path.join(".cache/lockstep")));
+        let is_relative = |path: &OsString| !Path::new(path).is_absolute();
+        let root =
+            user_cache::folder().filter(|_| !std::env::var_os("LOCKSTEP_CACHE").as_ref().is_some_and(is_relative));
         root.map(|root| root.join("data"))
     }
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use crate::user_cache;
+
 /// Folders, all absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -13,17 +15,12 @@ pub struct Places {
 }
 
 impl Places {
-    /// `$LOCKSTEP_CUDA_LIBRARIES` (separated by colons); and `$LOCKSTEP_CACHE`, `$XDG_CACHE_HOME/lockstep`, or
-    /// `~/.cache/lockstep`.
+    /// `$LOCKSTEP_CUDA_LIBRARIES` (separated by colons), and the user's cache.
     pub fn from_environment() -> Self {
         let libraries = std::env::var_os("LOCKSTEP_CUDA_LIBRARIES").unwrap_or_default();
-        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = named("LOCKSTEP_CACHE")
-            .or_else(|| named("XDG_CACHE_HOME").map(|path| path.join("lockstep")))
-            .or_else(|| named("HOME").map(|path| path.join(".cache/lockstep")));
         Self {
             libraries: std::env::split_paths(&libraries).filter(|folder| folder.is_absolute()).collect(),
-            cache: cache.map(|root| root.join("kernels")),
+            cache: user_cache::folder().map(|root| root.join("kernels")),
         }
     }
 
