@@ -46,7 +46,7 @@ impl Place {
     /// # Errors
     /// [`Error::Place`] if the text is neither.
     pub fn open(text: &str) -> Result<Self, Error> {
-        Self::open_with(text, std::env::vars())
+        Self::open_with(text, lockstep_objects::variables())
     }
 
     /// [`Place::open`] with other variables than the environment's.

@@ -137,6 +137,11 @@ impl Patience {
     }
 }
 
+/// The environment's variables, but for those that are no text.
+pub fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// An error in one line of bounded length.
 pub fn words(error: &object_store::Error) -> String {
     let words: String = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");

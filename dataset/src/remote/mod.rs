@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lockstep_objects::{Objects, Patience, words};
+use lockstep_objects::{Objects, Patience, variables, words};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::{self, Runtime};
@@ -51,9 +51,7 @@ impl Remote {
     /// # Errors
     /// What is wrong, in words.
     pub fn open(text: &str) -> Result<Self, String> {
-        let variables = std::env::vars_os();
-        let variables = variables.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        let objects = Objects::open(text, variables, PATIENCE)?;
+        let objects = Objects::open(text, variables(), PATIENCE)?;
         Ok(Self { folder: objects.prefix().clone(), objects: Arc::new(objects) })
     }
 
