@@ -19,6 +19,7 @@ pub mod known;
 pub mod loader;
 pub mod manifest;
 pub mod mixing;
+mod monitor;
 pub mod npy;
 pub mod order;
 pub mod permutation;

@@ -5,10 +5,11 @@
 //! by himself. So pixels do not depend on any of this: only on whose time is spent on them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::{io, thread};
 
 use crate::dataset::{Dataset, Split};
+use crate::monitor::Monitor;
 use crate::reader::SampleReader;
 
 /// Some are of no plan, such as lanes that are computed again.
@@ -53,8 +54,7 @@ struct Shared {
     most: usize,
     /// How often each training lane is asked for.
     takes: u32,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Monitor<State>,
 }
 
 #[derive(Default)]
@@ -111,7 +111,7 @@ impl Loader {
         takes: u32,
     ) -> io::Result<Self> {
         let most = most.max(threads + 1);
-        let shared = Arc::new(Shared { dataset, most, takes, state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared { dataset, most, takes, state: Monitor::default() });
         let loader = Self { shared };
         for number in 0..threads {
             let (shared, reader) = (Arc::clone(&loader.shared), reader.clone());
@@ -122,28 +122,28 @@ impl Loader {
 
     /// Training lanes that will be asked for from now on; what else is announced or made is forgotten.
     pub fn train(&self, lanes: Lanes) {
-        let mut state = self.shared.lock();
-        state.slots.clear();
-        state.missed.clear();
-        state.plans.clear();
-        state.plans.push_back(Plan::new(true, lanes));
-        self.shared.changed.notify_all();
+        self.shared.state.change(|state| {
+            state.slots.clear();
+            state.missed.clear();
+            state.plans.clear();
+            state.plans.push_back(Plan::new(true, lanes));
+        });
     }
 
     /// Lanes of an evaluation that comes before the training goes on.
     pub fn evaluate(&self, lanes: Lanes) {
-        let mut state = self.shared.lock();
-        state.plans.retain(|plan| plan.is_training);
-        state.slots.retain(|(_, epoch, _), _| epoch.is_some());
-        state.plans.push_front(Plan::new(false, lanes));
-        self.shared.changed.notify_all();
+        self.shared.state.change(|state| {
+            state.plans.retain(|plan| plan.is_training);
+            state.slots.retain(|(_, epoch, _), _| epoch.is_some());
+            state.plans.push_front(Plan::new(false, lanes));
+        });
     }
 
     /// The lane that begins with this sample, once it is made; none if it was not announced, or no thread has begun with it:
     /// none will then, since who asks is at least as fast.
     pub fn take(&self, split: Split, epoch: Option<u64>, first: u64) -> Option<Arc<Decoded>> {
         let key = (split, epoch, first);
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if !state.slots.contains_key(&key) {
             if state.missed.len() >= MOST_MISSED {
                 state.missed.clear();
@@ -157,7 +157,7 @@ impl Loader {
     /// As [`Self::take`], but waits for a thread to begin with it.
     pub fn wait(&self, split: Split, epoch: Option<u64>, first: u64) -> Option<Arc<Decoded>> {
         let key = (split, epoch, first);
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         while !state.slots.contains_key(&key) {
             let is_soon = state.plans.iter_mut().any(|plan| {
                 plan.look_ahead(self.shared.most);
@@ -166,7 +166,7 @@ impl Loader {
             if !is_soon {
                 return None;
             }
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.shared.state.wait(state);
         }
         self.wait_for(state, key)
     }
@@ -176,7 +176,7 @@ impl Loader {
         loop {
             match state.slots.get_mut(&key)? {
                 Slot::Coming => {
-                    state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = self.shared.state.wait(state);
                 }
                 Slot::Here(lane, takes) if *takes > 1 => {
                     *takes -= 1;
@@ -184,7 +184,7 @@ impl Loader {
                 }
                 Slot::Here(..) => {
                     let Some(Slot::Here(lane, _)) = state.slots.remove(&key) else { return None };
-                    self.shared.changed.notify_all();
+                    self.shared.state.notify();
                     return Some(lane);
                 }
             }
@@ -194,16 +194,11 @@ impl Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        self.shared.changed.notify_all();
+        self.shared.state.change(|state| state.is_over = true);
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn run(&self, mut reader: SampleReader) {
         while let Some((key, lane)) = self.next() {
             // Whatever happens, nobody waits for it in vain.
@@ -215,7 +210,7 @@ impl Shared {
 
     /// Waits for a lane to make; none when all is over.
     fn next(&self) -> Option<(Key, Lane)> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.is_over {
                 return None;
@@ -223,10 +218,10 @@ impl Shared {
             if let Some((key, lane)) = self.pick(&mut state) {
                 state.slots.insert(key, Slot::Coming);
                 // Somebody may wait for it to begin.
-                self.changed.notify_all();
+                self.state.notify();
                 return Some((key, lane));
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.state.wait(state);
         }
     }
 
@@ -278,7 +273,7 @@ struct Made<'a> {
 impl Made<'_> {
     fn put(self, decoded: Decoded) {
         let takes = if self.key.1.is_some() { self.shared.takes } else { 1 };
-        if let Some(slot @ Slot::Coming) = self.shared.lock().slots.get_mut(&self.key) {
+        if let Some(slot @ Slot::Coming) = self.shared.state.lock().slots.get_mut(&self.key) {
             *slot = Slot::Here(Arc::new(decoded), takes);
         }
     }
@@ -286,11 +281,11 @@ impl Made<'_> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        if let Some(Slot::Coming) = state.slots.get(&self.key) {
-            state.slots.remove(&self.key);
-        }
-        self.shared.changed.notify_all();
+        self.shared.state.change(|state| {
+            if let Some(Slot::Coming) = state.slots.get(&self.key) {
+                state.slots.remove(&self.key);
+            }
+        });
     }
 }
 

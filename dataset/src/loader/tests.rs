@@ -27,6 +27,15 @@ impl Stage {
         Loader::start(Arc::clone(&self.dataset), &self.reader, threads, 4, takes).unwrap()
     }
 
+    /// Those that a thread has begun with.
+    fn check_made(&self, loader: &Loader, lanes: impl Iterator<Item = Lane>) {
+        for lane in lanes {
+            if let Some(decoded) = loader.take(lane.split, lane.epoch, lane.samples[0]) {
+                self.check(&lane, &decoded);
+            }
+        }
+    }
+
     /// As the reader has it.
     fn check(&self, lane: &Lane, decoded: &Decoded) {
         let (mut reader, mut pixels) = (self.reader.clone(), Vec::new());
@@ -69,11 +78,7 @@ fn lanes_are_made_in_the_order_in_which_they_are_asked_for() {
             // What no plan has is read by who needs it.
             assert!(loader.take(Split::Train, Some(epoch + 100), 0).is_none());
             loader.evaluate(Box::new(test_lanes()));
-            for lane in test_lanes() {
-                if let Some(decoded) = loader.take(lane.split, lane.epoch, lane.samples[0]) {
-                    stage.check(&lane, &decoded);
-                }
-            }
+            stage.check_made(&loader, test_lanes());
         }
     }
 }
@@ -93,11 +98,7 @@ fn a_lane_can_be_asked_for_twice_and_a_new_plan_forgets_the_old() {
     let again: Vec<Lane> = lanes(5).collect();
     loader.train(Box::new(again.clone().into_iter()));
     assert!(loader.take(Split::Train, Some(0), 0).is_none());
-    for lane in &again {
-        if let Some(decoded) = loader.take(lane.split, lane.epoch, lane.samples[0]) {
-            stage.check(lane, &decoded);
-        }
-    }
+    stage.check_made(&loader, again.into_iter());
 }
 
 #[test]
@@ -121,6 +122,6 @@ fn what_waits_is_bounded() {
         let here = state.slots.values().filter(|slot| matches!(slot, Slot::Here(..))).count();
         here < loader.shared.most
     };
-    let state = loader.shared.changed.wait_while(loader.shared.lock(), full).unwrap();
+    let state = loader.shared.state.wait_while(full);
     assert_eq!(state.slots.len(), 4);
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{Remote, Waits, io};
 use crate::manifest::Index;
+use crate::monitor::Monitor;
 use crate::shards::Files;
 
 /// What will be read, sample by sample, from the step at hand on. Called for each walk.
@@ -51,9 +52,8 @@ struct Shared {
     files: Arc<Files>,
     /// Bytes of a walk.
     most: u64,
-    requests: Arc<Semaphore>,
-    state: Mutex<State>,
-    changed: Condvar,
+    requests: Semaphore,
+    state: Monitor<State>,
 }
 
 #[derive(Default)]
@@ -90,30 +90,30 @@ impl Ahead {
     /// For a split's samples; holds up to `most` bytes.
     pub(crate) fn new(index: Arc<Index>, files: Arc<Files>, most: u64) -> Self {
         let most = if files.remote().is_some() { most } else { most.min(LOCAL_BYTES) };
-        let (requests, state) = (Arc::new(Semaphore::new(REQUESTS)), Mutex::default());
-        Self { shared: Arc::new(Shared { index, files, most, requests, state, changed: Condvar::new() }) }
+        let (requests, state) = (Semaphore::new(REQUESTS), Monitor::default());
+        Self { shared: Arc::new(Shared { index, files, most, requests, state }) }
     }
 
     /// Says what will be read from now on, in place of what was said before.
     pub fn expect(&self, plan: Plan) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         (state.plan, state.goes_on, state.taken, state.walk_at) = (Some(plan), true, 0, 0);
         if !state.is_running && self.shared.most > 0 {
             let shared = Arc::clone(&self.shared);
             // Without the thread each sample is read when it is needed.
             state.is_running = thread::Builder::new().name("data-ahead".into()).spawn(move || shared.run()).is_ok();
         }
-        self.shared.changed.notify_all();
+        self.shared.state.notify();
     }
 
     /// A sample's bytes as they came from the store, if they are here or on their way.
     pub(crate) fn take(&self, sample: u64) -> Option<Bytes> {
         let until = Instant::now() + MOST_WAITING;
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.slots.get(&sample)?;
         state.taken += 1;
         if state.taken == state.walk_at {
-            self.shared.changed.notify_all();
+            self.shared.state.notify();
         }
         let _waits = Waits::begin();
         loop {
@@ -122,8 +122,7 @@ impl Ahead {
                 Slot::Here(bytes) => return Some(bytes.clone()),
                 Slot::Coming => {
                     let left = until.checked_duration_since(Instant::now())?;
-                    let waited = self.shared.changed.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    state = self.shared.state.wait_for(state, left);
                 }
             }
         }
@@ -132,16 +131,11 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        self.shared.changed.notify_all();
+        self.shared.state.change(|state| state.is_over = true);
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn run(self: &Arc<Self>) {
         while let Some((plan, taken)) = self.next_plan() {
             let began = Instant::now();
@@ -155,7 +149,7 @@ impl Shared {
         let is_idle = |state: &mut State| {
             !state.is_over && (state.plan.is_none() || !state.goes_on || state.taken < state.walk_at)
         };
-        let mut state = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.wait_while(is_idle);
         state.goes_on = false;
         // Threads don't take samples quite in the order of the plan.
         let behind = state.taken.saturating_sub(STRAY);
@@ -163,8 +157,7 @@ impl Shared {
     }
 
     fn rest(&self, long: Duration) {
-        let goes_on = |state: &mut State| !state.is_over;
-        drop(self.changed.wait_timeout_while(self.lock(), long, goes_on));
+        self.state.wait_while_for(long, |state| !state.is_over);
     }
 
     fn walk(self: &Arc<Self>, plan: &Plan, behind: usize) {
@@ -177,13 +170,13 @@ impl Shared {
                 break;
             };
             left = rest;
-            if !passed.insert(sample) || self.lock().slots.contains_key(&sample) {
+            if !passed.insert(sample) || self.state.lock().slots.contains_key(&sample) {
                 continue;
             }
             let bytes = record.offset()..record.offset() + u64::from(record.length);
             if let Ok(Some(file)) = self.files.here(location.shard) {
                 let _ = fadvise(&*file, bytes.start, std::num::NonZero::new(record.length.into()), Advice::WillNeed);
-                self.lock().slots.insert(sample, Slot::Local);
+                self.state.lock().slots.insert(sample, Slot::Local);
                 continue;
             }
             batch.push(Wanted { sample, shard: location.shard, bytes });
@@ -192,7 +185,7 @@ impl Shared {
             }
         }
         self.ask(&mut batch);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.slots.retain(|sample, _| passed.contains(sample));
         // Unless there is another plan by now, which was not walked.
         if !state.goes_on {
@@ -204,7 +197,7 @@ impl Shared {
     fn ask(self: &Arc<Self>, batch: &mut Vec<Wanted>) {
         let (Some(remote), Ok(io)) = (self.files.remote(), io()) else { return batch.clear() };
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             batch.iter().for_each(|wanted| _ = state.slots.insert(wanted.sample, Slot::Coming));
         }
         for together in neighbours(batch) {
@@ -219,7 +212,7 @@ impl Shared {
         let all = together[0].bytes.start..end(&together);
         let Ok(_permit) = self.requests.acquire().await else { return };
         let brought = if self.is_wanted(&together) { remote.range(name, all.clone()).await.ok() } else { None };
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for Wanted { sample, bytes, .. } in together {
             match (&brought, state.slots.get_mut(&sample)) {
                 (Some(brought), Some(slot)) => {
@@ -232,11 +225,11 @@ impl Shared {
                 (_, None) => {}
             }
         }
-        self.changed.notify_all();
+        self.state.notify();
     }
 
     fn is_wanted(&self, together: &[Wanted]) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         !state.is_over && together.iter().any(|wanted| state.slots.contains_key(&wanted.sample))
     }
 }

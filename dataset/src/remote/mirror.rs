@@ -6,14 +6,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Remote;
 use super::ahead::Plan;
-use super::cache::{Cache, Draft};
+use super::cache::Draft;
 use crate::manifest::{Hash, Index, Shard};
+use crate::monitor::Monitor;
 use crate::shards::{Files, ShardError};
 
 /// Shards that come at once.
@@ -31,12 +32,10 @@ pub struct Mirror {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     index: Arc<Index>,
     files: Arc<Files>,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Monitor<State>,
 }
 
 #[derive(Default)]
@@ -66,12 +65,12 @@ struct Wanted {
 impl Mirror {
     /// For a split's shards.
     pub(crate) fn new(index: Arc<Index>, files: Arc<Files>) -> Self {
-        Self { shared: Arc::new(Shared { index, files, state: Mutex::default(), changed: Condvar::new() }) }
+        Self { shared: Arc::new(Shared { index, files, state: Monitor::default() }) }
     }
 
     /// Says what will be read from now on, in place of what was said before.
     pub fn expect(&self, plan: Plan) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.plan = Some(plan);
         if !state.is_running && self.shared.files.cache().is_some() {
             state.is_running = true;
@@ -81,7 +80,7 @@ impl Mirror {
                 let _ = thread::Builder::new().name("data-mirror".into()).spawn(move || shared.run());
             }
         }
-        self.shared.changed.notify_all();
+        self.shared.state.notify();
     }
 
     /// Brings all shards for which there is room, and waits for them.
@@ -100,7 +99,7 @@ impl Mirror {
     /// # Errors
     /// If a shard was not, twice.
     pub(crate) fn check(&self) -> Result<(), ShardError> {
-        let Some((number, found)) = self.shared.lock().damage else { return Ok(()) };
+        let Some((number, found)) = self.shared.state.lock().damage else { return Ok(()) };
         let wanted = self.shared.index.manifest.shards[number].blake3;
         Err(ShardError::Changed { path: self.shared.files.path(number), found, wanted })
     }
@@ -108,16 +107,11 @@ impl Mirror {
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        self.shared.changed.notify_all();
+        self.shared.state.change(|state| state.is_over = true);
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn run(&self) {
         while let Some((wanted, list)) = self.next() {
             self.bring(wanted, &list);
@@ -126,7 +120,7 @@ impl Shared {
 
     /// Waits for a shard to bring; none when all is over.
     fn next(&self) -> Option<(Wanted, Arc<List>)> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.is_over {
                 return None;
@@ -140,11 +134,11 @@ impl Shared {
                     state.looked = Some(Instant::now());
                     drop(state);
                     let (list, queue) = self.look(&plan);
-                    state = self.lock();
+                    state = self.state.lock();
                     (state.list, state.queue) = (Arc::new(list), queue);
-                    self.changed.notify_all();
+                    self.state.notify();
                 }
-                _ => state = self.changed.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0,
+                _ => state = self.state.wait_for(state, PAUSE),
             }
         }
     }
@@ -167,7 +161,7 @@ impl Shared {
         }
         self.files.close(|shard| !needed.contains_key(&shard));
         order.iter().enumerate().for_each(|(place, shard)| _ = list.insert(shards[*shard].blake3.to_string(), place));
-        let state = self.lock();
+        let state = self.state.lock();
         let queue = order
             .into_iter()
             .filter(|shard| !cache.has(&shards[*shard]) && state.refused.get(shard).is_none_or(|times| *times < 2))
@@ -180,7 +174,8 @@ impl Shared {
     fn bring(&self, Wanted { shard: number, is_worth_it }: Wanted, list: &List) {
         let (Some(cache), Some(remote)) = (self.files.cache(), self.files.remote()) else { return };
         let shard = &self.index.manifest.shards[number];
-        let brought = self.draft(cache, shard, is_worth_it, list).and_then(|draft| match draft {
+        let draft = cache.draft(shard, is_worth_it, &|hash| list.get(hash).copied());
+        let brought = draft.and_then(|draft| match draft {
             Some(draft) => self.fill(remote, shard, draft),
             None => Ok(None),
         });
@@ -193,13 +188,9 @@ impl Shared {
         }
     }
 
-    fn draft(&self, cache: &Cache, shard: &Shard, is_worth_it: bool, list: &List) -> io::Result<Option<Draft>> {
-        cache.draft(shard, is_worth_it, &|hash| list.get(hash).copied())
-    }
-
     /// Gives the hash of a shard that came whole and is another than it should be.
     fn fill(&self, remote: &Remote, shard: &Shard, mut draft: Draft) -> io::Result<Option<Hash>> {
-        remote.copy(&shard.name, shard.bytes, |piece| match self.lock().is_over {
+        remote.copy(&shard.name, shard.bytes, |piece| match self.state.lock().is_over {
             true => Err(io::ErrorKind::Interrupted.into()),
             false => draft.write(piece),
         })?;
@@ -208,16 +199,16 @@ impl Shared {
 
     /// Brings no more: samples are read one by one.
     fn give_up(&self, error: &io::Error) {
-        let mut state = self.lock();
-        if !state.is_over {
-            tracing::warn!("shards of {} can't be kept on this machine: {error}", self.files);
-        }
-        state.is_over = true;
-        self.changed.notify_all();
+        self.state.change(|state| {
+            if !state.is_over {
+                tracing::warn!("shards of {} can't be kept on this machine: {error}", self.files);
+            }
+            state.is_over = true;
+        });
     }
 
     fn refuse(&self, shard: usize, found: Hash) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let times = state.refused.entry(shard).or_insert(0);
         *times += 1;
         if *times >= 2 {
@@ -226,9 +217,9 @@ impl Shared {
     }
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("queue", &self.queue.len()).finish_non_exhaustive()
+        f.debug_struct("Shared").field("files", &self.files).finish_non_exhaustive()
     }
 }
 

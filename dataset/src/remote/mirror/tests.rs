@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::manifest::{Images, MANIFEST, Manifest, Record, TABLES};
 use crate::order::Order;
+use crate::remote::cache::Cache;
 
 const SHARDS: u64 = 10;
 const SAMPLES: u64 = 100;
