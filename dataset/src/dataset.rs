@@ -237,11 +237,7 @@ impl Dataset {
     /// Says which samples of a split will be read from now on, in place of what was said before: if they are not in
     /// memory, they are on their way before they are asked for. `plan` is called for each look ahead.
     pub fn expect(&self, split: Split, plan: Plan) {
-        let (samples, first) = match split {
-            Split::Train => (&self.train, 0),
-            Split::Validation => (&self.train, self.train.len() - self.validation_len),
-            Split::Test => (&self.test, 0),
-        };
+        let (samples, first) = self.samples(split);
         match samples {
             Samples::Memory(_) => {}
             Samples::Shards(shards) if first == 0 => shards.expect(plan),
@@ -260,10 +256,16 @@ impl Dataset {
     pub(super) fn locate(&self, split: Split, sample: u64) -> (&Samples, u64) {
         let len = self.len(split);
         assert!(sample < len, "sample {sample} of {len} of the {} split", split.name());
+        let (samples, first) = self.samples(split);
+        (samples, first + sample)
+    }
+
+    /// Where a split's samples are, and the number there of its first.
+    fn samples(&self, split: Split) -> (&Samples, u64) {
         match split {
-            Split::Train => (&self.train, sample),
-            Split::Validation => (&self.train, self.train.len() - self.validation_len + sample),
-            Split::Test => (&self.test, sample),
+            Split::Train => (&self.train, 0),
+            Split::Validation => (&self.train, self.train.len() - self.validation_len),
+            Split::Test => (&self.test, 0),
         }
     }
 }

@@ -177,10 +177,10 @@ impl Shards {
         let (location, record) = self.index.record(sample)?;
         let mut found = 0;
         for attempt in 0..self.attempts() {
-            match attempt == 0 && self.take(sample, bytes)? {
-                true => {}
-                false if attempt == 2 => self.files.read_anew(location.shard, &record, bytes)?,
-                false => self.files.read(location.shard, &record, bytes)?,
+            match attempt {
+                0 if self.take(sample, bytes)? => {}
+                0 | 1 => self.files.read(location.shard, &record, bytes)?,
+                _ => self.files.read_anew(location.shard, &record, bytes)?,
             }
             found = crc32fast::hash(bytes);
             if found == record.crc32 {

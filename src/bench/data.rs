@@ -13,7 +13,7 @@ use lockstep_proto::job::Job;
 use serde_json::{Value, json};
 
 use crate::arguments::BenchData;
-use crate::data::bytes;
+use crate::data::{bytes, threads};
 use crate::{BadInput, load_job, print};
 
 /// Files that are held in memory to time what comes behind reading them.
@@ -28,9 +28,12 @@ const WAITING: usize = 16;
 pub fn data(arguments: &BenchData) -> Result<u8> {
     let job = load_job(&arguments.job.job, &arguments.job.set)?;
     let dataset = Arc::new(Dataset::open(&job.data).map_err(BadInput::from_display)?);
-    let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bench = Bench { seconds: Duration::from_secs_f64(arguments.seconds), dataset, job };
-    let report = Report { stages: bench.stages()?, loaders: bench.loaders(threads)?, images: arguments.images };
+    let report = Report {
+        stages: bench.stages()?,
+        loaders: bench.loaders(threads(arguments.threads))?,
+        images: arguments.images,
+    };
     print(&if arguments.json { format!("{}\n", report.json()) } else { report.text() })?;
     Ok(exit::COMPLETED)
 }

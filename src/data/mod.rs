@@ -6,6 +6,7 @@ mod prepare;
 mod verify;
 
 use std::path::Path;
+use std::thread;
 
 use anyhow::Result;
 use lockstep_dataset::Split;
@@ -55,6 +56,11 @@ fn splits(folder: &Path) -> Result<Vec<Place>> {
 /// A split, opened.
 fn open(place: &Place) -> Result<Shards> {
     Ok(Shards::open(place, Room::default()).map_err(BadInput::from_display)?)
+}
+
+/// Threads as asked for; as many as there are cores if nobody says.
+pub fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// A number of bytes for people.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 
 use anyhow::Result;
 use lockstep_coordinator::client::{exit, grouped};
@@ -10,8 +9,8 @@ use lockstep_dataset::Split;
 use lockstep_dataset::prepare::{Prepared, Progress, Smaller, Wanted, prepare as run};
 use serde_json::json;
 
-use super::bytes;
 use super::meter::{Meter, Unit};
+use super::{bytes, threads};
 use crate::arguments::{DataPrepare, PreparedSplit};
 use crate::{BadInput, print};
 
@@ -34,7 +33,7 @@ pub fn prepare(arguments: &DataPrepare) -> Result<u8> {
         smaller: arguments.short_side.map(|short_side| Smaller { short_side, quality: arguments.quality }),
         classes: arguments.classes.as_deref().map(classes).transpose()?,
         skip_bad: arguments.skip_bad,
-        threads: arguments.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        threads: threads(arguments.threads),
     };
     let meter = Meter::new(arguments.json);
     let result = run(&wanted, &|progress| match progress {

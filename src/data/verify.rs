@@ -1,14 +1,12 @@
 //! `data verify DIR`.
 
-use std::thread;
-
 use anyhow::Result;
 use lockstep_coordinator::client::{exit, grouped};
 use lockstep_dataset::verify::{Depth, verify as run};
 use serde_json::json;
 
 use super::meter::{Meter, Unit};
-use super::{bytes, open, splits};
+use super::{bytes, open, splits, threads};
 use crate::arguments::DataVerify;
 use crate::print;
 
@@ -22,7 +20,7 @@ pub fn verify(arguments: &DataVerify) -> Result<u8> {
         (_, true) => Depth::Decode,
         _ => Depth::Full,
     };
-    let threads = arguments.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let threads = threads(arguments.threads);
     let meter = Meter::new(arguments.json);
     let (mut code, mut report) = (exit::COMPLETED, Vec::new());
     for place in splits(&arguments.folder)? {

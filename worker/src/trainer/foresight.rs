@@ -29,9 +29,11 @@ type Epoch = (u64, Order);
 impl Foresight {
     /// Of a worker whose lanes are dealt so; none where all samples are in memory.
     pub(super) fn new(job: &Job, schedule: &Schedule, dealing: Dealing, dataset: &Dataset) -> Option<Arc<Self>> {
-        let (job, schedule) = (job.clone(), schedule.clone());
-        let new = || Arc::new(Self { job, schedule, dealing, train_samples: dataset.len(Split::Train) });
-        (!dataset.is_in_memory()).then(new)
+        if dataset.is_in_memory() {
+            return None;
+        }
+        let (job, schedule, train_samples) = (job.clone(), schedule.clone(), dataset.len(Split::Train));
+        Some(Arc::new(Self { job, schedule, dealing, train_samples }))
     }
 
     /// Tells the dataset what this worker's lanes read from the step at the cursor on.
