@@ -122,8 +122,7 @@ fn loader<D: Device>(job: &Job, work: &Work<D>, hardware: Hardware) -> Result<Op
     }
     let lane = (work.dataset.shape().len() as u64 * work.micro_batch).max(1);
     let most = (DECODED_BYTES / lane).min(MOST_DECODED) as usize;
-    // Over the batch, each lane is computed twice a step.
-    let takes = if job.optimizer.sam > 0.0 && job.optimizer.sam_over == SamOver::Batch { 2 } else { 1 };
+    let takes = if job.optimizer.goes_up_over_batch() { 2 } else { 1 };
     Loader::start(Arc::clone(&work.dataset), &work.reader, threads, most, takes)
         .map(Some)
         .map_err(|error| TrainerError::Machine(error.to_string()))

@@ -7,7 +7,6 @@
 
 use lockstep_collective::Tally;
 use lockstep_kernels::device::Device;
-use lockstep_proto::job::SamOver;
 
 use super::crew::Devices;
 use super::generation::{FIRST_PASS, Generation};
@@ -86,8 +85,7 @@ impl<D: Device> Generation<'_, D> {
     /// The pass at the weights and the way up from them, if the job wants that. Gives where the step takes the gradient
     /// of its update; none if the pass is not finite and the job does not go on with such.
     pub(super) fn step_up_if_wanted(&mut self, batch: &mut Batch) -> Result<Option<Place>, TrainerError> {
-        let keys = &self.trainer.job.optimizer;
-        if keys.sam == 0.0 || keys.sam_over != SamOver::Batch {
+        if !self.trainer.job.optimizer.goes_up_over_batch() {
             return Ok(Some(Place::Weights));
         }
         self.compute_lanes(batch, Place::Weights)?;

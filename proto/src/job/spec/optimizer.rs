@@ -97,6 +97,11 @@ impl Default for Optimizer {
 }
 
 impl Optimizer {
+    /// Whether each step goes up along its whole batch first, and so computes each lane twice.
+    pub fn goes_up_over_batch(&self) -> bool {
+        self.sam != 0.0 && self.sam_over == SamOver::Batch
+    }
+
     /// ε as it is used.
     pub fn epsilon(&self) -> f64 {
         match self.name {
