@@ -1,6 +1,8 @@
 //! Binary cross-entropy of each output's sigmoid against one-hot targets t, the mean over classes:
 //! `l[n] = 1/K · Σ_k (ln(1 + e^x[n,k]) − t[n,k] · x[n,k])`
 //! (PyTorch's `BCEWithLogitsLoss` once divided by the count of samples).
+//!
+//! All losses over classes share their tests: `cross_entropy/tests.rs` and `cross_entropy/selftest.rs`.
 
 mod cpu;
 mod cuda;

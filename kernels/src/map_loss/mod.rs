@@ -3,6 +3,8 @@
 //!
 //! The constant j > 0 bounds how far wrong outputs are pushed up: those far above j have next to no gradient.
 //! The paper does not say which j it used.
+//!
+//! All losses over classes share their tests: `cross_entropy/tests.rs` and `cross_entropy/selftest.rs`.
 
 mod cpu;
 mod cuda;

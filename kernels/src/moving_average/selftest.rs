@@ -1,7 +1,6 @@
-//! Moving averages and the step up, each operation rounded by itself.
+//! Moving averages, each operation rounded by itself.
 
 use lockstep_kernels::moving_average::{AverageStep, MovingAverage};
-use lockstep_kernels::perturb::{Perturb, PerturbStep};
 
 use crate::Bench;
 use crate::array::Array;
@@ -9,13 +8,10 @@ use crate::numbers::{numbers, wide};
 
 const LENGTHS: [usize; 3] = [1, 37, 513];
 
-pub fn averages<D: MovingAverage + Perturb>(bench: &mut Bench<'_, D>) {
+pub fn averages<D: MovingAverage>(bench: &mut Bench<'_, D>) {
     for len in LENGTHS {
         for (scale, weight) in [(1.0, 0.1), (0.3, 0.499), (0.3, 0.5), (1.0, 0.7), (0.7, 1.0), (1.0, 0.0)] {
             moving_average(bench, len, &AverageStep { scale, weight });
-        }
-        for (count, scale) in [(1, 1.0), (3, 0.7)] {
-            step_up(bench, len, &PerturbStep { count, scale });
         }
     }
 }
@@ -36,20 +32,4 @@ fn moving_average<D: MovingAverage>(bench: &mut Bench<'_, D>, len: usize, step: 
     let expected: Vec<f32> = x.iter().zip(&before).map(of_element).collect();
     let case = format!("of {len}, scale {scale}, weight {weight}");
     bench.compare(("moving average", &case, "value"), [&found, &again], &wide(&expected), 0.0);
-}
-
-fn step_up<D: Perturb>(bench: &mut Bench<'_, D>, len: usize, step: &PerturbStep) {
-    let (gradient, parameters) = (numbers(len, 1), numbers(len, 2));
-    let [found, again] = [(); 2].map(|()| {
-        let device = &mut *bench.device;
-        let (gradient, parameters) = (Array::tensor(device, &gradient), Array::tensor(device, &parameters));
-        let mut perturbed = Array::unwritten(device, len);
-        device.perturb(step, gradient.view(), parameters.view(), perturbed.view_mut());
-        perturbed.read(device)
-    });
-    let PerturbStep { count, scale } = *step;
-    let reciprocal = (1.0 / count as f64) as f32;
-    let expected: Vec<f32> = gradient.iter().zip(&parameters).map(|(g, w)| w + g * reciprocal * scale).collect();
-    let case = format!("of {len}, count {count}, scale {scale}");
-    bench.compare(("step up", &case, "value"), [&found, &again], &wide(&expected), 0.0);
 }

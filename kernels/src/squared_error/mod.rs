@@ -1,5 +1,7 @@
 //! Squared error against one-hot targets, the mean over classes: `l[n] = 1/K · Σ_k (x[n,k] − 1[k = label])²`
 //! (PyTorch's `MSELoss` once divided by the count of samples).
+//!
+//! All losses over classes share their tests: `cross_entropy/tests.rs` and `cross_entropy/selftest.rs`.
 
 mod cpu;
 mod cuda;

@@ -12,6 +12,8 @@ mod batch_norm;
 mod concatenation;
 #[path = "../../../kernels/src/conv2d/selftest.rs"]
 mod convolutions;
+#[path = "../../../kernels/src/conv2d_max_pool2d/selftest.rs"]
+mod convolutions_and_poolings;
 #[path = "../../../kernels/src/curvature/selftest.rs"]
 mod curvature;
 #[path = "../../../kernels/src/dropout/selftest.rs"]
@@ -34,6 +36,8 @@ mod pixels;
 pub mod poolings;
 #[path = "../../../kernels/src/radial_basis/selftest.rs"]
 mod radial_basis;
+#[path = "../../../kernels/src/perturb/selftest.rs"]
+mod steps_up;
 #[path = "../../../kernels/src/subsample2d/selftest.rs"]
 mod subsampling;
 
@@ -51,6 +55,7 @@ pub fn all<D: Device>(bench: &mut Bench<'_, D>) {
         curvature::curvature(bench);
         optimizers::optimizers(bench);
         averages::averages(bench);
+        steps_up::steps_up(bench);
         folds::folds(bench);
     }
 }
@@ -59,7 +64,7 @@ fn of_activations<D: Device>(bench: &mut Bench<'_, D>) {
     pixels::pixels(bench);
     linear(bench);
     convolutions::conv2d(bench);
-    convolutions::conv2d_max_pool2d(bench);
+    convolutions_and_poolings::conv2d_max_pool2d(bench);
     poolings::poolings(bench);
     subsampling::subsampling(bench);
     activations::activations(bench);
