@@ -89,6 +89,7 @@ async fn follow_once(
                 newest = Some(job);
             }
             Event::Evaluation(report) => screen.iter().for_each(|screen| screen.evaluation(&report)),
+            Event::Probe(report) => screen.iter().for_each(|screen| screen.probe(&report)),
             Event::Note(note) => screen.iter_mut().for_each(|screen| screen.note(&note.line)),
             // Progress comes with the job.
             Event::Step(_) => {}

@@ -148,10 +148,26 @@ pub fn event(event: &wire::watch_event::Event) -> Value {
                 "samples": report.samples,
             }),
         ),
+        Event::Probe(report) => ("probe", probe(report)),
         Event::Note(note) => ("note", json!({ "time": note.time, "line": note.line })),
     };
     value["kind"] = kind.into();
     value
+}
+
+/// What a probe has come to; null what can't be told, as JSON has no NaN.
+fn probe(report: &wire::ProbeReport) -> Value {
+    json!({
+        "step": report.step,
+        "epoch": report.epoch,
+        "probe": report.probe,
+        "measure": report.measure,
+        "on": report.on,
+        "samples": report.samples,
+        "method": report.method,
+        "figures": report.figures.iter().map(|figure| (figure.name.clone(), json!(figure.values))).collect::<Map<_, _>>(),
+        "remarks": report.remarks,
+    })
 }
 
 /// A log line.

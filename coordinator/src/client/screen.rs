@@ -80,6 +80,16 @@ impl Screen {
         ));
     }
 
+    /// A probe was taken: a line that stays, with the figures that are one number.
+    pub fn probe(&self, report: &wire::ProbeReport) {
+        let mut line = format!("epoch {:>3}  step {:>7}  {}", report.epoch, report.step, report.probe);
+        for figure in report.figures.iter().filter(|figure| figure.values.len() == 1) {
+            line += &format!("  {} {:.4}", figure.name.replace('_', " "), figure.values[0]);
+        }
+        report.remarks.iter().for_each(|remark| line += &format!("  ({remark})"));
+        self.line(&line);
+    }
+
     /// Time for a line where there is no bar.
     pub fn pulse(&mut self) {
         if let Some(progress) = &self.newest

@@ -1,5 +1,7 @@
 //! What workers tell about a run: fingerprint, reports, outcome. Checked types; the wire's stop at `rpc`.
 
+use std::collections::BTreeMap;
+
 use lockstep_proto::job::Libraries;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +123,8 @@ pub enum Report {
     Step(StepReport),
     /// An evaluation was done.
     Evaluation(EvaluationReport),
+    /// A probe was taken.
+    Probe(ProbeReport),
 }
 
 impl Report {
@@ -129,6 +133,16 @@ impl Report {
         match self {
             Self::Step(report) => report.step,
             Self::Evaluation(report) => report.step,
+            Self::Probe(report) => report.step,
+        }
+    }
+
+    /// What tells reports of one step apart: nothing of the step itself, the split of an evaluation, a probe's title.
+    pub fn of_step(&self) -> (&'static str, &str) {
+        match self {
+            Self::Step(_) => ("step", ""),
+            Self::Evaluation(report) => ("evaluation", &report.split),
+            Self::Probe(report) => ("probe", &report.probe),
         }
     }
 }
@@ -201,6 +215,31 @@ pub struct EvaluationReport {
     /// Samples that could not be decoded and were left out, the first hundred of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<u64>,
+}
+
+/// What a probe has come to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// Steps committed.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Its title.
+    pub probe: String,
+    /// What it measures.
+    pub measure: String,
+    /// Over which samples; empty where it looks at none.
+    pub on: String,
+    /// How many.
+    pub samples: u64,
+    /// How, where there are several ways.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// What was measured, by name; null where it can't be told.
+    pub figures: BTreeMap<String, Vec<Option<f64>>>,
+    /// What could not be told, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// Why a worker's loop ended by itself.

@@ -100,6 +100,7 @@ impl Keeper {
             let event = match report {
                 Report::Step(step) => watch_event::Event::Step(view::step(step)),
                 Report::Evaluation(evaluation) => watch_event::Event::Evaluation(view::evaluation(evaluation)),
+                Report::Probe(probe) => watch_event::Event::Probe(view::probe(probe)),
             };
             self.watchers.tell(job, wire::WatchEvent { event: Some(event) });
         }

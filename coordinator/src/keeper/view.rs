@@ -3,7 +3,7 @@
 use lockstep_proto::identity::JobId;
 use lockstep_proto::wire;
 
-use crate::cluster::facts::{CheckpointFact, EvaluationReport, Outcome, StepReport};
+use crate::cluster::facts::{CheckpointFact, EvaluationReport, Outcome, ProbeReport, StepReport};
 use crate::cluster::scheduler::Offer;
 use crate::cluster::{AgentHello, Job};
 use crate::store::LogRow;
@@ -148,6 +148,25 @@ pub fn evaluation(report: &EvaluationReport) -> wire::EvaluationReport {
         samples: report.samples,
         top5_accuracy: report.top5_accuracy.unwrap_or(f64::NAN),
         skipped: report.skipped.clone(),
+    }
+}
+
+/// What a probe has come to, as the wire has it.
+pub fn probe(report: &ProbeReport) -> wire::ProbeReport {
+    let figure = |(name, values): (&String, &Vec<Option<f64>>)| wire::Figure {
+        name: name.clone(),
+        values: values.iter().map(|value| value.unwrap_or(f64::NAN)).collect(),
+    };
+    wire::ProbeReport {
+        step: report.step,
+        epoch: report.epoch,
+        probe: report.probe.clone(),
+        measure: report.measure.clone(),
+        on: report.on.clone(),
+        samples: report.samples,
+        method: report.method.clone(),
+        figures: report.figures.iter().map(figure).collect(),
+        remarks: report.remarks.clone(),
     }
 }
 

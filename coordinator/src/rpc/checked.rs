@@ -15,8 +15,8 @@ use tonic::{Status, Streaming};
 
 use crate::cluster::event::{Assignment, Attachment, SignOfLife, Transport};
 use crate::cluster::facts::{
-    CheckpointFact, EvaluationReport, Fingerprint, Held, Outcome, PhaseSeconds, Prepared, Report, RunFacts, StepReport,
-    StopReason,
+    CheckpointFact, EvaluationReport, Fingerprint, Held, Outcome, PhaseSeconds, Prepared, ProbeReport, Report,
+    RunFacts, StepReport, StopReason,
 };
 use crate::cluster::record::Member;
 use crate::cluster::{AgentHello, WorkerHello};
@@ -33,6 +33,10 @@ const LONG: usize = 8192;
 const MOST_REPORTS: usize = 10_000;
 /// Samples that an evaluation names.
 const MOST_SKIPPED: usize = 100;
+/// Values that a probe tells: a line of `metrics.jsonl` holds them all.
+const MOST_FIGURES: usize = 3000;
+/// Remarks of a probe.
+const MOST_REMARKS: usize = 20;
 /// Members, rows, names and the like in one message.
 const MOST_ITEMS: usize = 100_000;
 /// Bytes of a job's text.
@@ -230,8 +234,31 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
             })),
             _ => Err(Malformed("an evaluation's split is validation or test".into())),
         },
+        Some(report::Report::Probe(probe)) => Ok(Report::Probe(probe_report(probe)?)),
         None => Err(Malformed("an unknown kind of report".into())),
     }
+}
+
+fn probe_report(report: wire::ProbeReport) -> Result<ProbeReport, Malformed> {
+    let values: usize = report.figures.iter().map(|figure| 1 + figure.values.len()).sum();
+    if values > MOST_FIGURES || report.remarks.len() > MOST_REMARKS {
+        return Err(Malformed(format!("a probe tells more than {MOST_FIGURES} values or {MOST_REMARKS} remarks")));
+    }
+    let told = |value: f64| value.is_finite().then_some(value);
+    let figure = |figure: wire::Figure| {
+        Ok((short("figure's name", figure.name)?, figure.values.into_iter().map(told).collect()))
+    };
+    Ok(ProbeReport {
+        step: number("step", report.step)?,
+        epoch: number("epoch", report.epoch)?,
+        probe: short("probe's name", report.probe)?,
+        measure: short("measure", report.measure)?,
+        on: short("probe's samples", report.on)?,
+        samples: number("samples", report.samples)?,
+        method: short("method", report.method)?,
+        figures: report.figures.into_iter().map(figure).collect::<Result<_, Malformed>>()?,
+        remarks: report.remarks.into_iter().map(|remark| short("remark", remark)).collect::<Result<_, _>>()?,
+    })
 }
 
 /// What a worker that comes back tells.

@@ -21,25 +21,23 @@ pub struct Metrics {
 #[derive(Clone, Default)]
 struct End {
     step: u64,
-    /// Kinds of the lines of that step: the split of an evaluation, empty for a step.
-    kinds: Vec<String>,
+    /// What tells the lines of that step apart: see [`Report::of_step`].
+    kinds: Vec<(&'static str, String)>,
 }
 
 impl End {
     /// Moves on to a report behind these; false if it is among them or before.
     fn pass(&mut self, report: &Report) -> bool {
-        let kind = match report {
-            Report::Step(_) => "",
-            Report::Evaluation(evaluation) => evaluation.split.as_str(),
-        };
+        let (kind, name) = report.of_step();
         let step = report.step();
-        if step < self.step || (step == self.step && self.kinds.iter().any(|known| known == kind)) {
+        let is_known = self.kinds.iter().any(|known| (known.0, known.1.as_str()) == (kind, name));
+        if step < self.step || (step == self.step && is_known) {
             return false;
         }
         if step > self.step {
             (self.step, self.kinds) = (step, Vec::new());
         }
-        self.kinds.push(kind.to_owned());
+        self.kinds.push((kind, name.to_owned()));
         true
     }
 }

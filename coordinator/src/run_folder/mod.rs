@@ -112,6 +112,7 @@ impl RunFolder {
         let read = metrics::read(&path.join("metrics.jsonl"), |report| match report {
             Report::Step(_) => newest = Some(report),
             Report::Evaluation(_) => measured.push(report),
+            Report::Probe(_) => {}
         });
         if let Err(cause) = read {
             tracing::warn!("{}: {cause}", path.display());

@@ -54,6 +54,7 @@ impl Curves {
                 loss.add(evaluation.step, evaluation.loss);
                 accuracy.add(evaluation.step, evaluation.accuracy);
             }
+            Report::Probe(_) => {}
         }
     }
 }

@@ -13,10 +13,11 @@ pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
 /// weights by their own hash.
-const NOT_HASHED: [&str; 12] = [
+const NOT_HASHED: [&str; 13] = [
     "checkpoint.",
     "cluster.",
     "metrics.",
+    "probe",
     "published.",
     "data.path",
     "data.name",
@@ -53,7 +54,7 @@ impl Job {
     }
 
     /// BLAKE3 in hexadecimal of all that the results depend on: every key but those of `[checkpoint]`,
-    /// `[cluster]`, `[metrics]` and `[published]`, the paths `data.path` and `model.init_from`, what data may take on the way
+    /// `[cluster]`, `[metrics]`, `[[probe]]` and `[published]`, the paths `data.path` and `model.init_from`, what data may take on the way
     /// (`data.threads`, `data.prefetch_bytes`, `data.cache_bytes`), `data.skip_bad`, and `model.recompute`.
     ///
     /// # Panics

@@ -60,7 +60,7 @@ impl Journal {
     fn keep(&mut self, report: wire::Report) {
         let place = self.reports.partition_point(|other| step_of(other) <= step_of(&report));
         let twice = self.reports.range(..place).rev().take_while(|other| step_of(other) == step_of(&report));
-        if !twice.into_iter().any(|other| split_of(other) == split_of(&report)) {
+        if !twice.into_iter().any(|other| kind_of(other) == kind_of(&report)) {
             self.said_reports = self.said_reports.min(place);
             self.reports.insert(place, report);
         }
@@ -169,15 +169,17 @@ fn step_of(report: &wire::Report) -> u64 {
     match &report.report {
         Some(wire::report::Report::Step(report)) => report.step,
         Some(wire::report::Report::Evaluation(report)) => report.step,
+        Some(wire::report::Report::Probe(report)) => report.step,
         None => 0,
     }
 }
 
-/// What tells reports of one step apart: the split of an evaluation.
-fn split_of(report: &wire::Report) -> Option<&str> {
+/// What tells reports of one step apart: the split of an evaluation, a probe's title.
+fn kind_of(report: &wire::Report) -> (u8, &str) {
     match &report.report {
-        Some(wire::report::Report::Evaluation(report)) => Some(&report.split),
-        Some(wire::report::Report::Step(_)) | None => None,
+        Some(wire::report::Report::Step(_)) | None => (0, ""),
+        Some(wire::report::Report::Evaluation(report)) => (1, &report.split),
+        Some(wire::report::Report::Probe(report)) => (2, &report.probe),
     }
 }
 

@@ -152,6 +152,9 @@ impl Job {
         }
         self.progress.recorded_step = self.progress.recorded_step.min(step);
         self.progress.evaluations.retain(|evaluation| evaluation.step <= step);
+        if self.progress.probed.0 > step {
+            self.progress.probed.1.clear();
+        }
         let recorded = self.progress.recorded_step;
         // What was to be acknowledged is not what stays; the beginning tells that.
         turn.orders.retain(|order| !matches!(order, Command::Acknowledge { .. }));

@@ -120,6 +120,8 @@ pub struct Progress {
     pub step: StepReport,
     /// The newest evaluations.
     pub evaluations: Vec<EvaluationReport>,
+    /// The newest step that was probed, and the probes' titles.
+    pub probed: (u64, BTreeSet<String>),
     /// Committed steps, as far as they are recorded.
     pub ledger: Ledger,
     /// Reports up to this step are recorded.

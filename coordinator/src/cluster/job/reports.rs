@@ -1,5 +1,7 @@
 //! Committed steps: recorded once, whoever tells of them.
 
+use std::collections::BTreeSet;
+
 use lockstep_proto::identity::WorkerId;
 use lockstep_proto::ledger::LedgerRow;
 
@@ -44,11 +46,11 @@ impl Job {
         let recorded = self.progress.recorded_step;
         self.progress.batch = Some(Recording { generation: newest, first_row, step: recorded });
         reports.retain(|report| report.step() <= step);
-        reports.retain(|report| report.step() > recorded || self.is_new_evaluation(report));
+        reports.retain(|report| report.step() > recorded || self.is_new_behind_step(report));
         self.take_in(&reports);
         let seconds = reports.iter().filter_map(|report| match report {
             Report::Step(step) => Some(&step.seconds),
-            Report::Evaluation(_) => None,
+            Report::Evaluation(_) | Report::Probe(_) => None,
         });
         // Small images in memory are augmented by those who compute: nobody waits.
         let reads_files = self.spec.data.size > 0;
@@ -78,15 +80,29 @@ impl Job {
             match report {
                 Report::Step(step) => self.progress.step = step.clone(),
                 Report::Evaluation(evaluation) => self.remember(evaluation.clone()),
+                Report::Probe(probe) => self.remember_probe(probe.step, &probe.probe),
             }
         }
     }
 
-    /// An evaluation comes after the step that it is of.
-    fn is_new_evaluation(&self, report: &Report) -> bool {
-        let Report::Evaluation(new) = report else { return false };
-        new.step == self.progress.recorded_step
-            && !self.progress.evaluations.iter().any(|known| (known.step, &known.split) == (new.step, &new.split))
+    /// Evaluations and probes may come after the step that they are of.
+    fn is_new_behind_step(&self, report: &Report) -> bool {
+        let progress = &self.progress;
+        let is_known = match report {
+            Report::Step(_) => return false,
+            Report::Evaluation(new) => {
+                progress.evaluations.iter().any(|known| (known.step, &known.split) == (new.step, &new.split))
+            }
+            Report::Probe(new) => progress.probed.0 == new.step && progress.probed.1.contains(&new.probe),
+        };
+        report.step() == progress.recorded_step && !is_known
+    }
+
+    fn remember_probe(&mut self, step: u64, title: &str) {
+        if self.progress.probed.0 != step {
+            self.progress.probed = (step, BTreeSet::new());
+        }
+        self.progress.probed.1.insert(title.to_owned());
     }
 
     /// Tells the sender at once, and the others now and then, what they need not keep.
@@ -133,6 +149,7 @@ impl Job {
         self.progress.incomplete = Some(generation);
         self.progress.recorded_step = step;
         self.progress.evaluations.retain(|evaluation| evaluation.step <= step);
+        self.progress.probed.1.clear();
     }
 
     pub(super) fn save_ledger(&self, turn: &mut Turn<'_>) {

@@ -8,6 +8,7 @@ mod data;
 mod layers;
 mod model;
 mod optimizer;
+mod probe;
 mod schedule;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use data::*;
 pub use layers::*;
 pub use model::*;
 pub use optimizer::*;
+pub use probe::*;
 pub use schedule::*;
 
 /// A resolved job: everything that the trained weights depend on, and where it runs.
@@ -44,6 +46,8 @@ pub struct Job {
     pub optimizer: Optimizer,
     /// When to evaluate.
     pub evaluate: Evaluate,
+    /// What is measured on the way: changes no weight.
+    pub probe: Vec<Probe>,
     /// How often to report.
     pub metrics: Metrics,
     /// The figure that others reached, to stand beside ours.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use toml::Value;
 
-use crate::job::Job;
 use crate::job::text::flatten;
+use crate::job::{Job, Probe};
 
 const HINT: &str = "recipes/REFERENCE.md";
 
@@ -19,7 +19,7 @@ fn documented() -> BTreeMap<String, Value> {
     let mut keys = BTreeMap::new();
     for line in text.lines() {
         if let Some(heading) = line.strip_prefix("## `[") {
-            table = heading.trim_end_matches("]`");
+            table = heading.trim_matches(['[', ']', '`']);
         } else if line.starts_with("| `") {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
             assert_eq!(cells.len(), 4, "{HINT}: {line}");
@@ -35,7 +35,11 @@ fn documented() -> BTreeMap<String, Value> {
 
 #[test]
 fn every_key_is_documented_with_its_default_and_no_other() {
-    let keys: BTreeMap<String, Value> = flatten(&Job::default().to_table()).into_iter().collect();
+    let mut keys: BTreeMap<String, Value> = flatten(&Job::default().to_table()).into_iter().collect();
+    // Of tables that come any number of times, the keys of one.
+    keys.remove("probe");
+    let of_probe = toml::Table::try_from(Probe::default()).unwrap();
+    keys.extend(of_probe.into_iter().map(|(key, default)| (format!("probe.{key}"), default)));
     let documented = documented();
     for (key, default) in &keys {
         assert_eq!(documented.get(key), Some(default), "{HINT}: `{key}`");

@@ -693,3 +693,30 @@ fn mutations_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn probes_are_checked_one_by_one() {
+    let probes = |tables: &str| format!("{GOOD}{tables}");
+    check_file(
+        &probes("[[probe]]\nmeasure = 'hesian'"),
+        expect![[
+            r#"job.toml: `probe[0].measure` = "hesian" is unknown: choose gap, eigenvalues, trace, density, keskar, sam, lane_gradients, slice, plane, interpolation, margins, weights, spectra, shifts, rotations, scalings, noise, fgsm (did you mean keskar?)"#
+        ]],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'trace'\ntop = 3"),
+        expect!["job.toml: trace has no part for `top`: leave it out"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'sam'\non = 'validation'"),
+        expect!["job.toml: sam is on validation samples, of which there are none: set `data.validation`"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'sam'\n[[probe]]\nmeasure = 'sam'"),
+        expect![[r#"job.toml: two probes are called "sam": give one another `name`"#]],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'sam'\nradius = -1.0"),
+        expect!["job.toml: `radius` = -1 of sam: must be 0 to 1000"],
+    );
+}

@@ -4,6 +4,7 @@ mod augment;
 mod batch;
 mod layers;
 mod optimizer;
+mod probe;
 mod schedule;
 
 use std::fmt::Display;
@@ -16,6 +17,7 @@ use super::spec::{
 use augment::{augment, mixing};
 use batch::batch;
 use optimizer::optimizer;
+use probe::probes;
 use schedule::schedule;
 
 const MAX_HIDDEN_LAYERS: usize = 16;
@@ -115,6 +117,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     schedule(&job.schedule)?;
     optimizer(&job.optimizer)?;
     mixing(job)?;
+    probes(job)?;
     if job.metrics.every == 0 {
         return Err(Violation::new(&["metrics.every"], "`metrics.every` = 0: must be at least 1".to_owned()));
     }

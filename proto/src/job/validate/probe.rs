@@ -1,0 +1,101 @@
+//! Probes that no job can have.
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+
+use super::Violation;
+use crate::job::spec::{Job, Probe, ProbeMeasure, ProbeSamples};
+
+const MAX_PROBES: usize = 64;
+const MAX_NAME: usize = 64;
+const MAX_STRENGTHS: usize = 64;
+/// Keys with their largest values.
+const MOST: [(&str, f64); 8] = [
+    ("top", 64.0),
+    ("iterations", 1000.0),
+    ("tolerance", 1.0),
+    ("draws", 1000.0),
+    ("radius", 1000.0),
+    ("lanes", 1024.0),
+    ("points", 1001.0),
+    ("extent", 100.0),
+];
+/// A plane's points are squared, and all of them are one line of `metrics.jsonl`.
+const MAX_PLANE: u32 = 51;
+
+pub(super) fn probes(job: &Job) -> Result<(), Violation> {
+    if job.probe.len() > MAX_PROBES {
+        return refuse(format!("{} tables `[[probe]]`: {MAX_PROBES} are the most", job.probe.len()));
+    }
+    let mut titles = BTreeSet::new();
+    for probe in &job.probe {
+        if !titles.insert(probe.title()) {
+            return refuse(format!("two probes are called {:?}: give one another `name`", probe.title()));
+        }
+        name(probe)?;
+        samples(probe, job)?;
+        numbers(probe)?;
+    }
+    Ok(())
+}
+
+fn name(probe: &Probe) -> Result<(), Violation> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if probe.name.len() > MAX_NAME || !probe.name.chars().all(allowed) {
+        let shown: String = probe.name.chars().take(MAX_NAME).collect();
+        return refuse(format!("a probe's name has up to {MAX_NAME} letters, digits, -, _ and ., not {shown:?}"));
+    }
+    Ok(())
+}
+
+fn samples(probe: &Probe, job: &Job) -> Result<(), Violation> {
+    let title = probe.title();
+    if !probe.measure.has_samples() && (probe.on, probe.samples) != (ProbeSamples::default(), 0) {
+        return refuse(format!("{title} looks at no samples: leave `on` and `samples` out"));
+    }
+    if probe.on != ProbeSamples::Subset && probe.samples > 0 {
+        return refuse(format!(
+            "{title} is on all {} samples: leave `samples` out, or set `on = \"subset\"`",
+            probe.on.as_str()
+        ));
+    }
+    if probe.on == ProbeSamples::Validation && job.data.validation == 0 {
+        let problem = format!("{title} is on validation samples, of which there are none: set `data.validation`");
+        return Err(Violation::new(&["probe", "data.validation"], problem));
+    }
+    Ok(())
+}
+
+/// Values within bounds, and none where the measure has no part for them.
+fn numbers(probe: &Probe) -> Result<(), Violation> {
+    let title = probe.title();
+    let table = Table::try_from(probe).expect("TOML can say every probe that was read");
+    for (key, most) in MOST {
+        let value = match table.get(key) {
+            Some(Value::Integer(value)) => *value as f64,
+            Some(Value::Float(value)) => *value,
+            _ => 0.0,
+        };
+        if value != 0.0 && !probe.measure.keys().contains(&key) {
+            return refuse(format!("{title} has no part for `{key}`: leave it out"));
+        }
+        if !(0.0..=most).contains(&value) {
+            return refuse(format!("`{key}` = {value} of {title}: must be 0 to {most}"));
+        }
+    }
+    if probe.measure == ProbeMeasure::Plane && probe.points > MAX_PLANE {
+        return refuse(format!("`points` = {} of {title}: must be 0 to {MAX_PLANE}, which are squared", probe.points));
+    }
+    if !probe.strengths.is_empty() && !probe.measure.keys().contains(&"strengths") {
+        return refuse(format!("{title} has no part for `strengths`: leave it out"));
+    }
+    if probe.strengths.len() > MAX_STRENGTHS || probe.strengths.iter().any(|strength| !(strength.abs() <= 1000.0)) {
+        return refuse(format!("`strengths` of {title}: up to {MAX_STRENGTHS} numbers, each -1000 to 1000"));
+    }
+    Ok(())
+}
+
+fn refuse(problem: String) -> Result<(), Violation> {
+    Err(Violation::new(&["probe"], problem))
+}
