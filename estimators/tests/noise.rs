@@ -197,7 +197,8 @@ fn intervals_hold_the_true_scale_as_often_as_they_say() {
                 window.add(&quadratic.draw(&mut random, sizes).step());
             }
             let all = [window.total(), window.layer(0), window.layer(1)].map(Option::unwrap);
-            (traces.push(all[0].trace), norms.push(all[0].squared_norm));
+            traces.push(all[0].trace);
+            norms.push(all[0].squared_norm);
             let scales = [
                 quadratic.both(Quadratic::trace) / quadratic.both(Quadratic::squared_norm),
                 quadratic.trace(0) / quadratic.squared_norm(0),

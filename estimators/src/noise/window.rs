@@ -76,6 +76,11 @@ impl Window {
         Self { layers, span: 1, blocks: Vec::new() }
     }
 
+    /// Layers of its network.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
     /// Whether it holds no step.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()

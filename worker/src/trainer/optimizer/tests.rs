@@ -1,6 +1,7 @@
 //! Every optimiser over several tensors, and the states that they make.
 
 use lockstep_checkpoint::About;
+use lockstep_estimators::noise;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::fold::BLOCK;
 use lockstep_proto::job::{self, OptimizerName};
@@ -98,7 +99,7 @@ fn optimizers() -> Vec<job::Optimizer> {
 fn fresh(keys: &job::Optimizer, tensors: &[Tensor], statistics: usize) -> State<Cpu> {
     let flat = tensors.last().unwrap().range.end;
     let sizes = Sizes { parameters: flat - statistics, statistics };
-    State::new(&mut Cpu::new(InstructionSet::detect()), kept(keys), sizes, &numbers(flat, 1))
+    State::new(&mut Cpu::new(InstructionSet::detect()), kept(keys), sizes, 2, &numbers(flat, 1))
 }
 
 /// Steps with gradients that are sums over three samples.
@@ -124,10 +125,16 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
         let seconds = done as f64;
         let curvature: Vec<f32> =
             numbers(trained.last().unwrap().range.end, 9 + done as usize).into_iter().map(f32::abs).collect();
+        let noise = noise::Step {
+            lanes: noise::Lanes { samples: 3, squares: 5 },
+            of_lanes: &[1.5, 2.0 + done as f64],
+            of_sum: &[3.0, 1.0 / (1.0 + done as f64)],
+        };
         let advance = Advance {
             cursor,
             epoch_loss,
             evaluations,
+            noise: Some(noise),
             seconds,
             row,
             curvature: done.is_multiple_of(2).then_some(&curvature[..]),
@@ -285,6 +292,7 @@ fn states_come_back_from_a_checkpoint_and_from_another_worker() {
             assert_eq!(bits(&other, &tensors), bits(&state, &tensors), "{keys:?}");
             assert_eq!(other.averaged(), state.averaged());
             assert_eq!(other.words(), state.words());
+            assert_eq!((&other.noise, other.noise.steps()), (&state.noise, 4));
         }
     }
 }
