@@ -1,6 +1,7 @@
 //! What the curves show: series of (step, value), down-sampled where they grow long.
 
 use crate::cluster::facts::Report;
+use crate::cluster::noise::NoiseScale;
 
 /// Points that a series keeps in memory before it halves itself.
 const KEPT: usize = 20_000;
@@ -14,6 +15,19 @@ pub struct Curves {
     pub accuracy: Series,
     /// Loss and accuracy of evaluations, by split in the order of appearance.
     pub evaluations: Vec<(String, Series, Series)>,
+    /// Noise scale of steps.
+    pub noise: Noise,
+}
+
+/// Noise scale over steps, as far as a logarithmic axis can show it.
+#[derive(Default)]
+pub struct Noise {
+    /// The scale where it is identified.
+    pub scale: Series,
+    /// Ends of its interval.
+    pub interval: [Series; 2],
+    /// A lower bound where it is not.
+    pub above: Series,
 }
 
 /// One curve.
@@ -35,6 +49,22 @@ impl Series {
     }
 }
 
+impl Noise {
+    fn add(&mut self, step: u64, noise: &NoiseScale) {
+        let [low, high] = &mut self.interval;
+        let all =
+            [(&mut self.scale, noise.scale), (low, noise.low), (high, noise.high), (&mut self.above, noise.above)];
+        for (series, value) in all {
+            series.add(step, value.filter(|value| *value > 0.0).unwrap_or(f64::NAN));
+        }
+    }
+
+    /// All values.
+    pub fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
+        [&self.scale, &self.above].into_iter().chain(&self.interval).flat_map(|series| &series.points)
+    }
+}
+
 impl Curves {
     /// Takes a report in.
     pub fn add(&mut self, report: &Report) {
@@ -42,6 +72,7 @@ impl Curves {
             Report::Step(step) => {
                 self.loss.add(step.step, step.loss);
                 self.accuracy.add(step.step, step.accuracy);
+                step.noise.iter().for_each(|noise| self.noise.add(step.step, noise));
             }
             Report::Evaluation(evaluation) => {
                 let known = self.evaluations.iter().position(|(split, ..)| *split == evaluation.split);

@@ -60,11 +60,7 @@ impl<D: Device> Blocks<D> {
     }
 
     /// `Σ x²` of each part of `vector`.
-    pub fn squared_norms(
-        &mut self,
-        crew: &mut impl Devices<D>,
-        vector: D::View<'_, f32>,
-    ) -> impl Iterator<Item = f64> {
+    pub fn squared_norms(&mut self, crew: &mut impl Devices<D>, vector: D::View<'_, f32>) -> impl Iterator<Item = f64> {
         let mut sums = self.sums.as_mut_slice();
         let mut blocks = self.ranges.as_slice();
         let threads = strips::ranges(self.len, crew.threads()).count();
