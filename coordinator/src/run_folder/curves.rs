@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::axis::Axis;
-use super::series::{Curves, Noise, Series, keep_extremes};
+use super::series::{Curves, Noise, Series, keep_extremes, split_at};
 
 /// Size of the picture.
 const WIDTH: f64 = 900.0;
@@ -156,13 +156,10 @@ impl<'a> Panel<'a> {
 
     /// A band from the lower to the upper ends, and a mark that points up at each bound.
     fn interval_and_bounds(&self, x: &Axis, noise: &Noise, svg: &mut String) {
-        let [low, high] = noise.interval.each_ref().map(|series| keep_extremes(&series.points, BUCKETS));
-        let mut band = String::new();
-        for point in high.iter().chain(low.iter().rev()) {
-            let start = if band.is_empty() { 'M' } else { 'L' };
-            let _ = write!(band, "{start}{:.1} {:.1}", place_x(x, point.0), self.place_y(point.1));
-        }
-        if !band.is_empty() {
+        let [low, high] = noise.interval.each_ref().map(|series| split_at(&series.points, &noise.above.points));
+        for (low, high) in low.zip(high) {
+            let [low, high] = [low, high].map(|points| keep_extremes(points, BUCKETS));
+            let band = self.path(x, high.iter().chain(low.iter().rev()));
             let _ = write!(svg, "<path class=\"band\" d=\"{band}Z\"/>");
         }
         let mut bounds = String::new();
@@ -178,14 +175,20 @@ impl<'a> Panel<'a> {
     }
 
     fn curve(&self, x: &Axis, series: &Series, class: &str, svg: &mut String) {
-        let mut path = String::new();
-        for (index, point) in keep_extremes(&series.points, BUCKETS).iter().enumerate() {
-            let start = if index == 0 { 'M' } else { 'L' };
-            let _ = write!(path, "{start}{:.1} {:.1}", place_x(x, point.0), self.place_y(point.1));
-        }
-        if !path.is_empty() {
+        let gaps = self.noise.map_or(&[][..], |noise| &noise.above.points);
+        for points in split_at(&series.points, gaps) {
+            let path = self.path(x, keep_extremes(points, BUCKETS).iter());
             let _ = write!(svg, "<path class=\"curve {class}\" d=\"{path}\"/>");
         }
+    }
+
+    fn path<'p>(&self, x: &Axis, points: impl Iterator<Item = &'p (f64, f64)>) -> String {
+        let mut path = String::new();
+        for point in points {
+            let start = if path.is_empty() { 'M' } else { 'L' };
+            let _ = write!(path, "{start}{:.1} {:.1}", place_x(x, point.0), self.place_y(point.1));
+        }
+        path
     }
 
     fn place_y(&self, value: f64) -> f64 {

@@ -90,6 +90,12 @@ impl Curves {
     }
 }
 
+/// Runs of points between which there is none of `gaps`; both in the order of steps.
+pub fn split_at<'a>(points: &'a [(f64, f64)], gaps: &[(f64, f64)]) -> impl Iterator<Item = &'a [(f64, f64)]> {
+    let gaps_before = |step: f64| gaps.partition_point(|gap| gap.0 < step);
+    points.chunk_by(move |a, b| gaps_before(a.0) == gaps_before(b.0))
+}
+
 /// At most 4 × `buckets` points: first, lowest, highest and last of each run of neighbours.
 pub fn keep_extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)> {
     if points.len() <= 4 * buckets {
@@ -114,7 +120,18 @@ pub fn keep_extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::keep_extremes;
+    use super::{keep_extremes, split_at};
+
+    #[test]
+    fn curves_end_at_gaps() {
+        let points = [1.0, 2.0, 5.0, 6.0, 9.0].map(|step| (step, 0.5));
+        let runs = |gaps: &[f64]| -> Vec<usize> {
+            let gaps: Vec<_> = gaps.iter().map(|step| (*step, 7.0)).collect();
+            split_at(&points, &gaps).map(<[_]>::len).collect()
+        };
+        assert_eq!(runs(&[]), [5]);
+        assert_eq!(runs(&[0.5, 3.0, 4.0, 8.0, 10.0]), [2, 2, 1]);
+    }
 
     #[test]
     fn down_sampling_keeps_extremes_and_ends() {

@@ -297,6 +297,34 @@ fn states_come_back_from_a_checkpoint_and_from_another_worker() {
     }
 }
 
+/// As if it were from before noise was kept: the digest that is told of it is without noise, too.
+#[test]
+fn a_checkpoint_without_noise_begins_it_anew() {
+    let (tensors, keys) = (with_statistics(), job::Optimizer::default());
+    let device = &mut Cpu::new(InstructionSet::detect());
+    let mut state = fresh(&keys, &tensors, 10);
+    train(&mut state, &keys, &tensors[..2], 34, 2, 1);
+    let mut copy = snapshot(&state, device, &tensors, &About::default()).unwrap();
+    let names: Vec<_> = copy.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    copy.tensors.retain(|tensor| tensor.name != "noise");
+    assert_eq!(copy.tensors.len() + 1, names.len(), "{names:?}");
+    let mut restored = fresh(&keys, &tensors, 10);
+    restore(&copy, &mut restored, device, &tensors).unwrap();
+    assert!(restored.noise.is_empty() && restored.noise != state.noise);
+    assert_ne!(restored.digests(device, &tensors).unwrap().state, copy.about.digest);
+    state.set_noise(&[]).unwrap();
+    assert_eq!(restored.digests(device, &tensors).unwrap(), state.digests(device, &tensors).unwrap());
+
+    for (words, problem) in [(2, "half a word"), (4, "not those of 2 layers")] {
+        let values = vec![f32::from_bits(1); words - 1 + words / 4];
+        let tensor = lockstep_checkpoint::Tensor { name: "noise".into(), shape: vec![values.len()], values };
+        copy.tensors.retain(|tensor| tensor.name != "noise");
+        copy.tensors.push(tensor);
+        let error = restore(&copy, &mut restored, device, &tensors).unwrap_err();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
 #[test]
 fn a_checkpoint_of_another_optimizer_is_refused_by_name() {
     let tensors = with_statistics();
