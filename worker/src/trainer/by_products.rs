@@ -6,6 +6,7 @@
 //! step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
 //! was.
 
+use lockstep_collective::Tally;
 use lockstep_estimators::noise::{Estimate, Scale, Step, Window};
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
@@ -15,7 +16,6 @@ use super::crew::Devices;
 use super::measures;
 use super::optimizer::Blocks;
 use crate::model::Model;
-use lockstep_collective::Tally;
 
 /// Measures a job's steps.
 pub(super) struct ByProducts<D: Device> {
@@ -79,7 +79,8 @@ impl<D: Device> ByProducts<D> {
             ..Default::default()
         };
         let Some(total) = window.total() else {
-            return wire::NoiseScale { reason: "needs two micro-batches a step".into(), ..of_lanes };
+            let reason = if lanes.squared.is_some() { "needs two micro-batches a step" } else { "no step was finite yet" };
+            return wire::NoiseScale { reason: reason.into(), ..of_lanes };
         };
         let told = Told::of(&total);
         wire::NoiseScale {
