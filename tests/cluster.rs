@@ -251,7 +251,8 @@ fn is_a_run(run: &Path, workers: u64) {
         let wanted = ["epoch", "learning_rate", "loss", "samples_per_second", "seconds", "step"];
         assert!(wanted.iter().all(|key| keys(line).contains(key)), "{line}");
         assert_eq!(keys(&line["seconds"]), ["backward", "commit", "data", "forward", "reduce"]);
-        let told = ["above", "high", "implicit_gradient", "lane_squared_norm", "layers", "low", "scale", "squared_norm"];
+        let told =
+            ["above", "high", "implicit_gradient", "lane_squared_norm", "layers", "low", "scale", "squared_norm"];
         assert!(told.iter().all(|key| keys(&line["noise"]).contains(key)), "{line}");
         assert_eq!((&line["noise"]["steps"], line["noise"]["layers"][0]["trace"].is_number()), (&line["step"], true));
         assert_eq!(line["epoch"], 0);

@@ -79,7 +79,8 @@ impl<D: Device> ByProducts<D> {
             ..Default::default()
         };
         let Some(total) = window.total() else {
-            let reason = if lanes.squared.is_some() { "needs two micro-batches a step" } else { "no step was finite yet" };
+            let reason =
+                if lanes.squared.is_some() { "needs two micro-batches a step" } else { "no step was finite yet" };
             return wire::NoiseScale { reason: reason.into(), ..of_lanes };
         };
         let told = Told::of(&total);
