@@ -25,7 +25,7 @@ fn a_job_goes_from_submit_to_pull() {
     let watched = cluster.run("watch", &[&job]);
     assert_eq!(watched.code, Some(0), "{watched:?}");
     assert!(watched.stderr.contains("completed: all 10 steps are done"), "{watched:?}");
-    assert!(watched.stdout.contains("test error"), "{watched:?}");
+    assert!(["test error", "noise scale"].iter().all(|row| watched.stdout.contains(row)), "{watched:?}");
 
     let waited = cluster.run("wait", &[&job]).success();
     assert_eq!(waited, format!("job {job} completed: all 10 steps are done\n"));
@@ -251,6 +251,10 @@ fn is_a_run(run: &Path, workers: u64) {
         let wanted = ["epoch", "learning_rate", "loss", "samples_per_second", "seconds", "step"];
         assert!(wanted.iter().all(|key| keys(line).contains(key)), "{line}");
         assert_eq!(keys(&line["seconds"]), ["backward", "commit", "data", "forward", "reduce"]);
+        let told =
+            ["above", "high", "implicit_gradient", "lane_squared_norm", "layers", "low", "scale", "squared_norm"];
+        assert!(told.iter().all(|key| keys(&line["noise"]).contains(key)), "{line}");
+        assert_eq!((&line["noise"]["steps"], line["noise"]["layers"][0]["trace"].is_number()), (&line["step"], true));
         assert_eq!(line["epoch"], 0);
     }
     let [evaluation] = &metrics(run, "evaluation")[..] else { panic!("one evaluation") };
@@ -266,6 +270,7 @@ fn is_a_run(run: &Path, workers: u64) {
     }
     assert_eq!(summary["stop_reason"], "completed");
     assert_eq!(summary["weights_sha256"], weights_sha256(run));
+    assert_eq!((&summary["noise"]["newest"], &summary["noise"]["average"]["reports"]), (&steps[2]["noise"], &3.into()));
     for (error, accuracy) in [("test_error", "accuracy"), ("test_top5_error", "top5_accuracy")] {
         let sum = summary[error].as_f64().unwrap() + evaluation[accuracy].as_f64().unwrap();
         assert!((sum - 1.0).abs() < 1e-12, "{error}: {summary} {evaluation}");

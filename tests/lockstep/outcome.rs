@@ -16,8 +16,8 @@ pub struct Outcome {
     ledger: Ledger,
     /// What `ledger RUN` says of each epoch, without generations.
     proof: Vec<Value>,
-    /// Step and loss of each line of `metrics.jsonl`, in the order of steps.
-    losses: Vec<(u64, String, f64)>,
+    /// Step, loss and noise of each line of `metrics.jsonl`, in the order of steps.
+    losses: Vec<(u64, String, f64, Value)>,
 }
 
 impl Outcome {
@@ -68,12 +68,12 @@ fn proof(run: &Path) -> Vec<Value> {
     epochs
 }
 
-/// Losses of steps and evaluations.
-fn losses(run: &Path) -> Vec<(u64, String, f64)> {
+/// Losses of steps and evaluations, and noise of the former.
+fn losses(run: &Path) -> Vec<(u64, String, f64, Value)> {
     let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
     let loss = |line: &Value| {
         let what = line["split"].as_str().unwrap_or("step").to_owned();
-        (line["step"].as_u64().unwrap(), what, line["loss"].as_f64().unwrap())
+        (line["step"].as_u64().unwrap(), what, line["loss"].as_f64().unwrap(), line["noise"].clone())
     };
     lines.iter().map(loss).collect()
 }

@@ -3,6 +3,8 @@
 use lockstep_proto::wire;
 use serde_json::{Map, Value, json};
 
+use super::noise;
+
 /// A time, null where it has not come.
 fn time(seconds: f64) -> Value {
     if seconds > 0.0 { json!(seconds) } else { Value::Null }
@@ -53,6 +55,7 @@ fn progress(progress: &wire::Progress) -> Value {
         "learning_rate": progress.learning_rate,
         "samples_per_second": progress.samples_per_second,
         "seconds_left": progress.seconds_left,
+        "noise": progress.noise.as_ref().map(noise::json),
     })
 }
 
@@ -134,6 +137,7 @@ pub fn event(event: &wire::watch_event::Event) -> Value {
                 "learning_rate": report.learning_rate,
                 "samples_per_second": report.samples_per_second,
                 "samples": report.samples,
+                "noise": report.noise.as_ref().map(noise::json),
             }),
         ),
         Event::Evaluation(report) => (

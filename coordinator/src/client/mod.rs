@@ -4,6 +4,7 @@ mod error;
 mod follow;
 pub mod gpus;
 mod json;
+mod noise;
 mod pull;
 mod screen;
 mod summary;

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lockstep_proto::wire;
 
+use super::noise;
 use super::summary::shows_top5;
 use super::table::{duration, grouped, percent};
 
@@ -60,9 +61,9 @@ impl Screen {
         }
         self.bar.set_length(progress.total_steps.max(progress.step));
         self.bar.set_position(progress.step);
-        self.bar.set_prefix(time_left(progress));
+        self.bar.set_prefix(beside(progress));
         self.bar.set_message(figures(progress));
-        self.newest = Some(*progress);
+        self.newest = Some(progress.clone());
     }
 
     /// An evaluation was done: a line that stays.
@@ -97,7 +98,7 @@ impl Screen {
             && progress.step > self.shown_step
         {
             self.shown_step = progress.step;
-            self.line(&format!("{}  {}", figures(progress), time_left(progress)));
+            self.line(&format!("{}  {}", figures(progress), beside(progress)));
         }
     }
 
@@ -123,8 +124,10 @@ fn set_style(bar: &ProgressBar, template: &str) {
     }
 }
 
-fn time_left(progress: &wire::Progress) -> String {
-    format!("{} left", duration(progress.seconds_left))
+/// What stands behind the bar, or at the end of a line.
+fn beside(progress: &wire::Progress) -> String {
+    let scale = progress.noise.as_ref().and_then(noise::scale).map(|scale| format!("noise scale {scale}  "));
+    format!("{}{} left", scale.unwrap_or_default(), duration(progress.seconds_left))
 }
 
 fn figures(progress: &wire::Progress) -> String {

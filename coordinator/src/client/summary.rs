@@ -2,8 +2,8 @@
 
 use lockstep_proto::wire;
 
-use super::ClientError;
 use super::table::{columns, counted, duration, grouped, percent, print};
+use super::{ClientError, noise};
 
 /// Classes from which on it says something that the right class is among the five best answers.
 const CLASSES_FOR_TOP5: u32 = 11;
@@ -33,6 +33,9 @@ pub fn print_summary(job: &wire::JobView) -> Result<(), ClientError> {
         }
         let steps = format!("{} in {}", grouped(outcome.steps as f64), counted(outcome.epochs, "whole epoch"));
         rows.push(row("steps", steps));
+        if let Some(scale) = job.progress.as_ref().and_then(|p| p.noise.as_ref()).and_then(noise::scale_or_reason) {
+            rows.push(row("noise scale", scale));
+        }
         rows.push(row("time", duration(outcome.seconds)));
         if outcome.seconds > 0.0 {
             rows.push(row("samples/s", grouped(outcome.samples as f64 / outcome.seconds)));

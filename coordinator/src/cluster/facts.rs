@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use lockstep_proto::job::Libraries;
 use serde::{Deserialize, Serialize};
 
+use super::noise::NoiseScale;
+
 /// What results depend on beside job and data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -175,6 +177,8 @@ pub struct StepReport {
     pub samples: u64,
     /// Of one worker, summed since its previous report.
     pub seconds: PhaseSeconds,
+    /// Of the gradients; none in files from before it was measured.
+    pub noise: Option<NoiseScale>,
 }
 
 /// Time by phase.

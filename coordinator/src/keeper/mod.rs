@@ -4,6 +4,7 @@
 //! said. It never waits for a peer: who doesn't read what it is sent is cut off.
 
 mod clock;
+mod noise;
 mod orders;
 mod outlets;
 mod queries;

@@ -3,6 +3,7 @@
 use lockstep_proto::identity::JobId;
 use lockstep_proto::wire;
 
+use super::noise;
 use crate::cluster::facts::{CheckpointFact, EvaluationReport, Outcome, ProbeReport, StepReport};
 use crate::cluster::scheduler::Offer;
 use crate::cluster::{AgentHello, Job};
@@ -85,6 +86,7 @@ fn progress(job: &Job) -> Option<wire::Progress> {
         learning_rate: step.learning_rate,
         samples_per_second: step.samples_per_second,
         seconds_left: job.seconds_left().unwrap_or(0.0),
+        noise: step.noise.as_ref().map(noise::of_all),
     })
 }
 
@@ -134,6 +136,7 @@ pub fn step(report: &StepReport) -> wire::StepReport {
             commit: seconds.commit,
         }),
         samples: report.samples,
+        noise: report.noise.as_ref().map(noise::noise),
     }
 }
 

@@ -13,6 +13,7 @@ use lockstep_proto::wire::{self, report};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::noise::noise;
 use crate::cluster::event::{Assignment, Attachment, SignOfLife, Transport};
 use crate::cluster::facts::{
     CheckpointFact, EvaluationReport, Fingerprint, Held, Outcome, PhaseSeconds, Prepared, ProbeReport, Report,
@@ -91,7 +92,7 @@ pub fn line(text: String) -> String {
     text.chars().take(LONG).map(plain).collect()
 }
 
-fn short(what: &str, text: String) -> Result<String, Malformed> {
+pub fn short(what: &str, text: String) -> Result<String, Malformed> {
     if text.len() > SHORT || text.chars().any(char::is_control) {
         return Err(Malformed(format!("{what} is not up to {SHORT} printable bytes")));
     }
@@ -219,6 +220,7 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
                     reduce: seconds.reduce,
                     commit: seconds.commit,
                 },
+                noise: step.noise.map(noise).transpose()?,
             }))
         }
         Some(report::Report::Evaluation(evaluation)) => match evaluation.split.as_str() {

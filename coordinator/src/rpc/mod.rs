@@ -4,6 +4,7 @@ mod agents;
 mod checked;
 mod clients;
 mod files;
+mod noise;
 mod service;
 mod stream;
 mod workers;

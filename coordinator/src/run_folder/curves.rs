@@ -1,18 +1,18 @@
-//! `curves.svg`: loss and accuracy over steps, readable on a light and on a dark page.
+//! `curves.svg`: loss, accuracy and noise scale over steps, readable on a light and on a dark page.
 
 use std::fmt::Write;
 
-use super::axis::{Axis, label};
-use super::series::{Curves, Series, keep_extremes};
+use super::axis::Axis;
+use super::series::{Curves, Noise, Series, keep_extremes, split_at};
 
 /// Size of the picture.
 const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 628.0;
-/// Panels: left, width, height; the upper one's top and the lower one's.
+const HEIGHT: f64 = 914.0;
+/// Panels: left, width, height; the top of each.
 const LEFT: f64 = 72.0;
 const PANEL_WIDTH: f64 = 796.0;
 const PANEL_HEIGHT: f64 = 224.0;
-const TOPS: [f64; 2] = [62.0, 348.0];
+const TOPS: [f64; 3] = [62.0, 348.0, 634.0];
 /// Points of a curve that are drawn: about two a pixel.
 const BUCKETS: usize = 400;
 
@@ -46,15 +46,15 @@ const DARK: Colours = Colours {
 };
 
 const SHAPES: &str = "text{font:13px system-ui,sans-serif}.title{font-weight:600;font-size:15px}\
-.curve{fill:none;stroke-linejoin:round;stroke-linecap:round}.train{stroke-width:1.4}.s0,.s1{stroke-width:2.2}\
-.end{text-anchor:end}.mid{text-anchor:middle}";
+.curve,.bound{fill:none;stroke-linejoin:round;stroke-linecap:round}.train{stroke-width:1.4}.s0,.s1{stroke-width:2.2}\
+.band{fill-opacity:.25}.bound{stroke-width:1}.end{text-anchor:end}.mid{text-anchor:middle}";
 
 impl Colours {
     fn rules(&self) -> String {
         let Self { page, ink, dim, grid, train, splits: [first, second] } = self;
         format!(
             ".page{{fill:{page}}}text{{fill:{dim}}}.title{{fill:{ink}}}.grid{{stroke:{grid}}}\
-             .train{{stroke:{train}}}.dt{{fill:{train}}}.s0{{stroke:{first}}}.d0{{fill:{first}}}\
+             .train,.bound{{stroke:{train}}}.dt,.band{{fill:{train}}}.s0{{stroke:{first}}}.d0{{fill:{first}}}\
              .s1{{stroke:{second}}}.d1{{fill:{second}}}"
         )
     }
@@ -66,10 +66,12 @@ struct Panel<'a> {
     top: f64,
     train: &'a Series,
     evaluations: Vec<&'a Series>,
+    /// Drawn behind and beside the curve, in the panel of the noise scale.
+    noise: Option<&'a Noise>,
     y: Axis,
 }
 
-/// Draws loss and accuracy over steps.
+/// Draws loss, accuracy and noise scale over steps.
 pub fn draw(curves: &Curves) -> String {
     let mut svg = String::new();
     let (light, dark) = (LIGHT.rules(), DARK.rules());
@@ -78,17 +80,20 @@ pub fn draw(curves: &Curves) -> String {
     let _ = write!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"Loss and accuracy over steps\"><style>{style}</style>\
+         aria-label=\"Loss, accuracy and noise scale over steps\"><style>{style}</style>\
          <rect class=\"page\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>"
     );
     let loss = Panel::new("Loss", TOPS[0], &curves.loss, curves.evaluations.iter().map(|e| &e.1).collect());
     let accuracy = Panel::new("Accuracy", TOPS[1], &curves.accuracy, curves.evaluations.iter().map(|e| &e.2).collect());
-    let last_step = [&loss, &accuracy].into_iter().flat_map(Panel::points).map(|point| point.0).fold(1.0, f64::max);
+    let noise = Panel::of_noise("Noise scale in samples", TOPS[2], &curves.noise);
+    let last_step =
+        [&loss, &accuracy, &noise].into_iter().flat_map(Panel::points).map(|point| point.0).fold(1.0, f64::max);
     let x = Axis::from_zero(last_step);
     loss.draw(&x, "", &mut svg);
     accuracy.draw(&x, "%", &mut svg);
+    noise.draw(&x, "", &mut svg);
     legend(curves, &mut svg);
-    let (middle, bottom) = (LEFT + PANEL_WIDTH / 2.0, TOPS[1] + PANEL_HEIGHT + 42.0);
+    let (middle, bottom) = (LEFT + PANEL_WIDTH / 2.0, TOPS[2] + PANEL_HEIGHT + 42.0);
     let _ = write!(svg, "<text class=\"mid\" x=\"{middle}\" y=\"{bottom}\">step</text></svg>");
     svg.push('\n');
     svg
@@ -99,11 +104,20 @@ impl<'a> Panel<'a> {
         let all = evaluations.iter().copied().chain([train]).flat_map(|series| &series.points);
         let (low, high) =
             all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| (low.min(point.1), high.max(point.1)));
-        Self { title, top, train, evaluations, y: Axis::covering(low, high) }
+        Self { title, top, train, evaluations, noise: None, y: Axis::covering(low, high) }
+    }
+
+    /// A curve with its interval, and bounds, on a logarithmic axis.
+    fn of_noise(title: &'a str, top: f64, noise: &'a Noise) -> Self {
+        let values = noise.points().map(|point| point.1);
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+        let y = Axis::logarithmic(low, high);
+        Self { title, top, train: &noise.scale, evaluations: Vec::new(), noise: Some(noise), y }
     }
 
     fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
-        self.evaluations.iter().copied().chain([self.train]).flat_map(|series| &series.points)
+        let noise = self.noise.into_iter().flat_map(Noise::points);
+        self.evaluations.iter().copied().chain([self.train]).flat_map(|series| &series.points).chain(noise)
     }
 
     fn draw(&self, x: &Axis, unit: &str, svg: &mut String) {
@@ -112,17 +126,18 @@ impl<'a> Panel<'a> {
         let factor = if unit == "%" { 100.0 } else { 1.0 };
         for tick in self.y.ticks() {
             let y = self.place_y(tick);
-            let text = label(tick * factor, self.y.step() * factor);
+            let text = self.y.label(tick, factor);
             let _ = write!(svg, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>");
             let (at, base) = (LEFT - 10.0, y + 4.5);
             let _ = write!(svg, "<text class=\"end\" x=\"{at}\" y=\"{base:.1}\">{text}{unit}</text>");
         }
         for tick in x.ticks() {
             let (at, base) = (place_x(x, tick), bottom + 20.0);
-            let text = label(tick, x.step());
+            let text = x.label(tick, 1.0);
             let _ = write!(svg, "<path class=\"grid\" d=\"M{at:.1} {bottom}v5\"/>");
             let _ = write!(svg, "<text class=\"mid\" x=\"{at:.1}\" y=\"{base}\">{text}</text>");
         }
+        self.noise.iter().for_each(|noise| self.interval_and_bounds(x, noise, svg));
         self.curve(x, self.train, "train", svg);
         for (index, series) in self.evaluations.iter().enumerate() {
             self.curve(x, series, &format!("s{}", index % 2), svg);
@@ -139,15 +154,41 @@ impl<'a> Panel<'a> {
         }
     }
 
-    fn curve(&self, x: &Axis, series: &Series, class: &str, svg: &mut String) {
-        let mut path = String::new();
-        for (index, point) in keep_extremes(&series.points, BUCKETS).iter().enumerate() {
-            let start = if index == 0 { 'M' } else { 'L' };
-            let _ = write!(path, "{start}{:.1} {:.1}", place_x(x, point.0), self.place_y(point.1));
+    /// A band from the lower to the upper ends, and a mark that points up at each bound.
+    fn interval_and_bounds(&self, x: &Axis, noise: &Noise, svg: &mut String) {
+        let [low, high] = noise.interval.each_ref().map(|series| split_at(&series.points, &noise.above.points));
+        for (low, high) in low.zip(high) {
+            let [low, high] = [low, high].map(|points| keep_extremes(points, BUCKETS));
+            let band = self.path(x, high.iter().chain(low.iter().rev()));
+            let _ = write!(svg, "<path class=\"band\" d=\"{band}Z\"/>");
         }
-        if !path.is_empty() {
+        let mut bounds = String::new();
+        for point in keep_extremes(&noise.above.points, BUCKETS / 4) {
+            let (at, y) = (place_x(x, point.0), self.place_y(point.1));
+            let _ = write!(bounds, "M{:.1} {y:.1}l3 -5l3 5", at - 3.0);
+        }
+        if !bounds.is_empty() {
+            let _ = write!(svg, "<path class=\"bound\" d=\"{bounds}\"/>");
+        }
+        let (at, base) = (LEFT + PANEL_WIDTH, self.top - 14.0);
+        let _ = write!(svg, "<text class=\"end\" x=\"{at}\" y=\"{base}\">shaded: 95% interval; ^: above this</text>");
+    }
+
+    fn curve(&self, x: &Axis, series: &Series, class: &str, svg: &mut String) {
+        let gaps = self.noise.map_or(&[][..], |noise| &noise.above.points);
+        for points in split_at(&series.points, gaps) {
+            let path = self.path(x, keep_extremes(points, BUCKETS).iter());
             let _ = write!(svg, "<path class=\"curve {class}\" d=\"{path}\"/>");
         }
+    }
+
+    fn path<'p>(&self, x: &Axis, points: impl Iterator<Item = &'p (f64, f64)>) -> String {
+        let mut path = String::new();
+        for point in points {
+            let start = if path.is_empty() { 'M' } else { 'L' };
+            let _ = write!(path, "{start}{:.1} {:.1}", place_x(x, point.0), self.place_y(point.1));
+        }
+        path
     }
 
     fn place_y(&self, value: f64) -> f64 {
@@ -182,6 +223,7 @@ fn legend(curves: &Curves, svg: &mut String) {
 mod tests {
     use super::*;
     use crate::cluster::facts::{EvaluationReport, Report, StepReport};
+    use crate::cluster::noise::NoiseScale;
 
     /// A run like LeNet-5's, noise from a fixed generator.
     pub fn example() -> Curves {
@@ -192,7 +234,17 @@ mod tests {
             let noise = (state >> 33) as f64 / f64::from(1_u32 << 31);
             let loss = 2.2 * (-(step as f64) / 900.0).exp() + 0.02 + 0.12 * noise;
             let accuracy = 1.0 - loss / 2.4;
-            curves.add(&Report::Step(StepReport { step, loss, accuracy, ..Default::default() }));
+            let scale = 30.0 * (step as f64 / 60.0) * (0.9 + 0.2 * noise);
+            let is_clear = step > 400 && !(16_000..17_000).contains(&step);
+            let told = |value: f64| Some(value).filter(|_| is_clear);
+            let noise = NoiseScale {
+                scale: told(scale),
+                low: told(scale / 1.4),
+                high: told(scale * (1.5 + 2.0 * noise)),
+                above: Some(scale / 2.0).filter(|_| !is_clear),
+                ..Default::default()
+            };
+            curves.add(&Report::Step(StepReport { step, loss, accuracy, noise: Some(noise), ..Default::default() }));
             if step % 1250 == 0 {
                 let (split, loss) = ("test".into(), loss * 0.8 + 0.03);
                 let accuracy = 1.0 - loss / 3.0;

@@ -6,6 +6,7 @@ mod axis;
 mod curves;
 mod files;
 mod metrics;
+mod noise;
 mod series;
 
 use std::io;
@@ -17,6 +18,7 @@ use crate::cluster::facts::Report;
 use crate::cluster::record::{GenerationRecord, RunRecord, Summary};
 use lockstep_proto::ledger::Ledger;
 use metrics::Metrics;
+use noise::{NoiseSummary, RunNoise};
 use series::Curves;
 
 /// Why a run folder can't be used.
@@ -40,6 +42,7 @@ pub struct RunFolder {
     path: PathBuf,
     metrics: Metrics,
     curves: Curves,
+    noise: RunNoise,
 }
 
 impl RunFolderError {
@@ -100,10 +103,14 @@ impl RunFolder {
     /// Opens a folder that this coordinator made, to go on.
     pub fn open(path: &Path) -> Result<Self, RunFolderError> {
         let failed = |cause| RunFolderError::Io { path: path.to_owned(), cause };
-        let mut curves = Curves::default();
-        let metrics = Metrics::open(&path.join("metrics.jsonl"), |report| curves.add(report)).map_err(failed)?;
+        let (mut curves, mut noise) = (Curves::default(), RunNoise::default());
+        let each = |report: &Report| {
+            curves.add(report);
+            noise.add(report);
+        };
+        let metrics = Metrics::open(&path.join("metrics.jsonl"), each).map_err(failed)?;
         atomic::sync_folder(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), metrics, curves })
+        Ok(Self { path: path.to_owned(), metrics, curves, noise })
     }
 
     /// The evaluations and the newest step that `metrics.jsonl` tells of; changes nothing.
@@ -155,7 +162,10 @@ impl RunFolder {
         }
         let new =
             self.metrics.append(reports).map_err(|cause| RunFolderError::Io { path: self.path.clone(), cause })?;
-        new.iter().for_each(|report| self.curves.add(report));
+        for report in &new {
+            self.curves.add(report);
+            self.noise.add(report);
+        }
         if new.iter().any(|report| matches!(report, Report::Evaluation(_))) {
             self.write_curves()?;
         }
@@ -164,10 +174,14 @@ impl RunFolder {
 
     /// Drops lines of steps above this one from `metrics.jsonl`: they are committed anew.
     pub fn void_above(&mut self, step: u64) -> Result<(), RunFolderError> {
-        let mut curves = Curves::default();
-        let voided = self.metrics.void_above(step, |report| curves.add(report));
+        let (mut curves, mut noise) = (Curves::default(), RunNoise::default());
+        let each = |report: &Report| {
+            curves.add(report);
+            noise.add(report);
+        };
+        let voided = self.metrics.void_above(step, each);
         voided.map_err(|cause| RunFolderError::Io { path: self.path.clone(), cause })?;
-        self.curves = curves;
+        (self.curves, self.noise) = (curves, noise);
         Ok(())
     }
 
@@ -178,8 +192,14 @@ impl RunFolder {
 
     /// Writes `curves.svg` and `summary.json`: the run is over.
     pub fn close(&self, summary: &Summary) -> Result<(), RunFolderError> {
+        #[derive(serde::Serialize)]
+        struct Closed<'a> {
+            #[serde(flatten)]
+            summary: &'a Summary,
+            noise: Option<NoiseSummary<'a>>,
+        }
         self.write_curves()?;
-        self.write_json("summary.json", summary)
+        self.write_json("summary.json", &Closed { summary, noise: self.noise.summary() })
     }
 
     fn write_curves(&self) -> Result<(), RunFolderError> {

@@ -1,6 +1,7 @@
 //! What the curves show: series of (step, value), down-sampled where they grow long.
 
 use crate::cluster::facts::Report;
+use crate::cluster::noise::NoiseScale;
 
 /// Points that a series keeps in memory before it halves itself.
 const KEPT: usize = 20_000;
@@ -14,6 +15,19 @@ pub struct Curves {
     pub accuracy: Series,
     /// Loss and accuracy of evaluations, by split in the order of appearance.
     pub evaluations: Vec<(String, Series, Series)>,
+    /// Noise scale of steps.
+    pub noise: Noise,
+}
+
+/// Noise scale over steps, as far as a logarithmic axis can show it.
+#[derive(Default)]
+pub struct Noise {
+    /// The scale where it is identified.
+    pub scale: Series,
+    /// Ends of its interval.
+    pub interval: [Series; 2],
+    /// A lower bound where it is not.
+    pub above: Series,
 }
 
 /// One curve.
@@ -35,6 +49,22 @@ impl Series {
     }
 }
 
+impl Noise {
+    fn add(&mut self, step: u64, noise: &NoiseScale) {
+        let [low, high] = &mut self.interval;
+        let all =
+            [(&mut self.scale, noise.scale), (low, noise.low), (high, noise.high), (&mut self.above, noise.above)];
+        for (series, value) in all {
+            series.add(step, value.filter(|value| *value > 0.0).unwrap_or(f64::NAN));
+        }
+    }
+
+    /// All values.
+    pub fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
+        [&self.scale, &self.above].into_iter().chain(&self.interval).flat_map(|series| &series.points)
+    }
+}
+
 impl Curves {
     /// Takes a report in.
     pub fn add(&mut self, report: &Report) {
@@ -42,6 +72,7 @@ impl Curves {
             Report::Step(step) => {
                 self.loss.add(step.step, step.loss);
                 self.accuracy.add(step.step, step.accuracy);
+                step.noise.iter().for_each(|noise| self.noise.add(step.step, noise));
             }
             Report::Evaluation(evaluation) => {
                 let known = self.evaluations.iter().position(|(split, ..)| *split == evaluation.split);
@@ -57,6 +88,12 @@ impl Curves {
             Report::Probe(_) => {}
         }
     }
+}
+
+/// Runs of points between which there is none of `gaps`; both in the order of steps.
+pub fn split_at<'a>(points: &'a [(f64, f64)], gaps: &[(f64, f64)]) -> impl Iterator<Item = &'a [(f64, f64)]> {
+    let gaps_before = |step: f64| gaps.partition_point(|gap| gap.0 < step);
+    points.chunk_by(move |a, b| gaps_before(a.0) == gaps_before(b.0))
 }
 
 /// At most 4 × `buckets` points: first, lowest, highest and last of each run of neighbours.
@@ -83,7 +120,18 @@ pub fn keep_extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::keep_extremes;
+    use super::{keep_extremes, split_at};
+
+    #[test]
+    fn curves_end_at_gaps() {
+        let points = [1.0, 2.0, 5.0, 6.0, 9.0].map(|step| (step, 0.5));
+        let runs = |gaps: &[f64]| -> Vec<usize> {
+            let gaps: Vec<_> = gaps.iter().map(|step| (*step, 7.0)).collect();
+            split_at(&points, &gaps).map(<[_]>::len).collect()
+        };
+        assert_eq!(runs(&[]), [5]);
+        assert_eq!(runs(&[0.5, 3.0, 4.0, 8.0, 10.0]), [2, 2, 1]);
+    }
 
     #[test]
     fn down_sampling_keeps_extremes_and_ends() {

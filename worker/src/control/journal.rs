@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 
 use lockstep_proto::ledger::{Ledger, LedgerRow};
 use lockstep_proto::wire;
+use prost::Message;
 
 use super::event::{Batch, Ready};
 
-/// Rows and reports of one message; more go in several, since messages are bounded.
+/// Rows, reports and bytes of reports of one message; more go in several, since messages are bounded.
 const ROWS: usize = 20_000;
 const REPORTS: usize = 2_000;
+const REPORT_BYTES: usize = 1 << 20;
 
 /// Ledger, reports, and how far the coordinator has them.
 #[derive(Debug, Default)]
@@ -152,14 +154,20 @@ fn rows_of_a_message(rows: &[LedgerRow]) -> usize {
     fit.count().max(1).min(rows.len())
 }
 
-/// Cuts reports into parts of about [`REPORTS`], none of them between two of one step.
+/// Cuts reports into parts of about [`REPORTS`] and [`REPORT_BYTES`], none of them between two of one step.
 fn in_parts<'a>(reports: impl Iterator<Item = &'a wire::Report>) -> Vec<Vec<wire::Report>> {
-    let mut parts: Vec<Vec<wire::Report>> = Vec::new();
+    let (mut parts, mut bytes): (Vec<Vec<wire::Report>>, usize) = (Vec::new(), 0);
     for report in reports {
-        let fits = |part: &Vec<wire::Report>| part.len() < REPORTS || part.last().map(step_of) == Some(step_of(report));
+        let length = report.encoded_len();
+        bytes += length;
+        let has_room = |part: &Vec<wire::Report>| part.len() < REPORTS && bytes <= REPORT_BYTES;
+        let fits = |part: &Vec<wire::Report>| has_room(part) || part.last().map(step_of) == Some(step_of(report));
         match parts.last_mut() {
             Some(part) if fits(part) => part.push(report.clone()),
-            Some(_) | None => parts.push(vec![report.clone()]),
+            Some(_) | None => {
+                parts.push(vec![report.clone()]);
+                bytes = length;
+            }
         }
     }
     parts
@@ -221,6 +229,21 @@ mod tests {
         assert_eq!(said[..2], [(0, ROWS, 0, 0), (rows, 5, REPORTS, reports)]);
         assert_eq!(said[2..], last);
         assert!(journal.say(&wire::GenerationId::default()).is_empty());
+    }
+
+    #[test]
+    fn long_reports_are_said_in_more_messages() {
+        let layer = wire::LayerNoise { name: "a".repeat(100), ..Default::default() };
+        let noise = wire::NoiseScale { layers: vec![layer; 2_000], ..Default::default() };
+        let report = |step| wire::StepReport { step, noise: Some(noise.clone()), ..Default::default() };
+        let reports: Vec<_> =
+            (1..=30).map(|step| wire::Report { report: Some(wire::report::Report::Step(report(step))) }).collect();
+        let mut journal = Journal::default();
+        journal.add(Batch { reported: 30, reports, ..Batch::default() });
+        let messages = journal.say(&wire::GenerationId::default());
+        assert_eq!(messages.iter().map(|message| message.reports.len()).sum::<usize>(), 30);
+        let longest = messages.iter().map(wire::Reports::encoded_len).max().unwrap();
+        assert!(messages.len() > 5 && longest <= REPORT_BYTES + 1000, "{} messages, {longest}", messages.len());
     }
 
     #[test]

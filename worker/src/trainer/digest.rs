@@ -18,7 +18,7 @@ pub struct Digests {
     pub names: Vec<String>,
     /// BLAKE3 of each tensor's elements, hex.
     pub tensors: Vec<String>,
-    /// BLAKE3 over names, tensors' digests, cursor, loss of the epoch and evaluations, hex.
+    /// BLAKE3 over names, tensors' digests, cursor, loss of the epoch, evaluations and noise, hex.
     pub state: String,
 }
 
@@ -39,6 +39,10 @@ impl<D: Device> State<D> {
         }
         for word in &self.words()[..WORDS - 1] {
             whole.update(&word.to_le_bytes());
+        }
+        // A state from before noise was kept has the digest that it had then.
+        if !self.noise.is_empty() {
+            self.noise.words().iter().for_each(|word| _ = whole.update(&word.to_le_bytes()));
         }
         digests.state = hex(&whole);
         device.health()?;

@@ -188,7 +188,7 @@ impl<D: Device> Trainer<D> {
     fn state_of(&mut self, flat: &[f32]) -> State<D> {
         let model = &self.work.model;
         let sizes = Sizes { parameters: model.parameters(), statistics: model.statistics() };
-        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, flat)
+        State::new(&mut self.crew.first().device, kept(&self.job.optimizer), sizes, self.work.layers.len(), flat)
     }
 }
 

@@ -22,7 +22,7 @@ fn check(mut device: Cuda) {
     let shape = TensorShape::new("fc", "bias", vec![5], Role::Bias { fan_in: 5, plane: false });
     let tensors = [Tensor { shape, range: 0..5 }];
     let sizes = Sizes { parameters: 5, statistics: 0 };
-    let state = State::new(&mut device, kept(&job::Optimizer::default()), sizes, &[1.0; 5]);
+    let state = State::new(&mut device, kept(&job::Optimizer::default()), sizes, 1, &[1.0; 5]);
     let leaves = |device: &mut Cuda| {
         [
             state.digests(device, &tensors).is_ok(),

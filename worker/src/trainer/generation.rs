@@ -8,6 +8,7 @@ use lockstep_kernels::device::Device;
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
+use super::by_products::LaneNorm;
 use super::ending::End;
 use super::foresight::Foresight;
 use super::measures::{self, Score};
@@ -55,6 +56,7 @@ struct Committed {
     flags: u64,
     score: Score,
     learning_rate: f64,
+    lanes: LaneNorm,
 }
 
 impl<D: Device> Generation<'_, D> {
@@ -152,13 +154,15 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, curvature, above, schedule, work, .. } = &mut *self.trainer;
+        let Trainer { crew, optimizer, by_products, curvature, above, schedule, work, .. } = &mut *self.trainer;
         let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
+        let noise = by_products.measure(crew, sums.gradient, reduced.tally);
         if let (Place::Above, Some(above)) = (place, above) {
             (tally, sums.statistics) = (above.tally(), above.statistics());
         }
         let (score, flags) = (Score::of(tally), tally.flags);
         let learning_rate = schedule.learning_rate(&cursor);
+        let lanes = LaneNorm::of(noise.as_ref(), learning_rate);
         let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
         let behind = schedule.advance(&cursor, &plan);
         let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
@@ -166,14 +170,14 @@ impl<D: Device> Generation<'_, D> {
         let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
         let parameters = 0..work.model.parameters();
         let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| D::view(curvature, parameters));
-        let advance = Advance { cursor: behind, epoch_loss, evaluations, seconds, row, curvature };
+        let advance = Advance { cursor: behind, epoch_loss, evaluations, noise, seconds, row, curvature };
         self.state.commit(crew, optimizer, &constants, sums, advance)?;
         self.outbox.committed(&self.state.ledger);
         if self.rank == 0 {
             skipped::tell(&self.trainer.work, &plan, cursor.step + 1, &skipped);
         }
         self.trainer.meter.step(&score, batch.reducing, committing.elapsed());
-        Ok(Ok(Committed { epoch: plan.epoch, flags, score, learning_rate }))
+        Ok(Ok(Committed { epoch: plan.epoch, flags, score, learning_rate, lanes }))
     }
 
     /// Every `metrics.every` steps, and at the last.
@@ -193,6 +197,7 @@ impl<D: Device> Generation<'_, D> {
             samples_per_second,
             seconds: Some(seconds),
             samples: cursor.samples,
+            noise: Some(self.trainer.by_products.report(&self.state.noise, committed.lanes)),
         }));
     }
 

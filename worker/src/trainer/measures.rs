@@ -1,6 +1,7 @@
 //! What rides in the reduction beside the gradient: the tally's layout, and what is read from a reduced one.
 
 use lockstep_collective::Tally;
+use lockstep_estimators::noise::Lanes;
 use lockstep_kernels::device::LossSums;
 
 use crate::control::StopReason;
@@ -26,8 +27,8 @@ pub fn stop_reason(flags: u64) -> Option<StopReason> {
 }
 
 /// Counts in a tally: samples, correct answers, sum of hashed sample ids, samples that were left out, samples whose class
-/// is among the five best answers.
-const COUNTS: usize = 5;
+/// is among the five best answers, squares of the lanes' samples.
+const COUNTS: usize = 6;
 /// Place of the samples among the counts.
 pub const SAMPLES: usize = 0;
 /// Place of the sum of hashed sample ids.
@@ -38,6 +39,8 @@ pub const SKIPPED: usize = 3;
 const CORRECT: usize = 1;
 /// Place of those that are right within five.
 const CORRECT_IN_5: usize = 4;
+/// Place of the squares of the lanes' samples, of training lanes alone.
+const SQUARES: usize = 5;
 
 /// Sums in a tally: the loss, and one squared gradient norm a layer that has parameters.
 pub fn sums(layers: usize) -> usize {
@@ -48,6 +51,16 @@ pub fn sums(layers: usize) -> usize {
 /// the largest batch. A lane sets bits of its own places, so that their sum is all of them.
 pub fn counts(skip_bad: u32, most_samples: u64) -> usize {
     if skip_bad == 0 { COUNTS } else { COUNTS + most_samples.div_ceil(u64::BITS.into()) as usize }
+}
+
+/// How many samples the lanes of a reduced tally of training hold.
+pub fn lanes(tally: &Tally) -> Lanes {
+    Lanes { samples: tally.counts[SAMPLES], squares: tally.counts[SQUARES] }
+}
+
+/// Squared norms of the lanes' gradients in a tally, summed over lanes, by layer.
+pub fn squared_norms(tally: &Tally) -> &[f64] {
+    &tally.sums[1..]
 }
 
 /// Places in the batch whose samples were left out, by a reduced tally of training, ascending.
@@ -88,7 +101,7 @@ pub fn training_tally(measures: &LaneMeasures<'_>, flags: u64) -> Tally {
     sums.extend_from_slice(measures.norms);
     let (LossSums { correct, correct_in_5, .. }, LaneSamples { count, hashes, skipped }) =
         (measures.sums, measures.samples);
-    let mut counts = vec![*count, correct, *hashes, skipped.len() as u64, correct_in_5];
+    let mut counts = vec![*count, correct, *hashes, skipped.len() as u64, correct_in_5, count * count];
     counts.resize(measures.counts, 0);
     for place in skipped {
         counts[COUNTS + (place / u64::from(u64::BITS)) as usize] |= 1 << (place % u64::from(u64::BITS));
@@ -191,6 +204,7 @@ mod tests {
         let mut tally = lane(&[0, 63]);
         [&[][..], &[64, 127], &[128, 129]].into_iter().for_each(|skipped| tally.add(&lane(skipped)));
         assert_eq!((tally.counts[SAMPLES], tally.counts[SKIPPED]), (10, 6));
+        assert_eq!(lanes(&tally), Lanes { samples: 10, squares: 4 + 16 + 4 + 4 });
         assert_eq!(Vec::from_iter(skipped_places(&tally)), [0, 63, 64, 127, 128, 129]);
         assert_eq!(counts(0, 130), COUNTS);
     }

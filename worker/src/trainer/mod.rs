@@ -4,6 +4,7 @@
 //! steps, stop and abort come as [`Signals`], and what it tells goes into a channel that never blocks.
 //! `generation` is the path in reading order.
 
+mod by_products;
 mod checkpoints;
 pub(crate) mod crew;
 mod curvature;
@@ -75,6 +76,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::control::{Entry, Event, TrainerEvent};
 use crate::datasets::NamedFolder;
 
+use by_products::ByProducts;
 use checkpoints::Checkpoints;
 use crew::Crew;
 use lane::Work;
@@ -166,6 +168,7 @@ struct Trainer<D: Device> {
     work: Work<D>,
     schedule: Schedule,
     optimizer: Optimizer<D>,
+    by_products: ByProducts<D>,
     /// Second derivatives of the epoch under way, until they are committed; memory that is kept.
     curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.

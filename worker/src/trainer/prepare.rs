@@ -11,6 +11,7 @@ use lockstep_kernels::pixels::{Levels, PixelsSize};
 use lockstep_proto::job::{self, Data, Job, OptimizerName, SamOver};
 use lockstep_proto::wire;
 
+use super::by_products::ByProducts;
 use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
 use super::fingerprint::fingerprint;
@@ -88,6 +89,7 @@ impl<D: Owned> Trainer<D> {
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
         let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
+        let by_products = ByProducts::new(&job, &work.model);
         Ok(Self {
             seat,
             tasks,
@@ -95,6 +97,7 @@ impl<D: Owned> Trainer<D> {
             work,
             schedule,
             optimizer,
+            by_products,
             curvature: None,
             above: None,
             crew,

@@ -1,7 +1,7 @@
 //! A state as bytes: what a member that has it gives to those that don't.
 //!
-//! `length of the header, u64 │ header │ the state's words, u64 each │ the named list's elements, f32`, all
-//! little-endian. The header is a [`wire::Reports`]: the ledger, and reports that the coordinator may not have.
+//! `length of the header, u64 │ header │ the state's words, u64 each │ count of the noise's words, u64 │ they, u64 each │
+//! the named list's elements, f32`, all little-endian. The header is a [`wire::Reports`]: the ledger, and reports that the coordinator may not have.
 
 use lockstep_kernels::device::{Device, Failure};
 use lockstep_kernels::shared_memory::{bytes, bytes_mut};
@@ -26,7 +26,8 @@ pub fn pack<D: Device>(
     let header = wire::Reports { step: state.cursor.step, rows, reports, ..Default::default() }.encode_to_vec();
     let mut payload = (header.len() as u64).to_le_bytes().to_vec();
     payload.extend(header);
-    for word in state.words() {
+    let noise = state.noise.words();
+    for word in state.words().into_iter().chain([noise.len() as u64]).chain(noise) {
         payload.extend(word.to_le_bytes());
     }
     let mut values = Vec::new();
@@ -59,6 +60,10 @@ pub fn unpack<D: Device>(
         let (first, behind) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
         (*word, rest) = (u64::from_le_bytes(*first), behind);
     }
+    let (count, behind) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
+    let noise = usize::try_from(u64::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(8));
+    let (noise, rest) = noise.and_then(|bytes| behind.split_at_checked(bytes)).ok_or_else(cut)?;
+    let noise: Vec<u64> = noise.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
     if !rest.len().is_multiple_of(size_of::<f32>()) {
         return Err(cut());
     }
@@ -74,6 +79,7 @@ pub fn unpack<D: Device>(
     };
     state.fill(device, tensors, next).map_err(|error| error.to_string())?;
     state.set_words(words);
+    state.set_noise(&noise)?;
     let step = state.cursor.step;
     let rows: Vec<_> = header.rows.into_iter().map(Into::into).collect();
     state.ledger = Ledger::default();

@@ -10,6 +10,8 @@ use crate::model;
 
 /// The bits of [`State::words`] in two f32 each, low half first.
 const WORDS_TENSOR: &str = "words";
+/// Those of the state's noise; absent where no step has told any, and in checkpoints from before it was kept.
+const NOISE_TENSOR: &str = "noise";
 
 /// A copy of the state.
 ///
@@ -21,9 +23,10 @@ pub(super) fn snapshot<D: Device>(
     tensors: &[model::Tensor],
     about: &About,
 ) -> Result<Snapshot, Failure> {
-    let halves = |word: u64| [word as u32, (word >> 32) as u32].map(f32::from_bits);
-    let words: Vec<f32> = state.words().into_iter().flat_map(halves).collect();
-    let mut copies = vec![Tensor { name: WORDS_TENSOR.into(), shape: vec![words.len()], values: words }];
+    let mut copies = vec![tensor_of(WORDS_TENSOR, &state.words())];
+    if !state.noise.is_empty() {
+        copies.push(tensor_of(NOISE_TENSOR, &state.noise.words()));
+    }
     copies.extend(state.named(tensors).map(|named| {
         let mut values = vec![0.0; named.len];
         device.read(named.values, &mut values);
@@ -59,20 +62,31 @@ pub(super) fn restore<D: Device>(
         snapshot.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.values.as_slice())).collect();
     let values_of = |name: &str| by_name.get(name).copied().unwrap_or_default();
     state.fill(device, tensors, values_of).map_err(|error| error.to_string())?;
-    let halves = values_of(WORDS_TENSOR);
-    let mut words = [0; WORDS];
-    if halves.len() != 2 * words.len() {
-        return Err(format!("its tensor {WORDS_TENSOR} has {} elements, not {}", halves.len(), 2 * words.len()));
-    }
-    for (word, pair) in words.iter_mut().zip(halves.chunks_exact(2)) {
-        *word = u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32;
-    }
-    state.set_words(words);
+    let words = words_of(WORDS_TENSOR, values_of(WORDS_TENSOR))?;
+    let elements = |words: usize| format!("its tensor {WORDS_TENSOR} has {} elements, not {}", 2 * words, 2 * WORDS);
+    state.set_words(words.try_into().map_err(|words: Vec<u64>| elements(words.len()))?);
+    state.set_noise(&words_of(NOISE_TENSOR, values_of(NOISE_TENSOR))?)?;
     let step = state.cursor.step;
     state.ledger = snapshot.about.ledger.clone();
     state.plans = snapshot.about.plans.clone();
     match state.ledger.steps() == step {
         true => Ok(()),
         false => Err(format!("its ledger has {} of {step} steps", state.ledger.steps())),
+    }
+}
+
+/// Words as a checkpoint has them, whose tensors are f32.
+fn tensor_of(name: &str, words: &[u64]) -> Tensor {
+    let halves = |word: &u64| [*word as u32, (word >> 32) as u32].map(f32::from_bits);
+    let values: Vec<f32> = words.iter().flat_map(halves).collect();
+    Tensor { name: name.into(), shape: vec![values.len()], values }
+}
+
+/// The inverse of [`tensor_of`].
+fn words_of(name: &str, halves: &[f32]) -> Result<Vec<u64>, String> {
+    let word = |[low, high]: &[f32; 2]| u64::from(low.to_bits()) | u64::from(high.to_bits()) << 32;
+    match halves.as_chunks() {
+        (pairs, []) => Ok(pairs.iter().map(word).collect()),
+        _ => Err(format!("its tensor {name} has half a word, {} elements", halves.len())),
     }
 }

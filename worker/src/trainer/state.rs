@@ -4,6 +4,7 @@
 //! The flat vector has two parts: the parameters, which the optimiser trains, and behind them the statistics, which
 //! follow what the lanes measured. The optimiser's own vectors are over the parameters alone.
 
+use lockstep_estimators::noise::{self, Window};
 use lockstep_kernels::device::Device;
 use lockstep_kernels::moving_average::AverageStep;
 use lockstep_kernels::optimizer::MOST_VECTORS;
@@ -26,7 +27,7 @@ const STATISTICS_WEIGHT: f32 = 0.1;
 /// Cursor, loss of the epoch, evaluations, seconds.
 pub const WORDS: usize = 10;
 
-/// Parameters, optimiser state, cursor, ledger, plans. It changes only in [`State::commit`]; plans come before the
+/// Parameters, optimiser state, cursor, noise, ledger, plans. It changes only in [`State::commit`]; plans come before the
 /// first.
 pub struct State<D: Device> {
     vectors: Vec<Vector<D>>,
@@ -37,6 +38,8 @@ pub struct State<D: Device> {
     pub epoch_loss: EpochLoss,
     /// What evaluations came to.
     pub evaluations: Evaluations,
+    /// How noisy the gradients of the newest steps were.
+    pub noise: Window,
     /// Seconds of training until the newest step, as the worker that the state comes from counted them. Not in the
     /// digest: it differs from worker to worker.
     pub seconds: f64,
@@ -84,6 +87,8 @@ pub struct Advance<'a, D: Device> {
     pub epoch_loss: EpochLoss,
     /// What evaluations before the step came to.
     pub evaluations: Evaluations,
+    /// What the step tells of the gradient's noise, if the job's do.
+    pub noise: Option<noise::Step<'a>>,
     /// Seconds of training with the step.
     pub seconds: f64,
     /// The step in the ledger.
@@ -123,12 +128,12 @@ pub enum Misfit {
 }
 
 impl<D: Device> State<D> {
-    /// The state before the first step, of the vectors in `kept`. `initial`: the flat vector, parameters then
-    /// statistics.
+    /// The state before the first step, of the vectors in `kept`, of a model of so many `layers` with parameters.
+    /// `initial`: the flat vector, parameters then statistics.
     ///
     /// # Panics
     /// If `initial` is not as long as `sizes` say.
-    pub fn new(device: &mut D, kept: Vec<Kept>, sizes: Sizes, initial: &[f32]) -> Self {
+    pub fn new(device: &mut D, kept: Vec<Kept>, sizes: Sizes, layers: usize, initial: &[f32]) -> Self {
         assert_eq!(initial.len(), sizes.flat(), "initial values for all of the flat vector");
         let mut vector = |kept: Kept| {
             let constants;
@@ -149,6 +154,7 @@ impl<D: Device> State<D> {
             cursor: Cursor::default(),
             epoch_loss: EpochLoss::default(),
             evaluations: Evaluations::default(),
+            noise: Window::new(layers),
             seconds: 0.0,
             ledger: Ledger::default(),
             plans: Plans::default(),
@@ -180,7 +186,7 @@ impl<D: Device> State<D> {
         average.map_or_else(|| self.parameters(), |average| D::view(&average.buffer, 0..self.sizes.flat()))
     }
 
-    /// What the state holds beside vectors and ledger, as words: all of them are digested but for the last.
+    /// What the state holds beside vectors, noise and ledger, as words: all of them are digested but for the last.
     pub fn words(&self) -> [u64; WORDS] {
         let ([a, b, c, d], [e, f, g], [h, i]) =
             (self.cursor.words(), self.epoch_loss.words(), self.evaluations.words());
@@ -193,6 +199,20 @@ impl<D: Device> State<D> {
         self.epoch_loss = EpochLoss::from_words([e, f, g]);
         self.evaluations = Evaluations::from_words([h, i]);
         self.seconds = f64::from_bits(seconds);
+    }
+
+    /// Overwrites the noise with the words of another state's; none begin it anew, as in a state from before it was kept.
+    ///
+    /// # Errors
+    /// In words, if they are not of this model.
+    pub fn set_noise(&mut self, words: &[u64]) -> Result<(), String> {
+        let layers = self.noise.layers();
+        self.noise = match words {
+            [] => Window::new(layers),
+            words => Window::from_words(layers, words)
+                .ok_or_else(|| format!("its measures of noise are not those of {layers} layers"))?,
+        };
+        Ok(())
     }
 
     /// Whether a tensor is trained.
@@ -290,6 +310,7 @@ impl<D: Device> State<D> {
         self.follow_statistics(crew, step, sums.statistics);
         (self.cursor, self.epoch_loss) = (advance.cursor, advance.epoch_loss);
         (self.evaluations, self.seconds) = (advance.evaluations, advance.seconds);
+        advance.noise.iter().for_each(|step| self.noise.add(step));
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use lockstep_proto::job::{self, OptimizerName};
 use super::crew::Devices;
 use crate::model::Tensor;
 pub(super) use kept::{CURVATURE, Kept, PARAMETERS, Role, kept};
-use norms::Blocks;
+pub(super) use norms::Blocks;
 use strips::Strip;
 
 /// A job's optimiser over the tensors of its model.
@@ -94,7 +94,7 @@ impl<D: Device> Optimizer<D> {
             keys: keys.clone(),
             len: tensors.last().map_or(0, |tensor| tensor.range.end),
             segments,
-            blocks: Blocks::new(tensors),
+            blocks: Blocks::new(tensors.iter().map(|tensor| tensor.range.clone())),
             norms: Norms::default(),
             direction: None,
         }

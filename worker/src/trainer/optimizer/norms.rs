@@ -1,4 +1,4 @@
-//! Norms of tensors: sums of squares over fixed blocks of 4,096 elements that start anew at each tensor, in f64, added
+//! Norms of tensors or layers: sums of squares over fixed blocks of 4,096 elements that start anew at each, in f64, added
 //! in the order of blocks.
 
 use std::ops::Range;
@@ -7,15 +7,14 @@ use lockstep_kernels::device::Device;
 use lockstep_kernels::fold::BLOCK;
 
 use super::strips;
-use crate::model::Tensor;
 use crate::trainer::crew::Devices;
 
 /// The blocks of a flat vector.
 pub struct Blocks<D: Device> {
     /// Where each block's elements lie.
     ranges: Vec<Range<usize>>,
-    /// Which blocks are a tensor's.
-    tensors: Vec<Range<usize>>,
+    /// Which blocks are a part's.
+    parts: Vec<Range<usize>>,
     /// Elements of all.
     len: usize,
     sums: Vec<f64>,
@@ -42,21 +41,26 @@ impl<D: Device> Share<D> {
 }
 
 impl<D: Device> Blocks<D> {
-    /// The blocks of `tensors`.
-    pub fn new(tensors: &[Tensor]) -> Self {
-        let (mut ranges, mut of_tensors) = (Vec::new(), Vec::new());
-        for tensor in tensors {
+    /// The blocks of `parts`, a tensor or a layer each, in the order of the vector.
+    pub fn new(parts: impl IntoIterator<Item = Range<usize>>) -> Self {
+        let (mut ranges, mut of_parts, mut len) = (Vec::new(), Vec::new(), 0);
+        for Range { start, end } in parts {
             let first = ranges.len();
-            let Range { start, end } = tensor.range;
             ranges.extend((start..end).step_by(BLOCK).map(|block| block..(block + BLOCK).min(end)));
-            of_tensors.push(first..ranges.len());
+            of_parts.push(first..ranges.len());
+            len = end;
         }
-        let (sums, len) = (vec![0.0; ranges.len()], tensors.last().map_or(0, |tensor| tensor.range.end));
-        Self { ranges, tensors: of_tensors, len, sums, shares: Vec::new() }
+        let sums = vec![0.0; ranges.len()];
+        Self { ranges, parts: of_parts, len, sums, shares: Vec::new() }
     }
 
-    /// The norm of each tensor's part of `vector`.
+    /// The norm of each part of `vector`.
     pub fn norms(&mut self, crew: &mut impl Devices<D>, vector: D::View<'_, f32>) -> Vec<f64> {
+        self.squared_norms(crew, vector).map(f64::sqrt).collect()
+    }
+
+    /// `Σ x²` of each part of `vector`.
+    pub fn squared_norms(&mut self, crew: &mut impl Devices<D>, vector: D::View<'_, f32>) -> impl Iterator<Item = f64> {
         let mut sums = self.sums.as_mut_slice();
         let mut blocks = self.ranges.as_slice();
         let threads = strips::ranges(self.len, crew.threads()).count();
@@ -72,7 +76,7 @@ impl<D: Device> Blocks<D> {
         crew.each_device(parts, |device, (share, blocks, sums)| {
             share.get_or_insert_with(|| Share::new(device, blocks)).read(device, vector, sums);
         });
-        self.tensors.iter().map(|blocks| self.sums[blocks.clone()].iter().sum::<f64>().sqrt()).collect()
+        self.parts.iter().map(|blocks| self.sums[blocks.clone()].iter().sum())
     }
 }
 

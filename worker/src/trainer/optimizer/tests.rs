@@ -1,6 +1,7 @@
 //! Every optimiser over several tensors, and the states that they make.
 
 use lockstep_checkpoint::About;
+use lockstep_estimators::noise;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::fold::BLOCK;
 use lockstep_proto::job::{self, OptimizerName};
@@ -98,7 +99,7 @@ fn optimizers() -> Vec<job::Optimizer> {
 fn fresh(keys: &job::Optimizer, tensors: &[Tensor], statistics: usize) -> State<Cpu> {
     let flat = tensors.last().unwrap().range.end;
     let sizes = Sizes { parameters: flat - statistics, statistics };
-    State::new(&mut Cpu::new(InstructionSet::detect()), kept(keys), sizes, &numbers(flat, 1))
+    State::new(&mut Cpu::new(InstructionSet::detect()), kept(keys), sizes, 2, &numbers(flat, 1))
 }
 
 /// Steps with gradients that are sums over three samples.
@@ -124,10 +125,16 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
         let seconds = done as f64;
         let curvature: Vec<f32> =
             numbers(trained.last().unwrap().range.end, 9 + done as usize).into_iter().map(f32::abs).collect();
+        let noise = noise::Step {
+            lanes: noise::Lanes { samples: 3, squares: 5 },
+            of_lanes: &[1.5, 2.0 + done as f64],
+            of_sum: &[3.0, 1.0 / (1.0 + done as f64)],
+        };
         let advance = Advance {
             cursor,
             epoch_loss,
             evaluations,
+            noise: Some(noise),
             seconds,
             row,
             curvature: done.is_multiple_of(2).then_some(&curvature[..]),
@@ -285,7 +292,36 @@ fn states_come_back_from_a_checkpoint_and_from_another_worker() {
             assert_eq!(bits(&other, &tensors), bits(&state, &tensors), "{keys:?}");
             assert_eq!(other.averaged(), state.averaged());
             assert_eq!(other.words(), state.words());
+            assert_eq!((&other.noise, other.noise.steps()), (&state.noise, 4));
         }
+    }
+}
+
+/// As if it were from before noise was kept: the digest that is told of it is without noise, too.
+#[test]
+fn a_checkpoint_without_noise_begins_it_anew() {
+    let (tensors, keys) = (with_statistics(), job::Optimizer::default());
+    let device = &mut Cpu::new(InstructionSet::detect());
+    let mut state = fresh(&keys, &tensors, 10);
+    train(&mut state, &keys, &tensors[..2], 34, 2, 1);
+    let mut copy = snapshot(&state, device, &tensors, &About::default()).unwrap();
+    let names: Vec<_> = copy.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    copy.tensors.retain(|tensor| tensor.name != "noise");
+    assert_eq!(copy.tensors.len() + 1, names.len(), "{names:?}");
+    let mut restored = fresh(&keys, &tensors, 10);
+    restore(&copy, &mut restored, device, &tensors).unwrap();
+    assert!(restored.noise.is_empty() && restored.noise != state.noise);
+    assert_ne!(restored.digests(device, &tensors).unwrap().state, copy.about.digest);
+    state.set_noise(&[]).unwrap();
+    assert_eq!(restored.digests(device, &tensors).unwrap(), state.digests(device, &tensors).unwrap());
+
+    for (words, problem) in [(2, "half a word"), (4, "not those of 2 layers")] {
+        let values = vec![f32::from_bits(1); words - 1 + words / 4];
+        let tensor = lockstep_checkpoint::Tensor { name: "noise".into(), shape: vec![values.len()], values };
+        copy.tensors.retain(|tensor| tensor.name != "noise");
+        copy.tensors.push(tensor);
+        let error = restore(&copy, &mut restored, device, &tensors).unwrap_err();
+        assert!(error.contains(problem), "{error}");
     }
 }
 

@@ -1,0 +1,144 @@
+//! By-products of the reduction: how noisy a step's gradient is, from the squared norms of the lanes' gradients, which
+//! ride in the tally, and of the reduced one. `lockstep_estimators::noise` has the formulas.
+//!
+//! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
+//! workers. With `optimizer.sam` over the batch all norms are of the pass above the weights, whose gradient updates. A
+//! step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
+//! was.
+
+use lockstep_collective::Tally;
+use lockstep_estimators::noise::{Estimate, Scale, Step, Window};
+use lockstep_kernels::device::Device;
+use lockstep_proto::job::Job;
+use lockstep_proto::wire;
+
+use super::crew::Devices;
+use super::measures;
+use super::optimizer::Blocks;
+use crate::model::Model;
+
+/// Measures a job's steps.
+pub(super) struct ByProducts<D: Device> {
+    names: Vec<String>,
+    /// One a layer.
+    blocks: Blocks<D>,
+    /// ‖Σ s_k‖² of each layer, of the newest step.
+    of_sum: Vec<f64>,
+    unidentified: Option<&'static str>,
+}
+
+/// What is told of a step by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneNorm {
+    /// Mean squared norm of the lanes' mean gradients, if it is a number.
+    pub(super) squared: Option<f64>,
+    /// η.
+    pub(super) learning_rate: f64,
+}
+
+/// Why the by-products of a job's steps say nothing of its gradient's noise, for jobs in which they don't: where lanes are
+/// not sums of samples' gradients alone. Nothing is measured then, and reports give these words.
+fn unidentified(_job: &Job) -> Option<&'static str> {
+    None
+}
+
+impl<D: Device> ByProducts<D> {
+    /// Of the layers of a job's model.
+    pub(super) fn new(job: &Job, model: &Model<D>) -> Self {
+        Self {
+            names: model.layer_names().map(str::to_owned).collect(),
+            blocks: Blocks::new(model.layer_ranges()),
+            of_sum: Vec::new(),
+            unidentified: unidentified(job),
+        }
+    }
+
+    /// What a step tells, from the reduction that its update is of; none in a job whose steps tell nothing.
+    pub(super) fn measure<'a>(
+        &'a mut self,
+        crew: &mut impl Devices<D>,
+        gradient: D::View<'_, f32>,
+        tally: &'a Tally,
+    ) -> Option<Step<'a>> {
+        if self.unidentified.is_some() {
+            return None;
+        }
+        self.of_sum.clear();
+        self.of_sum.extend(self.blocks.squared_norms(crew, gradient));
+        Some(Step { lanes: measures::lanes(tally), of_lanes: measures::squared_norms(tally), of_sum: &self.of_sum })
+    }
+
+    /// A report's part about noise.
+    pub(super) fn report(&self, window: &Window, lanes: LaneNorm) -> wire::NoiseScale {
+        if let Some(reason) = self.unidentified {
+            return wire::NoiseScale { reason: reason.into(), ..Default::default() };
+        }
+        let of_lanes = wire::NoiseScale {
+            lane_squared_norm: lanes.squared,
+            implicit_gradient: lanes.squared.map(|norm| lanes.learning_rate / 4.0 * norm),
+            ..Default::default()
+        };
+        let Some(total) = window.total() else {
+            let reason =
+                if lanes.squared.is_some() { "needs two micro-batches a step" } else { "no step was finite yet" };
+            return wire::NoiseScale { reason: reason.into(), ..of_lanes };
+        };
+        let told = Told::of(&total);
+        wire::NoiseScale {
+            trace: Some(total.trace),
+            squared_norm: Some(total.squared_norm),
+            scale: told.scale,
+            low: told.low,
+            high: told.high,
+            above: told.above,
+            steps: window.steps(),
+            layers: self.names.iter().enumerate().filter_map(|(index, name)| layer(window, index, name)).collect(),
+            reason: told.reason,
+            ..of_lanes
+        }
+    }
+}
+
+impl LaneNorm {
+    /// Of a step whose learning rate is this.
+    pub(super) fn of(step: Option<&Step<'_>>, learning_rate: f64) -> Self {
+        let squared = step.and_then(|step| step.lanes.lane_squared_norm(step.of_lanes.iter().sum()));
+        Self { squared: squared.filter(|norm| norm.is_finite()), learning_rate }
+    }
+}
+
+fn layer(window: &Window, index: usize, name: &str) -> Option<wire::LayerNoise> {
+    let estimate = window.layer(index)?;
+    let Told { scale, low, high, above, .. } = Told::of(&estimate);
+    Some(wire::LayerNoise {
+        name: name.to_owned(),
+        trace: Some(estimate.trace),
+        squared_norm: Some(estimate.squared_norm),
+        scale,
+        low,
+        high,
+        above,
+    })
+}
+
+/// A scale as reports have it.
+#[derive(Default)]
+struct Told {
+    scale: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    above: Option<f64>,
+    reason: String,
+}
+
+impl Told {
+    fn of(estimate: &Estimate) -> Self {
+        match estimate.scale {
+            Scale::Between { scale, low, high } => {
+                Self { scale: Some(scale), low: Some(low), high: Some(high), ..Self::default() }
+            }
+            Scale::Above(bound) => Self { above: Some(bound), ..Self::default() },
+            Scale::Unknown(why) => Self { reason: why.to_string(), ..Self::default() },
+        }
+    }
+}
