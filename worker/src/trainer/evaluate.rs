@@ -64,7 +64,7 @@ impl<D: Device> Generation<'_, D> {
         }
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let weights = self.state.averaged_weights();
-        let evaluation = Evaluation { work, weights, split, positions: 0..samples, flags: 0, pulse };
+        let evaluation = Evaluation::new(work, weights, (split, 0..samples), pulse);
         let hands = self.reduction.group.tally_hands(lanes)?;
         // Of an evaluation that was broken off.
         self.trainer.crew.forget_unread();

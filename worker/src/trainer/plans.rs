@@ -110,7 +110,7 @@ impl<D: Device> Trainer<D> {
             };
             for size in with_smaller(sizes, work.skip_bad).into_iter().filter(|size| tried.insert(*size)) {
                 let (weights, pulse) = (state.averaged_weights(), signals.pulse(&seat.progress));
-                let evaluation = Evaluation { work, weights, split, positions: 0..size, flags: 0, pulse };
+                let evaluation = Evaluation::new(work, weights, (split, 0..size), pulse);
                 crew.first().evaluate_subtree(&evaluation, 0..1);
             }
         }

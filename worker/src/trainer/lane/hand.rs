@@ -186,6 +186,9 @@ impl<D: Device> LaneRunner<D> {
             let samples = self.load(work, split, None, positions.map(|position| (position, position)));
             self.skipped.extend(&samples.skipped);
             let is_empty = samples.count == 0;
+            if let (Some(corruption), false) = (&evaluation.corruption, is_empty) {
+                self.corrupt(work, corruption);
+            }
             let row = self.rows.enter(lane, samples);
             if !is_empty {
                 self.evaluate(work, evaluation.weights, row);

@@ -10,6 +10,7 @@ use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::DataError;
 use lockstep_dataset::augment::Seen;
+use lockstep_dataset::corruption::Corruption;
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::loader::Loader;
 use lockstep_dataset::random::{Purpose, Random};
@@ -140,6 +141,17 @@ impl<D: Device> LaneRunner<D> {
         let size = PixelsSize { samples, ..work.pixels };
         let input = self.activations.input(&self.device, &work.model, samples);
         self.device.pixels_forward(&size, self.pixels.view(), input);
+    }
+
+    /// Changes the images of the loaded samples, and brings them before the network again.
+    pub(super) fn corrupt(&mut self, work: &Work<D>, corruption: &Corruption) {
+        let shape = work.dataset.shape();
+        let images = self.pixels.values.chunks_exact_mut(shape.len());
+        for (image, sample) in images.zip(&self.ids) {
+            corruption.apply(shape, *sample, image, &mut self.corrupted);
+        }
+        self.pixels.send(&mut self.device);
+        self.write_input(work);
     }
 
     /// Mixes the samples of an epoch, if the job wants that.

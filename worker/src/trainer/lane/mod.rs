@@ -26,6 +26,7 @@ use super::loss::Loss;
 use super::upload::Upload;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
+use lockstep_dataset::corruption::CorruptionMemory;
 use lockstep_dataset::dataset::Dataset;
 use lockstep_dataset::loader::{Decoded, Loader};
 use lockstep_dataset::{DataError, Mixing, SampleReader};
@@ -106,6 +107,8 @@ pub struct LaneRunner<D: Device> {
     shares: Upload<D, f32>,
     /// For mixing.
     mixed: Vec<u8>,
+    /// For images that are changed.
+    corrupted: CorruptionMemory,
     rows: Rows<D>,
     /// The layers' parts of a gradient.
     layers: D::Parts,
@@ -137,6 +140,7 @@ impl<D: Device> LaneRunner<D> {
             others: Upload::new(&mut device, if work.mixing.is_some() { samples } else { 0 }),
             shares: Upload::new(&mut device, if work.mixing.is_some() { samples } else { 0 }),
             mixed: Vec::new(),
+            corrupted: CorruptionMemory::default(),
             rows: Rows::new(&device, work.layers.len(), work.counts),
             layers: device.parts(&work.layers),
             device,

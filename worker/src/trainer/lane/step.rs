@@ -9,6 +9,7 @@ use super::Work;
 use crate::model::Weights;
 use crate::trainer::progress::Progress;
 use crate::trainer::schedule::StepPlan;
+use lockstep_dataset::corruption::Corruption;
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::order::Order;
 
@@ -72,6 +73,18 @@ pub struct TrainStep<'a, D: Device> {
     /// How often the forward pass is made.
     #[cfg(feature = "fault-points")]
     pub times: u32,
+}
+
+impl<'a, D: Device> Evaluation<'a, D> {
+    /// Of positions of a split as they lie, with nothing that this worker wishes.
+    pub fn new(
+        work: &'a Work<D>,
+        weights: Weights<'a, D>,
+        (split, positions): (Split, Range<u64>),
+        pulse: Pulse<'a>,
+    ) -> Self {
+        Self { work, weights, split, positions, corruption: None, flags: 0, pulse }
+    }
 }
 
 impl<'a, D: Device> TrainStep<'a, D> {
@@ -152,6 +165,8 @@ pub struct Evaluation<'a, D: Device> {
     pub split: Split,
     /// Which of them.
     pub positions: Range<u64>,
+    /// What is done to their images, if anything.
+    pub corruption: Option<Corruption>,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
     /// Between its lanes.

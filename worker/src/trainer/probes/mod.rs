@@ -16,12 +16,17 @@
 mod directions;
 mod figures;
 mod gap;
+mod lines;
+mod margins;
 mod passes;
 mod probing;
+mod robustness;
 mod samples;
+mod weights;
 
 use std::time::Instant;
 
+use lockstep_dataset::corruption::Kind;
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::{Job, Probe, ProbeMeasure};
 use lockstep_proto::wire;
@@ -41,6 +46,15 @@ pub(super) use samples::{Samples, gradient_lanes, lane_sizes};
 fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     match probing.probe.measure {
         ProbeMeasure::Gap => gap::measure(probing),
+        ProbeMeasure::Weights => weights::measure(probing),
+        ProbeMeasure::Margins => margins::measure(probing),
+        ProbeMeasure::Slice => lines::slice(probing),
+        ProbeMeasure::Plane => lines::plane(probing),
+        ProbeMeasure::Interpolation => lines::interpolation(probing),
+        ProbeMeasure::Shifts => robustness::measure(probing, Kind::Shift),
+        ProbeMeasure::Rotations => robustness::measure(probing, Kind::Rotation),
+        ProbeMeasure::Scalings => robustness::measure(probing, Kind::Scaling),
+        ProbeMeasure::Noise => robustness::measure(probing, Kind::Noise),
         measure => Err(refusal(probing.probe, measure).into()),
     }
 }
@@ -63,7 +77,8 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
 
 /// Whether [`measure`] knows it.
 fn is_measured(measure: ProbeMeasure) -> bool {
-    matches!(measure, ProbeMeasure::Gap)
+    use ProbeMeasure::{Gap, Interpolation, Margins, Noise, Plane, Rotations, Scalings, Shifts, Slice, Weights};
+    matches!(measure, Gap | Weights | Margins | Slice | Plane | Interpolation | Shifts | Rotations | Scalings | Noise)
 }
 
 fn refusal(probe: &Probe, measure: ProbeMeasure) -> TrainerError {

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use lockstep_collective::{Tag, Tally};
+use lockstep_dataset::corruption::Corruption;
 use lockstep_dataset::dataset::Split;
 use lockstep_kernels::device::Device;
 
@@ -24,7 +25,7 @@ use crate::trainer::schedule::StepPlan;
 use crate::trainer::skipped;
 
 /// The pass of a step that probes reduce in; 0 to 3 are those of the step and its evaluations.
-const PROBE_PASS: u32 = 4;
+pub(super) const PROBE_PASS: u32 = 4;
 
 impl<D: Device> Probing<'_, D> {
     /// Mean loss and accuracy at `flat` (parameters and statistics) over the probe's samples, in evaluation mode.
@@ -40,6 +41,18 @@ impl<D: Device> Probing<'_, D> {
     /// # Errors
     /// As [`Probing::score`].
     pub fn score_over(&mut self, samples: Samples, flat: &[f32]) -> Result<Score, Broken> {
+        self.evaluate(samples, None, flat)
+    }
+
+    /// The same over the probe's samples, with their images changed.
+    ///
+    /// # Errors
+    /// As [`Probing::score`].
+    pub fn score_corrupted(&mut self, corruption: Corruption, flat: &[f32]) -> Result<Score, Broken> {
+        self.evaluate(self.samples, Some(corruption), flat)
+    }
+
+    fn evaluate(&mut self, samples: Samples, corruption: Option<Corruption>, flat: &[f32]) -> Result<Score, Broken> {
         self.go_to(flat);
         self.expect(samples.split, 0..samples.count);
         let lanes = samples.lanes(self.work.micro_batch);
@@ -48,6 +61,7 @@ impl<D: Device> Probing<'_, D> {
             weights: place(self.work, self.scratch),
             split: samples.split,
             positions: 0..samples.count,
+            corruption,
             flags: self.signals.stop_flags(),
             pulse: self.signals.pulse(self.progress),
         };
@@ -128,7 +142,7 @@ impl<D: Device> Probing<'_, D> {
     }
 
     /// A pass begins: tells who reads ahead.
-    fn expect(&self, split: Split, positions: Range<u64>) {
+    pub(super) fn expect(&self, split: Split, positions: Range<u64>) {
         self.progress.enter(Phase::Probe, self.state.cursor.step);
         if let Some(foresight) = self.foresight {
             foresight.expect_evaluation(split, positions, self.work);
@@ -161,7 +175,7 @@ impl<D: Device> Probing<'_, D> {
 }
 
 /// Where it was gone to.
-fn place<'s, D: Device>(work: &Work<D>, scratch: &'s Option<D::Buffer<f32>>) -> Weights<'s, D> {
+pub(super) fn place<'s, D: Device>(work: &Work<D>, scratch: &'s Option<D::Buffer<f32>>) -> Weights<'s, D> {
     let (flat, len) = (scratch.as_ref().expect("gone to before each pass"), work.model.len());
     Weights::of_flat(D::view(flat, 0..len), work.model.parameters(), len)
 }
