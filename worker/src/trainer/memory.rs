@@ -76,6 +76,10 @@ fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batc
     all.push(Need { what: "the optimizer's state".to_owned(), bytes: size_of::<f32>() * of_state(job, &work.model) });
     let gradients = size_of::<f32>() * gradients(job, &work.dataset, micro_batch) * work.model.len();
     all.push(Need { what: "gradients and their sums".to_owned(), bytes: gradients });
+    if let Some(attacked) = &work.attacked {
+        all.extend(attacked.needs(attacked.plan(), device, samples));
+        all.push(Need { what: "gradients of the input".to_owned(), bytes: size_of::<f32>() * work.model.len() });
+    }
     if !job.probe.is_empty() {
         let probed = size_of::<f32>() * work.model.len();
         all.push(Need { what: "the weights that probes are at".to_owned(), bytes: probed });

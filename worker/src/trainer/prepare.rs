@@ -8,7 +8,7 @@ use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::{Levels, PixelsSize};
-use lockstep_proto::job::{self, Data, Job, OptimizerName, SamOver};
+use lockstep_proto::job::{self, Data, Job, OptimizerName, ProbeMeasure, SamOver};
 use lockstep_proto::wire;
 
 use super::checkpoints::{Checkpoints, sees_run_folder};
@@ -236,6 +236,8 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
     if job.optimizer.name == OptimizerName::DiagonalLm {
         model.check_curvature()?;
     }
+    let attacks = job.probe.iter().any(|probe| probe.measure == ProbeMeasure::Fgsm);
+    let attacked = if attacks { Some(build(&job.model, shape)?.to_input()) } else { None };
     let layers = model.layer_ranges();
     let pixels = pixels(job, &shape, model.input_shape());
     let dataset_shape = dataset.shape();
@@ -254,6 +256,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         mixing: Mixing::of(job, dataset_shape),
         skip_bad: job.data.skip_bad.into(),
         counts: measures::counts(job.data.skip_bad, u64::from(job.batch.lanes()) * u64::from(job.batch.micro_batch)),
+        attacked,
         lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),
     })
 }

@@ -290,6 +290,20 @@ pub fn end_all(workers: &mut [Worker]) -> (wire::Outcome, Ledger) {
     (first.0, first.1)
 }
 
+/// What probes have come to, by a worker's reports.
+pub fn probes(worker: &Worker) -> Vec<wire::ProbeReport> {
+    let of = |report: &wire::Report| match &report.report {
+        Some(wire::report::Report::Probe(probe)) => Some(probe.clone()),
+        _ => None,
+    };
+    worker.reports.iter().filter_map(of).collect()
+}
+
+/// Values of a probe's figure.
+pub fn figure<'r>(report: &'r wire::ProbeReport, name: &str) -> &'r [f64] {
+    &report.figures.iter().find(|figure| figure.name == name).unwrap_or_else(|| panic!("no {name}: {report:?}")).values
+}
+
 fn step_of(report: &wire::Report) -> u64 {
     use wire::report::Report;
     match report.report.as_ref().expect("a report") {

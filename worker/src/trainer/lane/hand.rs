@@ -8,8 +8,8 @@ use lockstep_collective::{Hand, Subtree, Tally, tree};
 use lockstep_kernels::device::Device;
 
 use super::load::lane_positions;
-use super::{Evaluation, LaneRunner, Pass, TrainStep};
-use crate::model::Tell;
+use super::{Change, Evaluation, LaneRunner, Pass, TrainStep, Work};
+use crate::model::{Tell, Weights};
 use crate::trainer::measures;
 
 /// Who is told how far a vector is made, from its front on.
@@ -175,6 +175,15 @@ impl<D: Device> LaneRunner<D> {
         self.right_halves[level].take().unwrap_or_else(|| self.device.zeros(len))
     }
 
+    /// Changes the loaded lane's images.
+    fn change(&mut self, work: &Work<D>, weights: Weights<'_, D>, change: &Change) {
+        match (change, &work.attacked) {
+            (Change::Corruption(corruption), _) => self.corrupt(work, corruption),
+            (Change::Attack(epsilon), Some(model)) => self.attack(work, model, weights, *epsilon),
+            (Change::Attack(_), None) => unreachable!("jobs with such probes have the way to the input"),
+        }
+    }
+
     fn evaluate_lanes(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) {
         let Evaluation { work, split, .. } = *evaluation;
         self.rows.start(&self.device, lanes.clone());
@@ -186,8 +195,8 @@ impl<D: Device> LaneRunner<D> {
             let samples = self.load(work, split, None, positions.map(|position| (position, position)));
             self.skipped.extend(&samples.skipped);
             let is_empty = samples.count == 0;
-            if let (Some(corruption), false) = (&evaluation.corruption, is_empty) {
-                self.corrupt(work, corruption);
+            if let (Some(change), false) = (&evaluation.change, is_empty) {
+                self.change(work, evaluation.weights, change);
             }
             let row = self.rows.enter(lane, samples);
             if !is_empty {

@@ -83,7 +83,7 @@ impl<'a, D: Device> Evaluation<'a, D> {
         (split, positions): (Split, Range<u64>),
         pulse: Pulse<'a>,
     ) -> Self {
-        Self { work, weights, split, positions, corruption: None, flags: 0, pulse }
+        Self { work, weights, split, positions, change: None, flags: 0, pulse }
     }
 }
 
@@ -155,6 +155,15 @@ impl<D: Device> TrainStep<'_, D> {
     }
 }
 
+/// What is done to the images of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// They are changed by themselves.
+    Corruption(Corruption),
+    /// They are changed by so much, in white, along the gradient of their loss.
+    Attack(f64),
+}
+
 /// What all lanes of one evaluation have in common.
 pub struct Evaluation<'a, D: Device> {
     /// Network and data.
@@ -166,7 +175,7 @@ pub struct Evaluation<'a, D: Device> {
     /// Which of them.
     pub positions: Range<u64>,
     /// What is done to their images, if anything.
-    pub corruption: Option<Corruption>,
+    pub change: Option<Change>,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
     /// Between its lanes.

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use lockstep_dataset::corruption::Kind;
 use lockstep_kernels::device::Device;
-use lockstep_proto::job::{Job, Probe, ProbeMeasure};
+use lockstep_proto::job::{Job, Libraries, Probe, ProbeMeasure};
 use lockstep_proto::wire;
 
 use super::TrainerError;
@@ -55,6 +55,7 @@ fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
         ProbeMeasure::Rotations => robustness::measure(probing, Kind::Rotation),
         ProbeMeasure::Scalings => robustness::measure(probing, Kind::Scaling),
         ProbeMeasure::Noise => robustness::measure(probing, Kind::Noise),
+        ProbeMeasure::Fgsm => robustness::attack(probing),
         measure => Err(refusal(probing.probe, measure).into()),
     }
 }
@@ -66,27 +67,54 @@ fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
 pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
     for probe in &job.probe {
         if probe.measure.has_samples() && Samples::of(probe, &work.dataset).count == 0 {
-            return Err(TrainerError::Job(format!("probe {}: there are no samples to take it over", probe.title())));
+            return Err(unfit(probe, "there are no samples to take it over"));
         }
-        if !is_measured(probe.measure) {
-            return Err(refusal(probe, probe.measure));
+        match probe.measure {
+            ProbeMeasure::Shifts => check_shifts(probe, work.dataset.width())?,
+            ProbeMeasure::Fgsm => check_attack(job, probe, work)?,
+            measure if !is_measured(measure) => return Err(refusal(probe, measure)),
+            _ => {}
         }
     }
     Ok(())
 }
 
+/// Shifts leave something of the image.
+fn check_shifts(probe: &Probe, width: usize) -> Result<(), TrainerError> {
+    match probe.strengths.iter().find(|shift| shift.abs() >= width as f64) {
+        None => Ok(()),
+        Some(shift) => {
+            let problem = format!("`strengths` has {shift}, which moves images out of sight: stay below {width}");
+            Err(unfit(probe, &problem))
+        }
+    }
+}
+
+/// A way back to the input there is in training mode.
+fn check_attack<D: Device>(job: &Job, probe: &Probe, work: &Work<D>) -> Result<(), TrainerError> {
+    if work.model.statistics() > 0 || work.model.streams() > 0 {
+        let problem = "it does not apply to networks with batch normalisation or dropout, whose way back is that of \
+                       training: leave it out";
+        return Err(unfit(probe, problem));
+    }
+    match job.cluster.libraries {
+        Libraries::Own => Ok(()),
+        Libraries::Auto => Err(unfit(probe, "libraries have no plans for it: set cluster.libraries = \"own\"")),
+    }
+}
+
+fn unfit(probe: &Probe, problem: &str) -> TrainerError {
+    TrainerError::Job(format!("probe {}: {problem}", probe.title()))
+}
+
 /// Whether [`measure`] knows it.
 fn is_measured(measure: ProbeMeasure) -> bool {
-    use ProbeMeasure::{Gap, Interpolation, Margins, Noise, Plane, Rotations, Scalings, Shifts, Slice, Weights};
-    matches!(measure, Gap | Weights | Margins | Slice | Plane | Interpolation | Shifts | Rotations | Scalings | Noise)
+    use ProbeMeasure::{Density, Eigenvalues, Keskar, LaneGradients, Sam, Spectra, Trace};
+    !matches!(measure, Density | Eigenvalues | Keskar | LaneGradients | Sam | Spectra | Trace)
 }
 
 fn refusal(probe: &Probe, measure: ProbeMeasure) -> TrainerError {
-    TrainerError::Job(format!(
-        "probe {}: this build can't measure {}: leave the probe out",
-        probe.title(),
-        measure.as_str()
-    ))
+    unfit(probe, &format!("this build can't measure {}: leave it out", measure.as_str()))
 }
 
 /// Whether a probe is taken at a step's end; else it is at the job's.

@@ -8,7 +8,6 @@
 use std::ops::Range;
 
 use lockstep_collective::{Tag, Tally};
-use lockstep_dataset::corruption::Corruption;
 use lockstep_dataset::dataset::Split;
 use lockstep_kernels::device::Device;
 
@@ -18,7 +17,7 @@ use super::samples::{MOST_LANES, Samples};
 use crate::model::Weights;
 use crate::trainer::TrainerError;
 use crate::trainer::crew::Devices;
-use crate::trainer::lane::{Evaluation, TrainStep, Work};
+use crate::trainer::lane::{Change, Evaluation, TrainStep, Work};
 use crate::trainer::measures::{self, Score};
 use crate::trainer::progress::Phase;
 use crate::trainer::schedule::StepPlan;
@@ -48,11 +47,11 @@ impl<D: Device> Probing<'_, D> {
     ///
     /// # Errors
     /// As [`Probing::score`].
-    pub fn score_corrupted(&mut self, corruption: Corruption, flat: &[f32]) -> Result<Score, Broken> {
-        self.evaluate(self.samples, Some(corruption), flat)
+    pub fn score_changed(&mut self, change: Change, flat: &[f32]) -> Result<Score, Broken> {
+        self.evaluate(self.samples, Some(change), flat)
     }
 
-    fn evaluate(&mut self, samples: Samples, corruption: Option<Corruption>, flat: &[f32]) -> Result<Score, Broken> {
+    fn evaluate(&mut self, samples: Samples, change: Option<Change>, flat: &[f32]) -> Result<Score, Broken> {
         self.go_to(flat);
         self.expect(samples.split, 0..samples.count);
         let lanes = samples.lanes(self.work.micro_batch);
@@ -61,7 +60,7 @@ impl<D: Device> Probing<'_, D> {
             weights: place(self.work, self.scratch),
             split: samples.split,
             positions: 0..samples.count,
-            corruption,
+            change,
             flags: self.signals.stop_flags(),
             pulse: self.signals.pulse(self.progress),
         };
