@@ -95,6 +95,7 @@ pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
 pub use outlook::{BatchOutlook, Outlook, positions_of_step};
 pub use prepare::check;
+pub use probes::ProbeOutlook;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
 pub use trial::Trial;

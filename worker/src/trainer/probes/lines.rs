@@ -7,6 +7,7 @@
 //! and parameters of normalisations stay, as do running statistics.
 
 use lockstep_kernels::device::Device;
+use lockstep_proto::job::{Probe, ProbeMeasure};
 
 use super::directions::Distribution;
 use super::figures::Figures;
@@ -23,7 +24,7 @@ const PLANE_POINTS: u32 = 15;
 pub fn slice<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     let weights = probing.weights();
     let direction = normalised(probing, &weights, 0);
-    let alphas = around(points(probing, POINTS), extent(probing));
+    let alphas = around(points(probing.probe), extent(probing));
     scan(probing, alphas, |alpha| along(&weights, &[(alpha, &direction)]))
 }
 
@@ -31,7 +32,7 @@ pub fn slice<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken>
 pub fn plane<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     let weights = probing.weights();
     let [across, down] = [0, 1].map(|number| normalised(probing, &weights, number));
-    let alphas = around(points(probing, PLANE_POINTS), extent(probing));
+    let alphas = around(points(probing.probe), extent(probing));
     let (mut losses, mut samples) = (Vec::with_capacity(alphas.len() * alphas.len()), 0);
     for beta in &alphas {
         for alpha in &alphas {
@@ -50,8 +51,7 @@ pub fn plane<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken>
 /// well, so that its ends are the networks that there were; beyond them a variance may be negative, and the loss no number.
 pub fn interpolation<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     let (initial, now) = (probing.initial_weights()?, probing.weights());
-    let points = points(probing, POINTS);
-    let alphas: Vec<f64> = around(points, 1.0).into_iter().map(|x| 0.5 + x).collect();
+    let alphas: Vec<f64> = around(points(probing.probe), 1.0).into_iter().map(|x| 0.5 + x).collect();
     scan(probing, alphas, |alpha| {
         let between = |(from, to): (&f32, &f32)| ((1.0 - alpha) * f64::from(*from) + alpha * f64::from(*to)) as f32;
         initial.iter().zip(&now).map(between).collect()
@@ -76,8 +76,13 @@ fn scan<D: Device>(
     Ok(figures)
 }
 
-fn points<D: Device>(probing: &Probing<'_, D>, default: u32) -> u32 {
-    if probing.probe.points == 0 { default } else { probing.probe.points }
+/// Points of a line, or along each side of a plane.
+pub fn points(probe: &Probe) -> u32 {
+    match (probe.points, probe.measure) {
+        (0, ProbeMeasure::Plane) => PLANE_POINTS,
+        (0, _) => POINTS,
+        (points, _) => points,
+    }
 }
 
 fn extent<D: Device>(probing: &Probing<'_, D>) -> f64 {

@@ -18,6 +18,7 @@ mod figures;
 mod gap;
 mod lines;
 mod margins;
+mod outlook;
 mod passes;
 mod probing;
 mod robustness;
@@ -39,6 +40,7 @@ use crate::control::StopReason;
 use crate::trainer::Trainer;
 
 use figures::Figures;
+pub use outlook::ProbeOutlook;
 use probing::{Broken, Probing};
 pub(super) use samples::{Samples, gradient_lanes, lane_sizes};
 
