@@ -9,7 +9,6 @@
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::{Probe, ProbeMeasure};
 
-use super::directions::Distribution;
 use super::figures::Figures;
 use super::probing::{Broken, Probing};
 use crate::layers::Role;
@@ -108,7 +107,7 @@ fn along(weights: &[f32], steps: &[(f64, &[f32])]) -> Vec<f32> {
 
 /// The probe's direction of this number, normalised by the filters of `weights`.
 fn normalised<D: Device>(probing: &Probing<'_, D>, weights: &[f32], number: u64) -> Vec<f32> {
-    let mut direction = probing.direction(number, Distribution::Normal);
+    let mut direction = probing.direction(number);
     normalise(probing.work.model.trained_tensors(), weights, &mut direction);
     direction
 }

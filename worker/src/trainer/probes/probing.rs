@@ -7,7 +7,7 @@ use lockstep_collective::Error;
 use lockstep_kernels::device::{Device, Failure};
 use lockstep_proto::job::{Job, Probe};
 
-use super::directions::{Distribution, direction};
+use super::directions::direction;
 use super::samples::Samples;
 use crate::control::StopReason;
 use crate::trainer::TrainerError;
@@ -81,9 +81,9 @@ impl<D: Device> Probing<'_, D> {
         Ok(initial_weights(self.job, &self.work.model)?)
     }
 
-    /// A random vector of as many elements as there are parameters; `number` tells the probe's vectors apart.
-    pub fn direction(&self, number: u64, distribution: Distribution) -> Vec<f32> {
-        direction(self.job.seed.init, self.place, number, distribution, self.parameters())
+    /// A vector of normal draws, as many as there are parameters; `number` tells the probe's vectors apart.
+    pub fn direction(&self, number: u64) -> Vec<f32> {
+        direction(self.job.seed.init, self.place, number, self.parameters())
     }
 
     /// A sign of life, for work on the host between passes: nobody shall think that it is stuck.
