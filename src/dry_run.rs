@@ -99,6 +99,7 @@ fn probe_told(probe: &ProbeOutlook) -> String {
     let ProbeOutlook { title, times, samples, passes } = probe;
     let each = match passes {
         Some(0) => "of the weights alone".to_owned(),
+        Some(1) => format!("a pass over {} samples", number(*samples)),
         Some(passes) => format!("{} passes over {} samples", number(*passes), number(*samples)),
         None => format!("gradients over {} samples", number(*samples)),
     };

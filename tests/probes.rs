@@ -44,6 +44,20 @@ fn probes_are_lines_of_the_metrics_and_the_same_for_any_number_of_workers() {
 }
 
 #[test]
+fn a_dry_run_says_what_probes_take() {
+    let settings = [&TINY[..], &["data.validation=500", PROBES]].concat();
+    let mut command = lockstep::lockstep(["train", "--dry-run"]);
+    let told = Ended::of(command.arg(recipe("mnist-mlp.toml")).args(lockstep::set(&settings))).success();
+    for line in [
+        "gap: 2 times, a pass over 200 samples",
+        "weights: 1 times, of the weights alone",
+        "turned: 1 times, 2 passes over 500 samples",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+}
+
+#[test]
 fn a_probe_that_does_not_apply_is_one_line() {
     let scratch = tempfile::tempdir().unwrap();
     let probe = "probe=[{ measure = 'shifts', strengths = [1.0, 40.0] }]";

@@ -1,9 +1,10 @@
 //! A lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
 //!
-//! `load` brings samples before the network, `train` computes lanes of a step, `rows` keeps what they measure, `hand` adds
-//! them up in tree order, `step` says what of, `step_up` takes a lane's gradient above the weights, `attack` changes a
-//! lane's images along their gradient, and `again` computes lanes a second time to look at them. All of a lane's operands and results are in the device's memory: the host asks
-//! for a hand's lanes one after the other and waits once, for what they come to.
+//! `load` brings samples before the network, `train` computes lanes of a step, `rows` keeps what they measure, `hand`
+//! adds them up in tree order, `step` says what of, `step_up` takes a lane's gradient above the weights, `attack`
+//! changes a lane's images along their gradient, and `again` computes lanes a second time to look at them. All of a
+//! lane's operands and results are in the device's memory: the host asks for a hand's lanes one after the other and
+//! waits once, for what they come to.
 
 mod again;
 mod attack;
