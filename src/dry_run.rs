@@ -4,7 +4,7 @@ use anyhow::Result;
 use lockstep_coordinator::client::{columns, exit, grouped};
 use lockstep_coordinator::cluster::deal::deal;
 use lockstep_proto::job::Job;
-use lockstep_worker::trainer::{BatchOutlook, Outlook};
+use lockstep_worker::trainer::{BatchOutlook, Outlook, ProbeOutlook};
 use serde_json::{Value, json};
 
 use crate::data::bytes;
@@ -90,7 +90,20 @@ fn told(job: &Job, outlook: &Outlook) -> String {
     rows.push(row("learning rate", learning_rates(outlook)));
     rows.push(row("state", format!("{} a worker", bytes(outlook.state_bytes as u64))));
     rows.push(row("a lane", format!("{} on a thread of a CPU", bytes(outlook.lane_bytes as u64))));
+    rows.extend(outlook.probes.iter().map(|probe| row("probe", probe_told(probe))));
     columns(&rows)
+}
+
+fn probe_told(probe: &ProbeOutlook) -> String {
+    let number = |number: u64| grouped(number as f64);
+    let ProbeOutlook { title, times, samples, passes } = probe;
+    let each = match passes {
+        Some(0) => "of the weights alone".to_owned(),
+        Some(1) => format!("a pass over {} samples", number(*samples)),
+        Some(passes) => format!("{} passes over {} samples", number(*passes), number(*samples)),
+        None => format!("gradients over {} samples", number(*samples)),
+    };
+    format!("{title}: {} times, {each}", number(*times))
 }
 
 /// Where it turns, the first few times.
@@ -123,6 +136,15 @@ fn to_json(job: &Job, outlook: &Outlook) -> Value {
             })
         })
         .collect();
+    let probes: Vec<Value> = outlook
+        .probes
+        .iter()
+        .map(|probe| {
+            json!({
+                "name": probe.title, "times": probe.times, "samples": probe.samples, "passes": probe.passes,
+            })
+        })
+        .collect();
     let [train, validation, test] = outlook.samples;
     json!({
         "dataset": outlook.dataset,
@@ -136,5 +158,6 @@ fn to_json(job: &Job, outlook: &Outlook) -> Value {
         "learning_rates": outlook.learning_rates,
         "state_bytes": outlook.state_bytes,
         "lane_bytes": outlook.lane_bytes,
+        "probes": probes,
     })
 }

@@ -86,6 +86,17 @@ impl Stage {
     }
 }
 
+/// What a run's probes have come to: of each its name, and all of its numbers.
+fn probes(run: &Path) -> Vec<(String, Vec<f64>)> {
+    let lines = lockstep::json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    let numbers = |figures: &serde_json::Value| -> Vec<f64> {
+        let lists = figures.as_object().unwrap().values().flat_map(|list| list.as_array().unwrap());
+        lists.map(|number| number.as_f64().unwrap()).collect()
+    };
+    let probes = lines.iter().filter(|line| line["kind"] == "probe");
+    probes.map(|line| (line["probe"].as_str().unwrap().to_owned(), numbers(&line["figures"]))).collect()
+}
+
 /// What a job comes to on one GPU, and its losses.
 type Known = (Outcome, Vec<f64>);
 
@@ -344,4 +355,26 @@ fn doctor_and_selftest_look_at_gpus() {
     let report = lockstep::json(Path::new(&report));
     assert_eq!(report["failures"], 0);
     assert!(report["ops"].as_array().is_some_and(|ops| ops.len() > 300), "{}", report["ops"]);
+}
+
+/// Passes at other weights, and the way back to the input.
+#[test]
+fn probes_are_the_same_for_any_number_of_gpus_and_near_to_those_of_cpus() {
+    let Some(stage) = Stage::new() else { return };
+    let settings = "probe=[{ measure = 'gap', samples = 10 }, { measure = 'weights' }, \
+                    { measure = 'interpolation', samples = 10, points = 5 }, { measure = 'margins', samples = 10 }, \
+                    { measure = 'fgsm', samples = 10, strengths = [0.0, 0.1] }]";
+    let taken = |run: &str, workers: &str, device: &str| {
+        let more = ["--workers", workers, "--set", settings, "--set", device];
+        stage.train(run, &[&more[..], &THREE_STEPS].concat());
+        probes(&stage.folder.path().join(run))
+    };
+    let one = taken("probes-1", "1", "cluster.device=cuda");
+    assert_eq!(one.len(), 5);
+    assert_eq!(taken("probes-3", "3", "cluster.device=cuda"), one);
+    let cpu = taken("probes-cpu", "1", "cluster.device=cpu");
+    for ((name, gpu), (_, cpu)) in one.iter().zip(&cpu) {
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-3 * (1.0 + b.abs());
+        assert!(gpu.len() == cpu.len() && gpu.iter().zip(cpu).all(near), "{name}: {gpu:?}, not {cpu:?}");
+    }
 }

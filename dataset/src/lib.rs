@@ -2,11 +2,13 @@
 //!
 //! [`order`] and [`random`] are pure functions: no state passes from one step to the next, so any worker can work
 //! out any position of any epoch. [`dataset`] owns the pixels; [`idx`] reads and distrusts the files. [`augment`]
-//! changes the pixels of training samples, by [`distortion`] among others, and [`mixing`] those of whole lanes.
+//! changes the pixels of training samples, by [`distortion`] among others, and [`mixing`] those of whole lanes;
+//! [`corruption`] changes those of any sample by a strength.
 //! [`image_reader`] is the way from a file's bytes to all of that, by [`decode`] and [`resize`]. [`shards`] has those
 //! bytes, out of files of this machine or, by [`remote`], of an object store.
 
 pub mod augment;
+pub mod corruption;
 pub mod dataset;
 pub mod decode;
 pub mod distortion;

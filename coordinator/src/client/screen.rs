@@ -81,10 +81,10 @@ impl Screen {
         ));
     }
 
-    /// A probe was taken: a line that stays, with the figures that are one number.
+    /// A probe was taken: a line that stays, with the figures that are one number, but for those of single layers.
     pub fn probe(&self, report: &wire::ProbeReport) {
         let mut line = format!("epoch {:>3}  step {:>7}  {}", report.epoch, report.step, report.probe);
-        for figure in report.figures.iter().filter(|figure| figure.values.len() == 1) {
+        for figure in report.figures.iter().filter(|figure| figure.values.len() == 1 && !figure.name.contains('/')) {
             line += &format!("  {} {:.4}", figure.name.replace('_', " "), figure.values[0]);
         }
         report.remarks.iter().for_each(|remark| line += &format!("  ({remark})"));

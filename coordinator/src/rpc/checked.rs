@@ -35,7 +35,7 @@ const MOST_REPORTS: usize = 10_000;
 /// Samples that an evaluation names.
 const MOST_SKIPPED: usize = 100;
 /// Values that a probe tells: a line of `metrics.jsonl` holds them all.
-const MOST_FIGURES: usize = 3000;
+const MOST_FIGURES: usize = 4000;
 /// Remarks of a probe.
 const MOST_REMARKS: usize = 20;
 /// Members, rows, names and the like in one message.

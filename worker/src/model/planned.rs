@@ -1,10 +1,11 @@
-//! The plans of a network's layers: that which keeps all values, and that of `model.recompute`.
+//! The plans of a network's layers: that which keeps all values, that of `model.recompute`, and that which goes on to the
+//! gradient of the input.
 
 use lockstep_kernels::device::Device;
 
 use super::graph::Placed;
 use super::plan::Use;
-use super::{Model, Plan, Shape};
+use super::{Activations, Model, Plan, Shape};
 use crate::layers::Layer;
 
 impl<D: Device> Model<D> {
@@ -16,6 +17,24 @@ impl<D: Device> Model<D> {
     /// The same network, whose way back runs a part of its layers again, for less memory.
     pub fn recomputing(self) -> Self {
         Self { plan: self.recomputing_plan(), ..self }
+    }
+
+    /// The same network, whose way back goes on to the gradient of its input, see [`Model::input_gradient`].
+    pub fn to_input(self) -> Self {
+        let mut differentiable = vec![false; self.shapes.len()];
+        differentiable[0] = true;
+        let plan = planned_from(differentiable, (&self.shapes, &self.layers, &self.placed), Plan::to_input);
+        Self { plan, ..self }
+    }
+
+    /// The gradient of the input of so many samples, in the layout of an activation, behind a way back of
+    /// [`Model::to_input`].
+    ///
+    /// # Panics
+    /// If the network is another.
+    pub fn input_gradient<'a>(&self, device: &D, samples: usize, activations: &'a Activations<D>) -> D::View<'a, f32> {
+        let slot = self.plan.gradients[0].expect("the way back goes on to the input");
+        activations.view(slot, self.value_len(device, samples, 0))
     }
 
     /// The plan of [`Model::recomputing`].
@@ -36,8 +55,19 @@ pub(super) fn planned<D: Device>(
     placed: &[Placed],
     make: fn(&[usize], &[Use<'_>]) -> Plan,
 ) -> Plan {
+    planned_from(vec![false; shapes.len()], (shapes, layers, placed), make)
+}
+
+/// Shapes, layers, and where they are.
+type Parts<'a, D> = (&'a [Shape], &'a [Box<dyn Layer<D>>], &'a [Placed]);
+
+/// The same. `differentiable`: of the values, those whose gradients are wanted although nothing before them has any.
+fn planned_from<D: Device>(
+    mut differentiable: Vec<bool>,
+    (shapes, layers, placed): Parts<'_, D>,
+    make: fn(&[usize], &[Use<'_>]) -> Plan,
+) -> Plan {
     let features: Vec<usize> = shapes.iter().map(Shape::features).collect();
-    let mut differentiable = vec![false; shapes.len()];
     let mut uses = Vec::with_capacity(layers.len());
     for (layer, Placed { links, parameters, memo, .. }) in layers.iter().zip(placed) {
         let differentiates = !parameters.is_empty() || links.inputs().any(|value| differentiable[value]);

@@ -95,8 +95,7 @@ impl Stage {
     fn evaluate(&mut self, lanes: u32) -> u64 {
         let Self { runner, work, weights, abort, progress } = self;
         let (weights, pulse) = (of_flat(work, weights), Pulse { abort, progress });
-        let evaluation =
-            Evaluation { work, weights, split: Split::Test, positions: 0..work.dataset.len(Split::Test), pulse };
+        let evaluation = Evaluation::new(work, weights, (Split::Test, 0..work.dataset.len(Split::Test)), pulse);
         computed(runner, 0, lanes, |runner, hand| runner.evaluate_hand(&evaluation, hand)).waits
     }
 }

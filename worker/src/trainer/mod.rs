@@ -45,6 +45,7 @@ mod outlook;
 mod passes;
 mod plans;
 pub(crate) mod prepare;
+mod probes;
 pub(crate) mod progress;
 mod recorder;
 mod reduction;
@@ -96,6 +97,7 @@ pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
 pub use outlook::{BatchOutlook, Outlook, positions_of_step};
 pub use prepare::check;
+pub use probes::ProbeOutlook;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
 pub use trial::Trial;
@@ -173,6 +175,8 @@ struct Trainer<D: Device> {
     curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.
     above: Option<Above<D>>,
+    /// Weights of a probe's pass; memory that is kept.
+    scratch: Option<D::Buffer<f32>>,
     crew: Crew<D>,
     checkpoints: Checkpoints,
     meter: Meter,

@@ -9,6 +9,7 @@ use lockstep_proto::job::Job;
 use super::TrainerError;
 use super::memory::of_state;
 use super::prepare;
+use super::probes::{self, ProbeOutlook};
 use super::schedule::{Cursor, Schedule};
 use crate::datasets;
 
@@ -37,6 +38,8 @@ pub struct Outlook {
     pub learning_rates: Vec<(u64, f64)>,
     /// Bytes of the job's state: parameters, optimiser, averages.
     pub state_bytes: usize,
+    /// Its probes.
+    pub probes: Vec<ProbeOutlook>,
     /// Bytes of a lane of one micro-batch on a CPU's thread: activations and samples.
     pub lane_bytes: usize,
 }
@@ -64,6 +67,7 @@ impl Outlook {
         let samples = [Split::Train, Split::Validation, Split::Test].map(|split| dataset.len(split));
         let schedule = Schedule::new(job, samples[0]).map_err(TrainerError::Job)?;
         let work = prepare::work::<Cpu>(job, dataset)?;
+        probes::check(job, &work)?;
         let (device, samples_a_lane) = (Cpu::new(InstructionSet::detect()), job.batch.micro_batch as usize);
         let values: usize =
             work.model.needs(work.model.plan(), &device, samples_a_lane).iter().map(|need| need.bytes).sum();
@@ -81,6 +85,7 @@ impl Outlook {
             batches: batches(&schedule),
             learning_rates: learning_rates(&schedule),
             state_bytes,
+            probes: ProbeOutlook::of(job, &work.dataset, schedule.total_steps()),
             lane_bytes,
         })
     }

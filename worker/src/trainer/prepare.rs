@@ -8,7 +8,7 @@ use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::{Levels, PixelsSize};
-use lockstep_proto::job::{self, Data, Job, OptimizerName, SamOver};
+use lockstep_proto::job::{self, Data, Job, OptimizerName, ProbeMeasure, SamOver};
 use lockstep_proto::wire;
 
 use super::by_products::ByProducts;
@@ -23,6 +23,7 @@ use super::measures;
 use super::memory::check_memory;
 use super::meter::Meter;
 use super::optimizer::{Optimizer, PARAMETERS};
+use super::probes;
 use super::progress::Phase;
 use super::schedule::Schedule;
 use super::state::STATISTICS;
@@ -63,6 +64,7 @@ impl<D: Owned> Trainer<D> {
         let dataset = datasets::open(&job.data, &seat.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let mut work = work(&job, dataset)?;
+        probes::check(&job, &work)?;
         work.loader = loader(&job, &work, seat.hardware)?;
         let mut devices = D::of_seat(&seat, &job)?;
         devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
@@ -100,6 +102,7 @@ impl<D: Owned> Trainer<D> {
             by_products,
             curvature: None,
             above: None,
+            scratch: None,
             crew,
             checkpoints,
             meter: Meter::new(),
@@ -201,6 +204,7 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     let dataset = datasets::open(&job.data, &[])?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
+    probes::check(job, &work)?;
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }
@@ -235,6 +239,8 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
     if job.optimizer.name == OptimizerName::DiagonalLm {
         model.check_curvature()?;
     }
+    let attacks = job.probe.iter().any(|probe| probe.measure == ProbeMeasure::Fgsm);
+    let attacked = if attacks { Some(build(&job.model, shape)?.to_input()) } else { None };
     let layers = model.layer_ranges();
     let pixels = pixels(job, &shape, model.input_shape());
     let dataset_shape = dataset.shape();
@@ -253,6 +259,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         mixing: Mixing::of(job, dataset_shape),
         skip_bad: job.data.skip_bad.into(),
         counts: measures::counts(job.data.skip_bad, u64::from(job.batch.lanes()) * u64::from(job.batch.micro_batch)),
+        attacked,
         lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),
     })
 }

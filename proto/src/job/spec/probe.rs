@@ -157,9 +157,9 @@ impl ProbeMeasure {
         !matches!(self, Self::Weights | Self::Spectra)
     }
 
-    /// Whether it needs gradients, and not only losses.
+    /// Whether it needs gradients of the weights, and not only losses.
     pub fn needs_gradients(self) -> bool {
-        use ProbeMeasure::{Density, Eigenvalues, Fgsm, Keskar, LaneGradients, Sam, Trace};
-        matches!(self, Eigenvalues | Trace | Density | Keskar | Sam | LaneGradients | Fgsm)
+        use ProbeMeasure::{Density, Eigenvalues, Keskar, LaneGradients, Sam, Trace};
+        matches!(self, Eigenvalues | Trace | Density | Keskar | Sam | LaneGradients)
     }
 }

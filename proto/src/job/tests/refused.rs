@@ -716,6 +716,22 @@ fn probes_are_checked_one_by_one() {
         expect![[r#"job.toml: two probes are called "sam": give one another `name`"#]],
     );
     check_file(
+        &probes("validation = 100\n[[probe]]\non = 'validation'"),
+        expect!["job.toml: gap is between training samples and those held out: set `on` to another than those"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'rotations'\nstrengths = [10.0, 200.0]"),
+        expect!["job.toml: `strengths` of rotations has 200: each must be -180 to 180"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'noise'\nstrengths = [-0.1]"),
+        expect!["job.toml: `strengths` of noise has -0.1: each must be 0 to 10"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'scalings'\nstrengths = [-1.0]"),
+        expect!["job.toml: `strengths` of scalings has -1: each must be -0.9 to 9"],
+    );
+    check_file(
         &probes("[[probe]]\nmeasure = 'sam'\nradius = -1.0"),
         expect!["job.toml: `radius` = -1 of sam: must be 0 to 1000"],
     );

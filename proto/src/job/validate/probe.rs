@@ -51,6 +51,11 @@ fn name(probe: &Probe) -> Result<(), Violation> {
 
 fn samples(probe: &Probe, job: &Job) -> Result<(), Violation> {
     let title = probe.title();
+    if (probe.measure, probe.on) == (ProbeMeasure::Gap, ProbeSamples::Validation) {
+        return refuse(format!(
+            "{title} is between training samples and those held out: set `on` to another than those"
+        ));
+    }
     if !probe.measure.has_samples() && (probe.on, probe.samples) != (ProbeSamples::default(), 0) {
         return refuse(format!("{title} looks at no samples: leave `on` and `samples` out"));
     }
@@ -93,7 +98,23 @@ fn numbers(probe: &Probe) -> Result<(), Violation> {
     if probe.strengths.len() > MAX_STRENGTHS || probe.strengths.iter().any(|strength| !(strength.abs() <= 1000.0)) {
         return refuse(format!("`strengths` of {title}: up to {MAX_STRENGTHS} numbers, each -1000 to 1000"));
     }
-    Ok(())
+    strengths(probe)
+}
+
+/// Strengths that leave something of an image.
+fn strengths(probe: &Probe) -> Result<(), Violation> {
+    let (low, high) = match probe.measure {
+        ProbeMeasure::Rotations => (-180.0, 180.0),
+        ProbeMeasure::Scalings => (-0.9, 9.0),
+        ProbeMeasure::Noise | ProbeMeasure::Fgsm => (0.0, 10.0),
+        _ => return Ok(()),
+    };
+    match probe.strengths.iter().find(|strength| !(low..=high).contains(*strength)) {
+        None => Ok(()),
+        Some(strength) => {
+            refuse(format!("`strengths` of {} has {strength}: each must be {low} to {high}", probe.title()))
+        }
+    }
 }
 
 fn refuse(problem: String) -> Result<(), Violation> {

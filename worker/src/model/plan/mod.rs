@@ -153,6 +153,11 @@ impl Plan {
         Self::of_segments(features, nodes, &iter::once(0..nodes.len()).collect())
     }
 
+    /// The same with a gradient of the model's input. All nodes differentiate.
+    pub fn to_input(features: &[usize], nodes: &[Use<'_>]) -> Self {
+        Planner::new(features, nodes, &iter::once(0..nodes.len()).collect()).to_input().plan()
+    }
+
     /// The same in the least memory that running nodes again can do with. Where that saves nothing, none does.
     pub fn recomputing(features: &[usize], nodes: &[Use<'_>]) -> Self {
         let whole = Self::new(features, nodes);

@@ -48,6 +48,12 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// With a gradient of the model's input.
+    pub fn to_input(mut self) -> Self {
+        self.has_gradient[0] = true;
+        self
+    }
+
     pub fn plan(mut self) -> Plan {
         let Draft { forward, back, way_back, ways } = self.draft();
         let (values, choices, moments) = (self.values.housed(), self.choices.housed(), self.moments.housed());

@@ -8,8 +8,8 @@ use lockstep_collective::{Hand, Subtree, Tally, tree};
 use lockstep_kernels::device::Device;
 
 use super::load::lane_positions;
-use super::{Evaluation, LaneRunner, Pass, TrainStep};
-use crate::model::Tell;
+use super::{Change, Evaluation, LaneRunner, Pass, TrainStep, Work};
+use crate::model::{Tell, Weights};
 use crate::trainer::measures;
 
 /// Who is told how far a vector is made, from its front on.
@@ -96,14 +96,14 @@ impl<D: Device> LaneRunner<D> {
     pub fn evaluate_hand(&mut self, evaluation: &Evaluation<'_, D>, hand: Hand<'_>) {
         self.evaluate_lanes(evaluation, hand.lanes);
         for Subtree { lanes, tally, .. } in hand.subtrees {
-            *tally = self.rows.tally(lanes, &measures::evaluation_tally);
+            *tally = self.rows.tally(lanes, &|measures| measures::evaluation_tally(measures, evaluation.flags));
         }
     }
 
     /// Sums the tallies of evaluation `lanes`, a node of the tree, in tree order.
     pub fn evaluate_subtree(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) -> Tally {
         self.evaluate_lanes(evaluation, lanes.clone());
-        self.rows.tally(lanes, &measures::evaluation_tally)
+        self.rows.tally(lanes, &|measures| measures::evaluation_tally(measures, evaluation.flags))
     }
 
     fn read_rows(&mut self) {
@@ -114,6 +114,7 @@ impl<D: Device> LaneRunner<D> {
 
     fn tally(&self, step: &TrainStep<'_, D>, lanes: Range<u32>) -> Tally {
         self.rows.tally(lanes, &|measures| match step.pass {
+            Pass::Gradient if step.is_probe() => measures::probe_tally(measures, step.flags),
             Pass::Gradient => measures::training_tally(measures, step.flags),
             Pass::Curvature => measures::curvature_tally(measures),
         })
@@ -174,6 +175,15 @@ impl<D: Device> LaneRunner<D> {
         self.right_halves[level].take().unwrap_or_else(|| self.device.zeros(len))
     }
 
+    /// Changes the loaded lane's images.
+    fn change(&mut self, work: &Work<D>, weights: Weights<'_, D>, change: &Change) {
+        match (change, &work.attacked) {
+            (Change::Corruption(corruption), _) => self.corrupt(work, corruption),
+            (Change::Attack(epsilon), Some(model)) => self.attack(work, model, weights, *epsilon),
+            (Change::Attack(_), None) => unreachable!("jobs with such probes have the way to the input"),
+        }
+    }
+
     fn evaluate_lanes(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) {
         let Evaluation { work, split, .. } = *evaluation;
         self.rows.start(&self.device, lanes.clone());
@@ -185,6 +195,9 @@ impl<D: Device> LaneRunner<D> {
             let samples = self.load(work, split, None, positions.map(|position| (position, position)));
             self.skipped.extend(&samples.skipped);
             let is_empty = samples.count == 0;
+            if let (Some(change), false) = (&evaluation.change, is_empty) {
+                self.change(work, evaluation.weights, change);
+            }
             let row = self.rows.enter(lane, samples);
             if !is_empty {
                 self.evaluate(work, evaluation.weights, row);

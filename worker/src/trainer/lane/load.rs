@@ -5,11 +5,12 @@ use std::ops::Range;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::PixelsSize;
 
-use super::{LaneRunner, TrainStep, Work};
+use super::{LaneRunner, Source, TrainStep, Work};
 use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::DataError;
 use lockstep_dataset::augment::Seen;
+use lockstep_dataset::corruption::Corruption;
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::loader::Loader;
 use lockstep_dataset::random::{Purpose, Random};
@@ -19,8 +20,18 @@ impl<D: Device> LaneRunner<D> {
     pub(super) fn load_train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32) -> LaneSamples {
         let StepPlan { first, samples, epoch, .. } = step.plan;
         let places = lane_positions(0..samples, lane, step.work.micro_batch);
-        let sample_at = |place| step.order.sample_at(first + place);
-        self.load(step.work, Split::Train, Some(epoch), places.map(|place| (place, sample_at(place))))
+        let split = match step.source {
+            Source::Epoch(order) => {
+                let samples = places.map(|place| (place, order.sample_at(first + place)));
+                return self.load(step.work, Split::Train, Some(epoch), samples);
+            }
+            Source::AsTheyLie(split) => split,
+        };
+        let samples = self.load(step.work, split, None, places.map(|place| (place, first + place)));
+        if samples.count > 0 {
+            self.draw_keys(step.work, epoch);
+        }
+        samples
     }
 
     /// Gathers the samples, each behind its place in the batch or split, and writes them to the model's input. `epoch`: of
@@ -130,6 +141,17 @@ impl<D: Device> LaneRunner<D> {
         let size = PixelsSize { samples, ..work.pixels };
         let input = self.activations.input(&self.device, &work.model, samples);
         self.device.pixels_forward(&size, self.pixels.view(), input);
+    }
+
+    /// Changes the images of the loaded samples, and brings them before the network again.
+    pub(super) fn corrupt(&mut self, work: &Work<D>, corruption: &Corruption) {
+        let shape = work.dataset.shape();
+        let images = self.pixels.values.chunks_exact_mut(shape.len());
+        for (image, sample) in images.zip(&self.ids) {
+            corruption.apply(shape, *sample, image, &mut self.corrupted);
+        }
+        self.pixels.send(&mut self.device);
+        self.write_input(work);
     }
 
     /// Mixes the samples of an epoch, if the job wants that.

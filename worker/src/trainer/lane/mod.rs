@@ -1,11 +1,13 @@
 //! A lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
 //!
-//! `load` brings samples before the network, `train` computes lanes of a step, `rows` keeps what they measure, `hand` adds
-//! them up in tree order, `step` says what of, `step_up` takes a lane's gradient above the weights, and `again` computes
-//! lanes a second time to look at them. All of a lane's operands and results are in the device's memory: the host asks
-//! for a hand's lanes one after the other and waits once, for what they come to.
+//! `load` brings samples before the network, `train` computes lanes of a step, `rows` keeps what they measure, `hand`
+//! adds them up in tree order, `step` says what of, `step_up` takes a lane's gradient above the weights, `attack`
+//! changes a lane's images along their gradient, and `again` computes lanes a second time to look at them. All of a
+//! lane's operands and results are in the device's memory: the host asks for a hand's lanes one after the other and
+//! waits once, for what they come to.
 
 mod again;
+mod attack;
 mod hand;
 mod load;
 mod rows;
@@ -26,14 +28,16 @@ use super::loss::Loss;
 use super::upload::Upload;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, CurvatureMemory, Model, Weights};
+use lockstep_dataset::corruption::CorruptionMemory;
 use lockstep_dataset::dataset::Dataset;
 use lockstep_dataset::loader::{Decoded, Loader};
 use lockstep_dataset::{DataError, Mixing, SampleReader};
 
+use attack::Attack;
 use hand::Made;
 pub(super) use load::lane_positions;
 use rows::{Row, Rows};
-pub use step::{Evaluation, Pass, Pulse, TrainStep};
+pub use step::{Change, Evaluation, Pass, Pulse, Source, TrainStep};
 use step_up::Above;
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.
@@ -66,6 +70,8 @@ pub struct Work<D: Device> {
     pub counts: usize,
     /// ρ of sharpness-aware minimisation, if each lane goes its own way up.
     pub lane_sam: Option<f64>,
+    /// The network with a way back to its input, for probes that want one.
+    pub attacked: Option<Model<D>>,
 }
 
 /// Where the time of one lane thread went, since it was last asked. Of a GPU's work the waiting is seen, behind a hand's
@@ -89,6 +95,8 @@ pub struct LaneRunner<D: Device> {
     curvature: Option<CurvatureMemory<D>>,
     /// For gradients above the weights; none before the first.
     above: Option<Above<D>>,
+    /// For gradients of the input; none before the first.
+    attack: Option<Attack<D>>,
     reader: SampleReader,
     unread: Option<DataError>,
     /// The lane at hand, if it was read before, and how many of its samples were gone through.
@@ -106,6 +114,8 @@ pub struct LaneRunner<D: Device> {
     shares: Upload<D, f32>,
     /// For mixing.
     mixed: Vec<u8>,
+    /// For images that are changed.
+    corrupted: CorruptionMemory,
     rows: Rows<D>,
     /// The layers' parts of a gradient.
     layers: D::Parts,
@@ -125,6 +135,7 @@ impl<D: Device> LaneRunner<D> {
             activations: Activations::new(&device, &work.model, samples),
             curvature: None,
             above: None,
+            attack: None,
             reader: work.reader.clone(),
             unread: None,
             decoded: None,
@@ -137,6 +148,7 @@ impl<D: Device> LaneRunner<D> {
             others: Upload::new(&mut device, if work.mixing.is_some() { samples } else { 0 }),
             shares: Upload::new(&mut device, if work.mixing.is_some() { samples } else { 0 }),
             mixed: Vec::new(),
+            corrupted: CorruptionMemory::default(),
             rows: Rows::new(&device, work.layers.len(), work.counts),
             layers: device.parts(&work.layers),
             device,
@@ -173,20 +185,20 @@ impl<D: Device> LaneRunner<D> {
     fn forward(&mut self, work: &Work<D>, weights: Weights<'_, D>, row: Row, statistics: D::ViewMut<'_, f32>) {
         let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
         work.model.forward(&mut self.device, batch, weights, &mut self.activations, statistics);
-        self.loss(work, row);
+        self.loss(work, &work.model, row);
     }
 
     fn evaluate(&mut self, work: &Work<D>, weights: Weights<'_, D>, row: Row) {
         let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
         work.model.evaluate(&mut self.device, batch, weights, &mut self.activations);
-        self.loss(work, row);
+        self.loss(work, &work.model, row);
     }
 
-    /// Loss and its gradient.
-    fn loss(&mut self, work: &Work<D>, row: Row) {
+    /// Loss and its gradient, of the model whose activations these are.
+    fn loss(&mut self, work: &Work<D>, model: &Model<D>, row: Row) {
         let size = ClassesSize { samples: self.samples(), classes: work.classes };
         let Self { device, activations, labels, others, shares, rows, .. } = self;
-        let (x, d_x) = activations.output(device, &work.model, size.samples);
+        let (x, d_x) = activations.output(device, model, size.samples);
         let (labels, output) = (labels.view(), LossOutput { d_x, sums: rows.loss(row) });
         if let (Some(smoothing), false) = (work.loss.smoothing(), others.values.is_empty()) {
             let labels = MixedLabels { labels, others: others.view(), shares: shares.view() };

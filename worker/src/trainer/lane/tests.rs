@@ -149,6 +149,18 @@ fn evaluation(job: &Job, crew: (u32, u32)) -> Vec<Loaded> {
     })
 }
 
+/// Test samples from `first` on, as a probe's gradients see them.
+fn probe(job: &Job, crew: (u32, u32), first: u64) -> Vec<Loaded> {
+    let lanes = (TEST - first).div_ceil(job.batch.micro_batch.into()) as u32;
+    let plan = StepPlan { epoch: 3, first, samples: TEST - first, lanes };
+    let (abort, progress) = (AtomicBool::new(false), Progress::default());
+    each_lane(job, crew, &[lanes], |runner, work, _, lane| {
+        let pulse = Pulse { abort: &abort, progress: &progress };
+        let weights = Weights { parameters: &[][..], statistics: &[][..] };
+        runner.load_train_lane(&TrainStep::probing(work, weights, plan, Split::Test, pulse), lane);
+    })
+}
+
 /// Of all micro-batches, in order.
 fn hash(loaded: &[Loaded]) -> String {
     let mut hasher = blake3::Hasher::new();
@@ -227,4 +239,17 @@ fn an_evaluation_sees_every_sample_once_for_any_number_of_workers() {
     (job.augment.flip, job.augment.mixup, job.seed.augment) = (false, 0.4, 9);
     assert_eq!(evaluation(&job, (2, 1)), one);
     expect!["a1dba321fb32e187b148d88c32e0d750aba01683a5edb8254d787490764f5be0"].assert_eq(&hash(&one));
+}
+
+/// Whatever the job does to its training samples, and from any lane of the split on.
+#[test]
+fn a_probe_s_gradients_are_of_samples_as_evaluations_see_them() {
+    let folder = dataset();
+    let mut job = job(folder.path(), LastBatch::Keep);
+    (job.augment.mixup, job.augment.cutmix) = (0.4, 1.0);
+    let evaluated = evaluation(&job, (1, 1));
+    for crew in crews() {
+        assert_eq!(probe(&job, crew, 0), evaluated, "{crew:?}");
+    }
+    assert_eq!(probe(&job, (2, 1), 8), evaluated[2..]);
 }
