@@ -12,6 +12,8 @@ use lockstep_worker::agent::preflight::child::Errand;
 use lockstep_worker::datasets::NamedFolder;
 use lockstep_worker::trainer::Hardware;
 
+use crate::checkpoints::At;
+
 pub use data::{DataInspect, DataPrepare, DataVerb, DataVerify, PreparedSplit};
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
@@ -28,6 +30,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Train a job on this machine: a coordinator, an agent and worker processes until it is done
     Train(Train),
+    /// Branch off a run at a checkpoint, with the same order of samples and other settings, and train
+    Fork(Fork),
     /// Run a coordinator
     Serve(Serve),
     /// Run an agent: offer this machine's slots to a coordinator
@@ -131,6 +135,38 @@ pub struct Train {
     /// Work out steps, lanes, memory and reads of the job, and start nothing
     #[arg(long, conflicts_with_all = ["from", "out", "overwrite", "quiet"])]
     pub dry_run: bool,
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fork`.
+#[derive(Debug, Args)]
+pub struct Fork {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Step of the checkpoint to start from; without it the newest
+    #[arg(long, value_name = "STEP", default_value = "latest")]
+    pub at: At,
+    /// Change a key from there on, e.g. --set optimizer.learning_rate=0.1; batch.size changes with the next epoch
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Worker processes
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// Threads a worker
+    #[arg(long, value_name = "T")]
+    pub threads: Option<u32>,
+    /// Run folder; without it runs/ and the run's name with the time
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the run folder if it is not empty
+    #[arg(long)]
+    pub overwrite: bool,
     /// Print nothing but errors
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,
