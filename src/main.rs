@@ -6,6 +6,7 @@ mod chaos;
 mod checkpoints;
 mod data;
 mod device;
+mod diff;
 mod doctor;
 mod dry_run;
 mod eval;
@@ -105,6 +106,7 @@ fn run(verb: Verb) -> Result<u8> {
     match verb {
         Verb::Train(arguments) => train::train(&arguments),
         Verb::Fork(arguments) => fork::fork(&arguments),
+        Verb::Diff(arguments) => diff::diff(&arguments),
         Verb::Serve(arguments) => serve(arguments),
         Verb::Agent(arguments) => agent(arguments),
         Verb::Worker(arguments) => worker(arguments),

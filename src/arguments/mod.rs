@@ -32,6 +32,8 @@ pub enum Verb {
     Train(Train),
     /// Branch off a run at a checkpoint, with the same order of samples and other settings, and train
     Fork(Fork),
+    /// Say in what two runs differ: job files, and the first step and tensor; exit code 0 for the same bits, 1 for others
+    Diff(Diff),
     /// Run a coordinator
     Serve(Serve),
     /// Run an agent: offer this machine's slots to a coordinator
@@ -171,6 +173,26 @@ pub struct Fork {
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,
     /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Run folder
+    #[arg(value_name = "RUN1")]
+    pub first: PathBuf,
+    /// The other
+    #[arg(value_name = "RUN2")]
+    pub second: PathBuf,
+    /// Find the very step: train both again, step by step, from the newest checkpoint at which they are equal
+    #[arg(long)]
+    pub exact: bool,
+    /// Folder for diff.svg; without it the current folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -5,6 +5,15 @@ pub struct Axis {
     low: f64,
     high: f64,
     step: f64,
+    scale: Scale,
+}
+
+/// How values lie on an axis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Linear,
+    /// Ends and step are powers of ten, as exponents. At the low end, which is below all values, is zero.
+    Decades,
 }
 
 /// Steps between ticks that an axis has, about.
@@ -14,33 +23,59 @@ impl Axis {
     /// An axis that covers these values.
     pub fn covering(low: f64, high: f64) -> Self {
         if !(low.is_finite() && high.is_finite()) {
-            return Self { low: 0.0, high: 1.0, step: 0.2 };
+            return Self { low: 0.0, high: 1.0, step: 0.2, scale: Scale::Linear };
         }
         let spread = if high > low { high - low } else { low.abs().max(1.0) * 0.1 };
         let step = round_step(spread / TICKS);
-        Self { low: (low / step).floor() * step, high: ((low + spread) / step).ceil() * step, step }
+        let (low, high) = ((low / step).floor() * step, ((low + spread) / step).ceil() * step);
+        Self { low, high, step, scale: Scale::Linear }
     }
 
     /// An axis from zero that ends where the values end.
     pub fn from_zero(high: f64) -> Self {
         let step = round_step(high / (2.0 * TICKS)).max(1.0);
-        Self { low: 0.0, high, step }
+        Self { low: 0.0, high, step, scale: Scale::Linear }
     }
 
-    /// Distance of two ticks.
-    pub fn step(&self) -> f64 {
-        self.step
+    /// An axis of decades that covers those of these values that are above 0; the others are at its low end.
+    pub fn decades(values: impl Iterator<Item = f64>) -> Self {
+        let exponents = values.filter(|value| *value > 0.0 && value.is_finite()).map(f64::log10);
+        let (low, high) =
+            exponents.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), e| (low.min(e), high.max(e)));
+        let (low, high) = if low <= high { (low.floor() - 1.0, high.ceil()) } else { (-1.0, 0.0) };
+        let high = high.max(low + 1.0);
+        Self { low, high, step: ((high - low) / (2.0 * TICKS)).ceil().max(1.0), scale: Scale::Decades }
+    }
+
+    /// A tick's text, its value times `factor`.
+    pub fn label(&self, tick: f64, factor: f64) -> String {
+        match self.scale {
+            Scale::Linear => label(tick * factor, self.step * factor),
+            Scale::Decades if tick == 0.0 => "0".to_owned(),
+            Scale::Decades => format!("{tick:.0e}"),
+        }
     }
 
     /// Where ticks are.
     pub fn ticks(&self) -> Vec<f64> {
         let count = ((self.high - self.low) / self.step + 1e-6).floor() as usize;
-        (0..=count.min(100)).map(|index| self.low + index as f64 * self.step).collect()
+        let at = |index: usize| self.low + index as f64 * self.step;
+        let value = |index: usize| match (self.scale, index) {
+            (Scale::Linear, _) => at(index),
+            (Scale::Decades, 0) => 0.0,
+            (Scale::Decades, _) => 10_f64.powi(at(index) as i32),
+        };
+        (0..=count.min(100)).map(value).collect()
     }
 
     /// Where a value is, 0 at the low end, 1 at the high one.
     pub fn place(&self, value: f64) -> f64 {
-        (value - self.low) / (self.high - self.low)
+        let at = match self.scale {
+            Scale::Linear => value,
+            Scale::Decades if value > 0.0 => value.log10().max(self.low),
+            Scale::Decades => self.low,
+        };
+        (at - self.low) / (self.high - self.low)
     }
 }
 
@@ -53,7 +88,7 @@ fn round_step(step: f64) -> f64 {
 }
 
 /// A tick's text, with as many decimals as ticks of this distance need.
-pub fn label(value: f64, step: f64) -> String {
+fn label(value: f64, step: f64) -> String {
     let value = if value.abs() < step / 1e6 { 0.0 } else { value };
     if value.abs() >= 1e6 {
         return format!("{value:.0e}");
@@ -73,11 +108,24 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         let axis = Axis::covering(0.013, 2.31);
-        let labels: Vec<_> = axis.ticks().into_iter().map(|tick| label(tick, axis.step())).collect();
+        let labels: Vec<_> = axis.ticks().into_iter().map(|tick| axis.label(tick, 1.0)).collect();
         assert_eq!(labels, ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]);
         let axis = Axis::from_zero(18_750.0);
-        let labels: Vec<_> = axis.ticks().into_iter().map(|tick| label(tick, axis.step())).collect();
+        let labels: Vec<_> = axis.ticks().into_iter().map(|tick| axis.label(tick, 1.0)).collect();
         assert_eq!(labels[5..], ["10,000", "12,000", "14,000", "16,000", "18,000"]);
+    }
+
+    #[test]
+    fn decades_have_zero_below_them() {
+        let axis = Axis::decades([0.0, 3e-7, 0.02, f64::NAN].into_iter());
+        let labels: Vec<_> = axis.ticks().into_iter().map(|tick| axis.label(tick, 1.0)).collect();
+        assert_eq!(labels, ["0", "1e-7", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"]);
+        assert_eq!([0.0, 1e-7, 0.1].map(|value| (axis.place(value) * 7.0).round()), [0.0, 1.0, 7.0]);
+        assert_eq!(axis.place(f64::NAN), 0.0);
+        for values in [vec![], vec![0.0], vec![1.0], vec![1e-300, 1e300]] {
+            let axis = Axis::decades(values.into_iter());
+            assert!(axis.ticks().len() <= 101 && axis.place(1.0).is_finite());
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The folder of a run that branches off another: what the other recorded up to the step, and where it is from.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -61,14 +60,6 @@ impl RunFolder {
         let text = std::fs::read(path.join("run.json")).ok()?;
         serde_json::from_slice::<Run>(&text).ok()?.forked_from
     }
-
-    /// Shows what `metrics.jsonl` tells of, up to a line that is none of its lines; changes nothing.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn reports(path: &Path, each: impl FnMut(crate::cluster::facts::Report)) -> io::Result<()> {
-        metrics::read(&path.join("metrics.jsonl"), each)
-    }
 }
 
 #[cfg(test)]
@@ -100,7 +91,7 @@ mod tests {
         };
         RunFolder::fork(&to, "x = 1", &from, &fork).unwrap();
         let mut steps = Vec::new();
-        RunFolder::reports(&to, |report| steps.push(report.step())).unwrap();
+        metrics::read(&to.join("metrics.jsonl"), |report| steps.push(report.step())).unwrap();
         assert_eq!(steps, [2, 4]);
         assert_eq!(RunFolder::history(&to).iter().map(|g| g.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((RunFolder::forked_from(&to), RunFolder::forked_from(&from)), (Some(fork.clone()), None));

@@ -7,13 +7,16 @@ mod curves;
 mod files;
 mod fork;
 mod metrics;
+mod plot;
 mod series;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use axis::Axis;
 pub use files::{Upload, UploadError, hex, list, safe_path};
 pub use fork::ForkedFrom;
+pub use plot::{Line, Panel, Plot, Role};
 
 use crate::cluster::facts::Report;
 use crate::cluster::record::{GenerationRecord, RunRecord, Summary};
