@@ -147,9 +147,9 @@ fn what_cannot_be_forked_is_refused_in_a_line_and_leaves_nothing() {
     refused(&["--set", "batch.micro_batch=48"], &["batch.micro_batch", "48"]);
     refused(&["--set", "optimizer.learning_rate=-1"], &["optimizer.learning_rate"]);
     let folder = original.folder().display().to_string();
-    Ended::of(binary(["fork", &folder, "--overwrite", "--out", &folder]))
+    Ended::of(&mut binary(["fork", &folder, "--overwrite", "--out", &folder]))
         .is_refused_with(&["has the run that is forked"]);
-    Ended::of(binary(["fork", "/nowhere"])).is_refused_with(&["/nowhere holds no run"]);
+    Ended::of(&mut binary(["fork", "/nowhere"])).is_refused_with(&["/nowhere holds no run"]);
     // A damaged state is found before anything is made of it, and left where it is.
     let name = lockstep::names(&original.folder().join("checkpoints")).remove(0);
     let state = original.folder().join("checkpoints").join(name).join("state.safetensors");
