@@ -71,6 +71,9 @@ fn a_fork_without_changes_is_the_same_run() {
     let summary = json(&ours.join("summary.json"));
     assert_eq!(summary["weights_sha256"], json(&theirs.join("summary.json"))["weights_sha256"]);
     assert_eq!((steps(&ours).len(), steps(&ours)), (60, steps(&theirs)));
+    let lines = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let shared: Vec<String> = lines(&theirs).lines().take(37).map(str::to_owned).collect();
+    assert_eq!(lines(&ours).lines().take(37).collect::<Vec<_>>(), shared, "to the letter");
     assert_eq!(rows(&ours, 1), [[0, 17 * 64, 17], [17 * 64, 1280, 3]], "two generations in the second epoch");
 
     // Where it is from.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunFolder, RunFolderError, metrics};
+use super::{RunFolder, RunFolderError};
 use crate::cluster::record::GenerationRecord;
 
 /// What a run was forked from, in `run.json` and `summary.json`.
@@ -37,15 +37,12 @@ impl RunFolder {
     /// # Errors
     /// If the folder is not empty, or one of the two cannot be used.
     pub fn fork(path: &Path, toml: &str, from: &Path, fork: &ForkedFrom) -> Result<(), RunFolderError> {
-        let mut folder = Self::create(path, toml)?;
-        let mut reports = Vec::new();
-        let read = metrics::read(&from.join("metrics.jsonl"), |report| {
-            if report.step() <= fork.step {
-                reports.push(report);
-            }
-        });
-        read.map_err(|cause| RunFolderError::Io { path: from.to_owned(), cause })?;
-        folder.append(&reports)?;
+        Self::create(path, toml)?;
+        // Lines are taken as they are: reading and writing a number again may round it.
+        let copied = std::fs::copy(from.join("metrics.jsonl"), path.join("metrics.jsonl"));
+        copied.map_err(|cause| RunFolderError::Io { path: from.to_owned(), cause })?;
+        let mut folder = Self::open(path)?;
+        folder.void_above(fork.step)?;
         let mut generations = Self::history(from);
         generations.retain(|generation| generation.first_step <= fork.step);
         folder.write_json("run.json", &Beginning { forked_from: fork, generations })
@@ -64,6 +61,7 @@ impl RunFolder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metrics;
     use super::*;
     use crate::cluster::facts::{Report, StepReport};
 
@@ -74,6 +72,7 @@ mod tests {
         let mut original = RunFolder::create(&from, "").unwrap();
         let report = |step| Report::Step(StepReport { step, ..Default::default() });
         original.append(&[report(2), report(4), report(6)]).unwrap();
+        let whole = std::fs::read_to_string(from.join("metrics.jsonl")).unwrap();
         let generation = |number, first_step| {
             serde_json::json!({
                 "number": number, "id": "", "began": 0.0, "reason": "", "first_step": first_step, "from": "initial",
@@ -93,6 +92,7 @@ mod tests {
         let mut steps = Vec::new();
         metrics::read(&to.join("metrics.jsonl"), |report| steps.push(report.step())).unwrap();
         assert_eq!(steps, [2, 4]);
+        assert!(whole.starts_with(&std::fs::read_to_string(to.join("metrics.jsonl")).unwrap()), "to the letter");
         assert_eq!(RunFolder::history(&to).iter().map(|g| g.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((RunFolder::forked_from(&to), RunFolder::forked_from(&from)), (Some(fork.clone()), None));
         assert!(RunFolder::fork(&to, "x = 1", &from, &fork).is_err(), "it is not empty");
