@@ -99,6 +99,22 @@ fn a_rate_that_turns_is_found_from_the_beginning() {
     assert!(told["checkpoints"][0]["distance"].as_f64().unwrap() > 0.0);
 }
 
+/// A run that did not do what its job says, as on a machine with a fault, is told from one that did.
+#[test]
+fn a_run_that_its_job_does_not_come_to_is_named() {
+    let runs = Runs::new();
+    runs.train("first", "1", &[]);
+    runs.train("second", "1", &["optimizer.learning_rate=0.25"]);
+    std::fs::copy(runs.folder("first").join("job.toml"), runs.folder("second").join("job.toml")).unwrap();
+    let told = runs.told("first", "second", &["--exact"]);
+    assert_eq!((&told["keys"], &told["differs_at"], &told["exact"]["step"]), (&json!([]), &json!(2), &Value::Null));
+    assert_eq!(told["exact"]["equal_to"], 37, "trained again, both are the first: {told}");
+    let remarks = told["exact"]["remarks"].as_array().unwrap();
+    assert_eq!(remarks.len(), 1, "{told}");
+    assert!(remarks[0].as_str().unwrap().starts_with("RUN2's checkpoint of step 37 is not what its job comes to here"));
+    assert!(told["verdict"].as_str().unwrap().contains("both jobs come to the same bits up to step 37"), "{told}");
+}
+
 #[test]
 fn equal_runs_are_the_same_bits() {
     let runs = Runs::new();

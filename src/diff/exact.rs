@@ -30,14 +30,15 @@ impl Exact {
     }
 }
 
-/// Trains both until they differ, at most to the first step that is known to, or to the end of the shorter.
+/// Trains both until they differ: at most to the first checkpoint that does, so that it shows whose is not what its job
+/// comes to; without one to the first step that is known to differ, or to the end of the shorter.
 ///
 /// # Errors
 /// If one can't be trained here, or there is nothing to start from.
 pub fn find(sides: &[Side; 2], comparison: &Comparison) -> Result<Exact> {
     check(sides)?;
     let ends = sides.iter().filter_map(Side::steps).min();
-    let Some(end) = comparison.differs_at().or(ends) else {
+    let Some(end) = comparison.checkpoint_differs_at().or(comparison.differs_at()).or(ends) else {
         return Err(
             BadInput("--exact: neither run has ended, and nothing is known to differ: wait for one".into()).into()
         );
@@ -89,10 +90,10 @@ fn check(sides: &[Side; 2]) -> Result<(), BadInput> {
 
 /// The newest state that both share and one has a checkpoint of, with that run; none for the beginning of both.
 fn start<'a>(sides: &'a [Side; 2], comparison: &Comparison) -> Result<Option<(&'a Side, Snapshot)>> {
-    for step in comparison.equal_at() {
-        for side in sides.iter().filter(|side| side.checkpoints.steps().any(|there| there == step)) {
-            return Ok(Some((side, side.checkpoints.read(step)?)));
-        }
+    let has = |side: &Side, step| side.checkpoints.steps().any(|there| there == step);
+    let of_step = |step| sides.iter().find(|side| has(side, step)).map(|side| (side, step));
+    if let Some((side, step)) = comparison.equal_at().into_iter().find_map(of_step) {
+        return Ok(Some((side, side.checkpoints.read(step)?)));
     }
     match sides.iter().find_map(|side| side.forked.as_ref()) {
         None => Ok(None),

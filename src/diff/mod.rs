@@ -214,11 +214,16 @@ fn shared([first, second]: &[Side; 2]) -> Option<u64> {
 impl Comparison {
     /// The first step that is known to differ.
     fn differs_at(&self) -> Option<u64> {
-        let checkpoint = self.checkpoints.iter().find(|common| common.difference.is_some()).map(|common| common.step);
+        let checkpoint = self.checkpoint_differs_at();
         let reported = self.reported.first.as_ref().map(|first| first.step);
         let last = self.last.as_ref().filter(|last| last.difference.is_some()).and_then(Final::step);
         let exact = self.exact.as_ref().and_then(Exact::step);
         [checkpoint, reported, last, exact].into_iter().flatten().min()
+    }
+
+    /// The first checkpoint of both that differs.
+    fn checkpoint_differs_at(&self) -> Option<u64> {
+        self.checkpoints.iter().find(|common| common.difference.is_some()).map(|common| common.step)
     }
 
     /// Steps whose states are known to be the same, before any that differs; descending.

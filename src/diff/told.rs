@@ -5,23 +5,20 @@ use std::path::Path;
 use lockstep_coordinator::client::columns;
 use serde_json::{Value, json};
 
-use super::states::{StateDifference, TensorDifference};
+use super::states::StateDifference;
 use super::{Comparison, Side};
 
 /// A few lines, and tables of what differs.
 pub fn table(sides: &[Side; 2], comparison: &Comparison, picture: &Path) -> String {
     let mut text = columns(&sides.iter().enumerate().map(|(index, side)| run(index, side)).collect::<Vec<_>>());
     text.push_str(&keys(comparison));
-    text.push_str(&checkpoints(comparison));
+    text.push_str(&states(comparison));
     if let Some(first) = &comparison.reported.first {
         let ([ours, theirs], figure) = (&first.values, &first.figure);
         text.push_str(&format!("\nfirst report that differs: step {}, {figure}: {ours} and {theirs}\n", first.step));
     }
     if let Some(exact) = &comparison.exact {
         exact.remarks.iter().for_each(|remark| text.push_str(&format!("\n{remark}\n")));
-        if let Some((step, difference)) = &exact.found {
-            text.push_str(&format!("\nstep {step} differs: {}\n", state(difference)));
-        }
     }
     text.push_str(&format!("\n{}\npicture: {}\n", verdict(comparison), picture.display()));
     text
@@ -48,19 +45,30 @@ fn keys(comparison: &Comparison) -> String {
     format!("\n{}", columns(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()))
 }
 
-/// Common checkpoints, and the weights at the end.
-fn checkpoints(comparison: &Comparison) -> String {
-    let told = |difference: &Option<StateDifference>| difference.as_ref().map_or("the same bits".to_owned(), state);
-    let mut rows = vec![["STATE OF STEP", "DISTANCE", ""].map(String::from).to_vec()];
-    rows.extend(comparison.checkpoints.iter().map(|common| {
-        let distance = common.distance.map_or(String::new(), |distance| format!("{distance:.2e}"));
-        vec![common.step.to_string(), distance, told(&common.difference)]
-    }));
-    rows.extend(comparison.last.iter().map(|last| {
+/// Common checkpoints, the step that was found by training, and the weights at the end.
+fn states(comparison: &Comparison) -> String {
+    const HEADING: [&str; 7] =
+        ["STATE OF STEP", "DISTANCE", "TENSORS", "THE FIRST", "ULP", "LARGEST DIFFERENCE", "RELATIVE"];
+    let mut rows = vec![HEADING.map(String::from).to_vec()];
+    for common in &comparison.checkpoints {
+        let distance = match common.distance {
+            None => String::new(),
+            Some(0.0) => "0".to_owned(),
+            Some(distance) => format!("{distance:.1e}"),
+        };
+        rows.push([vec![common.step.to_string(), distance], cells(common.difference.as_ref())].concat());
+    }
+    if let Some((step, difference)) = comparison.exact.as_ref().and_then(|exact| exact.found.as_ref()) {
+        rows.push([vec![format!("{step} (trained again)"), String::new()], cells(Some(difference))].concat());
+    }
+    if let Some(last) = &comparison.last {
         let steps = last.steps.map(|step| step.map_or("?".to_owned(), |step| step.to_string()));
         let steps = if steps[0] == steps[1] { steps[0].clone() } else { steps.join(" and ") };
-        vec![format!("{steps} (final weights)"), String::new(), told(&last.difference)]
-    }));
+        let mut cells = cells(last.difference.as_ref());
+        // They are in the order of their names, which says nothing: no tensor is the first.
+        cells.iter_mut().skip(1).take(2).for_each(|cell| *cell = String::new());
+        rows.push([vec![format!("{steps} (final weights)"), String::new()], cells].concat());
+    }
     if rows.len() == 1 {
         "\nno step of which both have the state\n".to_owned()
     } else {
@@ -68,30 +76,22 @@ fn checkpoints(comparison: &Comparison) -> String {
     }
 }
 
-fn state(difference: &StateDifference) -> String {
+/// Tensors, the first, how far its first element is, and the largest differences.
+fn cells(difference: Option<&StateDifference>) -> Vec<String> {
+    let Some(difference) = difference else { return vec!["the same bits".to_owned()] };
+    let counted = format!("{} of {}", difference.tensors, difference.of);
     let Some(first) = &difference.tensor else {
-        return "all tensors are the same; cursor, losses of the epoch or evaluations differ".to_owned();
+        return vec![counted, "cursor, losses of the epoch or evaluations".to_owned()];
     };
-    let measured = |what: &str, largest: &Option<(f64, String)>| {
-        largest
-            .as_ref()
-            .map_or(String::new(), |(value, name)| format!(", largest {what} difference {value:.2e} in {name}"))
+    let name = match first.element {
+        Some(element) => format!("{}[{element}]", first.name),
+        None => format!("{} (in one alone, or of another shape)", first.name),
     };
-    format!(
-        "{} of {} tensors, the first {}{}{}",
-        difference.tensors,
-        difference.of,
-        tensor(first),
-        measured("absolute", &difference.largest_absolute),
-        measured("relative", &difference.largest_relative)
-    )
-}
-
-fn tensor(difference: &TensorDifference) -> String {
-    let TensorDifference { name, element, values: [a, b], ulps, elements, of } = difference;
-    let Some(element) = element else { return format!("{name}, which only one has in this shape") };
-    let ulps = ulps.map_or(String::new(), |ulps| format!(", {ulps} ulp apart"));
-    format!("{name} in {elements} of {of} elements from [{element}] on ({a:e} and {b:e}{ulps})")
+    let largest = |largest: &Option<(f64, String)>| {
+        largest.as_ref().map_or(String::new(), |(value, tensor)| format!("{value:.1e} in {tensor}"))
+    };
+    let ulps = first.ulps.map_or(String::new(), |ulps| ulps.to_string());
+    vec![counted, name, ulps, largest(&difference.largest_absolute), largest(&difference.largest_relative)]
 }
 
 /// The answer in a line.
