@@ -3,12 +3,15 @@
 mod arguments;
 mod bench;
 mod chaos;
+mod checkpoints;
 mod data;
 mod device;
+mod diff;
 mod doctor;
 mod dry_run;
 mod eval;
 mod export;
+mod fork;
 mod ledger;
 mod model;
 mod picture;
@@ -83,7 +86,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
 fn default_log_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Serve(_) | Verb::Agent(_) => "info",
-        Verb::Train(_) => "off",
+        Verb::Train(_) | Verb::Fork(_) => "off",
         _ => "warn",
     }
 }
@@ -102,6 +105,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn run(verb: Verb) -> Result<u8> {
     match verb {
         Verb::Train(arguments) => train::train(&arguments),
+        Verb::Fork(arguments) => fork::fork(&arguments),
+        Verb::Diff(arguments) => diff::diff(&arguments),
         Verb::Serve(arguments) => serve(arguments),
         Verb::Agent(arguments) => agent(arguments),
         Verb::Worker(arguments) => worker(arguments),

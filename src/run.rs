@@ -40,6 +40,16 @@ impl Run {
         Ok(Self { job: Job::load(&toml, [], &[])?, folder })
     }
 
+    /// Where it is, absolute.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its checkpoints are.
+    pub fn checkpoints(&self) -> String {
+        run_folder::checkpoints_of(&self.folder, &self.job)
+    }
+
     /// What its network takes and tells apart.
     ///
     /// # Errors
@@ -75,7 +85,7 @@ impl Run {
     /// # Errors
     /// If there is none.
     pub fn checkpoint_weights(&self, set: ParameterSet) -> Result<(NamedWeights, u64)> {
-        let text = run_folder::checkpoints_of(&self.folder, &self.job);
+        let text = self.checkpoints();
         let place = Place::open(&text).map_err(BadInput::from_display)?;
         for name in place.list().map_err(BadInput::from_display)?.into_iter().rev() {
             match place.read(name) {

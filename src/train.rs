@@ -27,32 +27,39 @@ use crate::{BadInput, load_job, recipe_name};
 pub fn train(arguments: &Train) -> Result<u8> {
     if arguments.dry_run {
         let file = arguments.job.as_deref().ok_or_else(|| BadInput("name a job file".into()))?;
-        return dry_run::tell(&Run::job(file, arguments)?, arguments.json);
+        return dry_run::tell(&Training::job(file, arguments)?, arguments.json);
     }
-    let run = Run::prepare(arguments)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let job = runtime.block_on(Embedded::run(&run, view(arguments)))?;
-    if job.state == "interrupted" && !job.checkpoints.is_empty() && !arguments.json {
-        let folder = shortest(&run.folder);
-        eprintln!("go on with: lockstep train --from {}", folder.display());
-    }
-    Ok(client::exit_code(&job))
+    Training::prepare(arguments)?.to_its_end(view(arguments.quiet, arguments.json))
 }
 
 /// What is to be trained, and where its files go.
-struct Run {
-    job: Job,
+pub struct Training {
+    pub job: Job,
     /// What its workers compute with.
-    offered: Offered,
-    name: String,
-    folder: PathBuf,
+    pub offered: Offered,
+    pub name: String,
+    pub folder: PathBuf,
     /// Places whose checkpoints may be gone on from, beside the folder's own.
-    from: Vec<String>,
+    pub from: Vec<String>,
     /// The folder is a run's already.
-    go_on: bool,
+    pub go_on: bool,
 }
 
-impl Run {
+impl Training {
+    /// Trains until the job has ended; returns the exit code.
+    ///
+    /// # Errors
+    /// If this machine lacks something.
+    pub fn to_its_end(&self, view: View) -> Result<u8> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let job = runtime.block_on(Embedded::run(self, view))?;
+        if job.state == "interrupted" && !job.checkpoints.is_empty() && view != View::Json {
+            let folder = shortest(&self.folder);
+            eprintln!("go on with: lockstep train --from {}", folder.display());
+        }
+        Ok(client::exit_code(&job))
+    }
+
     /// Looks at all that the user gave before anything is written: where it costs nothing to be wrong.
     fn prepare(arguments: &Train) -> Result<Self> {
         let source = arguments.from.as_deref().map(run_folder::of_run).transpose()?;
@@ -95,10 +102,15 @@ impl Run {
         overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
         overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
         let mut job = load_job(file, &overrides)?;
-        if job.cluster.threads == 0 {
-            job.cluster.threads = threads_left(job.cluster.workers);
-        }
+        settle_threads(&mut job);
         Ok(job)
+    }
+}
+
+/// Threads for which the job says that the machine is to decide.
+pub fn settle_threads(job: &mut Job) {
+    if job.cluster.threads == 0 {
+        job.cluster.threads = threads_left(job.cluster.workers);
     }
 }
 
@@ -108,10 +120,11 @@ fn shortest(folder: &Path) -> &Path {
     folder.strip_prefix(here).unwrap_or(folder)
 }
 
-fn view(arguments: &Train) -> View {
-    if arguments.quiet {
+/// How progress is shown.
+pub fn view(quiet: bool, json: bool) -> View {
+    if quiet {
         View::Quiet
-    } else if arguments.json {
+    } else if json {
         View::Json
     } else {
         View::Bar
@@ -138,7 +151,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    async fn run(run: &Run, view: View) -> Result<JobView> {
+    async fn run(run: &Training, view: View) -> Result<JobView> {
         let signals = Signals::listen()?;
         let mut embedded = Self::start(&run.job, &run.offered).await?;
         let followed = embedded.submit_and_follow(run, view, signals).await;
@@ -186,7 +199,7 @@ impl Embedded {
         Ok(Self { address, coordinator, handle, agent, agent_ended, end_agent, shutdown, hurried: false })
     }
 
-    async fn submit_and_follow(&mut self, run: &Run, view: View, mut signals: Signals) -> Result<JobView> {
+    async fn submit_and_follow(&mut self, run: &Training, view: View, mut signals: Signals) -> Result<JobView> {
         let mut connection = client::connect(&self.address).await?;
         let submission = SubmitArgs {
             name: run.name.clone(),

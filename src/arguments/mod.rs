@@ -12,6 +12,8 @@ use lockstep_worker::agent::preflight::child::Errand;
 use lockstep_worker::datasets::NamedFolder;
 use lockstep_worker::trainer::Hardware;
 
+use crate::checkpoints::At;
+
 pub use data::{DataInspect, DataPrepare, DataVerb, DataVerify, PreparedSplit};
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
@@ -28,6 +30,10 @@ pub struct Arguments {
 pub enum Verb {
     /// Train a job on this machine: a coordinator, an agent and worker processes until it is done
     Train(Train),
+    /// Branch off a run at a checkpoint, with the same order of samples and other settings, and train
+    Fork(Fork),
+    /// Say in what two runs differ: job files, and the first step and tensor; exit code 0 for the same bits, 1 for others
+    Diff(Diff),
     /// Run a coordinator
     Serve(Serve),
     /// Run an agent: offer this machine's slots to a coordinator
@@ -135,6 +141,58 @@ pub struct Train {
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,
     /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fork`.
+#[derive(Debug, Args)]
+pub struct Fork {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Step of the checkpoint to start from; without it the newest
+    #[arg(long, value_name = "STEP", default_value = "latest")]
+    pub at: At,
+    /// Change a key from there on, e.g. --set optimizer.learning_rate=0.1; batch.size changes with the next epoch
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Worker processes
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// Threads a worker
+    #[arg(long, value_name = "T")]
+    pub threads: Option<u32>,
+    /// Run folder; without it runs/ and the run's name with the time
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the run folder if it is not empty
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Run folder
+    #[arg(value_name = "RUN1")]
+    pub first: PathBuf,
+    /// The other
+    #[arg(value_name = "RUN2")]
+    pub second: PathBuf,
+    /// Find the very step: train both again, step by step, from the newest checkpoint at which they are equal
+    #[arg(long)]
+    pub exact: bool,
+    /// Folder for diff.svg; without it the current folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

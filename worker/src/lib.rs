@@ -12,5 +12,6 @@ pub mod model;
 pub mod numa;
 pub mod process;
 pub mod selftest;
+pub mod stepper;
 pub mod trained;
 pub mod trainer;

@@ -5,14 +5,19 @@ pub mod atomic;
 mod axis;
 mod curves;
 mod files;
+mod fork;
 mod metrics;
 mod noise;
+mod plot;
 mod series;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use axis::Axis;
 pub use files::{Upload, UploadError, hex, list, safe_path};
+pub use fork::ForkedFrom;
+pub use plot::{Line, Panel, Plot, Role};
 
 use crate::cluster::facts::Report;
 use crate::cluster::record::{GenerationRecord, RunRecord, Summary};
@@ -143,16 +148,16 @@ impl RunFolder {
         serde_json::from_slice(&text).map_or_else(|_| Vec::new(), |run: Run| run.generations)
     }
 
-    /// Writes `run.json`. Memberships of which only the file there knows stay in it.
+    /// Writes `run.json`. Memberships of which only the file there knows stay in it, and what it says of a fork.
     pub fn write_run(&self, run: &RunRecord) -> Result<(), RunFolderError> {
         let first = run.generations.first().map_or(u64::MAX, |oldest| oldest.number);
         let mut generations = Self::history(&self.path);
         generations.retain(|known| known.number < first);
         if generations.is_empty() {
-            return self.write_json("run.json", run);
+            return self.write_record("run.json", run);
         }
         generations.extend(run.generations.iter().cloned());
-        self.write_json("run.json", &RunRecord { generations, ..run.clone() })
+        self.write_record("run.json", &RunRecord { generations, ..run.clone() })
     }
 
     /// Adds lines to `metrics.jsonl`, but for those that it has; an evaluation renews `curves.svg`.
@@ -199,12 +204,24 @@ impl RunFolder {
             noise: Option<NoiseSummary<'a>>,
         }
         self.write_curves()?;
-        self.write_json("summary.json", &Closed { summary, noise: self.noise.summary() })
+        self.write_record("summary.json", &Closed { summary, noise: self.noise.summary() })
     }
 
     fn write_curves(&self) -> Result<(), RunFolderError> {
         let svg = curves::draw(&self.curves);
         atomic::write(&self.path.join("curves.svg"), svg.as_bytes()).map_err(|e| self.failed(e))
+    }
+
+    /// Writes a record, with what the run was forked from if it was.
+    fn write_record<T: serde::Serialize>(&self, name: &str, record: &T) -> Result<(), RunFolderError> {
+        #[derive(serde::Serialize)]
+        struct File<'a, T> {
+            #[serde(flatten)]
+            record: &'a T,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            forked_from: Option<ForkedFrom>,
+        }
+        self.write_json(name, &File { record, forked_from: Self::forked_from(&self.path) })
     }
 
     fn write_json<T: serde::Serialize>(&self, name: &str, value: &T) -> Result<(), RunFolderError> {

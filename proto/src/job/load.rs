@@ -52,7 +52,7 @@ pub fn environment() -> Vec<(String, String)> {
     variables.filter_map(|(name, value)| Some((name.ok()?, value.to_string_lossy().into_owned()))).collect()
 }
 
-fn merge(layers: &[Layer]) -> Result<Job, JobError> {
+pub(super) fn merge(layers: &[Layer]) -> Result<Job, JobError> {
     let file = &layers[0].origin;
     let failed = |error: ConfigError| JobError::Override { origin: file.clone(), problem: error.to_string() };
     let defaults = Layer { origin: file.clone(), table: Job::default().to_table() };

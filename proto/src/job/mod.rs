@@ -3,7 +3,9 @@
 //! `spec` has the tables and keys. `load` reads what people write, in layers; `text` what processes pass on.
 //! Both go through `read` (keys and types) and `validate` (values), so that a [`Job`] that exists can be run.
 
+mod compare;
 mod error;
+mod fork;
 mod layer;
 mod load;
 mod nearest;
@@ -12,7 +14,9 @@ mod spec;
 mod text;
 mod validate;
 
+pub use compare::KeyDifference;
 pub use error::JobError;
+pub use fork::{ForkError, ForkPoint};
 pub use load::environment;
 pub use spec::*;
 pub use text::MAX_JOB_BYTES;

@@ -161,6 +161,11 @@ impl NamedWeights {
         &self.origin
     }
 
+    /// Name, shape and elements of each, by name.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        self.tensors.iter().map(|(name, (shape, values))| (name.as_str(), shape.as_slice(), values.as_slice()))
+    }
+
     /// Tensors, and elements of all of them.
     pub fn counts(&self) -> (usize, usize) {
         (self.tensors.len(), self.tensors.values().map(|(_, values)| values.len()).sum())

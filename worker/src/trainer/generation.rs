@@ -83,6 +83,7 @@ impl<D: Device> Generation<'_, D> {
 
     fn train(&mut self) -> Result<End, TrainerError> {
         let (mut done, mut broken_off) = self.make_up_measurements()?;
+        done = self.train_loss_verdict().or(done);
         loop {
             if let Some(why) = broken_off {
                 return Ok(self.stop(why));
@@ -109,7 +110,7 @@ impl<D: Device> Generation<'_, D> {
             // First, since an evaluation may take long and leaves the state as it is.
             self.write_checkpoint_if_due(epoch_ends);
             (done, broken_off) = self.measure_if_due()?;
-            done = done.or(over);
+            done = self.train_loss_verdict().or(done).or(over);
             match measures::stop_reason(committed.flags) {
                 // Others would find nothing left to do.
                 Some(StopReason::Regrouped) if done.is_some() || self.is_done() => {}
@@ -143,6 +144,11 @@ impl<D: Device> Generation<'_, D> {
             }
         }
         Ok((done, broken_off))
+    }
+
+    fn train_loss_verdict(&self) -> Option<Completion> {
+        let State { cursor, epoch_loss, .. } = &self.state;
+        stops::train_loss_verdict(&self.trainer.job.schedule, cursor, epoch_loss)
     }
 
     /// Bits for the reduction: what control wants, and whether time is over.

@@ -22,6 +22,7 @@ mod failed_device;
 mod fault;
 mod fingerprint;
 mod foresight;
+mod forked;
 mod generation;
 mod hardware;
 mod initial_weights;
@@ -92,6 +93,7 @@ pub use error::TrainerError;
 #[cfg(feature = "fault-points")]
 pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
+pub use forked::forked;
 pub use hardware::{Hardware, transport};
 pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;

@@ -135,7 +135,7 @@ fn loader<D: Device>(job: &Job, work: &Work<D>, hardware: Hardware) -> Result<Op
 }
 
 /// What all checkpoints of a job say of themselves.
-fn about<D: Device>(job: &Job, id: &str, work: &Work<D>, hardware: Hardware) -> Result<About, TrainerError> {
+pub(super) fn about<D: Device>(job: &Job, id: &str, work: &Work<D>, hardware: Hardware) -> Result<About, TrainerError> {
     let wire::Fingerprint { build, device, mut instruction_set, canary, libraries } = fingerprint(hardware)?;
     if job.cluster.libraries == job::Libraries::Auto && !libraries.is_empty() {
         instruction_set += &format!(" with {libraries}");
@@ -162,7 +162,7 @@ fn wanted<D: Device>(about: &About, model: &Model<D>) -> Wanted {
 }
 
 /// Whose samples come in which order: a cursor means nothing to a job that differs in it.
-fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
+pub(super) fn samples_in_order(job: &Job, dataset: &Dataset) -> String {
     let (id, samples, seed) = (dataset.id(), dataset.len(Split::Train), job.seed.order);
     let pad = match job.data.pad {
         0 => String::new(),
