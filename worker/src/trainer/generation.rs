@@ -15,7 +15,7 @@ use super::outbox::Outbox;
 use super::progress::Phase;
 use super::reduction::Reduction;
 use super::schedule::StepPlan;
-use super::sharpness::Place;
+use super::second_pass::Place;
 use super::signals::Signals;
 use super::state::{Advance, State};
 use super::stops::{self, Completion, Evaluations};
@@ -155,7 +155,7 @@ impl<D: Device> Generation<'_, D> {
         let Trainer { crew, optimizer, curvature, above, schedule, work, .. } = &mut *self.trainer;
         let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
         if let (Place::Above, Some(above)) = (place, above) {
-            (tally, sums.statistics) = (above.tally(), above.statistics());
+            (tally, sums) = above.blend(crew, sums);
         }
         let (score, flags) = (Score::of(tally), tally.flags);
         let learning_rate = schedule.learning_rate(&cursor);

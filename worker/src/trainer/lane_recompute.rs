@@ -2,7 +2,7 @@
 //! with a way up.
 
 use lockstep_kernels::cuda::Cuda;
-use lockstep_proto::job::{Job, LossName, SamOver};
+use lockstep_proto::job::{AscentOver, Job, LossName};
 
 use super::emulated_gpu;
 use super::lane_waits::{self, Stage};
@@ -50,7 +50,7 @@ fn nor_do_they_above_the_weights() {
     let sharp = |recompute| {
         let mut job = job(recompute);
         job.loss.name = LossName::SquaredError;
-        (job.optimizer.sam, job.optimizer.sam_over) = (0.05, SamOver::MicroBatch);
+        (job.optimizer.sam, job.optimizer.sam_over) = (0.05, AscentOver::MicroBatch);
         job
     };
     emulated_gpu::alone(|device| {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use lockstep_collective::{Hand, Subtree, Tally};
 use lockstep_kernels::cuda::{Buffer, Cuda, View};
 use lockstep_kernels::device::Memory;
-use lockstep_proto::job::{Job, LossName, SamOver};
+use lockstep_proto::job::{AscentOver, Job, LossName};
 
 use super::emulated_gpu;
 use super::lane::{Evaluation, LaneRunner, Pulse, TrainStep, Work};
@@ -170,6 +170,6 @@ fn lanes_that_go_up_wait_for_a_norm_each() {
     let mut job = job();
     job.loss.name = LossName::SquaredError;
     job.optimizer.sam = 0.05;
-    job.optimizer.sam_over = SamOver::MicroBatch;
+    job.optimizer.sam_over = AscentOver::MicroBatch;
     emulated_gpu::alone(|device| assert_eq!(Stage::new(device, &job).train(3), 2 + 3));
 }

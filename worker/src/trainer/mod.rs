@@ -4,6 +4,7 @@
 //! steps, stop and abort come as [`Signals`], and what it tells goes into a channel that never blocks.
 //! `generation` is the path in reading order.
 
+mod ascent;
 mod checkpoints;
 pub(crate) mod crew;
 mod curvature;
@@ -49,8 +50,8 @@ mod recorder;
 mod reduction;
 mod replay;
 mod schedule;
+mod second_pass;
 mod share;
-mod sharpness;
 mod signals;
 pub(crate) mod skipped;
 mod snapshot;
@@ -81,7 +82,7 @@ use lane::Work;
 use meter::Meter;
 use optimizer::Optimizer;
 use schedule::Schedule;
-use sharpness::Above;
+use second_pass::Above;
 use state::State;
 
 pub(crate) use ending::sha256_hex;

@@ -1,4 +1,4 @@
-//! A step's passes over its lanes: one, or two where `optimizer.sam` is over the batch.
+//! A step's passes over its lanes: one, or two where a second pass is over the batch.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::progress::Phase;
 use super::reduction::{Reduced, Reduction};
 use super::replay::Replay;
 use super::schedule::StepPlan;
-use super::sharpness::{Place, weights_at};
+use super::second_pass::{Place, weights_at};
 use super::{Trainer, TrainerError};
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::order::Order;

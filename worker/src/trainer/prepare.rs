@@ -8,9 +8,10 @@ use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::{Levels, PixelsSize};
-use lockstep_proto::job::{self, Data, Job, OptimizerName, SamOver};
+use lockstep_proto::job::{self, AscentOver, Data, Job, OptimizerName};
 use lockstep_proto::wire;
 
+use super::ascent::Ascent;
 use super::checkpoints::{Checkpoints, sees_run_folder};
 use super::crew::Crew;
 use super::fingerprint::fingerprint;
@@ -122,7 +123,7 @@ fn loader<D: Device>(job: &Job, work: &Work<D>, hardware: Hardware) -> Result<Op
     }
     let lane = (work.dataset.shape().len() as u64 * work.micro_batch).max(1);
     let most = (DECODED_BYTES / lane).min(MOST_DECODED) as usize;
-    let takes = if job.optimizer.goes_up_over_batch() { 2 } else { 1 };
+    let takes = if job.optimizer.ascends_over() == Some(AscentOver::Batch) { 2 } else { 1 };
     Loader::start(Arc::clone(&work.dataset), &work.reader, threads, most, takes)
         .map(Some)
         .map_err(|error| TrainerError::Machine(error.to_string()))
@@ -250,7 +251,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         mixing: Mixing::of(job, dataset_shape),
         skip_bad: job.data.skip_bad.into(),
         counts: measures::counts(job.data.skip_bad, u64::from(job.batch.lanes()) * u64::from(job.batch.micro_batch)),
-        lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),
+        lane_ascent: Ascent::of(&job.optimizer, AscentOver::MicroBatch),
     })
 }
 

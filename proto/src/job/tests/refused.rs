@@ -415,6 +415,18 @@ fn optimizers_that_no_run_can_have() {
         ]],
     );
     check_set(
+        &["optimizer.gradient_penalty=-0.1"],
+        expect![
+            "--set optimizer.gradient_penalty=-0.1: `optimizer.gradient_penalty` = -0.1: must be 0 to 1000"
+        ],
+    );
+    check_set(&["optimizer.gradient_penalty_over=micro_batch"], expect![[""]]);
+    check_set(&["optimizer.name=diagonal_lm", "optimizer.gradient_penalty=0.01"], expect![[""]]);
+    check_set(&["optimizer.sam=0.05", "optimizer.gradient_penalty=0.01"], expect![[""]]);
+    let on_gpus = ["cluster.device=cuda", "optimizer.gradient_penalty=0.01"];
+    check_set(&[on_gpus[0], on_gpus[1], "model.precision=bf16"], expect![[""]]);
+    check_set(&[on_gpus[0], on_gpus[1], "optimizer.reduction=fast_bf16"], expect![[""]]);
+    check_set(
         &["optimizer.base_batch=128"],
         expect![[
             r#"--set optimizer.base_batch=128: `optimizer.base_batch` = 128 needs `optimizer.scaling`: set it to "linear" or "sqrt""#

@@ -11,8 +11,8 @@ use std::fmt::Display;
 
 use super::error::JobError;
 use super::spec::{
-    Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation, Precision,
-    Reduction,
+    AscentOver, Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation,
+    Precision, Reduction,
 };
 use augment::{augment, mixing};
 use batch::batch;
@@ -59,6 +59,13 @@ impl Violation {
 
 /// NCCL's ways of adding are for GPUs.
 fn reduction(job: &Job) -> Result<(), Violation> {
+    let optimizer = &job.optimizer;
+    let of_batch = optimizer.gradient_penalty > 0.0 && optimizer.gradient_penalty_over == AscentOver::Batch;
+    if of_batch && optimizer.reduction == Reduction::FastBf16 {
+        let problem = "`optimizer.gradient_penalty` over the batch is of the difference of two reduced gradients, which \
+                       `optimizer.reduction` = \"fast_bf16\" rounds away: set that to \"tree\" or \"fast\"";
+        return Err(Violation::new(&["optimizer.gradient_penalty", "optimizer.reduction"], problem.to_owned()));
+    }
     if job.optimizer.reduction == Reduction::Tree || job.cluster.device == DeviceKind::Cuda {
         return Ok(());
     }
@@ -102,6 +109,11 @@ fn precision(job: &Job) -> Result<(), Violation> {
             let problem = "`model.precision` must be \"f32\" for `optimizer.name` = \"diagonal_lm\": second derivatives \
                            are computed in that";
             conflict("optimizer.name", problem)
+        }
+        Precision::Tf32 | Precision::Bf16 if job.optimizer.gradient_penalty > 0.0 => {
+            let problem = "`model.precision` must be \"f32\" for `optimizer.gradient_penalty`: it is of the difference of \
+                           two gradients, which fewer bits round away";
+            conflict("optimizer.gradient_penalty", problem)
         }
         _ => Ok(()),
     }

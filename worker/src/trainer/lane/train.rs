@@ -13,9 +13,9 @@ use crate::trainer::digest::digest_of;
 use crate::trainer::fault;
 
 impl<D: Device> LaneRunner<D> {
-    /// A lane's gradient, with its statistics behind it, and its row of measures. With sharpness-aware minimisation of
-    /// lanes the gradient and its norms are those above the weights; loss, answers and statistics are those at the
-    /// weights.
+    /// A lane's gradient, with its statistics behind it, and its row of measures. Where each
+    /// lane has a second pass the gradient is what becomes of both, and norms are that gradient's; loss, answers and
+    /// statistics are those at the weights.
     pub(super) fn train_lane(
         &mut self,
         step: &TrainStep<'_, D>,
@@ -51,7 +51,7 @@ impl<D: Device> LaneRunner<D> {
 
     /// Whether the lane is the same ops as another of as many samples, so that the device may repeat them as a whole.
     fn repeats(&self, step: &TrainStep<'_, D>) -> bool {
-        self.device.repeats() && step.work.lane_sam.is_none() && !step.is_faulty()
+        self.device.repeats() && step.work.lane_ascent.is_none() && !step.is_faulty()
     }
 
     /// As [`LaneRunner::whole_pass`], by the device's record of it if there is one, cut where `made` is told. The row
@@ -96,13 +96,13 @@ impl<D: Device> LaneRunner<D> {
         let work = step.work;
         let (len, parameters) = (work.model.len(), work.model.parameters());
         let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
-        if work.lane_sam.is_some() || step.is_spoilt() {
+        if work.lane_ascent.is_some() || step.is_spoilt() {
             // What the pass makes is not yet the lane's.
             made.at = &[];
         }
         self.pass(step, step.weights, row, (d_parameters, statistics), made);
-        if let Some(rho) = work.lane_sam {
-            self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
+        if let Some(ascent) = &work.lane_ascent {
+            self.second_pass(step, ascent, D::slice_mut(gradient, 0..parameters));
         }
         let passed = Instant::now();
         #[cfg(feature = "fault-points")]
