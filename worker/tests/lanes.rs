@@ -124,6 +124,19 @@ fn second_passes() {
     }
 }
 
+/// Noise of gradients, of lanes and of labels is the same whoever draws it, also where lanes go up by themselves.
+#[test]
+fn injected_noise() {
+    let mut job = mlp(4, 8);
+    (job.optimizer.gradient_noise, job.optimizer.noise_batch, job.data.label_noise) = (0.01, 12, 0.3);
+    // Two threads' blocks.
+    job.model.hidden = vec![100];
+    check(&job, &SPLITS);
+    (job.optimizer.gradient_penalty, job.optimizer.gradient_penalty_over) = (0.01, AscentOver::MicroBatch);
+    check(&job, &SPLITS[..3]);
+    check_instruction_sets(&job);
+}
+
 fn layer(kind: LayerKind) -> Layer {
     Layer { kind, ..Layer::default() }
 }

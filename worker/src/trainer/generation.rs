@@ -152,10 +152,13 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, curvature, above, schedule, work, .. } = &mut *self.trainer;
+        let Trainer { crew, optimizer, noise, curvature, above, schedule, work, .. } = &mut *self.trainer;
         let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
         if let (Place::Above, Some(above)) = (place, above) {
             (tally, sums) = above.blend(crew, sums);
+        }
+        if let Some(noise) = noise {
+            sums.gradient = noise.add(crew, (tally.counts[measures::SAMPLES], cursor.step), sums.gradient);
         }
         let (score, flags) = (Score::of(tally), tally.flags);
         let learning_rate = schedule.learning_rate(&cursor);

@@ -108,7 +108,8 @@ pub(super) fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
         OptimizerName::DiagonalLm | OptimizerName::Lamb => model.parameters(),
         _ => 0,
     };
-    state.sum::<usize>() + above + rule
+    let noisy = if job.optimizer.gradient_noise > 0.0 { model.parameters() } else { 0 };
+    state.sum::<usize>() + above + noisy + rule
 }
 
 /// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and

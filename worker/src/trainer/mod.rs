@@ -23,6 +23,7 @@ mod fault;
 mod fingerprint;
 mod foresight;
 mod generation;
+mod gradient_noise;
 mod hardware;
 mod initial_weights;
 pub(crate) mod lane;
@@ -30,6 +31,7 @@ pub(crate) mod lane;
 mod lane_allocations;
 #[cfg(test)]
 mod lane_graphs;
+mod lane_noise;
 #[cfg(test)]
 mod lane_recompute;
 #[cfg(test)]
@@ -78,6 +80,7 @@ use crate::datasets::NamedFolder;
 
 use checkpoints::Checkpoints;
 use crew::Crew;
+use gradient_noise::GradientNoise;
 use lane::Work;
 use meter::Meter;
 use optimizer::Optimizer;
@@ -167,6 +170,8 @@ struct Trainer<D: Device> {
     work: Work<D>,
     schedule: Schedule,
     optimizer: Optimizer<D>,
+    /// What each step's gradient gets beside, if it does.
+    noise: Option<GradientNoise<D>>,
     /// Second derivatives of the epoch under way, until they are committed; memory that is kept.
     curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.

@@ -13,8 +13,9 @@ use lockstep_proto::wire;
 
 use super::ascent::Ascent;
 use super::checkpoints::{Checkpoints, sees_run_folder};
-use super::crew::Crew;
+use super::crew::{Crew, Devices};
 use super::fingerprint::fingerprint;
+use super::gradient_noise::GradientNoise;
 use super::hardware::{Hardware, Owned};
 use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
@@ -67,7 +68,7 @@ impl<D: Owned> Trainer<D> {
         let mut devices = D::of_seat(&seat, &job)?;
         devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
         let runners = devices.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
-        let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
+        let mut crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
         let about = about(&job, &assignment.job, &work, seat.hardware)?;
         let wanted = wanted(&about, &work.model);
         let checkpoints = Checkpoints::open(assignment, &job.checkpoint, (about, wanted), seat.events.clone())?;
@@ -89,6 +90,7 @@ impl<D: Owned> Trainer<D> {
         seat.progress.enter(Phase::Idle, 0);
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
         let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
+        let noise = GradientNoise::of(&job, crew.first_device(), work.model.parameters());
         Ok(Self {
             seat,
             tasks,
@@ -96,6 +98,7 @@ impl<D: Owned> Trainer<D> {
             work,
             schedule,
             optimizer,
+            noise,
             curvature: None,
             above: None,
             crew,

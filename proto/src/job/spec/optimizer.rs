@@ -62,6 +62,10 @@ pub struct Optimizer {
     pub gradient_penalty: f64,
     /// Over what the gradient is whose norm is penalised.
     pub gradient_penalty_over: AscentOver,
+    /// Standard deviation of noise that is added to each element of the mean gradient; 0 for none.
+    pub gradient_noise: f64,
+    /// Samples of the batch whose gradient noise a step has, by noise with the covariance of its lanes; 0 for its own.
+    pub noise_batch: u32,
     /// How gradients are added.
     pub reduction: Reduction,
 }
@@ -97,6 +101,8 @@ impl Default for Optimizer {
             sam_over: AscentOver::Batch,
             gradient_penalty: 0.0,
             gradient_penalty_over: AscentOver::Batch,
+            gradient_noise: 0.0,
+            noise_batch: 0,
             reduction: Reduction::Tree,
         }
     }
@@ -111,6 +117,12 @@ impl Optimizer {
             _ if self.gradient_penalty > 0.0 => Some(self.gradient_penalty_over),
             _ => None,
         }
+    }
+
+    /// Whether lanes' gradients are multiplied by numbers on their way into the sum, behind the measuring of their norms:
+    /// those and the sum's norm are not of the same vectors then, and no noise scale can be reckoned from them.
+    pub fn scales_measured_lanes(&self) -> bool {
+        self.noise_batch > 0
     }
 
     /// ε as it is used.

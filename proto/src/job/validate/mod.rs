@@ -16,7 +16,7 @@ use super::spec::{
 };
 use augment::{augment, mixing};
 use batch::batch;
-use optimizer::optimizer;
+use optimizer::{noise_batch, optimizer};
 use probe::probes;
 use schedule::schedule;
 
@@ -128,6 +128,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     order(job)?;
     schedule(&job.schedule)?;
     optimizer(&job.optimizer)?;
+    noise_batch(job)?;
     mixing(job)?;
     probes(job)?;
     if job.metrics.every == 0 {
@@ -153,6 +154,8 @@ fn data(job: &Job) -> Result<(), Violation> {
     integer("data.prefetch_bytes", job.data.prefetch_bytes, 0, MAX_PREFETCH)?;
     integer("data.cache_bytes", job.data.cache_bytes, 0, MAX_CACHE)?;
     integer("data.skip_bad", job.data.skip_bad, 0, MAX_SKIPPED)?;
+    let label_noise = job.data.label_noise;
+    number("data.label_noise", label_noise, "from 0 to 1", (0.0..=1.0).contains(&label_noise))?;
     let resize = job.data.resize;
     if resize > 0 && !(job.data.size.max(1)..=MAX_RESIZE).contains(&resize) {
         return integer("data.resize", resize, job.data.size.max(1), MAX_RESIZE);

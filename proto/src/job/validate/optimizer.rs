@@ -2,7 +2,7 @@
 
 use super::{Violation, integer, number, positive};
 use crate::job::spec::OptimizerName::{self, Adagrad, Adam, Adamw, DiagonalLm, Lamb, Lars, Rmsprop, Sgd};
-use crate::job::spec::{AscentOver, Optimizer, RateScaling};
+use crate::job::spec::{AscentOver, Job, Optimizer, RateScaling};
 
 /// One a lane at least: as many lanes as a batch may have.
 const MAX_CURVATURE_SAMPLES: u32 = 1 << 16;
@@ -32,6 +32,7 @@ pub(super) fn optimizer(optimizer: &Optimizer) -> Result<(), Violation> {
         ("optimizer.weight_decay", optimizer.weight_decay),
         ("optimizer.clip_norm", optimizer.clip_norm),
         ("optimizer.clip_value", optimizer.clip_value),
+        ("optimizer.gradient_noise", optimizer.gradient_noise),
     ] {
         let single = value as f32;
         number(key, value, "at least 0 and finite as a 32-bit number", single >= 0.0 && single.is_finite())?;
@@ -143,6 +144,51 @@ fn ascends(optimizer: &Optimizer) -> Result<(), Violation> {
         let problem = "`optimizer.gradient_penalty` and `optimizer.sam` exclude each other, since each has the second pass \
                        of a step: set one of them to 0";
         return refuse(["optimizer.gradient_penalty", "optimizer.sam"], problem.to_owned());
+    }
+    Ok(())
+}
+
+/// The noise of a smaller batch is between a lane's and the step's own.
+pub(super) fn noise_batch(job: &Job) -> Result<(), Violation> {
+    let noise_batch = job.optimizer.noise_batch;
+    if noise_batch == 0 {
+        return Ok(());
+    }
+    let refuse = |key, problem: String| Err(Violation::new(&["optimizer.noise_batch", key], problem));
+    let sizes = || job.batch.sizes().map(|(_, size)| size);
+    let (smallest, largest) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
+    let micro_batch = job.batch.micro_batch;
+    if noise_batch > smallest || noise_batch == largest {
+        let problem = format!(
+            "`optimizer.noise_batch` = {noise_batch} is not below the batch of {smallest}, whose noise is no more than its \
+             own: lower it, or set it to 0"
+        );
+        return refuse("batch.size", problem);
+    }
+    if noise_batch < micro_batch {
+        let problem = format!(
+            "`optimizer.noise_batch` = {noise_batch} is below `batch.micro_batch` = {micro_batch}, whose gradients are not \
+             taken apart: raise it, or lower `batch.micro_batch`"
+        );
+        return refuse("batch.micro_batch", problem);
+    }
+    if job.optimizer.ascends_over() == Some(AscentOver::Batch) {
+        let (key, over) = match job.optimizer.sam > 0.0 {
+            true => ("optimizer.sam", "sam_over"),
+            false => ("optimizer.gradient_penalty", "gradient_penalty_over"),
+        };
+        let problem = format!(
+            "`optimizer.noise_batch` excludes `{key}` over the batch, which would go up along the noise: set \
+             `optimizer.{over} = \"micro_batch\"`, or one of them to 0"
+        );
+        return refuse(key, problem);
+    }
+    if job.data.skip_bad > 0 {
+        let problem =
+            "`optimizer.noise_batch` needs to know each lane's samples before they are read: set `data.skip_bad` \
+                       to 0"
+                .to_owned();
+        return refuse("data.skip_bad", problem);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use lockstep_kernels::device::Device;
 
 use super::Work;
 use crate::model::Weights;
+use crate::trainer::lane_noise::LaneNoise;
 use crate::trainer::progress::Progress;
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::dataset::Split;
@@ -52,6 +53,8 @@ pub struct TrainStep<'a, D: Device> {
     pub pass: Pass,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
+    /// What lanes' gradients are multiplied by, once they are measured.
+    pub noise: Option<&'a LaneNoise>,
     /// Between its lanes.
     pub pulse: Pulse<'a>,
     /// The lane whose gradient's digest is taken.
@@ -74,6 +77,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             order,
             pass: Pass::Gradient,
             flags: 0,
+            noise: None,
             pulse,
             replayed: None,
             #[cfg(feature = "fault-points")]

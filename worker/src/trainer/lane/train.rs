@@ -32,6 +32,10 @@ impl<D: Device> LaneRunner<D> {
         let row = self.rows.enter(lane, samples);
         self.seconds.data += start.elapsed();
         let len = step.work.model.len();
+        if step.noise.is_some() {
+            // What the pass makes is not yet the lane's.
+            made.at = &[];
+        }
         if is_empty {
             self.device.fill(0.0, D::slice_mut(gradient, 0..len));
         } else if self.repeats(step) {
@@ -40,6 +44,10 @@ impl<D: Device> LaneRunner<D> {
             self.whole_pass(step, row, gradient, &mut made);
         }
         let passed = Instant::now();
+        if let Some(noise) = step.noise {
+            let parameters = 0..step.work.model.parameters();
+            self.device.scale(noise.factor(lane), D::slice_mut(gradient, parameters));
+        }
         // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
         if step.replayed == Some(lane) {
             let view = D::shared(D::slice_mut(gradient, 0..len));
