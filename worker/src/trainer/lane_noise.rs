@@ -56,6 +56,12 @@ impl LaneNoise {
         Some(Self { factors: draws.into_iter().map(|draw| (1.0 + amplitude * (draw - mean)) as f32).collect() })
     }
 
+    /// The same factor for so many lanes.
+    #[cfg(test)]
+    pub fn alike(factor: f32, lanes: u32) -> Self {
+        Self { factors: vec![factor; lanes as usize] }
+    }
+
     /// f_k of lane k.
     pub fn factor(&self, lane: u32) -> f32 {
         self.factors[lane as usize]
