@@ -49,6 +49,12 @@ pub enum Purpose {
     Lighting = 8,
     /// How the samples of a lane are mixed; its first sample takes the place of samples.
     Mix = 9,
+    /// Noise that is added to a step's gradient; blocks of its elements and steps take the places of epochs and samples.
+    GradientNoise = 10,
+    /// Noise by which the gradients of a step's lanes are multiplied; steps take the place of samples.
+    LaneNoise = 11,
+    /// Which training samples have another label, and which.
+    LabelNoise = 12,
     /// Random vectors of a probe; the probe and the vector take the place of epochs, blocks of elements that of samples.
     Probe = 14,
     /// Noise on a sample's image.
@@ -181,6 +187,9 @@ mod tests {
             first(0, Purpose::ResizedCrop, 0, 0),
             first(0, Purpose::Lighting, 0, 0),
             first(0, Purpose::Mix, 0, 0),
+            first(0, Purpose::GradientNoise, 0, 0),
+            first(0, Purpose::LaneNoise, 0, 0),
+            first(0, Purpose::LabelNoise, 0, 0),
             first(0, Purpose::Probe, 0, 0),
             first(0, Purpose::Noise, 0, 0),
             first(0, Purpose::Init, 1, 0),

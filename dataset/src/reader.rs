@@ -6,11 +6,13 @@ use super::augment::Seen;
 use super::dataset::{Dataset, Samples, Split};
 use super::error::DataError;
 use super::image_reader::ImageReader;
+use super::label_noise::LabelNoise;
 
 /// Reads a job's samples. One a thread: pixels do not depend on which, and its memory is kept from sample to sample.
 #[derive(Clone, Debug)]
 pub struct SampleReader {
     images: ImageReader,
+    noise: Option<LabelNoise>,
     bytes: Vec<u8>,
 }
 
@@ -20,10 +22,11 @@ impl SampleReader {
     /// # Errors
     /// In words, if the job's augmentation doesn't fit them.
     pub fn of(job: &Job, dataset: &Dataset) -> Result<Self, String> {
-        Ok(Self { images: ImageReader::of(job, dataset.shape())?, bytes: Vec::new() })
+        let images = ImageReader::of(job, dataset.shape())?;
+        Ok(Self { images, noise: LabelNoise::of(job, dataset), bytes: Vec::new() })
     }
 
-    /// Appends a sample's pixels (channels, height, width) to `out`; gives its label. `epoch`: of training, which sees
+    /// Appends a sample's pixels (channels, height, width) to `out`; gives its label, of training as the job has it. `epoch`: of training, which sees
     /// samples augmented.
     ///
     /// # Errors
@@ -33,6 +36,19 @@ impl SampleReader {
     /// # Panics
     /// If there is no such sample.
     pub fn append(
+        &mut self,
+        dataset: &Dataset,
+        split: Split,
+        sample: u64,
+        epoch: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<u16, DataError> {
+        let label = self.read(dataset, split, sample, epoch, out)?;
+        Ok(self.noise.as_ref().map_or(label, |noise| noise.label(split, sample, label)))
+    }
+
+    /// Appends a sample's pixels; gives the label that it came with.
+    fn read(
         &mut self,
         dataset: &Dataset,
         split: Split,

@@ -3,8 +3,8 @@
 mod workers;
 
 use lockstep_proto::job::{
-    Activation, Augment, InstructionSet, Job, Layer, LayerKind, LossName, Model, ModelName, OptimizerName, Pooling,
-    SamOver, Transport,
+    Activation, AscentOver, Augment, InstructionSet, Job, Layer, LayerKind, LossName, Model, ModelName, OptimizerName,
+    Pooling, Transport,
 };
 use workers::{job, mlp};
 
@@ -98,7 +98,7 @@ fn diagonal_levenberg_marquardt() {
 /// Two passes a step, over the batch or within each lane, with all that may differ between them: batch normalisation's
 /// statistics and dropout's masks.
 #[test]
-fn sharpness_aware_minimisation() {
+fn second_passes() {
     let kinds = [
         Layer { channels: 4, kernel: 3, stride: 2, ..layer(LayerKind::Conv) },
         layer(LayerKind::BatchNorm),
@@ -107,16 +107,34 @@ fn sharpness_aware_minimisation() {
         Layer { channels: 10, ..layer(LayerKind::Linear) },
     ];
     let images = few_images(28, 40);
-    for over in [SamOver::Batch, SamOver::MicroBatch] {
+    for over in [AscentOver::Batch, AscentOver::MicroBatch] {
         let mut job = job(3, 5);
         job.data.path = images.path().into();
         (job.data.validation, job.data.limit) = (0, 39);
         (job.model.name, job.model.layers) = (ModelName::Layers, kinds.to_vec());
-        (job.optimizer.sam, job.optimizer.sam_over) = (0.1, over);
         (job.optimizer.clip_norm, job.optimizer.ema) = (1.0, 0.5);
+        let penalised = job.clone();
+        (job.optimizer.sam, job.optimizer.sam_over) = (0.1, over);
+        check(&job, &SPLITS);
+        check_instruction_sets(&job);
+        job = penalised;
+        (job.optimizer.gradient_penalty, job.optimizer.gradient_penalty_over) = (0.01, over);
         check(&job, &SPLITS);
         check_instruction_sets(&job);
     }
+}
+
+/// Noise of gradients, of lanes and of labels is the same whoever draws it, also where lanes go up by themselves.
+#[test]
+fn injected_noise() {
+    let mut job = mlp(4, 8);
+    (job.optimizer.gradient_noise, job.optimizer.noise_batch, job.data.label_noise) = (0.01, 12, 0.3);
+    // Two threads' blocks.
+    job.model.hidden = vec![100];
+    check(&job, &SPLITS);
+    (job.optimizer.gradient_penalty, job.optimizer.gradient_penalty_over) = (0.01, AscentOver::MicroBatch);
+    check(&job, &SPLITS[..3]);
+    check_instruction_sets(&job);
 }
 
 fn layer(kind: LayerKind) -> Layer {
@@ -131,14 +149,14 @@ fn sharpness_shows_in_the_weights() {
         (job.optimizer.sam, job.optimizer.sam_over) = (sam, over);
         train(&job, &[("a", 1)])
     };
-    let [none, batch, lanes] = [(0.0, SamOver::Batch), (0.1, SamOver::Batch), (0.1, SamOver::MicroBatch)]
+    let [none, batch, lanes] = [(0.0, AscentOver::Batch), (0.1, AscentOver::Batch), (0.1, AscentOver::MicroBatch)]
         .map(|(sam, over)| weights(sam, over));
     assert!(none != batch && none != lanes && batch != lanes);
     // One lane is the batch.
     let mut job = mlp(1, 8);
     job.optimizer.sam = 0.1;
     let batch = workers::train(&job, &[("a", 1)]).0.weights_sha256;
-    job.optimizer.sam_over = SamOver::MicroBatch;
+    job.optimizer.sam_over = AscentOver::MicroBatch;
     assert_eq!(workers::train(&job, &[("a", 1)]).0.weights_sha256, batch);
 }
 

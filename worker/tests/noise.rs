@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use lockstep_dataset::{Dataset, Order, Split};
 use lockstep_kernels::cpu::Cpu;
-use lockstep_proto::job::{Activation, Job, LossName, ModelName, OnNonfinite, SamOver, Transport};
+use lockstep_proto::job::{Activation, AscentOver, Job, LossName, ModelName, OnNonfinite, Transport};
 use lockstep_proto::wire;
 use lockstep_worker::control::StopReason;
 use lockstep_worker::model::{Model, SampleShape, build, initial_values};
@@ -162,9 +162,9 @@ fn how_lanes_are_dealt_does_not_show() {
     let mut lenet = job(6, 9);
     (lenet.model.name, lenet.model.activation) = (ModelName::Lenet5, Activation::Tanh);
     let mut above = mlp(5, 8);
-    (above.optimizer.sam, above.optimizer.sam_over) = (0.1, SamOver::Batch);
+    (above.optimizer.sam, above.optimizer.sam_over) = (0.1, AscentOver::Batch);
     let mut above_lanes = above.clone();
-    above_lanes.optimizer.sam_over = SamOver::MicroBatch;
+    above_lanes.optimizer.sam_over = AscentOver::MicroBatch;
     for mut job in [mlp(7, 5), lenet, above, above_lanes] {
         job.metrics.every = 1;
         let serial = train(&job, &[("a", 1)]);

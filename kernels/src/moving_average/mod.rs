@@ -12,7 +12,7 @@ use crate::device::Memory;
 pub struct AverageStep {
     /// What the new values are multiplied by first, such as `1/count` for sums; 1 for none.
     pub scale: f32,
-    /// Weight of the new values, 1 − decay.
+    /// Weight of the new values, 1 − decay. One above 1 goes beyond them.
     pub weight: f32,
 }
 

@@ -1,5 +1,5 @@
-//! The step up of sharpness-aware minimisation: `w + ρ·g/‖g‖` (Foret et al. 2021, "Sharpness-aware minimization for
-//! efficiently improving generalization", eq. 2).
+//! The step up along a gradient: `w + ρ·g/‖g‖` (sharpness-aware minimisation; Foret et al. 2021, "Sharpness-aware
+//! minimization for efficiently improving generalization", eq. 2), where another gradient is taken.
 
 mod cpu;
 mod cuda;

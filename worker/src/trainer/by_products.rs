@@ -2,7 +2,8 @@
 //! ride in the tally, and of the reduced one. `lockstep_estimators::noise` has the formulas.
 //!
 //! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
-//! workers. With `optimizer.sam` over the batch all norms are of the pass above the weights, whose gradient updates. A
+//! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of that pass;
+//! where lanes have, they are of what the lanes contribute. A
 //! step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
 //! was.
 
@@ -38,8 +39,9 @@ pub(super) struct LaneNorm {
 
 /// Why the by-products of a job's steps say nothing of its gradient's noise, for jobs in which they don't: where lanes are
 /// not sums of samples' gradients alone. Nothing is measured then, and reports give these words.
-fn unidentified(_job: &Job) -> Option<&'static str> {
-    None
+fn unidentified(job: &Job) -> Option<&'static str> {
+    let scales = job.optimizer.scales_measured_lanes();
+    scales.then_some("lanes are multiplied by random numbers (optimizer.noise_batch)")
 }
 
 impl<D: Device> ByProducts<D> {

@@ -54,6 +54,7 @@ impl<D: Device> Generation<'_, D> {
             source: Source::Epoch(&order),
             pass: Pass::Curvature,
             flags: 0,
+            noise: None,
             pulse: self.signals.pulse(&self.trainer.seat.progress),
             replayed: None,
             #[cfg(feature = "fault-points")]

@@ -16,7 +16,7 @@ use super::outbox::Outbox;
 use super::progress::Phase;
 use super::reduction::Reduction;
 use super::schedule::StepPlan;
-use super::sharpness::Place;
+use super::second_pass::Place;
 use super::signals::Signals;
 use super::state::{Advance, State};
 use super::stops::{self, Completion, Evaluations};
@@ -179,11 +179,15 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
         let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, by_products, curvature, above, schedule, work, .. } = &mut *self.trainer;
+        let Trainer { crew, optimizer, by_products, injected, curvature, above, schedule, work, .. } =
+            &mut *self.trainer;
         let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
         let noise = by_products.measure(crew, sums.gradient, reduced.tally);
         if let (Place::Above, Some(above)) = (place, above) {
-            (tally, sums.statistics) = (above.tally(), above.statistics());
+            (tally, sums) = above.blend(crew, sums);
+        }
+        if let Some(injected) = injected {
+            sums.gradient = injected.add(crew, (tally.counts[measures::SAMPLES], cursor.step), sums.gradient);
         }
         let (score, flags) = (Score::of(tally), tally.flags);
         let learning_rate = schedule.learning_rate(&cursor);

@@ -5,6 +5,7 @@ use lockstep_kernels::cuda::Cuda;
 use lockstep_kernels::device::Memory;
 
 use super::emulated_gpu;
+use super::lane_noise::LaneNoise;
 use super::lane_waits::{Stage, job};
 
 /// First position and lanes of each hand: other samples, sums at other places, more rows of measures from the fourth
@@ -68,5 +69,34 @@ fn lanes_that_tell_what_they_have_made_are_repeated_in_parts() {
         // before. Of the last lanes, at two places, two of three in two parts, and two of three in three.
         assert_eq!((graphs, none), (6 + 7 + 2 * (2 * 2 + 2 * 3), 0));
         assert!(repeated == asked, "bits differ");
+    });
+}
+
+/// Twice the gradient of each lane is twice the sum, to the bit, whether lanes are repeated or not, and whoever is told of
+/// it: once, of the whole. Neither statistics nor measures are doubled.
+#[test]
+fn lanes_are_multiplied_behind_their_measures() {
+    emulated_gpu::alone(|device| {
+        for device in [device, Cuda::new(0).unwrap().without_graphs()] {
+            let mut stage = Stage::new(device, &job());
+            let (parameters, len) = (stage.work.model.parameters(), stage.work.model.len());
+            assert!(parameters < len, "there are statistics");
+            let plain = stage.train_at(9, 3);
+            let doubled = |value: &f32, place| if place < parameters { value * 2.0 } else { *value };
+            let expected: Vec<f32> = plain.gradient.iter().enumerate().map(|(i, value)| doubled(value, i)).collect();
+            stage.noise = Some(LaneNoise::alike(2.0, 3));
+            for _ in 0..3 {
+                let noisy = stage.train_at(9, 3);
+                assert!(noisy.gradient == expected, "not twice as much");
+                assert_eq!(noisy.tally.sums, plain.tally.sums);
+            }
+            let ends: Vec<_> = stage.work.model.layer_ranges().iter().map(|range| range.end).collect();
+            let mut slot = vec![stage.runner.device.zeros(len)];
+            for _ in 0..3 {
+                let told = stage.train_telling(9, 3, &ends[..1], &mut slot);
+                assert!(told.told == [expected.clone()], "told of {} parts", told.told.len());
+                assert_eq!(told.tally.sums, plain.tally.sums);
+            }
+        }
     });
 }

@@ -2,7 +2,7 @@
 //! with a way up.
 
 use lockstep_kernels::cuda::Cuda;
-use lockstep_proto::job::{Job, LossName, SamOver};
+use lockstep_proto::job::{AscentOver, Job, LossName};
 
 use super::emulated_gpu;
 use super::lane_waits::{self, Stage};
@@ -47,14 +47,20 @@ fn layers_that_run_again_change_no_bit() {
 
 #[test]
 fn nor_do_they_above_the_weights() {
-    let sharp = |recompute| {
+    let sharp = |recompute, (sam, gradient_penalty)| {
         let mut job = job(recompute);
         job.loss.name = LossName::SquaredError;
-        (job.optimizer.sam, job.optimizer.sam_over) = (0.05, SamOver::MicroBatch);
+        let over = AscentOver::MicroBatch;
+        (job.optimizer.sam, job.optimizer.gradient_penalty) = (sam, gradient_penalty);
+        (job.optimizer.sam_over, job.optimizer.gradient_penalty_over) = (over, over);
         job
     };
-    emulated_gpu::alone(|device| {
-        let expected = bits(device, &sharp(false));
-        assert!(bits(Cuda::new(0).unwrap(), &sharp(true)) == expected, "bits differ");
+    emulated_gpu::alone(|_| {
+        let [sam, penalty] = [(0.05, 0.0), (0.0, 0.01)].map(|strengths| {
+            let expected = bits(Cuda::new(0).unwrap(), &sharp(false, strengths));
+            assert!(bits(Cuda::new(0).unwrap(), &sharp(true, strengths)) == expected, "bits differ: {strengths:?}");
+            expected
+        });
+        assert!(sam != penalty);
     });
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use lockstep_collective::{Hand, Subtree, Tally};
 use lockstep_kernels::cuda::{Buffer, Cuda, View};
 use lockstep_kernels::device::Memory;
-use lockstep_proto::job::{Job, LossName, SamOver};
+use lockstep_proto::job::{AscentOver, Job, LossName};
 
 use super::emulated_gpu;
 use super::lane::{Evaluation, LaneRunner, Pulse, TrainStep, Work};
+use super::lane_noise::LaneNoise;
 use super::prepare::work;
 use super::progress::Progress;
 use super::schedule::StepPlan;
@@ -30,6 +31,8 @@ pub(super) struct Stage {
     pub(super) work: Work<Cuda>,
     /// The flat vector.
     weights: Buffer<f32>,
+    /// What lanes are multiplied by, if they are.
+    pub(super) noise: Option<LaneNoise>,
     abort: AtomicBool,
     progress: Progress,
 }
@@ -43,26 +46,28 @@ impl Stage {
         device.write(&initial, Cuda::view_mut(&mut weights, 0..initial.len()));
         let runner = LaneRunner::new(device, &work);
         let (abort, progress) = (AtomicBool::new(false), Progress::default());
-        let mut stage = Self { runner, work, weights, abort, progress };
+        let mut stage = Self { runner, work, weights, noise: None, abort, progress };
         stage.train(MOST_LANES);
         stage
     }
 
     /// A training step's hand of so many lanes, the last of them short. `first`: its first position.
     pub(super) fn train_at(&mut self, first: u64, lanes: u32) -> Computed {
-        let Self { runner, work, weights, abort, progress } = self;
+        let Self { runner, work, weights, noise, abort, progress } = self;
         let order = Order::new(1, 0, work.dataset.len(Split::Train));
         let plan = StepPlan { epoch: 0, first, samples: 3 * u64::from(lanes) - 1, lanes };
         let step = TrainStep::new(work, of_flat(work, weights), plan, &order, Pulse { abort, progress });
+        let step = TrainStep { noise: noise.as_ref(), ..step };
         computed(runner, work.model.len(), lanes, |runner, hand| runner.train_hand(&step, hand))
     }
 
     /// The same in `slot`, with all that is made there up to each of the ends `at`, as it is when that is told.
     pub(super) fn train_telling(&mut self, first: u64, lanes: u32, at: &[usize], slot: &mut [Buffer<f32>]) -> Told {
-        let Self { runner, work, weights, abort, progress } = self;
+        let Self { runner, work, weights, noise, abort, progress } = self;
         let order = Order::new(1, 0, work.dataset.len(Split::Train));
         let plan = StepPlan { epoch: 0, first, samples: 3 * u64::from(lanes) - 1, lanes };
         let step = TrainStep::new(work, of_flat(work, weights), plan, &order, Pulse { abort, progress });
+        let step = TrainStep { noise: noise.as_ref(), ..step };
         let mut told = Vec::new();
         let mut made = |device: &mut Cuda, slots: &[Buffer<f32>], last: Option<(View<'_, f32>, usize)>| {
             let len = work.model.len();
@@ -93,7 +98,7 @@ impl Stage {
 
     /// How often the host waits in an evaluation's hand of so many lanes.
     fn evaluate(&mut self, lanes: u32) -> u64 {
-        let Self { runner, work, weights, abort, progress } = self;
+        let Self { runner, work, weights, abort, progress, .. } = self;
         let (weights, pulse) = (of_flat(work, weights), Pulse { abort, progress });
         let evaluation = Evaluation::new(work, weights, (Split::Test, 0..work.dataset.len(Split::Test)), pulse);
         computed(runner, 0, lanes, |runner, hand| runner.evaluate_hand(&evaluation, hand)).waits
@@ -169,6 +174,6 @@ fn lanes_that_go_up_wait_for_a_norm_each() {
     let mut job = job();
     job.loss.name = LossName::SquaredError;
     job.optimizer.sam = 0.05;
-    job.optimizer.sam_over = SamOver::MicroBatch;
+    job.optimizer.sam_over = AscentOver::MicroBatch;
     emulated_gpu::alone(|device| assert_eq!(Stage::new(device, &job).train(3), 2 + 3));
 }

@@ -107,13 +107,19 @@ pub(super) fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
         Role::Parameters | Role::Average => model.len(),
         Role::Rule { .. } => model.parameters(),
     });
-    let above = if job.optimizer.sam > 0.0 { model.len() } else { 0 };
+    let above = match job.optimizer.ascends_over() {
+        None => 0,
+        // What two gradients are blended of.
+        Some(_) if job.optimizer.gradient_penalty > 0.0 => model.len() + model.parameters(),
+        Some(_) => model.len(),
+    };
     let rule = match job.optimizer.name {
         // The mean of the second derivatives, and LAMB's direction.
         OptimizerName::DiagonalLm | OptimizerName::Lamb => model.parameters(),
         _ => 0,
     };
-    state.sum::<usize>() + above + rule
+    let noisy = if job.optimizer.gradient_noise > 0.0 { model.parameters() } else { 0 };
+    state.sum::<usize>() + above + noisy + rule
 }
 
 /// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and

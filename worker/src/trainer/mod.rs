@@ -4,6 +4,7 @@
 //! steps, stop and abort come as [`Signals`], and what it tells goes into a channel that never blocks.
 //! `generation` is the path in reading order.
 
+mod ascent;
 mod by_products;
 mod checkpoints;
 pub(crate) mod crew;
@@ -24,6 +25,7 @@ mod fingerprint;
 mod foresight;
 mod forked;
 mod generation;
+mod gradient_noise;
 mod hardware;
 mod initial_weights;
 pub(crate) mod lane;
@@ -31,6 +33,7 @@ pub(crate) mod lane;
 mod lane_allocations;
 #[cfg(test)]
 mod lane_graphs;
+mod lane_noise;
 #[cfg(test)]
 mod lane_recompute;
 #[cfg(test)]
@@ -52,8 +55,8 @@ mod recorder;
 mod reduction;
 mod replay;
 mod schedule;
+mod second_pass;
 mod share;
-mod sharpness;
 mod signals;
 pub(crate) mod skipped;
 mod snapshot;
@@ -81,11 +84,12 @@ use crate::datasets::NamedFolder;
 use by_products::ByProducts;
 use checkpoints::Checkpoints;
 use crew::Crew;
+use gradient_noise::GradientNoise;
 use lane::Work;
 use meter::Meter;
 use optimizer::Optimizer;
 use schedule::Schedule;
-use sharpness::Above;
+use second_pass::Above;
 use state::State;
 
 pub(crate) use ending::sha256_hex;
@@ -173,6 +177,8 @@ struct Trainer<D: Device> {
     schedule: Schedule,
     optimizer: Optimizer<D>,
     by_products: ByProducts<D>,
+    /// Noise that each step's gradient gets, if it does.
+    injected: Option<GradientNoise<D>>,
     /// Second derivatives of the epoch under way, until they are committed; memory that is kept.
     curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.

@@ -12,7 +12,7 @@ use super::lane::TrainStep;
 use super::measures::Nonfinite;
 use super::progress::Phase;
 use super::schedule::StepPlan;
-use super::sharpness::{Place, weights_at};
+use super::second_pass::{Place, weights_at};
 use super::{Trainer, TrainerError};
 use lockstep_dataset::{Order, Split};
 
@@ -67,7 +67,8 @@ impl<D: Device> Generation<'_, D> {
         let what = found.unwrap_or_else(|| "every lane is finite, their sum is not".to_owned());
         let above = match place {
             Place::Weights => "",
-            Place::Above => " above the weights (optimizer.sam)",
+            Place::Above if self.trainer.job.optimizer.sam > 0.0 => " above the weights (optimizer.sam)",
+            Place::Above => " above the weights (optimizer.gradient_penalty)",
         };
         Ok(format!(
             "step {step} is not finite{above}: {what}; it was not committed, checkpoints of earlier steps stay \

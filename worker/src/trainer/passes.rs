@@ -1,4 +1,4 @@
-//! A step's passes over its lanes: one, or two where `optimizer.sam` is over the batch.
+//! A step's passes over its lanes: one, or two where a second pass is over the batch.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,12 @@ use lockstep_kernels::device::Device;
 
 use super::generation::Generation;
 use super::lane::TrainStep;
+use super::lane_noise::LaneNoise;
 use super::progress::Phase;
 use super::reduction::{Reduced, Reduction};
 use super::replay::Replay;
 use super::schedule::StepPlan;
-use super::sharpness::{Place, weights_at};
+use super::second_pass::{Place, weights_at};
 use super::{Trainer, TrainerError};
 use lockstep_dataset::dataset::Split;
 use lockstep_dataset::order::Order;
@@ -23,6 +24,7 @@ pub(super) struct Batch {
     pub(super) step: u64,
     pub(super) order: Order,
     flags: u64,
+    noise: Option<LaneNoise>,
     replay: Option<Replay>,
     /// Time of its reductions so far.
     pub(super) reducing: Duration,
@@ -37,6 +39,7 @@ impl<D: Device> Generation<'_, D> {
             step: self.state.cursor.step,
             order: Order::of(&self.trainer.job, plan.epoch, samples),
             flags: self.flags(),
+            noise: LaneNoise::of(&self.trainer.job, &plan, self.state.cursor.step),
             replay: self.replay(&plan),
             reducing: Duration::ZERO,
         }
@@ -51,6 +54,7 @@ impl<D: Device> Generation<'_, D> {
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let step = TrainStep {
             flags: batch.flags,
+            noise: batch.noise.as_ref(),
             replayed: batch.replay.as_ref().map(|replay| replay.lane),
             #[cfg(feature = "fault-points")]
             spoilt: self.trainer.seat.fault.as_ref().is_some_and(|fault| fault.spoils(self.rank, batch.step)),

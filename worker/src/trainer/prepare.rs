@@ -8,13 +8,15 @@ use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::{Levels, PixelsSize};
-use lockstep_proto::job::{self, Data, Job, OptimizerName, ProbeMeasure, SamOver};
+use lockstep_proto::job::{self, AscentOver, Data, Job, OptimizerName, ProbeMeasure};
 use lockstep_proto::wire;
 
+use super::ascent::Ascent;
 use super::by_products::ByProducts;
 use super::checkpoints::{Checkpoints, sees_run_folder};
-use super::crew::Crew;
+use super::crew::{Crew, Devices};
 use super::fingerprint::fingerprint;
+use super::gradient_noise::GradientNoise;
 use super::hardware::{Hardware, Owned};
 use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
@@ -69,7 +71,7 @@ impl<D: Owned> Trainer<D> {
         let mut devices = D::of_seat(&seat, &job)?;
         devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
         let runners = devices.into_iter().map(|device| LaneRunner::new(device, &work)).collect();
-        let crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
+        let mut crew = Crew::new(runners).map_err(|error| TrainerError::Machine(error.to_string()))?;
         let about = about(&job, &assignment.job, &work, seat.hardware)?;
         let wanted = wanted(&about, &work.model);
         let checkpoints = Checkpoints::open(assignment, &job.checkpoint, (about, wanted), seat.events.clone())?;
@@ -92,6 +94,7 @@ impl<D: Owned> Trainer<D> {
         seat.tell(TrainerEvent::Prepared(Box::new(prepared)));
         let optimizer = Optimizer::new(&job.optimizer, work.model.trained_tensors());
         let by_products = ByProducts::new(&job, &work.model);
+        let injected = GradientNoise::of(&job, crew.first_device(), work.model.parameters());
         Ok(Self {
             seat,
             tasks,
@@ -100,6 +103,7 @@ impl<D: Owned> Trainer<D> {
             schedule,
             optimizer,
             by_products,
+            injected,
             curvature: None,
             above: None,
             scratch: None,
@@ -128,7 +132,7 @@ fn loader<D: Device>(job: &Job, work: &Work<D>, hardware: Hardware) -> Result<Op
     }
     let lane = (work.dataset.shape().len() as u64 * work.micro_batch).max(1);
     let most = (DECODED_BYTES / lane).min(MOST_DECODED) as usize;
-    let takes = if job.optimizer.goes_up_over_batch() { 2 } else { 1 };
+    let takes = if job.optimizer.ascends_over() == Some(AscentOver::Batch) { 2 } else { 1 };
     Loader::start(Arc::clone(&work.dataset), &work.reader, threads, most, takes)
         .map(Some)
         .map_err(|error| TrainerError::Machine(error.to_string()))
@@ -260,7 +264,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         skip_bad: job.data.skip_bad.into(),
         counts: measures::counts(job.data.skip_bad, u64::from(job.batch.lanes()) * u64::from(job.batch.micro_batch)),
         attacked,
-        lane_sam: (job.optimizer.sam_over == SamOver::MicroBatch).then_some(job.optimizer.sam),
+        lane_ascent: Ascent::of(&job.optimizer, AscentOver::MicroBatch),
     })
 }
 

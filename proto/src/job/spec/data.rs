@@ -48,6 +48,8 @@ pub struct Data {
     pub cache_bytes: u64,
     /// Samples that can't be decoded and are left out before the job stops, in each epoch and evaluation.
     pub skip_bad: u32,
+    /// Share of the training samples that have one of the other classes instead of their own.
+    pub label_noise: f64,
 }
 
 impl Default for Data {
@@ -72,6 +74,7 @@ impl Default for Data {
             prefetch_bytes: 256 << 20,
             cache_bytes: 100_000_000_000,
             skip_bad: 0,
+            label_noise: 0.0,
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct Seed {
     pub init: u64,
     /// Order of samples.
     pub order: u64,
-    /// Augmentation and dropout.
+    /// Augmentation, dropout, and noise of gradients and labels.
     pub augment: u64,
 }
 

@@ -57,7 +57,15 @@ pub struct Optimizer {
     /// Sharpness-aware minimisation: ρ, how far up the gradient is taken; 0 for where the weights are.
     pub sam: f64,
     /// Over what the gradient is that `sam` goes up along.
-    pub sam_over: SamOver,
+    pub sam_over: AscentOver,
+    /// λ of the penalty λ·‖g‖² that is added to the loss; 0 for none.
+    pub gradient_penalty: f64,
+    /// Over what the gradient is whose norm is penalised.
+    pub gradient_penalty_over: AscentOver,
+    /// Standard deviation of noise that is added to each element of the mean gradient; 0 for none.
+    pub gradient_noise: f64,
+    /// Samples of the batch whose gradient noise a step has, by noise with the covariance of its lanes; 0 for its own.
+    pub noise_batch: u32,
     /// How gradients are added.
     pub reduction: Reduction,
 }
@@ -90,16 +98,31 @@ impl Default for Optimizer {
             clip_value: 0.0,
             ema: 0.0,
             sam: 0.0,
-            sam_over: SamOver::Batch,
+            sam_over: AscentOver::Batch,
+            gradient_penalty: 0.0,
+            gradient_penalty_over: AscentOver::Batch,
+            gradient_noise: 0.0,
+            noise_batch: 0,
             reduction: Reduction::Tree,
         }
     }
 }
 
 impl Optimizer {
-    /// Whether each step goes up along its whole batch first, and so computes each lane twice.
-    pub fn goes_up_over_batch(&self) -> bool {
-        self.sam != 0.0 && self.sam_over == SamOver::Batch
+    /// Over what there is a second pass, above the weights along a gradient at them: of `sam` or of `gradient_penalty`,
+    /// of which a job has at most one. None where lanes are computed once.
+    pub fn ascends_over(&self) -> Option<AscentOver> {
+        match self {
+            _ if self.sam > 0.0 => Some(self.sam_over),
+            _ if self.gradient_penalty > 0.0 => Some(self.gradient_penalty_over),
+            _ => None,
+        }
+    }
+
+    /// Whether lanes' gradients are multiplied by numbers on their way into the sum, behind the measuring of their norms:
+    /// those and the sum's norm are not of the same vectors then, and no noise scale can be reckoned from them.
+    pub fn scales_measured_lanes(&self) -> bool {
+        self.noise_batch > 0
     }
 
     /// ε as it is used.
@@ -168,13 +191,14 @@ pub enum RateScaling {
     Sqrt,
 }
 
-/// Over what the gradient is that sharpness-aware minimisation goes up along.
+/// Over what the gradient is that a second pass goes up along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SamOver {
+pub enum AscentOver {
     /// All samples of a step: two reductions a step.
     Batch,
-    /// Those of a lane, each of which goes its own way up: m-sharpness of Foret et al. 2021, one reduction a step.
+    /// Those of a lane, each of which goes its own way up (m-sharpness of Foret et al. 2021; the penalties of Geiping et
+    /// al. 2022 and Novack et al. 2023): one reduction a step.
     MicroBatch,
 }
 

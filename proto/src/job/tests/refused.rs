@@ -415,6 +415,91 @@ fn optimizers_that_no_run_can_have() {
         ]],
     );
     check_set(
+        &["optimizer.gradient_penalty=-0.1"],
+        expect!["--set optimizer.gradient_penalty=-0.1: `optimizer.gradient_penalty` = -0.1: must be 0 to 1000"],
+    );
+    check_set(
+        &["optimizer.gradient_penalty_over=micro_batch"],
+        expect![
+            "--set optimizer.gradient_penalty_over=micro_batch: `optimizer.gradient_penalty_over` needs `optimizer.gradient_penalty` above 0: set it, such as to 0.01"
+        ],
+    );
+    check_set(
+        &["optimizer.name=diagonal_lm", "optimizer.gradient_penalty=0.01"],
+        expect![[
+            r#"--set optimizer.gradient_penalty=0.01: `optimizer.gradient_penalty` must be 0 for `optimizer.name` = "diagonal_lm": its second derivatives are not those above the weights"#
+        ]],
+    );
+    check_set(
+        &["optimizer.sam=0.05", "optimizer.gradient_penalty=0.01"],
+        expect![
+            "--set optimizer.gradient_penalty=0.01: `optimizer.gradient_penalty` and `optimizer.sam` exclude each other, since each has the second pass of a step: set one of them to 0"
+        ],
+    );
+    let on_gpus = ["cluster.device=cuda", "optimizer.gradient_penalty=0.01"];
+    check_set(
+        &[on_gpus[0], on_gpus[1], "model.precision=bf16"],
+        expect![[
+            r#"--set model.precision=bf16: `model.precision` must be "f32" for `optimizer.gradient_penalty`: it is of the difference of two gradients, which fewer bits round away"#
+        ]],
+    );
+    check_set(
+        &[on_gpus[0], on_gpus[1], "optimizer.reduction=fast_bf16"],
+        expect![[
+            r#"--set optimizer.reduction=fast_bf16: `optimizer.gradient_penalty` over the batch is of the difference of two reduced gradients, which `optimizer.reduction` = "fast_bf16" rounds away: set that to "tree" or "fast""#
+        ]],
+    );
+    check_set(
+        &["optimizer.gradient_noise=-1"],
+        expect![
+            "--set optimizer.gradient_noise=-1: `optimizer.gradient_noise` = -1.0: must be at least 0 and finite as a 32-bit number"
+        ],
+    );
+    // Batches of 64 in micro-batches of 32.
+    for noise_batch in ["64", "65"] {
+        let error = load(GOOD, &[], &[&format!("optimizer.noise_batch={noise_batch}")]).expect_err("must be refused");
+        assert!(
+            error.contains(&format!("`optimizer.noise_batch` = {noise_batch} is not below the batch of 64")),
+            "{error}"
+        );
+    }
+    let grows = ["batch.growth=[[2, 128]]", "optimizer.noise_batch=64"];
+    assert!(load(GOOD, &[], &grows).is_ok(), "it is below the later batch");
+    check_set(
+        &["batch.growth=[[2, 128]]", "optimizer.noise_batch=128"],
+        expect![
+            "--set optimizer.noise_batch=128: `optimizer.noise_batch` = 128 is not below the batch of 64, whose noise is no more than its own: lower it, or set it to 0"
+        ],
+    );
+    check_set(
+        &["optimizer.noise_batch=16"],
+        expect![
+            "--set optimizer.noise_batch=16: `optimizer.noise_batch` = 16 is below `batch.micro_batch` = 32, whose gradients are not taken apart: raise it, or lower `batch.micro_batch`"
+        ],
+    );
+    check_set(
+        &["optimizer.noise_batch=32", "optimizer.sam=0.05"],
+        expect![[
+            r#"--set optimizer.sam=0.05: `optimizer.noise_batch` excludes `optimizer.sam` over the batch, which would go up along the noise: set `optimizer.sam_over = "micro_batch"`, or one of them to 0"#
+        ]],
+    );
+    check_set(
+        &["optimizer.noise_batch=32", "optimizer.gradient_penalty=0.05"],
+        expect![[
+            r#"--set optimizer.gradient_penalty=0.05: `optimizer.noise_batch` excludes `optimizer.gradient_penalty` over the batch, which would go up along the noise: set `optimizer.gradient_penalty_over = "micro_batch"`, or one of them to 0"#
+        ]],
+    );
+    check_set(
+        &["optimizer.noise_batch=32", "data.skip_bad=1"],
+        expect![
+            "--set data.skip_bad=1: `optimizer.noise_batch` needs to know each lane's samples before they are read: set `data.skip_bad` to 0"
+        ],
+    );
+    check_set(
+        &["data.label_noise=1.5"],
+        expect!["--set data.label_noise=1.5: `data.label_noise` = 1.5: must be from 0 to 1"],
+    );
+    check_set(
         &["optimizer.base_batch=128"],
         expect![[
             r#"--set optimizer.base_batch=128: `optimizer.base_batch` = 128 needs `optimizer.scaling`: set it to "linear" or "sqrt""#

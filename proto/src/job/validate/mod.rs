@@ -12,13 +12,13 @@ use std::fmt::Display;
 
 use super::error::JobError;
 use super::spec::{
-    Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation, Precision,
-    Reduction,
+    AscentOver, Data, DeviceKind, Init, Job, Libraries, LossName, ModelName, OptimizerName, Order, OutputActivation,
+    Precision, Reduction,
 };
 use augment::{augment, mixing};
 use batch::batch;
 use evaluate::evaluate;
-use optimizer::optimizer;
+use optimizer::{noise_batch, optimizer};
 use probe::probes;
 use schedule::schedule;
 
@@ -61,6 +61,13 @@ impl Violation {
 
 /// NCCL's ways of adding are for GPUs.
 fn reduction(job: &Job) -> Result<(), Violation> {
+    let optimizer = &job.optimizer;
+    let of_batch = optimizer.gradient_penalty > 0.0 && optimizer.gradient_penalty_over == AscentOver::Batch;
+    if of_batch && optimizer.reduction == Reduction::FastBf16 {
+        let problem = "`optimizer.gradient_penalty` over the batch is of the difference of two reduced gradients, which \
+                       `optimizer.reduction` = \"fast_bf16\" rounds away: set that to \"tree\" or \"fast\"";
+        return Err(Violation::new(&["optimizer.gradient_penalty", "optimizer.reduction"], problem.to_owned()));
+    }
     if job.optimizer.reduction == Reduction::Tree || job.cluster.device == DeviceKind::Cuda {
         return Ok(());
     }
@@ -105,6 +112,11 @@ fn precision(job: &Job) -> Result<(), Violation> {
                            are computed in that";
             conflict("optimizer.name", problem)
         }
+        Precision::Tf32 | Precision::Bf16 if job.optimizer.gradient_penalty > 0.0 => {
+            let problem = "`model.precision` must be \"f32\" for `optimizer.gradient_penalty`: it is of the difference of \
+                           two gradients, which fewer bits round away";
+            conflict("optimizer.gradient_penalty", problem)
+        }
         _ => Ok(()),
     }
 }
@@ -119,6 +131,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     schedule(&job.schedule)?;
     evaluate(job)?;
     optimizer(&job.optimizer)?;
+    noise_batch(job)?;
     mixing(job)?;
     probes(job)?;
     if job.metrics.every == 0 {
@@ -144,6 +157,8 @@ fn data(job: &Job) -> Result<(), Violation> {
     integer("data.prefetch_bytes", job.data.prefetch_bytes, 0, MAX_PREFETCH)?;
     integer("data.cache_bytes", job.data.cache_bytes, 0, MAX_CACHE)?;
     integer("data.skip_bad", job.data.skip_bad, 0, MAX_SKIPPED)?;
+    let label_noise = job.data.label_noise;
+    number("data.label_noise", label_noise, "from 0 to 1", (0.0..=1.0).contains(&label_noise))?;
     let resize = job.data.resize;
     if resize > 0 && !(job.data.size.max(1)..=MAX_RESIZE).contains(&resize) {
         return integer("data.resize", resize, job.data.size.max(1), MAX_RESIZE);

@@ -1,7 +1,7 @@
 //! A lane: its samples' pixels, forward, loss, backward, and the sums that it contributes to the reduction.
 //!
 //! `load` brings samples before the network, `train` computes lanes of a step, `rows` keeps what they measure, `hand`
-//! adds them up in tree order, `step` says what of, `step_up` takes a lane's gradient above the weights, `attack`
+//! adds them up in tree order, `step` says what of, `second_pass` takes a lane's gradient above the weights, `attack`
 //! changes a lane's images along their gradient, and `again` computes lanes a second time to look at them. All of a
 //! lane's operands and results are in the device's memory: the host asks for a hand's lanes one after the other and
 //! waits once, for what they come to.
@@ -11,8 +11,8 @@ mod attack;
 mod hand;
 mod load;
 mod rows;
+mod second_pass;
 mod step;
-mod step_up;
 mod train;
 
 use std::ops::Range;
@@ -24,6 +24,7 @@ use lockstep_kernels::device::{ActivationShape, Device, LossOutput};
 use lockstep_kernels::map_loss::MapLossSize;
 use lockstep_kernels::pixels::PixelsSize;
 
+use super::ascent::Ascent;
 use super::loss::Loss;
 use super::upload::Upload;
 use crate::layers::MicroBatch;
@@ -37,8 +38,8 @@ use attack::Attack;
 use hand::Made;
 pub(super) use load::lane_positions;
 use rows::{Row, Rows};
+use second_pass::Above;
 pub use step::{Change, Evaluation, Pass, Pulse, Source, TrainStep};
-use step_up::Above;
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.
 pub struct Work<D: Device> {
@@ -68,8 +69,8 @@ pub struct Work<D: Device> {
     pub skip_bad: u64,
     /// Counts in a tally, see [`super::measures::counts`].
     pub counts: usize,
-    /// ρ of sharpness-aware minimisation, if each lane goes its own way up.
-    pub lane_sam: Option<f64>,
+    /// The second pass of each lane, if it goes its own way up.
+    pub lane_ascent: Option<Ascent>,
     /// The network with a way back to its input, for probes that want one.
     pub attacked: Option<Model<D>>,
 }

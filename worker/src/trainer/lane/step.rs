@@ -7,6 +7,8 @@ use lockstep_kernels::device::Device;
 
 use super::Work;
 use crate::model::Weights;
+use crate::trainer::ascent::Ascent;
+use crate::trainer::lane_noise::LaneNoise;
 use crate::trainer::progress::Progress;
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::corruption::Corruption;
@@ -63,6 +65,8 @@ pub struct TrainStep<'a, D: Device> {
     pub pass: Pass,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
+    /// What lanes' gradients are multiplied by, once they are measured.
+    pub noise: Option<&'a LaneNoise>,
     /// Between its lanes.
     pub pulse: Pulse<'a>,
     /// The lane whose gradient's digest is taken.
@@ -97,6 +101,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             source: Source::Epoch(order),
             pass: Pass::Gradient,
             flags: 0,
+            noise: None,
             pulse,
             replayed: None,
             #[cfg(feature = "fault-points")]
@@ -117,6 +122,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             source: Source::AsTheyLie(split),
             pass: Pass::Gradient,
             flags: 0,
+            noise: None,
             pulse,
             replayed: None,
             #[cfg(feature = "fault-points")]
@@ -133,9 +139,9 @@ impl<D: Device> TrainStep<'_, D> {
         matches!(self.source, Source::AsTheyLie(_))
     }
 
-    /// ρ of sharpness-aware minimisation, if its lanes go their own way up.
-    pub(super) fn lane_sam(&self) -> Option<f64> {
-        self.work.lane_sam.filter(|_| !self.is_probe())
+    /// The second pass of its lanes, if each goes its own way up.
+    pub(super) fn lane_ascent(&self) -> Option<&Ascent> {
+        self.work.lane_ascent.as_ref().filter(|_| !self.is_probe())
     }
 
     /// Whether this worker is made to compute wrongly, or slowly.

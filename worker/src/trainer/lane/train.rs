@@ -13,9 +13,9 @@ use crate::trainer::digest::digest_of;
 use crate::trainer::fault;
 
 impl<D: Device> LaneRunner<D> {
-    /// A lane's gradient, with its statistics behind it, and its row of measures. With sharpness-aware minimisation of
-    /// lanes the gradient and its norms are those above the weights; loss, answers and statistics are those at the
-    /// weights.
+    /// A lane's gradient, with its statistics behind it, and its row of measures. Where each
+    /// lane has a second pass the gradient is what becomes of both, and norms are that gradient's; loss, answers and
+    /// statistics are those at the weights.
     pub(super) fn train_lane(
         &mut self,
         step: &TrainStep<'_, D>,
@@ -32,6 +32,10 @@ impl<D: Device> LaneRunner<D> {
         let row = self.rows.enter(lane, samples);
         self.seconds.data += start.elapsed();
         let len = step.work.model.len();
+        if step.noise.is_some() {
+            // What the pass makes is not yet the lane's.
+            made.at = &[];
+        }
         if is_empty {
             self.device.fill(0.0, D::slice_mut(gradient, 0..len));
         } else if self.repeats(step) {
@@ -40,6 +44,10 @@ impl<D: Device> LaneRunner<D> {
             self.whole_pass(step, row, gradient, &mut made);
         }
         let passed = Instant::now();
+        if let Some(noise) = step.noise {
+            let parameters = 0..step.work.model.parameters();
+            self.device.scale(noise.factor(lane), D::slice_mut(gradient, parameters));
+        }
         // Of one lane once in `cluster.replay_every` steps: the host waits for all of it.
         if step.replayed == Some(lane) {
             let view = D::shared(D::slice_mut(gradient, 0..len));
@@ -53,7 +61,7 @@ impl<D: Device> LaneRunner<D> {
     fn repeats(&self, step: &TrainStep<'_, D>) -> bool {
         // Where a step's samples are mixed, its loss is another op than a probe's.
         let is_other = step.is_probe() && step.work.mixing.is_some();
-        self.device.repeats() && step.lane_sam().is_none() && !step.is_faulty() && !is_other
+        self.device.repeats() && step.lane_ascent().is_none() && !step.is_faulty() && !is_other
     }
 
     /// As [`LaneRunner::whole_pass`], by the device's record of it if there is one, cut where `made` is told. The row
@@ -98,13 +106,13 @@ impl<D: Device> LaneRunner<D> {
         let work = step.work;
         let (len, parameters) = (work.model.len(), work.model.parameters());
         let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
-        if step.lane_sam().is_some() || step.is_spoilt() {
+        if step.lane_ascent().is_some() || step.is_spoilt() {
             // What the pass makes is not yet the lane's.
             made.at = &[];
         }
         self.pass(step, step.weights, row, (d_parameters, statistics), made);
-        if let Some(rho) = step.lane_sam() {
-            self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
+        if let Some(ascent) = step.lane_ascent() {
+            self.second_pass(step, ascent, D::slice_mut(gradient, 0..parameters));
         }
         let passed = Instant::now();
         #[cfg(feature = "fault-points")]

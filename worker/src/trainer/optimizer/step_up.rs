@@ -1,30 +1,32 @@
-//! Where sharpness-aware minimisation takes the gradient for the update: `w + ρ·g/‖g‖` (Foret et al. 2021, eq. 2).
+//! Where a second pass over the batch takes the gradient: `w + r·g/‖g‖`.
 
 use lockstep_kernels::device::Device;
-use lockstep_kernels::perturb::PerturbStep;
 
 use super::strips::Strip;
 use super::{Optimizer, norms, strips};
+use crate::trainer::ascent::Ascent;
 use crate::trainer::crew::Devices;
 
 impl<D: Device> Optimizer<D> {
-    /// Overwrites `up`, each of the crew's devices a part. `gradient`: the sum over `count` samples of g, neither
-    /// clipped nor with weight decay, as in the authors' code. All are over the parameters.
+    /// Overwrites `up`, each of the crew's devices a part; gives the norm of the mean gradient, ‖g‖. `gradient`: the sum
+    /// over `count` samples of g, neither clipped nor with weight decay, as in the authors' code of sharpness-aware
+    /// minimisation. All are over the parameters.
     pub fn step_up(
         &mut self,
         crew: &mut impl Devices<D>,
-        count: u64,
+        (ascent, count): (&Ascent, u64),
         gradient: D::View<'_, f32>,
         parameters: D::View<'_, f32>,
         up: D::ViewMut<'_, f32>,
-    ) {
+    ) -> f64 {
         let norm = norms::of_all(&self.blocks.norms(crew, gradient)) / count as f64;
-        let step = PerturbStep { count, scale: PerturbStep::scale(self.keys.sam, norm) };
+        let step = ascent.step_up(count, norm);
         let mut up = Strip::<D>::new(up);
         let ranges = strips::ranges(self.len, crew.threads());
         let parts = ranges.map(|range| (up.cut(range.len()), range)).collect();
         crew.each_device(parts, |device, (up, range)| {
             device.perturb(&step, D::slice(gradient, range.clone()), D::slice(parameters, range), up);
         });
+        norm
     }
 }
