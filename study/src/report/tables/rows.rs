@@ -39,6 +39,8 @@ pub struct Job {
 pub struct Trial {
     /// For which cell.
     pub cell: String,
+    /// Key of its run.
+    pub job: String,
     /// The learning rate.
     pub learning_rate: f64,
     /// What it came to; none if it diverged.
@@ -73,8 +75,6 @@ pub struct Evaluation {
     pub split: String,
     /// Share of right answers.
     pub accuracy: Option<f64>,
-    /// Mean loss.
-    pub loss: Option<f64>,
 }
 
 /// Values of probes: (measure, step, figure, index) → value.
@@ -109,11 +109,12 @@ pub fn jobs(table: &Table) -> Result<Vec<Job>, ReportError> {
 /// Trials of learning rates.
 pub fn trials(table: &Table) -> Result<Vec<Trial>, ReportError> {
     let at = |name| table.column(name);
-    let (cell, rate, score) = (at("cell")?, at("learning_rate")?, at("score")?);
+    let (cell, job, rate, score) = (at("cell")?, at("job")?, at("learning_rate")?, at("score")?);
     let (chosen, extended) = (at("chosen")?, at("extended")?);
     let row = |row: super::csv::Row<'_>| {
         Ok(Trial {
             cell: row.text(cell).into(),
+            job: row.text(job).into(),
             learning_rate: row.value(rate, "a learning rate")?,
             score: row.number(score)?,
             chosen: row.maybe(chosen, "true or false")?.unwrap_or(false),
@@ -149,14 +150,13 @@ pub fn noise(table: &Table) -> Result<BTreeMap<String, Vec<Noise>>, ReportError>
 pub fn evaluations(table: &Table) -> Result<BTreeMap<String, Vec<Evaluation>>, ReportError> {
     let at = |name| table.column(name);
     let (job, epoch, split) = (at("job")?, at("epoch")?, at("split")?);
-    let (accuracy, loss) = (at("accuracy")?, at("loss")?);
+    let accuracy = at("accuracy")?;
     let mut jobs: BTreeMap<String, Vec<Evaluation>> = BTreeMap::new();
     for row in table.rows() {
         jobs.entry(row.text(job).into()).or_default().push(Evaluation {
             epoch: row.value(epoch, "an epoch")?,
             split: row.text(split).into(),
             accuracy: row.number(accuracy)?,
-            loss: row.number(loss)?,
         });
     }
     Ok(jobs)
