@@ -18,8 +18,8 @@ pub fn markdown(content: &Content<'_>) -> String {
     if content.figures.is_empty() {
         text += "The data allow no figure yet.\n";
     }
-    content.figures.iter().for_each(|figure| {
-        text += &format!("- **{}.** {}\n", escaped(&figure.title), escaped(&figure.found));
+    content.figures.iter().filter(|figure| figure.key).for_each(|figure| {
+        text += &format!("- **{}.** {}\n", escaped(&figure.title), escaped(&figure.headline()));
     });
     text += "\n## Figures\n\n";
     for figure in &content.figures {
@@ -28,7 +28,7 @@ pub fn markdown(content: &Content<'_>) -> String {
             "### {title}\n\n![{title}](figures/{name}.svg)\n\n{}\n\n**Found.** {}\n\n**Would have refuted it.** {} \
              ([data](figures/{name}.csv))\n\n",
             escaped(&figure.caption),
-            escaped(&figure.found),
+            escaped(&figure.sentence()),
             escaped(figure.refuted_by)
         );
     }

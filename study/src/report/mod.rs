@@ -44,7 +44,7 @@ impl Report {
         let mut files =
             vec![("report.html".into(), page::page(&content)), ("report.md".into(), markdown::markdown(&content))];
         for figure in &content.figures {
-            let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.found]);
+            let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.sentence()]);
             files.push((format!("figures/{}.svg", figure.name), figure::standalone(&svg)));
             files.push((format!("figures/{}.csv", figure.name), figure.data.csv()));
         }

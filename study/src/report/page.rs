@@ -4,6 +4,7 @@ use super::confounders::State;
 use super::content::Content;
 use super::figure::{Size, escape, rules};
 use super::figures::Figure;
+use super::words::sentence;
 
 /// The page's text. It is well-formed XML as well, which tests hold it to.
 pub fn page(content: &Content<'_>) -> String {
@@ -52,35 +53,42 @@ fn warnings(content: &Content<'_>) -> String {
 
 fn findings(content: &Content<'_>) -> String {
     let mut section = "<section><h2>Key findings</h2>".to_owned();
-    if content.figures.is_empty() {
-        section += "<p>The data allow no figure yet.</p>";
+    let key = || content.figures.iter().filter(|figure| figure.key);
+    if key().next().is_none() {
+        section += "<p>The data allow none yet.</p>";
     } else {
         let one = |figure: &Figure| {
-            let (name, title, found) = (&figure.name, escape(&figure.title), marked(&figure.found));
+            let (name, title, found) = (&figure.name, escape(&figure.title), escape(&figure.headline()));
             format!("<li><a href=\"#{name}\">{title}.</a> {found}</li>")
         };
-        section += &format!("<ul class=\"findings\">{}</ul>", content.figures.iter().map(one).collect::<String>());
+        section += &format!("<ul class=\"findings\">{}</ul>", key().map(one).collect::<String>());
     }
     section + "</section>\n"
 }
 
-/// A sentence; its clauses, if they are several, line by line.
-fn marked(found: &str) -> String {
-    let clauses: Vec<String> = found.split("; ").map(escape).collect();
-    clauses.join(";<br/>")
+/// Clauses that a figure's text has at most; the rest is in its data.
+const MOST_CLAUSES: usize = 10;
+
+/// Clauses, each a line.
+fn lines(found: &[String]) -> String {
+    let shown = found.iter().take(MOST_CLAUSES).map(|clause| format!("<p>{}</p>", escape(&sentence(clause))));
+    let more = found.len().saturating_sub(MOST_CLAUSES);
+    let more = if more > 0 { format!("<p>{more} more are in the figure's data.</p>") } else { String::new() };
+    shown.collect::<String>() + &more
 }
 
 fn figure(figure: &Figure) -> String {
     let (name, title) = (&figure.name, escape(&figure.title));
-    let told = [figure.title.as_str(), figure.found.as_str()];
+    let sentence = figure.sentence();
+    let told = [figure.title.as_str(), sentence.as_str()];
     let wide = figure.picture.draw(Size::Wide, name, told);
     let narrow = figure.picture.draw(Size::Narrow, name, told);
     format!(
         "<figure id=\"{name}\"><h2>{title}</h2><div class=\"beside\"><div class=\"picture\">{wide}{narrow}</div>\
-         <figcaption><p class=\"dim\">{}</p><h3>Found</h3><p>{}</p><h3>Would have refuted it</h3><p>{}</p>\
+         <figcaption><p class=\"dim\">{}</p><h3>Found</h3>{}<h3>Would have refuted it</h3><p>{}</p>\
          <p><a href=\"figures/{name}.csv\">Data (CSV)</a></p></figcaption></div></figure>\n",
         escape(&figure.caption),
-        marked(&figure.found),
+        lines(&figure.found),
         escape(figure.refuted_by)
     )
 }
@@ -143,7 +151,7 @@ fn footer(content: &Content<'_>) -> String {
     let prints: String = study.fingerprints.iter().map(|print| format!("<li>{}</li>", escape(print))).collect();
     format!(
         "<footer><p>{} of {} jobs have ended. Recipe: BLAKE3 <code>{}</code>. All numbers are in <code>tables/</code>; \
-         intervals are 95 %, by bootstrap over seeds, and those of five seeds cover about 89 %.</p>\
+         intervals are 95 %, by bootstrap over seeds, and those of five seeds cover about 92 %.</p>\
          <details><summary>Fingerprints</summary><ul>{prints}</ul></details>\
          <details><summary>The base job</summary><pre>{}</pre></details></footer>",
         study.done,

@@ -20,6 +20,8 @@ pub struct View<'a> {
 pub struct Line<'a> {
     /// In what it differs from other lines; empty if it is the only one.
     pub label: String,
+    /// The same without its budget, and never empty.
+    pub variant: String,
     /// Its style in all figures.
     pub style: usize,
     /// By ascending batch size.
@@ -69,6 +71,12 @@ impl<'a> View<'a> {
         let line = line.map(|line| line.label.clone()).filter(|label| !label.is_empty());
         let parts: Vec<String> = line.into_iter().chain(batch).collect();
         if parts.is_empty() { cell.arm.clone() } else { parts.join(", ") }
+    }
+
+    /// What a cell is beside others of its batch and budget.
+    pub fn variant(&self, cell: &Cell) -> &str {
+        let line = self.lines.iter().find(|line| line.cells.iter().any(|other| other.cell == cell.cell));
+        line.map_or("", |line| &line.variant)
     }
 
     /// What a cell's style is: its place among the cells.
@@ -145,17 +153,21 @@ fn lines(cells: &[Cell]) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for cell in cells {
         let [arm, rate, budget] = key(cell);
-        let words = [arm, rate_words(&rate), format!("equal {budget}")];
-        let parts = words.into_iter().zip(varying).filter(|(_, varies)| *varies).map(|(word, _)| word);
+        let words = [arm.clone(), rate_words(&rate), format!("equal {budget}")];
+        let parts: Vec<String> = words.into_iter().zip(varying).map(|(word, varies)| if varies { word } else { String::new() }).collect();
         let rate = crowded.contains(&key(cell)).then(|| match (cell.rate.starts_with("ratio"), cell.learning_rate) {
             (_, None) => cell.cell.clone(),
             (true, Some(rate)) => format!("η/B = {}", number(rate / cell.batch as f64)),
             (false, Some(rate)) => format!("η = {}", number(rate)),
         });
-        let label = parts.chain(rate).collect::<Vec<_>>().join(", ");
+        let told = |parts: &[String]| {
+            parts.iter().chain(&rate).filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+        };
+        let (label, variant) = (told(&parts), told(&parts[..2]));
+        let variant = if variant.is_empty() { arm } else { variant };
         match lines.iter_mut().find(|line| line.label == label) {
             Some(line) => line.cells.push(cell),
-            None => lines.push(Line { label, style: lines.len(), cells: vec![cell] }),
+            None => lines.push(Line { label, variant, style: lines.len(), cells: vec![cell] }),
         }
     }
     lines.iter_mut().for_each(|line| line.cells.sort_by_key(|cell| cell.batch));

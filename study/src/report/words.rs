@@ -8,7 +8,9 @@ pub fn number(value: f64) -> String {
     if !value.is_finite() {
         return "–".into();
     }
-    if value != 0.0 && !(1e-3..1e7).contains(&value.abs()) {
+    // A sum of nothing may be −0.
+    let value = value + 0.0;
+    if value != 0.0 && !(1e-4 * 0.999_999..1e7).contains(&value.abs()) {
         return power_of_ten(value);
     }
     let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
-        let written = [0.0, 1.0, 0.0123, 12.345, 1234.5, 98_765.0, 2e-5, -0.5, f64::NAN].map(number);
+        let written = [-0.0, 1.0, 0.0123, 12.345, 1234.5, 98_765.0, 2e-5, -0.5, f64::NAN].map(number);
         assert_eq!(written, ["0", "1", "0.0123", "12.3", "1,230", "98,800", "2×10⁻⁵", "−0.5", "–"]);
     }
 

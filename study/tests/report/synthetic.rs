@@ -226,7 +226,8 @@ pub fn critical_batch() -> Synthetic {
             let job = study.run(cell, seed, run);
             for step in (0..120).map(|index| 1 + index * 20) {
                 let squared_norm = 1.0 / (1.0 + step as f64 / 300.0) * (0.2 * study.normal()).exp();
-                study.noise(&job, step, 100.0 * (0.1 * study.normal()).exp(), squared_norm);
+                let trace = 100.0 * (0.1 * study.normal()).exp();
+                study.noise(&job, step, trace, squared_norm);
             }
         }
     }
@@ -251,7 +252,8 @@ pub fn ratio() -> Synthetic {
             let diverged = breaks && seed == 3;
             let run = Run { steps: 1000, test_error, train_accuracy: 0.99, diverged, ..Run::default() };
             let job = study.run(cell, seed, run);
-            study.probe(&job, 1000, ["eigenvalues", "eigenvalues"], &[0.01 / ratio * (0.03 * study.normal()).exp()]);
+            let width = 0.01 / ratio * (0.03 * study.normal()).exp();
+            study.probe(&job, 1000, ["eigenvalues", "eigenvalues"], &[width]);
             for epoch in 1..=10 {
                 let error = test_error + 0.3 * (-(epoch as f64) * ratio * 1000.0 / 2.0).exp();
                 study.evaluation(&job, epoch, "validation", 1.0 - error);

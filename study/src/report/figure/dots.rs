@@ -52,8 +52,10 @@ impl Dots {
             let middle = at.clamp(half + 2.0, size.width() - half - 2.0);
             svg.text("", Anchor::Middle, [middle, bottom + 20.0], text);
         }
+        // Beside dots only: lines through words are hard to read.
         for guide in self.guides.iter().filter(|guide| self.x.has(**guide)) {
-            svg.path(&stroke(REFERENCE), &format!("M{:.1} {top:.1}V{bottom:.1}", x(*guide)));
+            let row = |index: usize| format!("M{:.1} {:.1}v20", x(*guide), top + ROW * index as f64 + 22.0);
+            svg.path(&stroke(REFERENCE), &(0..self.dots.len()).map(row).collect::<String>());
         }
         for (index, dot) in self.dots.iter().enumerate() {
             dot.draw(size, top + ROW * index as f64, &x, &mut svg);

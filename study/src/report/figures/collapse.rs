@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, joined};
+use super::{Drawn, Figure};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
@@ -93,6 +93,7 @@ fn scatter<'a>(
                   seeds."
             .into(),
         found: found(&valued, what),
+        key: true,
         refuted_by: "Curves of different batch sizes that lie apart at equal η/B by more than their intervals would refute \
                      the collapse; so would the learning rate or the batch alone explaining as much.",
         data,
@@ -100,7 +101,7 @@ fn scatter<'a>(
 }
 
 /// How much of the variance between cells η/B explains, and what else would; where it is worst.
-fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> String {
+fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> Vec<String> {
     let key = |by: fn(&Placed<'_>) -> f64| -> Vec<u64> { cells.iter().map(|(cell, _)| by(cell).to_bits()).collect() };
     let share = |groups: &[u64]| {
         let seeds: Vec<u64> = cells.iter().flat_map(|cell| cell.1.keys().copied()).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
@@ -113,7 +114,7 @@ fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> String {
         })
     };
     let Some(ratio) = share(&key(|cell| cell.ratio)) else {
-        return format!("There are too few cells with {what} at equal η/B to say how much it explains.");
+        return vec![format!("there are too few cells with {what} at equal η/B to say how much it explains")];
     };
     let percent = |share: &crate::statistics::Interval| format!("{} %", with_interval(&share.map(|share| 100.0 * share)));
     let mut clauses = vec![format!("η/B explains {} of the variance of {what} between cells", percent(&ratio))];
@@ -122,7 +123,7 @@ fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> String {
         clauses.extend(share(&groups).map(|share| format!("{name} {}", percent(&share))));
     }
     clauses.extend(worst(cells));
-    joined(&clauses)
+    clauses
 }
 
 /// The ratio at which batches lie farthest apart.
@@ -173,11 +174,12 @@ fn curves(view: &View<'_>, cells: &[Placed<'_>]) -> Option<Figure> {
         title: "Error over epochs by η/B".into(),
         picture: Picture::Plot(Box::new(plot)),
         caption: "Mean over seeds; one curve a cell, alike where η/B is alike.".into(),
-        found: format!(
-            "{} cells at {} ratios are drawn; how far they collapse at the end is told with the figure of the error.",
+        found: vec![format!(
+            "{} cells at {} ratios are drawn; how far they collapse at the end is told with the figure of the error",
             named.len(),
             ratios.len()
-        ),
+        )],
+        key: false,
         refuted_by: "Curves of one colour that run apart from early on would refute that η/B sets the course.",
         data,
     })

@@ -1,6 +1,6 @@
 //! The spectral density of the Hessian: nodes and weights of Lanczos quadrature, each broadened to a bell.
 
-use super::{Drawn, Figure, absent, joined};
+use super::{Drawn, Figure, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::Cell;
@@ -50,7 +50,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
             number(width),
             number(FLOOR)
         ),
-        found: joined(&clauses),
+        found: clauses,
+        key: true,
         refuted_by: "A bulk that is not at zero, or outliers that do not move with the batch, would refute that the batch acts \
                      on a few sharp directions over a flat bulk.",
         data,

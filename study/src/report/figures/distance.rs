@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent, joined};
+use super::{Drawn, Figure, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::Cell;
 use crate::report::view::View;
-use crate::report::words::{number, with_interval};
+use crate::report::words::with_interval;
 use crate::statistics::{fit_line, mean, mean_interval};
 
 /// Distance over the logarithm of the step, by cell.
@@ -36,7 +36,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
         title: "Distance from the initial weights".into(),
         picture: Picture::Plot(Box::new(plot)),
         caption: "Mean over seeds; lines are least-squares fits of a + b·ln t (Hoffer et al. 2017: ultra-slow diffusion).".into(),
-        found: joined(&clauses),
+        found: clauses,
+        key: true,
         refuted_by: "A fit by √t (ordinary diffusion) that explains more than the one by ln t would refute ultra-slow diffusion.",
         data,
     }])
@@ -67,10 +68,8 @@ fn clause(view: &View<'_>, cell: &Cell) -> Option<String> {
     let (by_logarithm, by_root) = (mean(&logarithmic)?, mean(&roots)?);
     let verdict = if by_logarithm > by_root { "ln t describes it better" } else { "√t describes it at least as well" };
     Some(format!(
-        "{}: slope {} per unit of ln t with r² = {}, against {} for √t, so {verdict}",
+        "{}: slope {} per unit of ln t with r² = {by_logarithm:.3}, against {by_root:.3} for √t, so {verdict}",
         view.label(cell),
-        with_interval(&mean_interval(&slopes)?),
-        number(by_logarithm),
-        number(by_root)
+        with_interval(&mean_interval(&slopes)?)
     ))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent, joined};
+use super::{Drawn, Figure, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
 use crate::report::tables::Cell;
@@ -39,7 +39,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
         title: title.into(),
         picture: Picture::Plot(Box::new(plot)),
         caption,
-        found: joined(&courses.iter().map(|course| course.clause(view, &threshold)).collect::<Vec<_>>()),
+        found: courses.iter().map(|course| course.clause(view, &threshold)).collect(),
+        key: name == "edge",
         refuted_by: "A λ_max that stays far below the threshold to the end, or lastingly above it, would refute that \
                      training hovers at the edge; so would a late mean whose interval leaves 1 ± 0.1.",
         data: data.clone(),

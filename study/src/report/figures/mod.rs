@@ -16,6 +16,7 @@ mod variants;
 use super::data::Data;
 use super::figure::Picture;
 use super::view::View;
+use super::words::{count, sentence};
 
 /// A figure of the report.
 #[derive(Clone, Debug)]
@@ -28,12 +29,31 @@ pub struct Figure {
     pub picture: Picture,
     /// How to read it.
     pub caption: String,
-    /// What was found: one sentence, of the data.
-    pub found: String,
+    /// What was found, of the data: clauses of one sentence.
+    pub found: Vec<String>,
+    /// Whether that is among the key findings.
+    pub key: bool,
     /// What would have refuted it: one sentence.
     pub refuted_by: &'static str,
     /// The numbers.
     pub data: Data,
+}
+
+impl Figure {
+    /// All that was found, in one sentence.
+    pub fn sentence(&self) -> String {
+        sentence(&self.found.join("; "))
+    }
+
+    /// What was found, in short: of many clauses the first and the last.
+    pub fn headline(&self) -> String {
+        match self.found.as_slice() {
+            [first, between @ .., last] if between.len() > 2 => {
+                sentence(&format!("{first}; {last}; {} between them", count(between.len(), "more finding")))
+            }
+            _ => self.sentence(),
+        }
+    }
 }
 
 /// A family's figures, or why there are none.
@@ -59,17 +79,6 @@ pub const FAMILIES: [(&str, Draw); 14] = [
     ("distance", distance::draw),
     ("tuning", tuning::draw),
 ];
-
-/// Clauses of several lines as one sentence: the first of them, and how many more there are.
-fn joined(clauses: &[String]) -> String {
-    const MOST: usize = 4;
-    let shown = clauses.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
-    let words = match clauses.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown}; {more} more in the figure's data"),
-    };
-    super::words::sentence(&words)
-}
 
 /// A clause about a line: with its name, if it has one.
 fn of_line(label: &str, clause: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent, joined};
+use super::{Drawn, Figure, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Noise};
@@ -42,7 +42,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
         caption: "B_simple = trΣ/‖G‖², a ratio of means over seeds; the band is the mean of the runs' jackknife intervals. \
                   Steps where ‖G‖² is not above zero have no scale and are left out."
             .into(),
-        found: joined(&clauses),
+        found: clauses,
+        key: true,
         refuted_by: "That gradients become noisier as training goes on would be refuted by a noise scale that stays or falls; \
                      values that depend on the batch size at equal progress would put the estimate in doubt.",
         data,

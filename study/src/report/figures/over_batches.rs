@@ -7,7 +7,7 @@ use crate::report::view::{BySeed, Line, View};
 use crate::report::words::{change, count, quotient, whole};
 use crate::statistics::{Interval, mean_interval, paired_interval};
 
-use super::{joined, of_line};
+use super::of_line;
 
 /// What is drawn over the batch size.
 pub struct OverBatches<'a> {
@@ -24,7 +24,7 @@ pub struct OverBatches<'a> {
 /// What came of it.
 pub struct Outcome {
     pub picture: Picture,
-    pub found: String,
+    pub found: Vec<String>,
     pub data: Data,
 }
 
@@ -65,7 +65,7 @@ impl OverBatches<'_> {
         if clauses.is_empty() {
             clauses.push(format!("no line has {} at two batch sizes", self.what));
         }
-        Some(Outcome { picture: Picture::Plot(Box::new(plot)), found: joined(&clauses), data })
+        Some(Outcome { picture: Picture::Plot(Box::new(plot)), found: clauses, data })
     }
 
     fn mean(&self, values: &BySeed) -> Option<Interval> {

@@ -42,6 +42,7 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
         picture: drawn.picture,
         caption: format!("The last probe of each run. {} Bars are 95 % bootstrap intervals over seeds.", losses(view, &lines)),
         found: drawn.found,
+        key: true,
         refuted_by: "That large batches end in sharper minima would be refuted by a paired change, at equal training loss, \
                      whose interval includes no change or lies below it.",
         data: drawn.data,

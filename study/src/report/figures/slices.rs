@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent, joined};
+use super::{Drawn, Figure, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series, Tile};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::View;
-use crate::report::words::{change, count, number, sentence};
+use crate::report::words::{change, count, number};
 use crate::statistics::{mean, mean_interval};
 
 /// Loss along a random direction, by cell.
@@ -34,7 +34,8 @@ pub fn slice(view: &View<'_>) -> Drawn {
         caption: "Directions are filter-normalised (Li et al. 2018) and differ by seed; mean over seeds, the band from the \
                   lowest to the highest."
             .into(),
-        found: joined(&clauses),
+        found: clauses,
+        key: true,
         refuted_by: "Slices of large batches that are as wide as those of small ones would refute that their minima are \
                      narrower; a single random direction sees little of a few sharp ones.",
         data,
@@ -108,13 +109,14 @@ fn map(view: &View<'_>, cell: &Cell) -> Option<Figure> {
         title: format!("Loss over two random directions: {}", view.label(cell)),
         picture: Picture::Plot(Box::new(plot)),
         caption: "Grey levels are even steps of the loss's logarithm; where it is not finite they are the darkest.".into(),
-        found: sentence(&format!(
+        found: vec![format!(
             "the loss is lowest ({}) at α = {}, β = {} and rises to {} within the map",
             number(low),
             number(alpha),
             number(beta),
             number(high)
-        )),
+        )],
+        key: false,
         refuted_by: "A lowest point away from the middle would refute that training has ended at a minimum of these directions.",
         data,
     })

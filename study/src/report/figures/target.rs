@@ -1,10 +1,10 @@
 //! Steps and samples to a target: perfect scaling, the hyperbola, the critical batch beside the measured noise scale.
 
-use super::{Drawn, Figure, joined, of_line};
+use super::{Drawn, Figure, of_line};
 use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
 use crate::report::view::{Line, View};
-use crate::report::words::{count, number, with_interval};
+use crate::report::words::{number, whole, with_interval};
 use crate::statistics::{HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_mean, mean_interval};
 
 /// A line's way to the target.
@@ -57,15 +57,16 @@ impl Way<'_> {
         let missed: usize = self.reached.iter().map(|cell| cell.3).sum();
         let missed = match missed {
             0 => String::new(),
-            missed => format!("; {} did not reach the target and are left out", count(missed, "run")),
+            1 => "; 1 run did not reach the target and is left out".into(),
+            missed => format!("; {missed} runs did not reach the target and are left out"),
         };
         let fitted = match &self.fit {
             Err(reason) => format!("no hyperbola: {reason}"),
             Ok(fit) => {
                 let beyond = if fit.bends_within { "" } else { ", which is beyond the batches measured: an extrapolation" };
                 format!(
-                    "the hyperbola has S_min = {} steps and E_min = {} samples, so B_crit = {} samples{beyond}; it misses \
-                     single runs by {} % (rms)",
+                    "the hyperbola has S_min = {} steps and E_min = {} samples, so B_crit = {} samples{beyond}; single \
+                     runs lie {} % off it (rms)",
                     with_interval(&fit.s_min),
                     with_interval(&fit.e_min),
                     with_interval(&fit.critical_batch),
@@ -163,7 +164,8 @@ pub fn steps(view: &View<'_>) -> Drawn {
         caption: "Geometric mean over seeds with 95 % bootstrap intervals; the hyperbola (S/S_min − 1)(E/E_min − 1) = 1 is \
                   fitted to ln S over all seeds, its intervals by resampling seeds."
             .into(),
-        found: joined(&ways.iter().map(Way::clause).collect::<Vec<_>>()),
+        found: ways.iter().map(Way::clause).collect(),
+        key: true,
         refuted_by: "Steps that never level off, or that miss the curve by much more than seeds differ, would refute the \
                      hyperbola; a B_simple ten times away from B_crit would refute it as a predictor.",
         data: data(&ways),
@@ -183,7 +185,8 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
         title: "What fewer steps cost in samples".into(),
         picture: Picture::Plot(Box::new(plot)),
         caption: "Each marker is a batch size, the smallest at the right; time is to the left, cost is upwards.".into(),
-        found: joined(&clauses),
+        found: clauses,
+        key: true,
         refuted_by: "A batch size that takes both fewer steps and fewer samples than a smaller one, beyond the scatter of \
                      seeds, would refute that steps are bought with samples.",
         data: data(&ways),
@@ -197,9 +200,9 @@ impl Way<'_> {
         let (fewer, more) = (long.value / short.value, large * short.value / (small * long.value));
         let clause = format!(
             "batch {} takes {} times fewer steps than batch {} and {} times the samples",
-            number(*large),
+            whole(*large as u64),
             number(fewer),
-            number(*small),
+            whole(*small as u64),
             number(more)
         );
         Some(of_line(&self.line.label, &clause))

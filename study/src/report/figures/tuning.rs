@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent, joined};
+use super::{Drawn, Figure, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Trial};
@@ -41,7 +41,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
         caption: "Mean over the tuning seeds, which are not the seeds of the results; rings are the rates that were chosen. \
                   Rates at which any run diverged have no point."
             .into(),
-        found: joined(&clauses),
+        found: clauses,
+        key: false,
         refuted_by: "A chosen rate at the end of its curve would refute that the comparison is between tuned rates.",
         data,
     }])

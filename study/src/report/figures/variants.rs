@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::over_batches::pairs;
-use super::{Drawn, Figure, joined};
+use super::{Drawn, Figure};
 use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::{Cell, Job};
-use crate::report::view::{BySeed, View, rate_words};
+use crate::report::view::{BySeed, View};
 use crate::report::words::{change, count, whole, with_interval};
 use crate::statistics::{Interval, interval, mean, mean_interval, paired_interval};
 
@@ -50,7 +50,9 @@ fn group<'a>(view: &View<'a>, budget: &'a str, error: impl Fn(&'a Job) -> Option
     // Of equals the last is taken, which is the largest batch.
     let (batch, cells) = batches.into_iter().max_by_key(|(_, cells)| cells.len())?;
     let small = small.filter(|(other, _)| *other < batch).map(|(_, cell)| cell);
-    (cells.len() >= 2).then_some(Group { batch, budget, cells, small })
+    // Cells that differ in the learning rate alone are other figures' business.
+    let several = cells.iter().any(|(cell, _)| (&cell.arm, &cell.rate) != (&cells[0].0.arm, &cells[0].0.rate));
+    several.then_some(Group { batch, budget, cells, small })
 }
 
 impl Group<'_> {
@@ -68,14 +70,15 @@ impl Group<'_> {
             let share = if other && cell.batch == self.batch { self.recovered(values) } else { None };
             self.tell(cell, values.len(), [Some(mean), difference, share], &mut data);
             if let Some(difference) = difference.filter(|_| cell.batch == self.batch) {
-                clauses.push(clause(&name(cell), &difference, share, word));
+                clauses.push(clause(view.variant(cell), &difference, share, word));
             }
             let words = match difference {
-                None => format!("{} %, compared with", with_interval(&mean)),
+                None => format!("{} % (reference)", with_interval(&mean)),
                 Some(difference) => format!("{} %, difference {}", with_interval(&mean), with_interval(&difference)),
             };
-            let batch = format!("{}, batch {}", name(cell), whole(cell.batch));
-            dots.push(Dot { label: batch, words, style: index, value: mean.value, ends: mean.low.zip(mean.high).map(|e| [e.0, e.1]) });
+            let batch = if cell.batch == self.batch { String::new() } else { format!(", batch {}", whole(cell.batch)) };
+            let label = format!("{}{batch}", view.variant(cell));
+            dots.push(Dot { label, words, style: index, value: mean.value, ends: mean.low.zip(mean.high).map(|e| [e.0, e.1]) });
         }
         let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
         let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();
@@ -85,7 +88,8 @@ impl Group<'_> {
             title: format!("Arms at batch {}{budget}", whole(self.batch)),
             picture: Picture::Dots(Dots { x: Measure::linear(&format!("{word} (%)")), dots, guides }),
             caption: self.caption(view),
-            found: joined(&self.opening(word).into_iter().chain(clauses).collect::<Vec<_>>()),
+            found: self.opening(view, word).into_iter().chain(clauses).collect(),
+            key: true,
             refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
                          includes zero or lies above it.",
             data,
@@ -116,11 +120,11 @@ impl Group<'_> {
     }
 
     /// The gap that there is to recover.
-    fn opening(&self, word: &str) -> Option<String> {
+    fn opening(&self, view: &View<'_>, word: &str) -> Option<String> {
         let (small, before) = self.small.as_ref()?;
         let gap = paired_interval(&pairs(before, &self.cells[0].1))?;
         let batches = format!("from batch {} to {}", whole(small.batch), whole(self.batch));
-        Some(format!("{batches} ({}) the {word} {}", name(self.cells[0].0), change(&gap, "points")))
+        Some(format!("{batches} (“{}”) the {word} {}", view.variant(self.cells[0].0), change(&gap, "points")))
     }
 
     /// The share of the gap that a variant recovers, over the seeds that all three have; none if the gap itself is not
@@ -148,13 +152,9 @@ impl Group<'_> {
         format!(
             "Means over seeds with 95 % bootstrap intervals; dotted lines are at the rows that others are compared with: {}.{small} \
              Differences are paired by seed.",
-            name(self.cells[0].0)
+            view.variant(self.cells[0].0)
         )
     }
-}
-
-fn name(cell: &Cell) -> String {
-    format!("{} ({})", cell.arm, rate_words(&cell.rate))
 }
 
 fn clause(name: &str, difference: &Interval, share: Option<Interval>, word: &str) -> String {
@@ -163,5 +163,5 @@ fn clause(name: &str, difference: &Interval, share: Option<Interval>, word: &str
         Some(share) => format!(", {} % of the gap", with_interval(&share.map(|share| 100.0 * share))),
     };
     let pairs = count(difference.count, "pair");
-    format!("with {name} the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
+    format!("with “{name}” the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
 }
