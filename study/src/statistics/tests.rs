@@ -67,13 +67,13 @@ fn the_hyperbola_is_recovered() {
     assert!((exact.curve.s_min - 400.0).abs() < 1e-6 && (exact.curve.e_min - 80_000.0).abs() < 1e-3, "{exact:?}");
     assert!(exact.bends_within && exact.residual < 1e-9);
     let mut hits = 0;
-    for seed in 0..60 {
+    for seed in 0..25 {
         let fit = fit_hyperbola(&reached(400.0, 80_000.0, 0.1, seed)).unwrap();
         hits += u32::from(!fit.s_min.excludes(400.0)) + u32::from(!fit.e_min.excludes(80_000.0));
         assert!((fit.critical_batch.value / 200.0).ln().abs() < 0.5, "{fit:?}");
     }
     // Five seeds: intervals cover about 0.92.
-    assert!((94..=118).contains(&hits), "{hits} of 120");
+    assert!((40..=50).contains(&hits), "{hits} of 50");
 }
 
 #[test]

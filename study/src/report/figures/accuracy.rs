@@ -51,7 +51,7 @@ pub fn gap(view: &View<'_>) -> Drawn {
         "no two batch sizes have both a training and a held-out error: add a probe with `measure = \"gap\"`",
     )?;
     let source = match probed {
-        true => "The last `gap` probe of each run: training samples as they lie beside held-out ones, same weights.",
+        true => "The last measurement of each run: training samples as they lie beside held-out ones, same weights.",
         false => {
             "Error at the end less the mean training error of the last epoch's steps, which is of weights on their way."
         }

@@ -45,7 +45,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
         title: "Spectral density of the Hessian".into(),
         picture: Picture::Plot(Box::new(plot)),
         caption: format!(
-            "The last `density` probe of each cell's first seed: nodes of stochastic Lanczos quadrature broadened by a Gaussian \
+            "The last measurement of each cell's first seed: nodes of stochastic Lanczos quadrature broadened by a Gaussian \
              of standard deviation {}, 1 % of the spectra's range; densities below {} of the highest are cut off.",
             number(width),
             number(FLOOR)

@@ -16,7 +16,7 @@ mod variants;
 use super::data::Data;
 use super::figure::Picture;
 use super::view::View;
-use super::words::{count, sentence};
+use super::words::sentence;
 
 /// A figure of the report.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Figure {
     pub fn headline(&self) -> String {
         match self.found.as_slice() {
             [first, between @ .., last] if between.len() > 2 => {
-                sentence(&format!("{first}; {last}; {} between them", count(between.len(), "more finding")))
+                sentence(&format!("{first}; {last} ({} more with the figure)", between.len()))
             }
             _ => self.sentence(),
         }
