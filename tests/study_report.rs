@@ -71,8 +71,9 @@ fn no_figure_is_broken_in_a_browser() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let studies =
-        [synthetic::gap(0.008), synthetic::critical_batch(), synthetic::ratio(), synthetic::edge()].into_iter().enumerate();
+    let studies = [synthetic::gap(0.008), synthetic::critical_batch(), synthetic::ratio(), synthetic::edge()]
+        .into_iter()
+        .enumerate();
     let mut frames = String::new();
     for (number, study) in studies {
         let study_folder = folder.path().join(number.to_string());
@@ -82,7 +83,8 @@ fn no_figure_is_broken_in_a_browser() {
         let text = std::fs::read_to_string(&page).unwrap().replacen("</head>", LOOK, 1);
         std::fs::write(&page, text).unwrap();
         for width in [390, 1280] {
-            frames += &format!("<iframe width=\"{width}\" height=\"800\" src=\"{number}/report.html#{number}\"></iframe>");
+            frames +=
+                &format!("<iframe width=\"{width}\" height=\"800\" src=\"{number}/report.html#{number}\"></iframe>");
         }
     }
     let around = "<pre id=\"said\"></pre><script>addEventListener('message', told => {\

@@ -158,11 +158,13 @@ fn seeds(view: &View<'_>) -> (String, State) {
 fn selection(view: &View<'_>) -> (String, State) {
     let tables = view.tables;
     if tables.absent.contains("evaluations.csv") {
-        return ("tables/evaluations.csv is missing: whether test samples were seen before the end is not known.".into(), State::Unknown);
+        return (
+            "tables/evaluations.csv is missing: whether test samples were seen before the end is not known.".into(),
+            State::Unknown,
+        );
     }
-    let tests = |job: &str| {
-        tables.evaluations.get(job).map_or(0, |rows| rows.iter().filter(|row| row.split == "test").count())
-    };
+    let tests =
+        |job: &str| tables.evaluations.get(job).map_or(0, |rows| rows.iter().filter(|row| row.split == "test").count());
     let most = tables.jobs.iter().map(|job| tests(&job.job)).max().unwrap_or(0);
     let tuning = tables.trials.iter().filter(|trial| tests(&trial.job) > 0).count();
     let held_out = tables.study.job_key(["data", "validation"]).and_then(|value| value.as_u64()).unwrap_or(0);
@@ -175,9 +177,11 @@ fn selection(view: &View<'_>) -> (String, State) {
         (false, Some(by)) => format!(" Rates were chosen by {}.", by.replace('_', " ")),
         (false, None) => " By what rates were chosen is not known: study.toml can't be read.".into(),
     };
+    // Tuning runs have `evaluate.test = false`; evaluations of theirs in the tables would show that they had not.
+    let apart = if tables.trials.is_empty() { "" } else { "; tuning runs leave them alone" };
     let touched = match (most, tuning) {
-        (0, 0) => "The test samples were not evaluated at all.".to_owned(),
-        (1, 0) => "The test samples were evaluated once a run, at its end, and never while tuning.".into(),
+        (0, 0) => format!("The test samples were not evaluated at all{apart}."),
+        (1, 0) => format!("The test samples were evaluated once a run, at its end{apart}."),
         (most, 0) => format!("The test samples were evaluated up to {most} times a run."),
         (_, tuning) => format!("{} while tuning saw the test samples.", count(tuning, "run")),
     };
@@ -205,10 +209,19 @@ fn fingerprints(tables: &Tables) -> (String, State) {
     let kinds = kinds(tables);
     match kinds.len() {
         0 => ("No run has a fingerprint.".into(), State::Unknown),
-        1 => ("One fingerprint: the weights are the same bits for any number of workers and threads.".into(), State::Controlled),
+        1 => (
+            "One fingerprint: the weights are the same bits for any number of workers and threads.".into(),
+            State::Controlled,
+        ),
         several => {
             let runs: Vec<String> = kinds.values().map(|runs| whole(*runs as u64)).collect();
-            (format!("MIXED: {several} fingerprints, of {} runs: they may differ by more than batch and seed.", list(&runs)), State::Open)
+            (
+                format!(
+                    "MIXED: {several} fingerprints, of {} runs: they may differ by more than batch and seed.",
+                    list(&runs)
+                ),
+                State::Open,
+            )
         }
     }
 }

@@ -106,15 +106,28 @@ fn warnings(tables: &Tables) -> Vec<String> {
         ));
     }
     for table in &tables.absent {
-        warnings.push(format!("tables/{table} is missing: what depends on it is not shown. `lockstep study run` writes it."));
+        warnings.push(format!(
+            "tables/{table} is missing: what depends on it is not shown. `lockstep study run` writes it."
+        ));
     }
     warnings
 }
 
 fn cells(view: &View<'_>) -> Vec<Vec<String>> {
     let head = [
-        "cell", "arm", "batch", "micro-batch", "rate", "budget", "η", "interior", "runs", "test error (%)",
-        "validation error (%)", "training loss", "remark",
+        "cell",
+        "arm",
+        "batch",
+        "micro-batch",
+        "rate",
+        "budget",
+        "η",
+        "interior",
+        "runs",
+        "test error (%)",
+        "validation error (%)",
+        "training loss",
+        "remark",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let shown = |interval: Option<Interval>| interval.map_or("–".into(), |interval| with_interval(&interval));

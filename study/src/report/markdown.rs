@@ -36,7 +36,8 @@ pub fn markdown(content: &Content<'_>) -> String {
         text += &format!("- *{name}* is not shown because {}.\n", escaped(reason));
     }
     text += "\n## Confounders\n\n";
-    let rows = content.confounders.iter().map(|row| vec![row.name.into(), row.control.clone(), row.state.word().into()]);
+    let rows =
+        content.confounders.iter().map(|row| vec![row.name.into(), row.control.clone(), row.state.word().into()]);
     let head = ["confounder", "in this study", "state"].map(str::to_owned).to_vec();
     text += &table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
     text += "\n## Cells\n\n";

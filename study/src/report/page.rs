@@ -47,7 +47,9 @@ fn header(content: &Content<'_>) -> String {
 }
 
 fn warnings(content: &Content<'_>) -> String {
-    let one = |warning: &String| format!("<p class=\"warning\" role=\"note\"><strong>Mind:</strong> {}</p>\n", escape(warning));
+    let one = |warning: &String| {
+        format!("<p class=\"warning\" role=\"note\"><strong>Mind:</strong> {}</p>\n", words(warning))
+    };
     content.warnings.iter().map(one).collect()
 }
 
@@ -77,6 +79,18 @@ fn lines(found: &[String]) -> String {
     shown.collect::<String>() + &more
 }
 
+/// Words as HTML, what is between backticks as code.
+fn words(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escape(text);
+    }
+    let one = |(index, part): (usize, &&str)| {
+        if index % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }
+    };
+    parts.iter().enumerate().map(one).collect()
+}
+
 fn figure(figure: &Figure) -> String {
     let (name, title) = (&figure.name, escape(&figure.title));
     let sentence = figure.sentence();
@@ -94,7 +108,7 @@ fn figure(figure: &Figure) -> String {
 }
 
 fn not_shown(content: &Content<'_>) -> String {
-    let one = |(name, reason): &(&str, String)| format!("<li><b>{name}</b>: not shown because {}.</li>", escape(reason));
+    let one = |(name, reason): &(&str, String)| format!("<li><b>{name}</b>: not shown because {}.</li>", words(reason));
     if content.not_shown.is_empty() {
         return String::new();
     }
@@ -131,8 +145,9 @@ fn cells(content: &Content<'_>) -> String {
 
 /// A table in a box that scrolls by itself, also by the keyboard.
 fn scrolling(label: &str, head: &str, rows: &str) -> String {
+    let id = label.to_lowercase();
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><table><thead>{head}</thead>\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><table class=\"{id}\"><thead>{head}</thead>\
          <tbody>{rows}</tbody></table></div>"
     )
 }
@@ -193,6 +208,8 @@ pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 @media (max-width:1020px){.beside{grid-template-columns:minmax(0,1fr);gap:12px}}\
 @media screen and (max-width:800px){main{padding:24px 16px 48px}.picture svg.wide{display:none}\
 .picture svg.narrow{display:block;max-width:480px;margin:0 auto}h1{font-size:1.6rem}\
-.card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption{padding:0 16px}}\
+.card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption{padding:0 16px}\
+.confounders thead{display:none}.confounders tr{display:block;padding:10px 0;border-bottom:1px solid var(--edge)}\
+.confounders tr>*{display:block;white-space:normal;border:0;padding:1px 0;min-width:0}}\
 @media print{body{background:#fff}main{max-width:none;padding:0}figure,section,.card{break-inside:avoid;border-color:#bbb}\
 .beside{display:block}.scroll{overflow:visible}th,td{white-space:normal}details{display:none}}";

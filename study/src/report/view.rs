@@ -103,6 +103,13 @@ impl<'a> View<'a> {
         first.map(|(key, value)| (key.1 as f64, *value)).collect()
     }
 
+    /// The largest eigenvalue over steps: `highest` where it is told, since the first of `eigenvalues` is the largest in
+    /// magnitude.
+    pub fn sharpness(&self, job: &Job) -> Vec<(f64, f64)> {
+        let highest = self.over_steps(job, "eigenvalues", "highest");
+        if highest.is_empty() { self.over_steps(job, "eigenvalues", "eigenvalues") } else { highest }
+    }
+
     /// All values of a probe's figure at its last measurement, by index; those that are not finite are not there.
     pub fn last_values(&self, job: &Job, measure: &str, figure: &str) -> BTreeMap<u64, f64> {
         let Some(probes) = self.probes(job) else { return BTreeMap::new() };
@@ -130,7 +137,7 @@ fn runs(jobs: &[Job]) -> BTreeMap<&str, BTreeMap<u64, &Job>> {
     }
     let rank = |job: &Job| (frequent.get(&job.fingerprint).copied().unwrap_or(0), std::cmp::Reverse(job.fingerprint));
     let mut runs: BTreeMap<&str, BTreeMap<u64, &Job>> = BTreeMap::new();
-    for job in jobs.iter().filter(|job| !job.stop_reason.is_empty()) {
+    for job in jobs.iter().filter(|job| !job.stop_reason.is_empty() || job.diverged) {
         let of_seed = runs.entry(&job.cell).or_default().entry(job.seed).or_insert(job);
         if rank(job) > rank(of_seed) {
             *of_seed = job;
@@ -154,7 +161,8 @@ fn lines(cells: &[Cell]) -> Vec<Line<'_>> {
     for cell in cells {
         let [arm, rate, budget] = key(cell);
         let words = [arm.clone(), rate_words(&rate), format!("equal {budget}")];
-        let parts: Vec<String> = words.into_iter().zip(varying).map(|(word, varies)| if varies { word } else { String::new() }).collect();
+        let parts: Vec<String> =
+            words.into_iter().zip(varying).map(|(word, varies)| if varies { word } else { String::new() }).collect();
         let rate = crowded.contains(&key(cell)).then(|| match (cell.rate.starts_with("ratio"), cell.learning_rate) {
             (_, None) => cell.cell.clone(),
             (true, Some(rate)) => format!("η/B = {}", number(rate / cell.batch as f64)),

@@ -39,10 +39,9 @@ pub fn with_interval(interval: &Interval) -> String {
 
 /// Numbers to as many digits as a spread of this size needs.
 fn alike(values: [f64; 3], spread: f64) -> [String; 3] {
-    let least = values.iter().map(|value| value.abs()).fold(f64::INFINITY, f64::min);
-    let spread = if spread > 0.0 { spread } else { least / 50.0 };
-    let digits = if spread > 0.0 { spread.log10().floor() } else { 0.0 };
-    if digits < -4.0 || digits >= 6.0 {
+    let digits = spread.log10().floor();
+    // A spread of nothing has −∞ digits.
+    if !(-4.0..6.0).contains(&digits) {
         return values.map(number);
     }
     if digits >= 2.0 {
@@ -152,6 +151,7 @@ mod tests {
         assert_eq!(change(&interval(-0.6234, -0.83, -0.41), ""), "falls by 0.62 [0.41, 0.83]");
         let null = change(&interval(0.02, -0.1, 0.14), "points");
         assert_eq!(null, "changes by 0.02 [−0.10, 0.14] points: the interval includes zero, so no change is shown");
+        assert_eq!(with_interval(&interval(0.01, 0.01, 0.01)), "0.01 [0.01, 0.01]");
         assert!(change(&Interval::bare(0.3, 1), "points").contains("too few seeds"));
         assert_eq!(quotient(&interval(3f64.ln(), 2f64.ln(), 4f64.ln())), "rises by a factor of 3.0 [2.0, 4.0]");
         assert!(quotient(&interval(0.1, -0.2, 0.3)).contains("includes one"));

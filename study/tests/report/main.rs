@@ -31,7 +31,9 @@ fn found(report: &Report, title: &str) -> String {
 /// The numbers of `word value [low, high]`.
 fn interval(sentence: &str, before: &str) -> [f64; 3] {
     let from = sentence.split_once(before).unwrap_or_else(|| panic!("no {before:?} in {sentence:?}")).1.trim_start();
-    let number = |text: &str| text.replace(',', "").replace('−', "-").parse::<f64>().unwrap_or_else(|_| panic!("{text:?} in {sentence:?}"));
+    let number = |text: &str| {
+        text.replace(',', "").replace('−', "-").parse::<f64>().unwrap_or_else(|_| panic!("{text:?} in {sentence:?}"))
+    };
     let (value, ends) = from.split_once(" [").unwrap();
     let (low, high) = ends.split_once(']').unwrap().0.split_once(", ").unwrap();
     [number(value), number(low), number(high)]
@@ -55,7 +57,10 @@ fn a_gap_is_told_with_its_size_and_what_recovers_it() {
     covers(interval(&found(&report, "Distance from the initial weights"), "SGD, batch 16: slope"), 0.7);
     assert!(found(&report, "Distance from the initial weights").contains("ln t describes it better"));
     assert!(file(&report, "report.md").contains("Runs were not trained to the same loss"));
-    assert!(file(&report, "report.md").contains("Tuned for each cell with 5 trials each; the optimum is interior in 7 of 7 cells."));
+    assert!(
+        file(&report, "report.md")
+            .contains("Tuned for each cell with 5 trials each; the optimum is interior in 7 of 7 cells.")
+    );
     assert!(found(&report, "Learning rates that were tried").contains("η = 0.05 chosen, inside of the grid"));
 }
 

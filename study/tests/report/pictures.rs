@@ -60,7 +60,8 @@ fn each_element(text: &str, mut each: impl FnMut(&BytesStart<'_>, &str)) {
     let (mut open, mut words): (Option<BytesStart<'_>>, String) = (None, String::new());
     let mut depth = 0_i64;
     loop {
-        let event = reader.read_event().unwrap_or_else(|error| panic!("{error} at {} of {text}", reader.buffer_position()));
+        let event =
+            reader.read_event().unwrap_or_else(|error| panic!("{error} at {} of {text}", reader.buffer_position()));
         match event {
             Event::Text(part) => words += &part.decode().unwrap(),
             Event::GeneralRef(_) => words.push('&'),
@@ -100,7 +101,8 @@ fn path(d: &str) -> Vec<[f64; 2]> {
     while let Some(command) = rest.chars().next() {
         let end = rest[1..].find(commands).map_or(rest.len(), |end| end + 1);
         let spaced = rest[1..end].replace('-', " -");
-        let numbers: Vec<f64> = spaced.split_whitespace().map(|n| n.parse().unwrap_or_else(|_| panic!("{n:?} in {d:?}"))).collect();
+        let numbers: Vec<f64> =
+            spaced.split_whitespace().map(|n| n.parse().unwrap_or_else(|_| panic!("{n:?} in {d:?}"))).collect();
         rest = &rest[end..];
         at = match (command, numbers.as_slice()) {
             ('M' | 'L', [x, y]) => [*x, *y],

@@ -120,7 +120,10 @@ impl Synthetic {
     pub fn probe(&mut self, job: &str, step: u64, [measure, figure]: [&str; 2], values: &[f64]) {
         for (index, value) in values.iter().enumerate() {
             let value = if value.is_finite() { value.to_string() } else { String::new() };
-            self.line(PROBES, &format!("{job},{step},0,{measure},{measure},subset,1024,\"exact, f32\",{figure},{index},{value}"));
+            self.line(
+                PROBES,
+                &format!("{job},{step},0,{measure},{measure},subset,1024,\"exact, f32\",{figure},{index},{value}"),
+            );
         }
     }
 
@@ -165,7 +168,8 @@ pub fn gap(rise: f64) -> Synthetic {
         let of_seed = 0.002 * study.normal();
         for (cell, batch, error) in cells.clone() {
             let test_error = error + of_seed + 0.0004 * study.normal();
-            let run = Run { steps: 60_000 / batch, train_loss: 0.01, train_accuracy: 0.998, test_error, ..Run::default() };
+            let run =
+                Run { steps: 60_000 / batch, train_loss: 0.01, train_accuracy: 0.998, test_error, ..Run::default() };
             let job = study.run(&cell, seed, run);
             study.evaluation(&job, 5, "test", 1.0 - test_error);
             curvature(&mut study, &job, batch, seed);
@@ -198,12 +202,15 @@ fn curvature(study: &mut Synthetic, job: &str, batch: u64, seed: u64) {
     study.probe(job, last, ["slice", "alpha"], &alphas);
     study.probe(job, last, ["slice", "loss"], &losses);
     if seed == 1 {
-        let nodes: Vec<f64> = (0..40).map(|index| if index < 30 { 0.01 * f64::from(index - 8) } else { sharp * f64::from(index - 29) / 10.0 }).collect();
+        let nodes: Vec<f64> = (0..40)
+            .map(|index| if index < 30 { 0.01 * f64::from(index - 8) } else { sharp * f64::from(index - 29) / 10.0 })
+            .collect();
         let weights: Vec<f64> = (0..40).map(|index| if index < 30 { 0.033 } else { 0.001 }).collect();
         study.probe(job, last, ["density", "nodes"], &nodes);
         study.probe(job, last, ["density", "weights"], &weights);
         let alphas: Vec<f64> = (-7..=7).map(|index| f64::from(index) / 7.0).collect();
-        let loss = |x: f64, y: f64| if x > 0.95 && y > 0.95 { f64::NAN } else { 0.01 + sharp * 0.05 * (x * x + 0.3 * y * y) };
+        let loss =
+            |x: f64, y: f64| if x > 0.95 && y > 0.95 { f64::NAN } else { 0.01 + sharp * 0.05 * (x * x + 0.3 * y * y) };
         let losses: Vec<f64> = alphas.iter().flat_map(|y| alphas.iter().map(move |x| loss(*x, *y))).collect();
         study.probe(job, last, ["plane", "alpha"], &alphas);
         study.probe(job, last, ["plane", "loss"], &losses);
@@ -248,7 +255,8 @@ pub fn ratio() -> Synthetic {
     for seed in 1..=SEEDS {
         for (cell, batch, ratio) in &cells {
             let breaks = *batch == 512 && *ratio > 0.003;
-            let test_error = 0.02 + 0.002 * (0.0032 / ratio).ln() + if breaks { 0.006 } else { 0.0 } + 0.0003 * study.normal();
+            let test_error =
+                0.02 + 0.002 * (0.0032 / ratio).ln() + if breaks { 0.006 } else { 0.0 } + 0.0003 * study.normal();
             let diverged = breaks && seed == 3;
             let run = Run { steps: 1000, test_error, train_accuracy: 0.99, diverged, ..Run::default() };
             let job = study.run(cell, seed, run);
@@ -270,12 +278,17 @@ pub fn edge() -> Synthetic {
         let cell = Cell { arm: "full batch", batch: 5000, rate: "listed", budget: "steps", learning_rate };
         let cell = study.cell(cell);
         for seed in 1..=3 {
-            let job = study.run(&cell, seed, Run { steps: 2000, train_accuracy: 0.99, test_error: 0.05, ..Run::default() });
+            let job =
+                study.run(&cell, seed, Run { steps: 2000, train_accuracy: 0.99, test_error: 0.05, ..Run::default() });
             for step in (0..=2000).step_by(20) {
                 let rise = 5.0 + step as f64 * 0.08;
                 let reach = if learning_rate < 0.03 { 0.5 } else { 1.0 };
                 let ceiling = reach * 2.0 / learning_rate * (1.0 + 0.03 * study.normal());
-                study.probe(&job, step, ["eigenvalues", "eigenvalues"], &[f64::min(rise, ceiling)]);
+                let highest = f64::min(rise, ceiling);
+                // The largest in magnitude is another where the spectrum reaches far below zero.
+                study.probe(&job, step, ["eigenvalues", "eigenvalues"], &[-2.0 * highest, highest]);
+                study.probe(&job, step, ["eigenvalues", "highest"], &[highest]);
+                study.probe(&job, step, ["eigenvalues", "edge"], &[highest * learning_rate / 2.0]);
             }
         }
     }

@@ -133,7 +133,8 @@ impl Plot {
         for guide in &self.guides {
             frame.draw_guide(guide, &mut svg);
         }
-        let shifted: Vec<&Series> = self.series.iter().filter(|series| series.marked && !series.banded).collect();
+        let barred = |series: &&Series| !series.banded && series.points.iter().any(|point| point.low.is_some());
+        let shifted: Vec<&Series> = self.series.iter().filter(barred).collect();
         for series in &self.series {
             let place = shifted.iter().position(|other| std::ptr::eq(*other, series));
             let middle = (shifted.len().saturating_sub(1)) as f64 / 2.0;

@@ -64,9 +64,7 @@ fn colours(series: &[&str; STYLES], [page, ink, dim, grid, reference]: [&str; 5]
     );
     for (index, colour) in series.iter().enumerate() {
         let inside = if index % 2 == 1 { page } else { colour };
-        rules += &format!(
-            ".s{index}{{stroke:{colour}}}.f{index}{{fill:{colour}}}.mark.s{index}{{fill:{inside}}}"
-        );
+        rules += &format!(".s{index}{{stroke:{colour}}}.f{index}{{fill:{colour}}}.mark.s{index}{{fill:{inside}}}");
     }
     // Two markers are crosses, which have no inside.
     rules + ".mark.s5,.mark.s6{fill:none}"

@@ -39,10 +39,8 @@ impl Svg {
             Anchor::End => "end",
         };
         let words = escape(words);
-        let _ = write!(
-            self.0,
-            "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>"
-        );
+        let _ =
+            write!(self.0, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
     }
 
     pub fn finish(self) -> String {
@@ -53,7 +51,9 @@ impl Svg {
 /// About how wide a text is, on the safe side for common system fonts.
 pub fn width_of(words: &str) -> f64 {
     let of = |letter: char| match letter {
-        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '(' | ')' | '[' | ']' => 0.4,
+        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '(' | ')' | '[' | ']' => {
+            0.4
+        }
         'm' | 'w' | 'M' | 'W' | '%' | '@' => 1.0,
         'A'..='Z' | '=' | '+' | '−' | '×' | '√' | '·' => 0.78,
         letter if letter.is_ascii() => 0.62,

@@ -81,10 +81,16 @@ pub fn power_of_ten(value: f64) -> String {
     let scientific = format!("{value:.1e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let mantissa = mantissa.strip_suffix(".0").unwrap_or(mantissa).replace('-', "−");
-    let raised: String = exponent.chars().map(|digit| "⁻⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(match digit {
-        '-' => 0,
-        digit => digit.to_digit(10).unwrap_or(0) as usize + 1,
-    })).map(|raised| raised.unwrap_or('⁰')).collect();
+    let raised: String = exponent
+        .chars()
+        .map(|digit| {
+            "⁻⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(match digit {
+                '-' => 0,
+                digit => digit.to_digit(10).unwrap_or(0) as usize + 1,
+            })
+        })
+        .map(|raised| raised.unwrap_or('⁰'))
+        .collect();
     if mantissa == "1" { format!("10{raised}") } else { format!("{mantissa}×10{raised}") }
 }
 

@@ -21,7 +21,8 @@ pub fn accuracy(view: &View<'_>) -> Drawn {
         name: "accuracy".into(),
         title: if tested { "Test error over batch size" } else { "Validation error over batch size" }.into(),
         picture: drawn.picture,
-        caption: "Mean over seeds of the error at the end of training; bars are 95 % bootstrap intervals over seeds.".into(),
+        caption: "Mean over seeds of the error at the end of training; bars are 95 % bootstrap intervals over seeds."
+            .into(),
         found: drawn.found,
         key: true,
         refuted_by: "That larger batches generalise worse would be refuted by a paired change from the smallest to the \
@@ -47,9 +48,9 @@ pub fn gap(view: &View<'_>) -> Drawn {
         factors: false,
     };
     let lines: Vec<_> = view.lines().iter().collect();
-    let drawn = over.draw(view, &lines, gap).ok_or(
-        "no two batch sizes have both a training and a held-out error: add a probe with `measure = \"gap\"`",
-    )?;
+    let drawn = over
+        .draw(view, &lines, gap)
+        .ok_or("no two batch sizes have both a training and a held-out error: add a probe with `measure = \"gap\"`")?;
     let source = match probed {
         true => "The last measurement of each run: training samples as they lie beside held-out ones, same weights.",
         false => {

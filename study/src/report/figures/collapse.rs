@@ -28,13 +28,23 @@ pub fn draw(view: &View<'_>) -> Drawn {
     let tested = view.tables.jobs.iter().any(|job| job.test_error.is_some());
     let error = |job: &Job| if tested { job.test_error } else { job.validation_error }.map(|error| 100.0 * error);
     let label = if tested { "test error (%)" } else { "validation error (%)" };
-    let width = |job: &Job| view.last(job, "eigenvalues", "eigenvalues").filter(|value| *value > 0.0);
+    let width = |job: &Job| view.sharpness(job).last().map(|last| last.1).filter(|value| *value > 0.0);
     let mut figures = Vec::new();
-    figures.extend(scatter(view, &cells, ["ratio-error", "Error over η/B", "the error"], Measure::linear(label), error));
+    figures.extend(scatter(
+        view,
+        &cells,
+        ["ratio-error", "Error over η/B", "the error"],
+        Measure::linear(label),
+        error,
+    ));
     let measure = Measure::log("λ_max");
     figures.extend(scatter(view, &cells, ["ratio-width", "Width of the minimum over η/B", "λ_max"], measure, width));
     figures.extend(curves(view, &cells));
-    if figures.is_empty() { Err("no cell of these has an error, a λ_max or evaluations yet".into()) } else { Ok(figures) }
+    if figures.is_empty() {
+        Err("no cell of these has an error, a λ_max or evaluations yet".into())
+    } else {
+        Ok(figures)
+    }
 }
 
 fn placed<'a>(view: &View<'a>) -> Vec<Placed<'a>> {
@@ -89,9 +99,10 @@ fn scatter<'a>(
         name: name.into(),
         title: title.into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "One curve a batch size; where η/B decides, they lie on each other. Bars are 95 % bootstrap intervals over \
+        caption:
+            "One curve a batch size; where η/B decides, they lie on each other. Bars are 95 % bootstrap intervals over \
                   seeds."
-            .into(),
+                .into(),
         found: found(&valued, what),
         key: true,
         refuted_by: "Curves of different batch sizes that lie apart at equal η/B by more than their intervals would refute \
@@ -104,7 +115,12 @@ fn scatter<'a>(
 fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> Vec<String> {
     let key = |by: fn(&Placed<'_>) -> f64| -> Vec<u64> { cells.iter().map(|(cell, _)| by(cell).to_bits()).collect() };
     let share = |groups: &[u64]| {
-        let seeds: Vec<u64> = cells.iter().flat_map(|cell| cell.1.keys().copied()).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let seeds: Vec<u64> = cells
+            .iter()
+            .flat_map(|cell| cell.1.keys().copied())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
         interval(seeds.len(), |sample| {
             let of = |(group, (_, values)): (&u64, &(&Placed<'_>, BySeed))| {
                 let drawn: Vec<f64> = sample.iter().filter_map(|seed| values.get(&seeds[*seed]).copied()).collect();
@@ -116,9 +132,11 @@ fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> Vec<String> {
     let Some(ratio) = share(&key(|cell| cell.ratio)) else {
         return vec![format!("there are too few cells with {what} at equal η/B to say how much it explains")];
     };
-    let percent = |share: &crate::statistics::Interval| format!("{} %", with_interval(&share.map(|share| 100.0 * share)));
+    let percent =
+        |share: &crate::statistics::Interval| format!("{} %", with_interval(&share.map(|share| 100.0 * share)));
     let mut clauses = vec![format!("η/B explains {} of the variance of {what} between cells", percent(&ratio))];
-    let others = [("the learning rate alone", key(|cell| cell.rate)), ("the batch alone", key(|cell| cell.cell.batch as f64))];
+    let others =
+        [("the learning rate alone", key(|cell| cell.rate)), ("the batch alone", key(|cell| cell.cell.batch as f64))];
     for (name, groups) in others {
         clauses.extend(share(&groups).map(|share| format!("{name} {}", percent(&share))));
     }
@@ -149,12 +167,17 @@ fn curves(view: &View<'_>, cells: &[Placed<'_>]) -> Option<Figure> {
         let mut epochs: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for (_, job) in view.runs(cell.cell) {
             for evaluation in view.tables.evaluations.get(&job.job).into_iter().flatten() {
-                let error = evaluation.accuracy.filter(|_| evaluation.split == "validation" || evaluation.split == "test");
-                error.into_iter().for_each(|a| epochs.entry(evaluation.epoch.to_bits()).or_default().push(100.0 * (1.0 - a)));
+                let error =
+                    evaluation.accuracy.filter(|_| evaluation.split == "validation" || evaluation.split == "test");
+                error
+                    .into_iter()
+                    .for_each(|a| epochs.entry(evaluation.epoch.to_bits()).or_default().push(100.0 * (1.0 - a)));
             }
         }
-        let points: Vec<Point> =
-            epochs.iter().filter_map(|(epoch, errors)| Some(Point::new(f64::from_bits(*epoch), mean(errors)?))).collect();
+        let points: Vec<Point> = epochs
+            .iter()
+            .filter_map(|(epoch, errors)| Some(Point::new(f64::from_bits(*epoch), mean(errors)?)))
+            .collect();
         if points.len() < 2 {
             continue;
         }

@@ -19,12 +19,18 @@ pub fn draw(view: &View<'_>) -> Drawn {
     let spectra: Vec<(&Cell, Vec<(f64, f64)>)> =
         view.cells().iter().map(|cell| (cell, spectrum(view, cell))).filter(|found| found.1.len() > 1).collect();
     let ends = spectra.iter().flat_map(|found| &found.1).map(|node| node.0);
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), node| (low.min(node), high.max(node)));
+    let (low, high) =
+        ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), node| (low.min(node), high.max(node)));
     if low >= high || spectra.is_empty() {
-        return Err(absent(view, "probes.csv", "no run has a spectral density: add a probe with `measure = \"density\"`"));
+        return Err(absent(
+            view,
+            "probes.csv",
+            "no run has a spectral density: add a probe with `measure = \"density\"`",
+        ));
     }
     let width = WIDTH * (high - low);
-    let places = (0..=PLACES).map(|place| low - 4.0 * width + (high - low + 8.0 * width) * f64::from(place) / f64::from(PLACES));
+    let places =
+        (0..=PLACES).map(|place| low - 4.0 * width + (high - low + 8.0 * width) * f64::from(place) / f64::from(PLACES));
     let places: Vec<f64> = places.collect();
     let mut data = Data::new(&["cell", "eigenvalue", "density"]);
     let (mut series, mut clauses) = (Vec::new(), Vec::new());
@@ -35,7 +41,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
         clauses.push(format!("{}: {}", view.label(cell), clause(nodes, width)));
         let highest = curve.iter().map(|point| point.y).fold(0.0, f64::max);
         // A value without a place on the axis breaks the line.
-        let points = curve.into_iter().map(|point| if point.y < FLOOR * highest { Point::new(point.x, 0.0) } else { point });
+        let points =
+            curve.into_iter().map(|point| if point.y < FLOOR * highest { Point::new(point.x, 0.0) } else { point });
         let (label, style) = (view.label(cell), view.place(cell));
         series.push(Series { label, style, points: points.collect(), joined: true, ..Series::default() });
     }
@@ -76,10 +83,12 @@ fn density(nodes: &[(f64, f64)], place: f64, width: f64) -> f64 {
 }
 
 fn clause(nodes: &[(f64, f64)], width: f64) -> String {
-    let share = |within: &dyn Fn(f64) -> bool| nodes.iter().filter(|node| within(node.0)).map(|node| node.1).sum::<f64>();
+    let share =
+        |within: &dyn Fn(f64) -> bool| nodes.iter().filter(|node| within(node.0)).map(|node| node.1).sum::<f64>();
     let bulk = share(&|node| node.abs() <= 2.0 * width);
     let negative = share(&|node| node < -2.0 * width);
-    let (low, high) = nodes.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), node| (l.min(node.0), h.max(node.0)));
+    let (low, high) =
+        nodes.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), node| (l.min(node.0), h.max(node.0)));
     format!(
         "{} % of the eigenvalues lie within two widths of zero and {} % below; they reach from {} to {}",
         number(100.0 * bulk),

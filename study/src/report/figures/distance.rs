@@ -27,7 +27,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
         series.push(Series { label: String::new(), style, points: fitted, joined: true, ..Series::default() });
     }
     if series.is_empty() {
-        let otherwise = "no run has three distances from its initial weights: add a probe with `measure = \"weights\"` and `every`";
+        let otherwise =
+            "no run has three distances from its initial weights: add a probe with `measure = \"weights\"` and `every`";
         return Err(absent(view, "probes.csv", otherwise));
     }
     let plot = Plot::new(Measure::log("step t"), Measure::linear("‖w(t) − w(0)‖"), series);
@@ -35,7 +36,9 @@ pub fn draw(view: &View<'_>) -> Drawn {
         name: "distance".into(),
         title: "Distance from the initial weights".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Mean over seeds; lines are least-squares fits of a + b·ln t (Hoffer et al. 2017: ultra-slow diffusion).".into(),
+        caption:
+            "Mean over seeds; lines are least-squares fits of a + b·ln t (Hoffer et al. 2017: ultra-slow diffusion)."
+                .into(),
         found: clauses,
         key: true,
         refuted_by: "A fit by √t (ordinary diffusion) that explains more than the one by ln t would refute ultra-slow diffusion.",
@@ -46,7 +49,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
 fn points(view: &View<'_>, cell: &Cell) -> Vec<Point> {
     let mut steps: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (_, job) in view.runs(cell).filter(|(_, job)| !job.diverged) {
-        for (step, distance) in view.over_steps(job, "weights", "distance").into_iter().filter(|(step, _)| *step >= 1.0) {
+        for (step, distance) in view.over_steps(job, "weights", "distance").into_iter().filter(|(step, _)| *step >= 1.0)
+        {
             steps.entry(step as u64).or_default().push(distance);
         }
     }
@@ -66,7 +70,8 @@ fn clause(view: &View<'_>, cell: &Cell) -> Option<String> {
         roots.push(by_root.r_squared);
     }
     let (by_logarithm, by_root) = (mean(&logarithmic)?, mean(&roots)?);
-    let verdict = if by_logarithm > by_root { "ln t describes it better" } else { "√t describes it at least as well" };
+    let verdict =
+        if by_logarithm > by_root { "ln t describes it better" } else { "√t describes it at least as well" };
     Some(format!(
         "{}: slope {} per unit of ln t with r² = {by_logarithm:.3}, against {by_root:.3} for √t, so {verdict}",
         view.label(cell),

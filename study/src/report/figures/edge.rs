@@ -17,6 +17,8 @@ struct Course<'a> {
     threshold: f64,
     /// Step and mean λ_max over seeds, least and most.
     points: Vec<Point>,
+    /// The same over the threshold that held at the step.
+    ratios: Vec<Point>,
     /// λ_max over the threshold in the last quarter of the measurements: mean by seed.
     late: Interval,
 }
@@ -26,7 +28,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
     let momentum = view.tables.study.job_key(["optimizer", "momentum"]).and_then(|value| value.as_f64()).unwrap_or(0.0);
     let courses: Vec<Course<'_>> = view.cells().iter().filter_map(|cell| course(view, cell, momentum)).collect();
     if courses.is_empty() {
-        let otherwise = "no run has four measurements of λ_max: add a probe with `measure = \"eigenvalues\"` and `every`";
+        let otherwise =
+            "no run has four measurements of λ_max: add a probe with `measure = \"eigenvalues\"` and `every`";
         return Err(absent(view, "probes.csv", otherwise));
     }
     let data = data(&courses);
@@ -64,23 +67,37 @@ pub fn draw(view: &View<'_>) -> Drawn {
 
 fn course<'a>(view: &View<'a>, cell: &'a Cell, momentum: f64) -> Option<Course<'a>> {
     let threshold = 2.0 * (1.0 + momentum) / cell.learning_rate?;
-    let mut steps: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    let mut late = Vec::new();
+    let (mut values, mut ratios, mut late) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (_, job) in view.runs(cell).filter(|(_, job)| !job.diverged) {
-        let mut measured = view.over_steps(job, "eigenvalues", "eigenvalues");
+        // λ_max·η/2 with the learning rate of the step itself.
+        let edge: BTreeMap<u64, f64> =
+            view.over_steps(job, "eigenvalues", "edge").into_iter().map(|(step, edge)| (step as u64, edge)).collect();
+        let mut measured = Vec::new();
         // Before the first step nothing has been descended.
-        measured.retain(|(step, value)| *step > 0.0 && *value > 0.0);
+        for (step, value) in view.sharpness(job).into_iter().filter(|(step, value)| *step > 0.0 && *value > 0.0) {
+            let ratio = edge.get(&(step as u64)).map_or(value / threshold, |edge| edge / (1.0 + momentum));
+            measured.push((step as u64, value, ratio));
+        }
         if measured.len() >= 4 {
             let from = measured.len() - measured.len().div_ceil(4);
-            late.extend(mean(&measured[from..].iter().map(|(_, value)| value / threshold).collect::<Vec<_>>()));
-            measured.iter().for_each(|(step, value)| steps.entry(*step as u64).or_default().push(*value));
+            late.extend(mean(&measured[from..].iter().map(|at| at.2).collect::<Vec<_>>()));
+            for (step, value, ratio) in measured {
+                values.entry(step).or_insert_with(Vec::new).push(value);
+                ratios.entry(step).or_insert_with(Vec::new).push(ratio);
+            }
         }
     }
+    Some(Course { cell, threshold, points: points(&values), ratios: points(&ratios), late: mean_interval(&late)? })
+}
+
+/// Means over seeds with their ends.
+fn points(steps: &BTreeMap<u64, Vec<f64>>) -> Vec<Point> {
     let point = |(step, values): (&u64, &Vec<f64>)| {
-        let ends = values.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(*value), high.max(*value)));
+        let ends =
+            values.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(*value), high.max(*value)));
         Some(Point { x: *step as f64, y: mean(values)?, low: Some(ends.0), high: Some(ends.1), chosen: false })
     };
-    Some(Course { cell, threshold, points: steps.iter().filter_map(point).collect(), late: mean_interval(&late)? })
+    steps.iter().filter_map(point).collect()
 }
 
 impl Course<'_> {
@@ -98,26 +115,20 @@ impl Course<'_> {
         format!("{label}{rate}: in the last quarter λ_max is {late} of the threshold, so it {verdict}")
     }
 
-    fn series(&self, view: &View<'_>, divisor: f64) -> Series {
-        let scaled = |point: &Point| Point {
-            y: point.y / divisor,
-            low: point.low.map(|low| low / divisor),
-            high: point.high.map(|high| high / divisor),
-            ..*point
-        };
+    fn series(&self, view: &View<'_>, points: &[Point]) -> Series {
         Series {
             label: view.label(self.cell),
             style: view.place(self.cell),
-            points: self.points.iter().map(scaled).collect(),
+            points: points.to_vec(),
             joined: true,
-            marked: self.points.len() <= 25,
+            marked: points.len() <= 25,
             banded: true,
         }
     }
 }
 
 fn absolute(view: &View<'_>, courses: &[Course<'_>]) -> Plot {
-    let series = courses.iter().map(|course| course.series(view, 1.0)).collect();
+    let series = courses.iter().map(|course| course.series(view, &course.points)).collect();
     let guide = |course: &Course<'_>| Guide {
         label: String::new(),
         style: view.place(course.cell),
@@ -129,18 +140,18 @@ fn absolute(view: &View<'_>, courses: &[Course<'_>]) -> Plot {
 }
 
 fn relative(view: &View<'_>, courses: &[Course<'_>]) -> Plot {
-    let series = courses.iter().map(|course| course.series(view, course.threshold)).collect();
+    let series = courses.iter().map(|course| course.series(view, &course.ratios)).collect();
     let guides = vec![Guide { label: "the edge".into(), style: REFERENCE, at: 1.0, upright: false }];
     let y = Measure::linear("λ_max ÷ threshold").covering(&[0.0, 1.2]);
     Plot { guides, ..Plot::new(Measure::linear("step"), y, series) }
 }
 
 fn data(courses: &[Course<'_>]) -> Data {
-    let mut data = Data::new(&["cell", "learning_rate", "threshold", "step", "eigenvalue", "low", "high"]);
+    let mut data = Data::new(&["cell", "learning_rate", "threshold", "step", "eigenvalue", "low", "high", "ratio"]);
     for course in courses {
-        for point in &course.points {
+        for (point, ratio) in course.points.iter().zip(&course.ratios) {
             let (cell, rate) = (course.cell.cell.as_str(), course.cell.learning_rate);
-            data.row(&[&cell, &rate, &course.threshold, &point.x, &point.y, &point.low, &point.high]);
+            data.row(&[&cell, &rate, &course.threshold, &point.x, &point.y, &point.low, &point.high, &ratio.y]);
         }
     }
     data

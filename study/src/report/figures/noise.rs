@@ -32,16 +32,21 @@ pub fn draw(view: &View<'_>) -> Drawn {
         });
     }
     if series.is_empty() {
-        return Err(absent(view, "steps.csv", "no step has an identified noise scale: it takes two micro-batches a batch"));
+        return Err(absent(
+            view,
+            "steps.csv",
+            "no step has an identified noise scale: it takes two micro-batches a batch",
+        ));
     }
     let plot = Plot::new(Measure::linear("step"), Measure::log("B_simple (samples)"), series);
     Ok(vec![Figure {
         name: "noise-scale".into(),
         title: "Noise scale of the gradient over steps".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "B_simple = trΣ/‖G‖², a ratio of means over seeds; the band is the mean of the runs' jackknife intervals. \
+        caption:
+            "B_simple = trΣ/‖G‖², a ratio of means over seeds; the band is the mean of the runs' jackknife intervals. \
                   Steps where ‖G‖² is not above zero have no scale and are left out."
-            .into(),
+                .into(),
         found: clauses,
         key: true,
         refuted_by: "That gradients become noisier as training goes on would be refuted by a noise scale that stays or falls; \
@@ -56,7 +61,8 @@ fn points(view: &View<'_>, cell: &Cell) -> Vec<Point> {
         steps.entry(noise.step as u64).or_default().push(noise);
     }
     let point = |(step, noises): (&u64, &Vec<&Noise>)| {
-        let of = |part: fn(&Noise) -> Option<f64>| mean(&noises.iter().filter_map(|noise| part(noise)).collect::<Vec<_>>());
+        let of =
+            |part: fn(&Noise) -> Option<f64>| mean(&noises.iter().filter_map(|noise| part(noise)).collect::<Vec<_>>());
         let (trace, squared_norm) = (of(|noise| noise.trace)?, of(|noise| noise.squared_norm)?);
         let y = trace / squared_norm;
         let (low, high) = (of(|noise| noise.low), of(|noise| noise.high));

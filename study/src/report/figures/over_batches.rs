@@ -45,7 +45,15 @@ impl OverBatches<'_> {
             for (cell, values) in &cells {
                 let Some(mean) = self.mean(values) else { continue };
                 let (batch, seeds) = (cell.batch as f64, values.len());
-                data.row(&[&line.label.as_str(), &cell.cell.as_str(), &cell.batch, &mean.value, &mean.low, &mean.high, &seeds]);
+                data.row(&[
+                    &line.label.as_str(),
+                    &cell.cell.as_str(),
+                    &cell.batch,
+                    &mean.value,
+                    &mean.low,
+                    &mean.high,
+                    &seeds,
+                ]);
                 points.push(Point { x: batch, y: mean.value, low: mean.low, high: mean.high, chosen: false });
                 batches.push(batch);
             }

@@ -8,10 +8,24 @@ use crate::report::words::number;
 
 /// A probe's measure and figure, the file's name, the title, how sentences call it, the axis.
 const MEASURES: [[&str; 6]; 4] = [
-    ["eigenvalues", "eigenvalues", "sharpness-eigenvalue", "Largest Hessian eigenvalue", "λ_max", "λ_max (loss per squared unit of weight)"],
+    [
+        "eigenvalues",
+        "highest",
+        "sharpness-eigenvalue",
+        "Largest Hessian eigenvalue",
+        "λ_max",
+        "λ_max (loss per squared unit of weight)",
+    ],
     ["trace", "trace", "sharpness-trace", "Trace of the Hessian", "Tr H", "Tr H (loss per squared unit of weight)"],
     ["keskar", "phi", "sharpness-keskar", "Keskar's sharpness", "φ", "φ (% of 1 + loss)"],
-    ["sam", "sharpness", "sharpness-sam", "Sharpness along the gradient", "L(w + ρg/‖g‖) − L(w)", "rise of the loss at distance ρ"],
+    [
+        "sam",
+        "sharpness",
+        "sharpness-sam",
+        "Sharpness along the gradient",
+        "L(w + ρg/‖g‖) − L(w)",
+        "rise of the loss at distance ρ",
+    ],
 ];
 
 /// A figure for each of the measures that runs have.
@@ -26,7 +40,10 @@ pub fn draw(view: &View<'_>) -> Drawn {
 }
 
 fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6]) -> Option<Figure> {
-    let value = |job: &Job| view.last(job, measure, figure);
+    let value = |job: &Job| match *figure {
+        "highest" => view.sharpness(job).last().map(|last| last.1),
+        _ => view.last(job, measure, figure),
+    };
     let has = |line: &Line<'_>| line.cells.iter().any(|cell| !view.values(cell, value).is_empty());
     // Curvature is compared at equal training loss, where there are such runs.
     let with: Vec<&Line<'_>> = view.lines().iter().filter(|line| has(line)).collect();
@@ -40,7 +57,10 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
         name: (*name).into(),
         title: format!("{title} over batch size"),
         picture: drawn.picture,
-        caption: format!("The last probe of each run. {} Bars are 95 % bootstrap intervals over seeds.", losses(view, &lines)),
+        caption: format!(
+            "The last probe of each run. {} Bars are 95 % bootstrap intervals over seeds.",
+            losses(view, &lines)
+        ),
         found: drawn.found,
         key: true,
         refuted_by: "That large batches end in sharper minima would be refuted by a paired change, at equal training loss, \

@@ -31,9 +31,10 @@ pub fn slice(view: &View<'_>) -> Drawn {
         name: "slice".into(),
         title: "Loss along a random direction".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Directions are filter-normalised (Li et al. 2018) and differ by seed; mean over seeds, the band from the \
+        caption:
+            "Directions are filter-normalised (Li et al. 2018) and differ by seed; mean over seeds, the band from the \
                   lowest to the highest."
-            .into(),
+                .into(),
         found: clauses,
         key: true,
         refuted_by: "Slices of large batches that are as wide as those of small ones would refute that their minima are \
@@ -100,7 +101,8 @@ fn map(view: &View<'_>, cell: &Cell) -> Option<Figure> {
         let level = loss.map_or(1.0, |loss| (loss / low).ln() / span);
         tiles.push(Tile { x: [alpha - half, alpha + half], y: [beta - half, beta + half], level });
     }
-    let mut plot = Plot::new(Measure::linear("α (norms of each filter)"), Measure::linear("β (norms of each filter)"), Vec::new());
+    let mut plot =
+        Plot::new(Measure::linear("α (norms of each filter)"), Measure::linear("β (norms of each filter)"), Vec::new());
     plot.tiles = Some((tiles, [format!("loss {}", number(low)), number(high)]));
     let least = losses.iter().position(|loss| *loss == Some(low))?;
     let (alpha, beta) = (alphas[least % alphas.len()], alphas[least / alphas.len()]);
@@ -108,7 +110,8 @@ fn map(view: &View<'_>, cell: &Cell) -> Option<Figure> {
         name: format!("plane-{}", cell.cell.chars().filter(char::is_ascii_alphanumeric).collect::<String>()),
         title: format!("Loss over two random directions: {}", view.label(cell)),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Grey levels are even steps of the loss's logarithm; where it is not finite they are the darkest.".into(),
+        caption: "Grey levels are even steps of the loss's logarithm; where it is not finite they are the darkest."
+            .into(),
         found: vec![format!(
             "the loss is lowest ({}) at α = {}, β = {} and rises to {} within the map",
             number(low),

@@ -20,7 +20,8 @@ struct Way<'a> {
 fn ways<'a>(view: &'a View<'a>) -> Result<Vec<Way<'a>>, String> {
     let ways: Vec<Way<'a>> = view.lines().iter().filter_map(|line| way(view, line)).collect();
     if ways.is_empty() {
-        let reason = "no run has reached a target at two batch sizes: set `schedule.target_accuracy` or `schedule.target_loss`";
+        let reason =
+            "no run has reached a target at two batch sizes: set `schedule.target_accuracy` or `schedule.target_loss`";
         return Err(reason.into());
     }
     Ok(ways)
@@ -63,7 +64,8 @@ impl Way<'_> {
         let fitted = match &self.fit {
             Err(reason) => format!("no hyperbola: {reason}"),
             Ok(fit) => {
-                let beyond = if fit.bends_within { "" } else { ", which is beyond the batches measured: an extrapolation" };
+                let beyond =
+                    if fit.bends_within { "" } else { ", which is beyond the batches measured: an extrapolation" };
                 format!(
                     "the hyperbola has S_min = {} steps and E_min = {} samples, so B_crit = {} samples{beyond}; single \
                      runs lie {} % off it (rms)",
@@ -121,7 +123,8 @@ impl Way<'_> {
 }
 
 fn data(ways: &[Way<'_>]) -> Data {
-    let mut data = Data::new(&["line", "batch", "steps", "low", "high", "samples", "reached", "missed", "fitted_steps"]);
+    let mut data =
+        Data::new(&["line", "batch", "steps", "low", "high", "samples", "reached", "missed", "fitted_steps"]);
     for way in ways {
         for (batch, steps, reached, missed) in &way.reached {
             let fitted = way.fit.as_ref().ok().map(|fit| fit.curve.steps(*batch));
@@ -161,9 +164,10 @@ pub fn steps(view: &View<'_>) -> Drawn {
         name: "steps-to-target".into(),
         title: "Steps to the target over batch size".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Geometric mean over seeds with 95 % bootstrap intervals; the hyperbola (S/S_min − 1)(E/E_min − 1) = 1 is \
+        caption:
+            "Geometric mean over seeds with 95 % bootstrap intervals; the hyperbola (S/S_min − 1)(E/E_min − 1) = 1 is \
                   fitted to ln S over all seeds, its intervals by resampling seeds."
-            .into(),
+                .into(),
         found: ways.iter().map(Way::clause).collect(),
         key: true,
         refuted_by: "Steps that never level off, or that miss the curve by much more than seeds differ, would refute the \

@@ -28,7 +28,11 @@ pub fn draw(view: &View<'_>) -> Drawn {
         series.push(Series { label, style, points, joined: true, marked: true, banded: false });
     }
     if series.is_empty() {
-        return Err(absent(view, "tuning.csv", "no learning rate was tuned: the recipe has no arm with `rate = \"tuned\"`"));
+        return Err(absent(
+            view,
+            "tuning.csv",
+            "no learning rate was tuned: the recipe has no arm with `rate = \"tuned\"`",
+        ));
     }
     let by = view.tables.tuned_by.clone().unwrap_or_else(|| "score".into()).replace('_', " ");
     let positive = series.iter().flat_map(|series| &series.points).all(|point| point.y > 0.0);
@@ -38,9 +42,10 @@ pub fn draw(view: &View<'_>) -> Drawn {
         name: "tuning".into(),
         title: "Learning rates that were tried".into(),
         picture: Picture::Plot(Box::new(Plot::new(Measure::log("learning rate η"), y, series))),
-        caption: "Mean over the tuning seeds, which are not the seeds of the results; rings are the rates that were chosen. \
+        caption:
+            "Mean over the tuning seeds, which are not the seeds of the results; rings are the rates that were chosen. \
                   Rates at which any run diverged have no point."
-            .into(),
+                .into(),
         found: clauses,
         key: false,
         refuted_by: "A chosen rate at the end of its curve would refute that the comparison is between tuned rates.",

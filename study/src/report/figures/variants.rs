@@ -58,8 +58,20 @@ fn group<'a>(view: &View<'a>, budget: &'a str, error: impl Fn(&'a Job) -> Option
 impl Group<'_> {
     fn figure(&self, view: &View<'_>, word: &str, several: bool) -> Figure {
         let mut data = Data::new(&[
-            "cell", "arm", "rate", "batch", "error", "low", "high", "seeds", "difference", "difference_low",
-            "difference_high", "recovered", "recovered_low", "recovered_high",
+            "cell",
+            "arm",
+            "rate",
+            "batch",
+            "error",
+            "low",
+            "high",
+            "seeds",
+            "difference",
+            "difference_low",
+            "difference_high",
+            "recovered",
+            "recovered_low",
+            "recovered_high",
         ]);
         let (mut dots, mut clauses) = (Vec::new(), Vec::new());
         let shown = self.small.iter().chain(&self.cells);
@@ -78,7 +90,13 @@ impl Group<'_> {
             };
             let batch = if cell.batch == self.batch { String::new() } else { format!(", batch {}", whole(cell.batch)) };
             let label = format!("{}{batch}", view.variant(cell));
-            dots.push(Dot { label, words, style: index, value: mean.value, ends: mean.low.zip(mean.high).map(|e| [e.0, e.1]) });
+            dots.push(Dot {
+                label,
+                words,
+                style: index,
+                value: mean.value,
+                ends: mean.low.zip(mean.high).map(|e| [e.0, e.1]),
+            });
         }
         let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
         let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();

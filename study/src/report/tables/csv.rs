@@ -247,7 +247,10 @@ mod tests {
         assert_eq!(complaint("a,b\n\"1\n2\",3\n4,x\n"), "t.csv: line 4, column \"b\": \"x\" is not a number");
         assert_eq!(complaint("a,b\n1\n"), "t.csv: line 2: 1 fields, where the first line names 2");
         assert_eq!(complaint("a,b\n1,\"2\n"), "t.csv: line 2: a quote that is never closed");
-        assert_eq!(complaint("a,b\n1,\"2\"3\n"), "t.csv: line 2: text behind a closing quote, or a lone carriage return");
+        assert_eq!(
+            complaint("a,b\n1,\"2\"3\n"),
+            "t.csv: line 2: text behind a closing quote, or a lone carriage return"
+        );
         assert!(complaint("a\n1\n").starts_with("t.csv: line 1: no column \"b\": "));
         assert!(complaint("").starts_with("t.csv: empty"));
     }
