@@ -33,7 +33,7 @@ pub fn markdown(content: &Content<'_>) -> String {
         );
     }
     for (name, reason) in &content.not_shown {
-        text += &format!("- *{name}* is not shown because {}.\n", escaped(reason));
+        text += &format!("- *{name}* is not shown because {reason}.\n");
     }
     text += "\n## Confounders\n\n";
     let rows =

@@ -4,6 +4,8 @@ use super::{Generator, mean, quantile};
 
 /// Resamplings of an interval.
 const RESAMPLINGS: usize = 4000;
+/// Seeds that an interval takes: the values of two or three don't tell how much more they could differ.
+const FEWEST: usize = 4;
 /// The stream of all intervals: two figures of the same seeds are resampled alike.
 const SEED: u64 = 0x10C5_7E90;
 
@@ -51,7 +53,7 @@ impl Interval {
 pub fn interval(count: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Interval> {
     let all: Vec<usize> = (0..count).collect();
     let value = statistic(&all).filter(|value| value.is_finite())?;
-    if count < 2 {
+    if count < FEWEST {
         return Some(Interval::bare(value, count));
     }
     let mut generator = Generator::new(SEED);

@@ -44,7 +44,8 @@ fn pairs_cancel_what_a_seed_does_to_both() {
 }
 
 #[test]
-fn one_seed_has_no_interval_and_none_no_mean() {
+fn few_seeds_have_no_interval_and_none_no_mean() {
+    assert_eq!(mean_interval(&[1.0, 2.0, 3.0]), Some(Interval::bare(2.0, 3)));
     assert_eq!(mean_interval(&[2.0]), Some(Interval::bare(2.0, 1)));
     assert_eq!(mean_interval(&[]), None);
     assert!(!Interval::bare(2.0, 1).excludes(0.0));

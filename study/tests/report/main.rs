@@ -54,7 +54,7 @@ fn a_gap_is_told_with_its_size_and_what_recovers_it() {
     assert!(arms.split("penalty over the batch”").nth(1).unwrap().contains("no change is shown"), "{arms}");
     // √4096 / √16.
     covers(interval(&found(&report, "Largest Hessian eigenvalue over batch size"), "rises by a factor of"), 16.0);
-    covers(interval(&found(&report, "Distance from the initial weights"), "SGD, batch 16: slope"), 0.7);
+    covers(interval(&found(&report, "Distance from the initial weights"), "SGD, batch 16”: slope"), 0.7);
     assert!(found(&report, "Distance from the initial weights").contains("ln t describes it better"));
     assert!(file(&report, "report.md").contains("Runs were not trained to the same loss"));
     assert!(
@@ -129,10 +129,10 @@ fn the_collapse_is_told_with_where_it_breaks() {
 fn the_edge_is_reached_or_not() {
     let report = report_of(&synthetic::edge());
     let edge = found(&report, "Largest eigenvalue over steps");
-    let [below, ..] = interval(&edge, "η = 0.02: in the last quarter λ_max is");
+    let [below, ..] = interval(&edge, "η = 0.02”: in the last quarter λ_max is");
     assert!((below - 0.5).abs() < 0.01, "{edge}");
     assert!(edge.contains("stays 50 % below 2/η: the edge is not reached"), "{edge}");
-    let [late, ..] = interval(&edge, "η = 0.2: in the last quarter λ_max is");
+    let [late, ..] = interval(&edge, "η = 0.2”: in the last quarter λ_max is");
     assert!((late - 1.0).abs() < 0.02 && edge.contains("hovers at 2/η"), "{edge}");
 }
 
@@ -176,17 +176,17 @@ fn what_is_missing_or_mixed_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut study = synthetic::edge();
     study.study["of"] = 12.into();
-    study.run("c02", 4, Run { steps: 9, fingerprint: 1, ..Run::default() });
+    study.run("c02", 6, Run { steps: 9, fingerprint: 1, ..Run::default() });
     study.write(folder.path());
     std::fs::remove_file(folder.path().join("tables/probes.csv")).unwrap();
     let report = Report::of(folder.path()).unwrap();
     let remarks = report.remarks.join("\n");
     for told in [
-        "Mixed fingerprints: runs are 9 of \"cpu, canary 1234\" and 1 of \"cpu, canary 5678\".",
+        "Mixed fingerprints: runs are 15 of \"cpu, canary 1234\" and 1 of \"cpu, canary 5678\".",
         "The study is not finished: 10 of 12 jobs have ended",
         "tables/probes.csv is missing",
         "edge: not shown because tables/probes.csv is missing",
-        "c01 (η = 0.02): seed 4 not ended",
+        "c01 (η = 0.02): seed 6 not ended",
     ] {
         assert!(remarks.contains(told), "{told:?} is not in {remarks}");
     }

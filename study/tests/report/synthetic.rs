@@ -277,7 +277,7 @@ pub fn edge() -> Synthetic {
     for learning_rate in [0.02, 0.05, 0.2] {
         let cell = Cell { arm: "full batch", batch: 5000, rate: "listed", budget: "steps", learning_rate };
         let cell = study.cell(cell);
-        for seed in 1..=3 {
+        for seed in 1..=SEEDS {
             let job =
                 study.run(&cell, seed, Run { steps: 2000, train_accuracy: 0.99, test_error: 0.05, ..Run::default() });
             for step in (0..=2000).step_by(20) {

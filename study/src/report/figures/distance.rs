@@ -73,7 +73,7 @@ fn clause(view: &View<'_>, cell: &Cell) -> Option<String> {
     let verdict =
         if by_logarithm > by_root { "ln t describes it better" } else { "√t describes it at least as well" };
     Some(format!(
-        "{}: slope {} per unit of ln t with r² = {by_logarithm:.3}, against {by_root:.3} for √t, so {verdict}",
+        "“{}”: slope {} per unit of ln t with r² = {by_logarithm:.3}, against {by_root:.3} for √t, so {verdict}",
         view.label(cell),
         with_interval(&mean_interval(&slopes)?)
     ))

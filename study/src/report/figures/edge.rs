@@ -112,7 +112,7 @@ impl Course<'_> {
         let late = with_interval(&self.late);
         let label = view.label(self.cell);
         let rate = if label.contains("η = ") { String::new() } else { format!(" (η = {rate})") };
-        format!("{label}{rate}: in the last quarter λ_max is {late} of the threshold, so it {verdict}")
+        format!("“{label}”{rate}: in the last quarter λ_max is {late} of the threshold, so it {verdict}")
     }
 
     fn series(&self, view: &View<'_>, points: &[Point]) -> Series {

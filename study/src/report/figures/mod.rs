@@ -80,9 +80,9 @@ pub const FAMILIES: [(&str, Draw); 14] = [
     ("tuning", tuning::draw),
 ];
 
-/// A clause about a line: with its name, if it has one.
+/// A clause about a line or cell: with its name, if it has one.
 fn of_line(label: &str, clause: &str) -> String {
-    if label.is_empty() { clause.into() } else { format!("{label}: {clause}") }
+    if label.is_empty() { clause.into() } else { format!("“{label}”: {clause}") }
 }
 
 /// Why a table's figures are not there.

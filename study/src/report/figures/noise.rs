@@ -87,5 +87,5 @@ fn clause(view: &View<'_>, cell: &Cell, points: &[Point]) -> Option<String> {
             format!(", from {} in the first quarter to {} in the last", number(early), number(late))
         }
     };
-    Some(format!("{}: {average}{course}", view.label(cell)))
+    Some(format!("“{}”: {average}{course}", view.label(cell)))
 }

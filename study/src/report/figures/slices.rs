@@ -62,7 +62,7 @@ fn along(view: &View<'_>, cell: &Cell) -> Option<(Vec<Point>, String)> {
     let rise = mean_interval(&rises.iter().map(|rise| rise.1).collect::<Vec<_>>())?;
     let at = number(rises.first()?.0);
     let seeds = count(rises.len(), "seed");
-    Some((points, format!("{}: at α = ±{at} the loss {} ({seeds})", view.label(cell), change(&rise, ""))))
+    Some((points, format!("“{}”: at α = ±{at} the loss {} ({seeds})", view.label(cell), change(&rise, ""))))
 }
 
 /// By how much the loss is higher half-way to the ends than in the middle.

@@ -89,5 +89,5 @@ fn clause(view: &View<'_>, cell: &Cell, tried: &[Tried]) -> String {
         None => "not said whether inside of the grid",
     };
     let chosen = chosen.map_or("none chosen yet".into(), |rate| format!("η = {} chosen, {interior}", number(rate)));
-    format!("{}: {chosen} ({})", view.label(cell), count(tried.len(), "rate"))
+    format!("“{}”: {chosen} ({})", view.label(cell), count(tried.len(), "rate"))
 }
