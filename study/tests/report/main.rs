@@ -117,7 +117,7 @@ fn the_collapse_is_told_with_where_it_breaks() {
     let width = found(&report, "Width of the minimum over η/B");
     let [share, ..] = interval(&width, "η/B explains");
     assert!(share > 99.0, "{width}");
-    let [alone, ..] = interval(&width, "the batch alone");
+    let [alone, ..] = interval(&width, "the batch alone explains");
     assert!(alone < 5.0, "{width}");
     assert!(found(&report, "Error over η/B").contains("batches lie farthest apart at η/B = 0.0032: 2 to 2.6"));
     let text = file(&report, "report.md");

@@ -16,6 +16,9 @@ pub struct Plot {
     pub series: Vec<Series>,
     /// Straight lines across.
     pub guides: Vec<Guide>,
+    /// Whether series with bars are moved apart by some pixels, so that bars at one x don't lie on each other. Not where
+    /// it is the question whether series lie on each other.
+    pub apart: bool,
     /// A map in grey, below all else, with words for its lowest and highest level.
     pub tiles: Option<(Vec<Tile>, [String; 2])>,
 }
@@ -114,7 +117,7 @@ impl Frame<'_> {
 impl Plot {
     /// A plot of series alone.
     pub fn new(x: Measure, y: Measure, series: Vec<Series>) -> Self {
-        Self { x, y, series, guides: Vec::new(), tiles: None }
+        Self { x, y, series, guides: Vec::new(), apart: false, tiles: None }
     }
 
     /// How high it is, and what is in it.
@@ -133,7 +136,8 @@ impl Plot {
         for guide in &self.guides {
             frame.draw_guide(guide, &mut svg);
         }
-        let barred = |series: &&Series| !series.banded && series.points.iter().any(|point| point.low.is_some());
+        let barred =
+            |series: &&Series| self.apart && !series.banded && series.points.iter().any(|point| point.low.is_some());
         let shifted: Vec<&Series> = self.series.iter().filter(barred).collect();
         for series in &self.series {
             let place = shifted.iter().position(|other| std::ptr::eq(*other, series));

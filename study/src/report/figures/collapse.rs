@@ -138,7 +138,7 @@ fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> Vec<String> {
     let others =
         [("the learning rate alone", key(|cell| cell.rate)), ("the batch alone", key(|cell| cell.cell.batch as f64))];
     for (name, groups) in others {
-        clauses.extend(share(&groups).map(|share| format!("{name} {}", percent(&share))));
+        clauses.extend(share(&groups).map(|share| format!("{name} explains {}", percent(&share))));
     }
     clauses.extend(worst(cells));
     clauses

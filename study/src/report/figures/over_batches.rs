@@ -69,7 +69,8 @@ impl OverBatches<'_> {
             return None;
         }
         let y = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
-        let plot = Plot::new(Measure::log("batch size (samples)").at(batches), y, series);
+        let x = Measure::log("batch size (samples)").at(batches);
+        let plot = Plot { apart: true, ..Plot::new(x, y, series) };
         if clauses.is_empty() {
             clauses.push(format!("no line has {} at two batch sizes", self.what));
         }
