@@ -2,6 +2,7 @@
 
 use super::ReportError;
 use super::confounders::{Confounder, confounders, kinds};
+use super::figure::Picture;
 use super::figures::{FAMILIES, Figure};
 use super::tables::{Cell, Tables};
 use super::view::{View, rate_words};
@@ -38,7 +39,7 @@ impl<'a> Content<'a> {
         let (mut figures, mut not_shown) = (Vec::new(), Vec::new());
         for (name, draw) in wanted(&tables.study.figures)? {
             match draw(&view) {
-                Ok(drawn) => figures.extend(drawn.into_iter().map(with_safe_name)),
+                Ok(drawn) => figures.extend(drawn.into_iter().map(finished)),
                 Err(reason) => not_shown.push((name, reason)),
             }
         }
@@ -76,9 +77,13 @@ fn wanted(names: &[String]) -> Result<Vec<(&'static str, super::figures::Draw)>,
     names.iter().map(find).collect()
 }
 
-/// Names become files: what a study calls its parts must not lead elsewhere.
-fn with_safe_name(mut figure: Figure) -> Figure {
+/// A figure with no more series than can be told apart, and a name that can be a file's: what a study calls its parts
+/// must not lead elsewhere.
+fn finished(mut figure: Figure) -> Figure {
     figure.name = figure.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+    if let Picture::Plot(plot) = &mut figure.picture {
+        figure.caption += &plot.legible();
+    }
     figure
 }
 

@@ -22,6 +22,11 @@ use self::content::Content;
 use self::figure::Size;
 use self::tables::Tables;
 
+/// What recipes can call figures by, in the report's order.
+pub fn figure_names() -> impl Iterator<Item = &'static str> {
+    figures::FAMILIES.iter().map(|family| family.0)
+}
+
 /// A report, ready to be written.
 #[derive(Clone, Debug)]
 pub struct Report {

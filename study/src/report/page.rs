@@ -211,5 +211,6 @@ pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 .card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption{padding:0 16px}\
 .confounders thead{display:none}.confounders tr{display:block;padding:10px 0;border-bottom:1px solid var(--edge)}\
 .confounders tr>*{display:block;white-space:normal;border:0;padding:1px 0;min-width:0}}\
-@media print{body{background:#fff}main{max-width:none;padding:0}figure,section,.card{break-inside:avoid;border-color:#bbb}\
+@media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}figure,.card,tr{break-inside:avoid}\
+figure,section,.card{border-color:#bbb;padding:12px 16px;margin:12px 0}.picture{max-width:520px}\
 .beside{display:block}.scroll{overflow:visible}th,td{white-space:normal}details{display:none}}";

@@ -214,6 +214,26 @@ fn the_recipe_chooses_figures_and_their_order() {
 }
 
 #[test]
+fn no_more_series_than_can_be_told_apart() {
+    let mut study = Synthetic::new("many");
+    for number in 1..=20_u64 {
+        let learning_rate = 0.01 * number as f64;
+        let cell = study.cell(Cell { arm: "a", batch: 100, rate: "listed", budget: "steps", learning_rate });
+        let job = study.run(&cell, 1, Run { steps: 100, ..Run::default() });
+        for step in 1..=10 {
+            study.probe(&job, step, ["eigenvalues", "highest"], &[step as f64 / learning_rate]);
+        }
+    }
+    let report = report_of(&study);
+    assert!(file(&report, "report.md").contains("8 of 20 are drawn; all are in the data."));
+    let svg = file(&report, "figures/edge.svg");
+    let shown: Vec<usize> =
+        (1..=20).filter(|n| svg.contains(&format!(">η = {}</text>", 0.01 * f64::from(*n as u32)))).collect();
+    assert_eq!((shown.len(), shown.first(), shown.last()), (8, Some(&1), Some(&20)), "{shown:?}");
+    assert_eq!(file(&report, "figures/edge.csv").lines().count(), 201);
+}
+
+#[test]
 fn the_same_tables_make_the_same_report() {
     let study = synthetic::ratio();
     assert_eq!(report_of(&study).files, report_of(&study).files);

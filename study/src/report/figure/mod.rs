@@ -7,6 +7,7 @@
 mod axis;
 mod dots;
 mod legend;
+mod legible;
 mod marks;
 mod plot;
 mod style;

@@ -4,7 +4,7 @@
 pub const REFERENCE: usize = usize::MAX;
 
 /// Series styles before they repeat.
-const STYLES: usize = 8;
+pub const STYLES: usize = 8;
 /// Okabe and Ito's colours, those that show on white; grey at the end.
 const LIGHT: [&str; STYLES] = ["#0072b2", "#d55e00", "#007a5a", "#b5508f", "#b87900", "#2a87bd", "#4d4d4d", "#8a5a2b"];
 /// As they show on a dark page.
