@@ -19,6 +19,7 @@ mod predict;
 mod run;
 mod run_folder;
 mod selftest;
+mod study;
 mod train;
 
 use std::io::IsTerminal;
@@ -139,6 +140,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Export(arguments) => export::export(&arguments).map(|()| exit::COMPLETED),
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
         Verb::Data(verb) => data::data(&verb),
+        Verb::Study(verb) => study::study(&verb),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Selftest(arguments) => selftest::selftest(&arguments),

@@ -1,0 +1,117 @@
+//! SVG as text: elements with escaped words and finite numbers.
+
+use std::fmt::Write;
+
+use super::{Size, style};
+
+/// Size of all text.
+pub const FONT: f64 = 13.0;
+
+/// A piece of SVG in the making.
+#[derive(Debug, Default)]
+pub struct Svg(String);
+
+/// On which side of its place a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+impl Svg {
+    pub fn path(&mut self, class: &str, d: &str) {
+        // Writing to a String can't fail, here and below.
+        let _ = write!(self.0, "<path class=\"{class}\" d=\"{d}\"/>");
+    }
+
+    pub fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4]) {
+        let _ = write!(
+            self.0,
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+        );
+    }
+
+    pub fn text(&mut self, class: &str, anchor: Anchor, [x, y]: [f64; 2], words: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "start",
+            Anchor::Middle => "middle",
+            Anchor::End => "end",
+        };
+        let words = escape(words);
+        let _ =
+            write!(self.0, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
+    }
+
+    pub fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// About how wide a text is, on the safe side for common system fonts.
+pub fn width_of(words: &str) -> f64 {
+    let of = |letter: char| match letter {
+        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '(' | ')' | '[' | ']' => {
+            0.4
+        }
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 1.0,
+        'A'..='Z' | '=' | '+' | '−' | '×' | '√' | '·' => 0.78,
+        letter if letter.is_ascii() => 0.62,
+        'Ͱ'..='Ͽ' | '⁰'..='₟' | '²' | '³' | '¹' => 0.62,
+        _ => 1.0,
+    };
+    FONT * words.chars().map(of).sum::<f64>()
+}
+
+/// The words, or their beginning if they don't fit.
+pub fn fitted(words: &str, width: f64) -> String {
+    if width_of(words) <= width {
+        return words.into();
+    }
+    let (mut taken, mut used) = (String::new(), FONT);
+    for letter in words.chars() {
+        used += width_of(letter.encode_utf8(&mut [0; 4]));
+        if used > width {
+            break;
+        }
+        taken.push(letter);
+    }
+    format!("{}…", taken.trim_end())
+}
+
+/// Words as text or attribute of HTML and XML. Characters that XML can't have become �.
+pub fn escape(words: &str) -> String {
+    let mut escaped = String::with_capacity(words.len());
+    for letter in words.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' | '\t' => escaped.push(letter),
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// The whole element.
+pub fn wrapped(size: Size, height: f64, inside: &str, name: &str, [title, description]: [&str; 2]) -> String {
+    let (word, width) = (size.word(), size.width());
+    let (name, title, description) = (escape(name), escape(title), escape(description));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"{word}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \
+         aria-labelledby=\"{name}-{word}-title {name}-{word}-description\">\
+         <title id=\"{name}-{word}-title\">{title}</title>\
+         <desc id=\"{name}-{word}-description\">{description}</desc>\
+         <rect class=\"page\" width=\"{width:.0}\" height=\"{height:.0}\"/>{inside}</svg>"
+    )
+}
+
+/// A picture as a file of its own: with its style.
+pub fn standalone(svg: &str) -> String {
+    let at = svg.find("<title").unwrap_or(svg.len());
+    format!("{}<style>{}</style>{}\n", &svg[..at], style::rules(), &svg[at..])
+}

@@ -1,0 +1,214 @@
+//! Steps and samples to a target: perfect scaling, the hyperbola, the critical batch beside the measured noise scale.
+
+use super::{Drawn, Figure, of_line};
+use crate::report::data::Data;
+use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
+use crate::report::view::{Line, View};
+use crate::report::words::{number, whole, with_interval};
+use crate::statistics::{HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_mean, mean_interval};
+
+/// A line's way to the target.
+struct Way<'a> {
+    line: &'a Line<'a>,
+    /// Batch, steps with their interval, seeds that reached the target, seeds that did not.
+    reached: Vec<(f64, Interval, usize, usize)>,
+    fit: Result<HyperbolaFit, Unfit>,
+    /// Geometric mean of the cells' run averages of B_simple, the least, the most.
+    noise_scale: Option<[f64; 3]>,
+}
+
+fn ways<'a>(view: &'a View<'a>) -> Result<Vec<Way<'a>>, String> {
+    let ways: Vec<Way<'a>> = view.lines().iter().filter_map(|line| way(view, line)).collect();
+    if ways.is_empty() {
+        let reason =
+            "no run has reached a target at two batch sizes: set `schedule.target_accuracy` or `schedule.target_loss`";
+        return Err(reason.into());
+    }
+    Ok(ways)
+}
+
+fn way<'a>(view: &'a View<'a>, line: &'a Line<'a>) -> Option<Way<'a>> {
+    let mut reached = Vec::new();
+    let mut seeds: std::collections::BTreeMap<u64, Vec<(f64, f64)>> = std::collections::BTreeMap::new();
+    for cell in &line.cells {
+        let steps = view.values(cell, |job| job.steps_to_target.filter(|steps| *steps > 0.0));
+        let logarithms: Vec<f64> = steps.values().map(|steps| steps.ln()).collect();
+        let Some(mean) = mean_interval(&logarithms) else { continue };
+        let missed = view.runs(cell).count() - steps.len();
+        reached.push((cell.batch as f64, mean.map(f64::exp), steps.len(), missed));
+        for (seed, steps) in steps {
+            seeds.entry(seed).or_default().push((cell.batch as f64, steps));
+        }
+    }
+    if reached.len() < 2 {
+        return None;
+    }
+    let scales = line.cells.iter().filter_map(|cell| {
+        let values = view.values(cell, |job| view.noise_scale(job).filter(|scale| *scale > 0.0));
+        geometric_mean(&values.into_values().collect::<Vec<_>>())
+    });
+    let scales: Vec<f64> = scales.collect();
+    let ends = scales.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), scale| (low.min(*scale), high.max(*scale)));
+    let noise_scale = geometric_mean(&scales).map(|middle| [middle, ends.0, ends.1]);
+    Some(Way { line, reached, fit: fit_hyperbola(&seeds.into_values().collect::<Vec<_>>()), noise_scale })
+}
+
+impl Way<'_> {
+    fn clause(&self) -> String {
+        let missed: usize = self.reached.iter().map(|cell| cell.3).sum();
+        let missed = match missed {
+            0 => String::new(),
+            1 => "; 1 run did not reach the target and is left out".into(),
+            missed => format!("; {missed} runs did not reach the target and are left out"),
+        };
+        let fitted = match &self.fit {
+            Err(reason) => format!("no hyperbola: {reason}"),
+            Ok(fit) => {
+                let beyond =
+                    if fit.bends_within { "" } else { ", which is beyond the batches measured: an extrapolation" };
+                format!(
+                    "the hyperbola has S_min = {} steps and E_min = {} samples, so B_crit = {} samples{beyond}; single \
+                     runs lie {} % off it (rms)",
+                    with_interval(&fit.s_min),
+                    with_interval(&fit.e_min),
+                    with_interval(&fit.critical_batch),
+                    number(100.0 * fit.residual)
+                )
+            }
+        };
+        let measured = match (self.noise_scale, &self.fit) {
+            (None, _) => String::new(),
+            (Some([middle, low, high]), fit) => {
+                let beside = fit.as_ref().map_or_else(
+                    |_| String::new(),
+                    |fit| format!(", {} times B_crit", number(middle / fit.curve.critical_batch())),
+                );
+                let span = format!("{} to {} between batches", number(low), number(high));
+                format!("; measured B_simple is {} ({span}){beside}", number(middle))
+            }
+        };
+        of_line(&self.line.label, &format!("{fitted}{measured}{missed}"))
+    }
+
+    fn batches(&self) -> impl Iterator<Item = f64> {
+        self.reached.iter().map(|cell| cell.0)
+    }
+
+    /// Batches from the smallest to the largest, evenly by their logarithm.
+    fn finely(&self) -> impl Iterator<Item = f64> {
+        let (low, high) = self.batches().fold((f64::INFINITY, 0.0_f64), |(l, h), b| (l.min(b), h.max(b)));
+        (0..=60).map(move |index| low * (high / low).powf(f64::from(index) / 60.0))
+    }
+
+    fn name(&self, word: &str) -> String {
+        if self.line.label.is_empty() { word.into() } else { format!("{} – {word}", self.line.label) }
+    }
+
+    fn measured(&self, place: impl Fn(f64, f64) -> (f64, f64), bars: bool) -> Series {
+        let points = self.reached.iter().map(|(batch, steps, ..)| {
+            let (x, y) = place(*batch, steps.value);
+            let end = |end: Option<f64>| end.filter(|_| bars).map(|steps| place(*batch, steps).1);
+            Point { x, y, low: end(steps.low), high: end(steps.high), chosen: false }
+        });
+        let (label, style) = (self.name("measured"), self.line.style);
+        Series { label, style, points: points.collect(), joined: false, marked: true, banded: false }
+    }
+
+    fn curve(&self, place: impl Fn(f64, f64) -> (f64, f64)) -> Option<Series> {
+        let fit = self.fit.as_ref().ok()?;
+        let points = self.finely().map(|batch| place(batch, fit.curve.steps(batch))).map(|(x, y)| Point::new(x, y));
+        let (label, style) = (self.name("hyperbola"), self.line.style);
+        Some(Series { label, style, points: points.collect(), joined: true, marked: false, banded: false })
+    }
+}
+
+fn data(ways: &[Way<'_>]) -> Data {
+    let mut data =
+        Data::new(&["line", "batch", "steps", "low", "high", "samples", "reached", "missed", "fitted_steps"]);
+    for way in ways {
+        for (batch, steps, reached, missed) in &way.reached {
+            let fitted = way.fit.as_ref().ok().map(|fit| fit.curve.steps(*batch));
+            let samples = steps.value * batch;
+            let line = way.line.label.as_str();
+            data.row(&[&line, batch, &steps.value, &steps.low, &steps.high, &samples, reached, missed, &fitted]);
+        }
+    }
+    data
+}
+
+/// Steps to the target over the batch size.
+pub fn steps(view: &View<'_>) -> Drawn {
+    let ways = ways(view)?;
+    let (mut series, mut guides, mut batches) = (Vec::new(), Vec::new(), Vec::new());
+    for way in &ways {
+        series.extend(way.curve(|batch, steps| (batch, steps)));
+        let perfect = way.reached.first().map(|(batch, steps, ..)| batch * steps.value).unwrap_or_default();
+        let least = way.reached.iter().map(|cell| cell.1.value).fold(f64::INFINITY, f64::min);
+        // Perfect scaling is drawn as far down as the measurements go.
+        let points = way.finely().map(|batch| Point::new(batch, perfect / batch)).filter(|point| point.y > least / 2.0);
+        let label = if series.len() <= 1 { "perfect scaling (equal samples)".into() } else { String::new() };
+        series.push(Series { label, style: REFERENCE, points: points.collect(), joined: true, ..Series::default() });
+        batches.extend(way.batches());
+    }
+    series.extend(ways.iter().map(|way| way.measured(|batch, steps| (batch, steps), true)));
+    if let [way] = ways.as_slice() {
+        let guide = |label: &str, style, at| Guide { label: label.into(), style, at, upright: true };
+        guides.extend(way.fit.as_ref().ok().map(|fit| guide("B_crit of the fit", 3, fit.curve.critical_batch())));
+        guides.extend(way.noise_scale.map(|scale| guide("B_simple measured", 2, scale[0])));
+    }
+    batches.sort_by(f64::total_cmp);
+    batches.dedup();
+    let x = Measure::log("batch size (samples)").at(batches);
+    let plot = Plot { guides, ..Plot::new(x, Measure::log("steps to the target"), series) };
+    Ok(vec![Figure {
+        name: "steps-to-target".into(),
+        title: "Steps to the target over batch size".into(),
+        picture: Picture::Plot(Box::new(plot)),
+        caption:
+            "Geometric mean over seeds with 95 % bootstrap intervals; the hyperbola (S/S_min − 1)(E/E_min − 1) = 1 is \
+                  fitted to ln S over all seeds, its intervals by resampling seeds."
+                .into(),
+        found: ways.iter().map(Way::clause).collect(),
+        key: true,
+        refuted_by: "Steps that never level off, or that miss the curve by much more than seeds differ, would refute the \
+                     hyperbola; a B_simple ten times away from B_crit would refute it as a predictor.",
+        data: data(&ways),
+    }])
+}
+
+/// Samples to the target over steps.
+pub fn trade_off(view: &View<'_>) -> Drawn {
+    let ways = ways(view)?;
+    let place = |batch: f64, steps: f64| (steps, batch * steps);
+    let mut series: Vec<Series> = ways.iter().filter_map(|way| way.curve(place)).collect();
+    series.extend(ways.iter().map(|way| way.measured(place, false)));
+    let clauses: Vec<String> = ways.iter().filter_map(|way| way.price()).collect();
+    let plot = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
+    Ok(vec![Figure {
+        name: "trade-off".into(),
+        title: "What fewer steps cost in samples".into(),
+        picture: Picture::Plot(Box::new(plot)),
+        caption: "Each marker is a batch size, the smallest at the right; time is to the left, cost is upwards.".into(),
+        found: clauses,
+        key: true,
+        refuted_by: "A batch size that takes both fewer steps and fewer samples than a smaller one, beyond the scatter of \
+                     seeds, would refute that steps are bought with samples.",
+        data: data(&ways),
+    }])
+}
+
+impl Way<'_> {
+    /// What the largest batch gains in steps, and what it costs in samples.
+    fn price(&self) -> Option<String> {
+        let [(small, long, ..), .., (large, short, ..)] = self.reached.as_slice() else { return None };
+        let (fewer, more) = (long.value / short.value, large * short.value / (small * long.value));
+        let clause = format!(
+            "batch {} takes {} times fewer steps than batch {} and {} times the samples",
+            whole(*large as u64),
+            number(fewer),
+            whole(*small as u64),
+            number(more)
+        );
+        Some(of_line(&self.line.label, &clause))
+    }
+}

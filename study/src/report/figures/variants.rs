@@ -1,0 +1,185 @@
+//! Arms beside each other at one batch size: what each recovers of the gap between small and large batch.
+
+use std::collections::BTreeMap;
+
+use super::over_batches::pairs;
+use super::{Drawn, Figure};
+use crate::report::data::Data;
+use crate::report::figure::{Dot, Dots, Measure, Picture};
+use crate::report::tables::{Cell, Job};
+use crate::report::view::{BySeed, View};
+use crate::report::words::{change, count, whole, with_interval};
+use crate::statistics::{Interval, interval, mean, mean_interval, paired_interval};
+
+/// One batch and budget at which several cells are compared.
+struct Group<'a> {
+    batch: u64,
+    budget: &'a str,
+    /// In the recipe's order; the first is what others are compared with.
+    cells: Vec<(&'a Cell, BySeed)>,
+    /// The smallest batch of this budget: what there is to recover.
+    small: Option<(&'a Cell, BySeed)>,
+}
+
+/// For each budget, at the batch with most variants (the largest of these).
+pub fn draw(view: &View<'_>) -> Drawn {
+    let tested = view.tables.jobs.iter().any(|job| job.test_error.is_some());
+    let error = |job: &Job| if tested { job.test_error } else { job.validation_error }.map(|error| 100.0 * error);
+    let word = if tested { "test error" } else { "validation error" };
+    let mut budgets: Vec<&str> = view.cells().iter().map(|cell| cell.budget.as_str()).collect();
+    budgets.dedup();
+    budgets.sort_unstable();
+    budgets.dedup();
+    let several = budgets.len() > 1;
+    let groups: Vec<Group<'_>> = budgets.into_iter().filter_map(|budget| group(view, budget, error)).collect();
+    if groups.is_empty() {
+        return Err("no batch size has two arms with an error to compare".into());
+    }
+    Ok(groups.iter().map(|group| group.figure(view, word, several)).collect())
+}
+
+fn group<'a>(view: &View<'a>, budget: &'a str, error: impl Fn(&'a Job) -> Option<f64>) -> Option<Group<'a>> {
+    let mut batches: BTreeMap<u64, Vec<(&Cell, BySeed)>> = BTreeMap::new();
+    for cell in view.cells().iter().filter(|cell| cell.budget == budget) {
+        let values = view.values(cell, &error);
+        if !values.is_empty() {
+            batches.entry(cell.batch).or_default().push((cell, values));
+        }
+    }
+    let small = batches.first_key_value().map(|(batch, cells)| (*batch, cells[0].clone()));
+    // Of equals the last is taken, which is the largest batch.
+    let (batch, cells) = batches.into_iter().max_by_key(|(_, cells)| cells.len())?;
+    let small = small.filter(|(other, _)| *other < batch).map(|(_, cell)| cell);
+    // Cells that differ in the learning rate alone are other figures' business.
+    let several = cells.iter().any(|(cell, _)| (&cell.arm, &cell.rate) != (&cells[0].0.arm, &cells[0].0.rate));
+    several.then_some(Group { batch, budget, cells, small })
+}
+
+impl Group<'_> {
+    fn figure(&self, view: &View<'_>, word: &str, several: bool) -> Figure {
+        let mut data = Data::new(&[
+            "cell",
+            "arm",
+            "rate",
+            "batch",
+            "error",
+            "low",
+            "high",
+            "seeds",
+            "difference",
+            "difference_low",
+            "difference_high",
+            "recovered",
+            "recovered_low",
+            "recovered_high",
+        ]);
+        let (mut dots, mut clauses) = (Vec::new(), Vec::new());
+        let shown = self.small.iter().chain(&self.cells);
+        for (index, (cell, values)) in shown.enumerate() {
+            let Some(mean) = mean_interval(&values.values().copied().collect::<Vec<_>>()) else { continue };
+            let other = !std::ptr::eq(*cell, self.cells[0].0);
+            let difference = if other { paired_interval(&pairs(&self.cells[0].1, values)) } else { None };
+            let share = if other && cell.batch == self.batch { self.recovered(values) } else { None };
+            self.tell(cell, values.len(), [Some(mean), difference, share], &mut data);
+            if let Some(difference) = difference.filter(|_| cell.batch == self.batch) {
+                clauses.push(clause(view.variant(cell), &difference, share, word));
+            }
+            let words = match difference {
+                None => format!("{} % (reference)", with_interval(&mean)),
+                Some(difference) => format!("{} %, difference {}", with_interval(&mean), with_interval(&difference)),
+            };
+            let batch = if cell.batch == self.batch { String::new() } else { format!(", batch {}", whole(cell.batch)) };
+            let label = format!("{}{batch}", view.variant(cell));
+            dots.push(Dot {
+                label,
+                words,
+                style: index,
+                value: mean.value,
+                ends: mean.low.zip(mean.high).map(|e| [e.0, e.1]),
+            });
+        }
+        let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
+        let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();
+        let budget = if several { format!(", equal {}", self.budget) } else { String::new() };
+        Figure {
+            name: if several { format!("variants-{}", self.budget) } else { "variants".into() },
+            title: format!("Arms at batch {}{budget}", whole(self.batch)),
+            picture: Picture::Dots(Dots { x: Measure::linear(&format!("{word} (%)")), dots, guides }),
+            caption: self.caption(view),
+            found: self.opening(view, word).into_iter().chain(clauses).collect(),
+            key: true,
+            refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
+                         includes zero or lies above it.",
+            data,
+        }
+    }
+
+    fn tell(&self, cell: &Cell, seeds: usize, figures: [Option<Interval>; 3], data: &mut Data) {
+        let [mean, difference, share] = figures;
+        let value = |figure: Option<Interval>| figure.map(|figure| figure.value);
+        let low = |figure: Option<Interval>| figure.and_then(|figure| figure.low);
+        let high = |figure: Option<Interval>| figure.and_then(|figure| figure.high);
+        data.row(&[
+            &cell.cell.as_str(),
+            &cell.arm.as_str(),
+            &cell.rate.as_str(),
+            &cell.batch,
+            &value(mean),
+            &low(mean),
+            &high(mean),
+            &seeds,
+            &value(difference),
+            &low(difference),
+            &high(difference),
+            &value(share),
+            &low(share),
+            &high(share),
+        ]);
+    }
+
+    /// The gap that there is to recover.
+    fn opening(&self, view: &View<'_>, word: &str) -> Option<String> {
+        let (small, before) = self.small.as_ref()?;
+        let gap = paired_interval(&pairs(before, &self.cells[0].1))?;
+        let batches = format!("from batch {} to {}", whole(small.batch), whole(self.batch));
+        Some(format!("{batches} (“{}”) the {word} {}", view.variant(self.cells[0].0), change(&gap, "points")))
+    }
+
+    /// The share of the gap that a variant recovers, over the seeds that all three have; none if the gap itself is not
+    /// shown.
+    fn recovered(&self, variant: &BySeed) -> Option<Interval> {
+        let (_, small) = self.small.as_ref()?;
+        let large = &self.cells[0].1;
+        if !paired_interval(&pairs(small, large))?.excludes(0.0) {
+            return None;
+        }
+        let of = |(seed, large): (&u64, &f64)| Some([*small.get(seed)?, *large, *variant.get(seed)?]);
+        let seeds: Vec<[f64; 3]> = large.iter().filter_map(of).collect();
+        interval(seeds.len(), |sample| {
+            let part = |which: usize| mean(&sample.iter().map(|seed| seeds[*seed][which]).collect::<Vec<_>>());
+            let (small, large, variant) = (part(0)?, part(1)?, part(2)?);
+            Some((large - variant) / (large - small))
+        })
+    }
+
+    fn caption(&self, view: &View<'_>) -> String {
+        let small = match &self.small {
+            Some((cell, _)) => format!(" The first row is the small batch ({}).", view.label(cell)),
+            None => String::new(),
+        };
+        format!(
+            "Means over seeds with 95 % bootstrap intervals; dotted lines are at the rows that others are compared with: {}.{small} \
+             Differences are paired by seed.",
+            view.variant(self.cells[0].0)
+        )
+    }
+}
+
+fn clause(name: &str, difference: &Interval, share: Option<Interval>, word: &str) -> String {
+    let recovered = match share {
+        None => String::new(),
+        Some(share) => format!(", {} % of the gap", with_interval(&share.map(|share| 100.0 * share))),
+    };
+    let pairs = count(difference.count, "pair");
+    format!("with “{name}” the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
+}

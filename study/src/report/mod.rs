@@ -1,0 +1,75 @@
+//! A study's report: tables → figures, sentences, a page. In reading order: `tables` reads and checks, `view` arranges
+//! cells and runs, `figures` draws and says what was found, `confounders` what else could be the cause, `content` puts it
+//! together, `page` and `markdown` write it.
+
+mod confounders;
+mod content;
+mod data;
+mod error;
+mod figure;
+mod figures;
+mod markdown;
+mod page;
+mod tables;
+mod view;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+pub use error::ReportError;
+
+use self::content::Content;
+use self::figure::Size;
+use self::tables::Tables;
+
+/// What recipes can call figures by, in the report's order.
+pub fn figure_names() -> impl Iterator<Item = &'static str> {
+    figures::FAMILIES.iter().map(|family| family.0)
+}
+
+/// A report, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Files by their places in the study's folder.
+    pub files: Vec<(String, String)>,
+    /// How many figures it has.
+    pub figures: usize,
+    /// What is to be told beside: mixed fingerprints, runs that are missing, figures that the data don't allow.
+    pub remarks: Vec<String>,
+}
+
+impl Report {
+    /// Reads a study's folder and makes its report.
+    ///
+    /// # Errors
+    /// If it is no study's folder, or what lies there is not what it should be.
+    pub fn of(folder: &Path) -> Result<Self, ReportError> {
+        let tables = Tables::read(folder)?;
+        let content = Content::of(&tables)?;
+        let mut files =
+            vec![("report.html".into(), page::page(&content)), ("report.md".into(), markdown::markdown(&content))];
+        for figure in &content.figures {
+            let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.sentence()]);
+            files.push((format!("figures/{}.svg", figure.name), figure::standalone(&svg)));
+            files.push((format!("figures/{}.csv", figure.name), figure.data.csv()));
+        }
+        let not_shown = content.not_shown.iter().map(|(name, reason)| format!("{name}: not shown because {reason}"));
+        let remarks = content.warnings.iter().chain(&content.missing).cloned().chain(not_shown).collect();
+        Ok(Self { files, figures: content.figures.len(), remarks })
+    }
+
+    /// Writes it into the study's folder, over an earlier one; returns the page's path.
+    ///
+    /// # Errors
+    /// If a file can't be written.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf, ReportError> {
+        let failed = |path: &Path, source| ReportError::Write { path: path.to_owned(), source };
+        let figures = folder.join("figures");
+        std::fs::create_dir_all(&figures).map_err(|source| failed(&figures, source))?;
+        for (name, text) in &self.files {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|source| failed(&path, source))?;
+        }
+        Ok(folder.join("report.html"))
+    }
+}

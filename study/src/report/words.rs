@@ -1,0 +1,165 @@
+//! Numbers and intervals as people read them.
+
+use super::figure::{grouped, power_of_ten};
+use crate::statistics::Interval;
+
+/// Three digits that count.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".into();
+    }
+    // A sum of nothing may be −0.
+    let value = value + 0.0;
+    if value != 0.0 && !(1e-4 * 0.999_999..1e7).contains(&value.abs()) {
+        return power_of_ten(value);
+    }
+    let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    if digits >= 3.0 {
+        let unit = 10_f64.powf(digits - 2.0);
+        return grouped(&format!("{:.0}", (value / unit).round() * unit));
+    }
+    let text = format!("{value:.0$}", (2.0 - digits).max(0.0) as usize);
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    grouped(text)
+}
+
+/// A whole number.
+pub fn whole(value: u64) -> String {
+    grouped(&value.to_string())
+}
+
+/// `0.62 [0.41, 0.83]`, to the digits that the interval leaves in doubt; without an interval three digits.
+pub fn with_interval(interval: &Interval) -> String {
+    let Some((low, high)) = interval.low.zip(interval.high) else {
+        return number(interval.value);
+    };
+    let [value, low, high] = alike([interval.value, low, high], high - low);
+    format!("{value} [{low}, {high}]")
+}
+
+/// Numbers to as many digits as a spread of this size needs.
+fn alike(values: [f64; 3], spread: f64) -> [String; 3] {
+    let digits = spread.log10().floor();
+    // A spread of nothing has −∞ digits.
+    if !(-4.0..6.0).contains(&digits) {
+        return values.map(number);
+    }
+    if digits >= 2.0 {
+        let unit = 10_f64.powf(digits - 1.0);
+        return values.map(|value| grouped(&format!("{:.0}", (value / unit).round() * unit)));
+    }
+    let decimals = (1.0 - digits) as usize;
+    values.map(|value| {
+        let text = format!("{value:.decimals$}");
+        // No minus before a zero.
+        let zero = text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.'));
+        grouped(if zero { text.trim_start_matches('-') } else { &text })
+    })
+}
+
+/// What a difference comes to: `rises by 0.62 [0.41, 0.83] points`, or that none is shown.
+pub fn change(difference: &Interval, unit: &str) -> String {
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    let size = |interval: &Interval| with_interval(interval);
+    if difference.low.is_none() {
+        return format!(
+            "changes by {}{unit} (too few seeds for an interval, so this shows nothing yet)",
+            number(difference.value)
+        );
+    }
+    if !difference.excludes(0.0) {
+        return format!("changes by {}{unit}: the interval includes zero, so no change is shown", size(difference));
+    }
+    if difference.value > 0.0 {
+        return format!("rises by {}{unit}", size(difference));
+    }
+    let turned = Interval {
+        value: -difference.value,
+        low: difference.high.map(|high| -high),
+        high: difference.low.map(|low| -low),
+        count: difference.count,
+    };
+    format!("falls by {}{unit}", size(&turned))
+}
+
+/// What a quotient comes to, from the interval of its logarithm.
+pub fn quotient(logarithm: &Interval) -> String {
+    let factor = logarithm.map(f64::exp);
+    if logarithm.low.is_none() {
+        return format!(
+            "changes by a factor of {} (too few seeds for an interval, so this shows nothing yet)",
+            number(factor.value)
+        );
+    }
+    if !logarithm.excludes(0.0) {
+        let factor = with_interval(&factor);
+        return format!("changes by a factor of {factor}: the interval includes one, so no change is shown");
+    }
+    if logarithm.value > 0.0 {
+        return format!("rises by a factor of {}", with_interval(&factor));
+    }
+    let turned = Interval {
+        value: -logarithm.value,
+        low: logarithm.high.map(|high| -high),
+        high: logarithm.low.map(|low| -low),
+        count: logarithm.count,
+    };
+    format!("falls by a factor of {}", with_interval(&turned.map(f64::exp)))
+}
+
+/// `3 seeds`, `1 seed`.
+pub fn count(number: usize, word: &str) -> String {
+    format!("{} {word}{}", whole(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// `a, b and c`.
+pub fn list(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// With a capital at the beginning and a full stop at the end.
+pub fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    // A Greek letter or a sign is a symbol, not the beginning of a word.
+    let symbol = words.chars().next().is_some_and(|letter| !letter.is_ascii());
+    let words = if symbol { words.to_owned() } else { format!("{first}{}", letters.as_str()) };
+    if words.ends_with(['.', '?', '!']) { words } else { format!("{words}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interval(value: f64, low: f64, high: f64) -> Interval {
+        Interval { value, low: Some(low), high: Some(high), count: 5 }
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let written = [-0.0, 1.0, 0.0123, 12.345, 1234.5, 98_765.0, 2e-5, -0.5, f64::NAN].map(number);
+        assert_eq!(written, ["0", "1", "0.0123", "12.3", "1,230", "98,800", "2×10⁻⁵", "−0.5", "–"]);
+    }
+
+    #[test]
+    fn effects_are_told_as_they_are() {
+        assert_eq!(change(&interval(0.6234, 0.41, 0.83), "points"), "rises by 0.62 [0.41, 0.83] points");
+        assert_eq!(change(&interval(-0.6234, -0.83, -0.41), ""), "falls by 0.62 [0.41, 0.83]");
+        let null = change(&interval(0.02, -0.1, 0.14), "points");
+        assert_eq!(null, "changes by 0.02 [−0.10, 0.14] points: the interval includes zero, so no change is shown");
+        assert_eq!(with_interval(&interval(0.01, 0.01, 0.01)), "0.01 [0.01, 0.01]");
+        assert!(change(&Interval::bare(0.3, 1), "points").contains("too few seeds"));
+        assert_eq!(quotient(&interval(3f64.ln(), 2f64.ln(), 4f64.ln())), "rises by a factor of 3.0 [2.0, 4.0]");
+        assert!(quotient(&interval(0.1, -0.2, 0.3)).contains("includes one"));
+    }
+
+    #[test]
+    fn sentences_begin_and_end() {
+        assert_eq!(sentence("a rises"), "A rises.");
+        assert_eq!(sentence("η is 1."), "η is 1.");
+    }
+}

@@ -1,0 +1,289 @@
+//! Reports of synthetic studies: known truths are found, nulls are told as nulls, bad folders are refused in one line,
+//! pictures are whole.
+
+mod pictures;
+mod synthetic;
+
+use std::path::Path;
+
+use lockstep_study::report::Report;
+use synthetic::{Cell, Run, Synthetic};
+
+/// A study's report.
+fn report_of(study: &Synthetic) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    study.write(folder.path());
+    Report::of(folder.path()).unwrap()
+}
+
+fn file<'a>(report: &'a Report, name: &str) -> &'a str {
+    &report.files.iter().find(|file| file.0 == name).unwrap_or_else(|| panic!("no {name}")).1
+}
+
+/// What was found by the figure of this title.
+fn found(report: &Report, title: &str) -> String {
+    let text = file(report, "report.md").replace('\\', "");
+    let from = text.split_once(&format!("### {title}\n")).unwrap_or_else(|| panic!("no figure {title:?} in {text}")).1;
+    let found = from.split_once("**Found.** ").unwrap().1;
+    found.split_once("\n\n").unwrap().0.into()
+}
+
+/// The numbers of `word value [low, high]`.
+fn interval(sentence: &str, before: &str) -> [f64; 3] {
+    let from = sentence.split_once(before).unwrap_or_else(|| panic!("no {before:?} in {sentence:?}")).1.trim_start();
+    let number = |text: &str| {
+        text.replace(',', "").replace('−', "-").parse::<f64>().unwrap_or_else(|_| panic!("{text:?} in {sentence:?}"))
+    };
+    let (value, ends) = from.split_once(" [").unwrap();
+    let (low, high) = ends.split_once(']').unwrap().0.split_once(", ").unwrap();
+    [number(value), number(low), number(high)]
+}
+
+fn covers([value, low, high]: [f64; 3], truth: f64) {
+    assert!(low <= truth && truth <= high && low <= value && value <= high, "{value} [{low}, {high}] and not {truth}");
+}
+
+#[test]
+fn a_gap_is_told_with_its_size_and_what_recovers_it() {
+    let report = report_of(&synthetic::gap(0.008));
+    covers(interval(&found(&report, "Test error over batch size"), "the test error rises by"), 0.8);
+    let arms = found(&report, "Arms at batch 4,096");
+    covers(interval(&arms, "penalty over micro-batches” the test error falls by"), 0.56);
+    covers(interval(&arms, "points, "), 70.0);
+    assert!(arms.contains("With “penalty over the batch”") || arms.contains("with “penalty over the batch”"), "{arms}");
+    assert!(arms.split("penalty over the batch”").nth(1).unwrap().contains("no change is shown"), "{arms}");
+    // √4096 / √16.
+    covers(interval(&found(&report, "Largest Hessian eigenvalue over batch size"), "rises by a factor of"), 16.0);
+    covers(interval(&found(&report, "Distance from the initial weights"), "SGD, batch 16”: slope"), 0.7);
+    assert!(found(&report, "Distance from the initial weights").contains("ln t describes it better"));
+    assert!(file(&report, "report.md").contains("Runs were not trained to the same loss"));
+    assert!(
+        file(&report, "report.md")
+            .contains("Tuned for each cell with 5 trials each; the optimum is interior in 7 of 7 cells.")
+    );
+    assert!(found(&report, "Learning rates that were tried").contains("η = 0.05 chosen, inside of the grid"));
+}
+
+#[test]
+fn what_is_not_there_is_told_as_not_shown() {
+    let report = report_of(&synthetic::gap(0.0));
+    assert!(found(&report, "Test error over batch size").contains("the interval includes zero, so no change is shown"));
+    let arms = found(&report, "Arms at batch 4,096");
+    assert!(!arms.contains("of the gap"), "a share of nothing: {arms}");
+}
+
+#[test]
+fn one_seed_shows_nothing_yet() {
+    let mut study = Synthetic::new("one");
+    for (batch, test_error) in [(16, 0.02), (64, 0.03)] {
+        let cell = study.cell(Cell { arm: "a", batch, rate: "fixed", budget: "steps", learning_rate: 0.1 });
+        study.run(&cell, 1, Run { steps: 10, test_error, ..Run::default() });
+    }
+    let report = report_of(&study);
+    assert!(found(&report, "Test error over batch size").contains("too few seeds for an interval"));
+    assert!(file(&report, "report.md").contains("Not tuned for each batch; by rule: fixed rate."));
+}
+
+#[test]
+fn the_hyperbola_and_the_noise_scale_are_found() {
+    let report = report_of(&synthetic::critical_batch());
+    let steps = found(&report, "Steps to the target over batch size");
+    covers(interval(&steps, "S_min ="), 300.0);
+    covers(interval(&steps, "E_min ="), 60_000.0);
+    covers(interval(&steps, "B_crit ="), 200.0);
+    assert!(steps.contains("1 run did not reach the target and is left out"), "{steps}");
+    assert!(steps.contains("measured B_simple is 3") && steps.contains("times B_crit"), "{steps}");
+    assert!(found(&report, "Noise scale of the gradient over steps").contains("in the first quarter to "));
+    assert!(found(&report, "What fewer steps cost in samples").contains("Batch 4,096 takes"));
+}
+
+#[test]
+fn steps_that_do_not_bend_have_no_fit() {
+    let mut study = Synthetic::new("perfect");
+    for batch in [8_u64, 16, 32, 64] {
+        let cell = study.cell(Cell { arm: "a", batch, rate: "fixed", budget: "epochs", learning_rate: 0.1 });
+        for seed in 1..=3 {
+            let steps_to_target = Some(8000.0 / (batch as f64).powf(1.1));
+            study.run(&cell, seed, Run { steps: 1000, steps_to_target, ..Run::default() });
+        }
+    }
+    let steps = found(&report_of(&study), "Steps to the target over batch size");
+    assert!(steps.contains("No hyperbola: steps do not level off"), "{steps}");
+}
+
+#[test]
+fn the_collapse_is_told_with_where_it_breaks() {
+    let report = report_of(&synthetic::ratio());
+    let width = found(&report, "Width of the minimum over η/B");
+    let [share, ..] = interval(&width, "η/B explains");
+    assert!(share > 99.0, "{width}");
+    let [alone, ..] = interval(&width, "the batch alone explains");
+    assert!(alone < 5.0, "{width}");
+    assert!(found(&report, "Error over η/B").contains("batches lie farthest apart at η/B = 0.0032: 2 to 2.6"));
+    let text = file(&report, "report.md");
+    assert!(text.contains("seed 3: diverged after 1,000 steps"), "{text}");
+    assert!(text.contains("1 of 45 runs diverged: kept as results"));
+}
+
+#[test]
+fn the_edge_is_reached_or_not() {
+    let report = report_of(&synthetic::edge());
+    let edge = found(&report, "Largest eigenvalue over steps");
+    let [below, ..] = interval(&edge, "η = 0.02”: in the last quarter λ_max is");
+    assert!((below - 0.5).abs() < 0.01, "{edge}");
+    assert!(edge.contains("stays 50 % below 2/η: the edge is not reached"), "{edge}");
+    let [late, ..] = interval(&edge, "η = 0.2”: in the last quarter λ_max is");
+    assert!((late - 1.0).abs() < 0.02 && edge.contains("hovers at 2/η"), "{edge}");
+}
+
+/// The one line that a folder is refused with, after a file in it was changed.
+fn refused(file: &str, change: impl Fn(&str) -> String) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    synthetic::edge().write(folder.path());
+    let path = folder.path().join(file);
+    std::fs::write(&path, change(&std::fs::read_to_string(&path).unwrap())).unwrap();
+    let error = Report::of(folder.path()).unwrap_err();
+    assert!(error.is_bad_input(), "{error}");
+    assert!(!error.to_string().contains('\n'), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn bad_folders_are_refused_in_a_line_that_names_the_place() {
+    let nothing = Report::of(Path::new("/nonexistent")).unwrap_err().to_string();
+    assert_eq!(
+        nothing,
+        "/nonexistent/study.json is missing: is /nonexistent a study's folder? `lockstep study run STUDY.toml` makes one"
+    );
+    let line = refused("tables/jobs.csv", |text| text.replacen("test_error", "tested", 1));
+    assert!(line.starts_with("tables/jobs.csv: line 1: no column \"test_error\": "), "{line}");
+    let line = refused("tables/jobs.csv", |text| text.replacen("false", "perhaps", 1));
+    assert_eq!(line, "tables/jobs.csv: line 2, column \"diverged\": \"perhaps\" is not true or false");
+    let line = refused("tables/probes.csv", |text| text.replacen("0,5\n", "0,five\n", 1));
+    assert!(line.starts_with("tables/probes.csv: line ") && line.ends_with("\"five\" is not a number"), "{line}");
+    let line = refused("tables/jobs.csv", |text| text.replacen(",c01,", ",c99,", 1));
+    assert_eq!(line, "tables/jobs.csv: job \"c01-1\" is of cell \"c99\", which study.json does not have");
+    let line = refused("study.json", |text| text.replacen("\"figures\": []", "\"figures\": [\"acuracy\"]", 1));
+    assert!(line.starts_with("study.json: figures: no figure is called \"acuracy\": there are accuracy, "), "{line}");
+    let line = refused("study.json", |text| text.replacen("\"batch\": 5000", "\"batch\": 0", 1));
+    assert!(line.starts_with("study.json: cell \"c01\""), "{line}");
+    let line = refused("study.json", |text| text[..text.len() / 2].into());
+    assert!(line.starts_with("study.json: line "), "{line}");
+}
+
+#[test]
+fn what_is_missing_or_mixed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = synthetic::edge();
+    study.study["of"] = 12.into();
+    study.run("c02", 6, Run { steps: 9, fingerprint: 1, ..Run::default() });
+    study.write(folder.path());
+    std::fs::remove_file(folder.path().join("tables/probes.csv")).unwrap();
+    let report = Report::of(folder.path()).unwrap();
+    let remarks = report.remarks.join("\n");
+    for told in [
+        "Mixed fingerprints: runs are 15 of \"cpu, canary 1234\" and 1 of \"cpu, canary 5678\".",
+        "The study is not finished: 10 of 12 jobs have ended",
+        "tables/probes.csv is missing",
+        "edge: not shown because tables/probes.csv is missing",
+        "c01 (η = 0.02): seed 6 not ended",
+    ] {
+        assert!(remarks.contains(told), "{told:?} is not in {remarks}");
+    }
+    assert!(file(&report, "report.html").contains("MIXED: 2 fingerprints"));
+}
+
+#[test]
+fn a_study_without_runs_has_a_report() {
+    let mut study = Synthetic::new("");
+    study.cell(Cell { arm: "a", batch: 16, rate: "tuned", budget: "epochs", learning_rate: 0.1 });
+    let report = report_of(&study);
+    assert_eq!(report.figures, 0);
+    assert!(report.remarks.iter().any(|remark| remark == "c01 (a): no run has ended"), "{:?}", report.remarks);
+    pictures::well_formed(file(&report, "report.html"));
+}
+
+#[test]
+fn the_recipe_chooses_figures_and_their_order() {
+    let mut study = synthetic::gap(0.008);
+    study.study["figures"] = serde_json::json!(["slice", "accuracy", "ratio"]);
+    let report = report_of(&study);
+    let pictures = report.files.iter().filter(|file| file.0.ends_with(".svg")).map(|file| file.0.as_str());
+    assert_eq!(pictures.collect::<Vec<_>>(), ["figures/slice.svg", "figures/accuracy.svg"]);
+    assert!(report.remarks.iter().any(|remark| remark.starts_with("ratio: not shown because ")));
+}
+
+#[test]
+fn no_more_series_than_can_be_told_apart() {
+    let mut study = Synthetic::new("many");
+    for number in 1..=20_u64 {
+        let learning_rate = 0.01 * number as f64;
+        let cell = study.cell(Cell { arm: "a", batch: 100, rate: "listed", budget: "steps", learning_rate });
+        let job = study.run(&cell, 1, Run { steps: 100, ..Run::default() });
+        for step in 1..=10 {
+            study.probe(&job, step, ["eigenvalues", "highest"], &[step as f64 / learning_rate]);
+        }
+    }
+    let report = report_of(&study);
+    assert!(file(&report, "report.md").contains("8 of 20 are drawn; all are in the data."));
+    let svg = file(&report, "figures/edge.svg");
+    let shown: Vec<usize> =
+        (1..=20).filter(|n| svg.contains(&format!(">η = {}</text>", 0.01 * f64::from(*n as u32)))).collect();
+    assert_eq!((shown.len(), shown.first(), shown.last()), (8, Some(&1), Some(&20)), "{shown:?}");
+    assert_eq!(file(&report, "figures/edge.csv").lines().count(), 201);
+}
+
+#[test]
+fn the_same_tables_make_the_same_report() {
+    let study = synthetic::ratio();
+    assert_eq!(report_of(&study).files, report_of(&study).files);
+}
+
+#[test]
+fn pictures_are_whole_and_words_stay_words() {
+    let hostile = "<script>alert('\"1&2\"')</script> ](x) | \u{1} 数";
+    let mut bad = synthetic::gap(0.008);
+    for key in ["title", "question", "prediction", "refuted_by", "recipe_blake3"] {
+        bad.study[key] = hostile.into();
+    }
+    bad.study["job"]["model"]["name"] = hostile.into();
+    bad.study["fingerprints"] = serde_json::json!([hostile]);
+    let odd = Cell { arm: hostile, batch: 8192, rate: hostile, budget: "../../x", learning_rate: 1e-9 };
+    for learning_rate in [1e-9, 3e4] {
+        let cell = bad.cell(Cell { learning_rate, ..odd });
+        bad.run(&cell, 1, Run { steps: 1, test_error: 0.9, ..Run::default() });
+    }
+    let studies = [
+        ("hostile", bad),
+        ("gap", synthetic::gap(0.008)),
+        ("critical-batch", synthetic::critical_batch()),
+        ("ratio", synthetic::ratio()),
+        ("edge", synthetic::edge()),
+    ];
+    let mut drawn = 0;
+    for (name, study) in &studies {
+        let report = report_of(study);
+        // To be looked at.
+        if let Some(folder) = std::env::var_os("LOCKSTEP_REPORTS_TO") {
+            let folder = Path::new(&folder).join(name);
+            study.write(&folder);
+            report.write(&folder).unwrap();
+        }
+        let page = file(&report, "report.html");
+        assert!(!page.contains("<script"), "a recipe's words became a script");
+        assert!(!file(&report, "report.md").contains("<script"));
+        pictures::well_formed(page);
+        for (name, text) in report.files.iter().filter(|file| file.0.starts_with("figures/")) {
+            assert!(name.matches('/').count() == 1 && !name.contains(".."), "{name}");
+            if name.ends_with(".svg") {
+                pictures::inside_of_its_box(name, text);
+            }
+        }
+        for picture in page.split("<svg ").skip(1) {
+            let picture = format!("<svg {}</svg>", picture.split("</svg>").next().unwrap());
+            pictures::inside_of_its_box("a picture of the page", &picture);
+            drawn += 1;
+        }
+    }
+    assert!(drawn > 50, "{drawn} pictures");
+}
