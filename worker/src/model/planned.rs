@@ -20,15 +20,15 @@ impl<D: Device> Model<D> {
     }
 
     /// The same network, whose way back goes on to the gradient of its input, see [`Model::input_gradient`].
-    pub fn to_input(self) -> Self {
+    pub fn reaching_input(self) -> Self {
         let mut differentiable = vec![false; self.shapes.len()];
         differentiable[0] = true;
-        let plan = planned_from(differentiable, (&self.shapes, &self.layers, &self.placed), Plan::to_input);
+        let plan = planned_from(differentiable, (&self.shapes, &self.layers, &self.placed), Plan::reaching_input);
         Self { plan, ..self }
     }
 
     /// The gradient of the input of so many samples, in the layout of an activation, behind a way back of
-    /// [`Model::to_input`].
+    /// [`Model::reaching_input`].
     ///
     /// # Panics
     /// If the network is another.

@@ -244,7 +244,7 @@ pub(crate) fn work<D: Device>(job: &Job, dataset: Dataset) -> Result<Work<D>, Tr
         model.check_curvature()?;
     }
     let attacks = job.probe.iter().any(|probe| probe.measure == ProbeMeasure::Fgsm);
-    let attacked = if attacks { Some(build(&job.model, shape)?.to_input()) } else { None };
+    let attacked = if attacks { Some(build(&job.model, shape)?.reaching_input()) } else { None };
     let layers = model.layer_ranges();
     let pixels = pixels(job, &shape, model.input_shape());
     let dataset_shape = dataset.shape();

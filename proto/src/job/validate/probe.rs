@@ -96,7 +96,7 @@ fn numbers(probe: &Probe) -> Result<(), Violation> {
         return refuse(format!("{title} has no part for `strengths`: leave it out"));
     }
     if probe.strengths.len() > MAX_STRENGTHS
-        || probe.strengths.iter().any(|strength| !strength.is_finite() || strength.abs() > 1000.0)
+        || probe.strengths.iter().any(|strength| !(-1000.0..=1000.0).contains(strength))
     {
         return refuse(format!("`strengths` of {title}: up to {MAX_STRENGTHS} numbers, each -1000 to 1000"));
     }

@@ -154,8 +154,8 @@ impl Plan {
     }
 
     /// The same with a gradient of the model's input. All nodes differentiate.
-    pub fn to_input(features: &[usize], nodes: &[Use<'_>]) -> Self {
-        Planner::new(features, nodes, &iter::once(0..nodes.len()).collect()).to_input().plan()
+    pub fn reaching_input(features: &[usize], nodes: &[Use<'_>]) -> Self {
+        Planner::new(features, nodes, &iter::once(0..nodes.len()).collect()).reaching_input().plan()
     }
 
     /// The same in the least memory that running nodes again can do with. Where that saves nothing, none does.

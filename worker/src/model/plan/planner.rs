@@ -49,7 +49,7 @@ impl<'a> Planner<'a> {
     }
 
     /// With a gradient of the model's input.
-    pub fn to_input(mut self) -> Self {
+    pub fn reaching_input(mut self) -> Self {
         self.has_gradient[0] = true;
         self
     }
