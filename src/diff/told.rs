@@ -49,18 +49,23 @@ fn keys(comparison: &Comparison) -> String {
 fn states(comparison: &Comparison) -> String {
     const HEADING: [&str; 7] =
         ["STATE OF STEP", "DISTANCE", "TENSORS", "THE FIRST", "ULP", "LARGEST DIFFERENCE", "RELATIVE"];
-    let mut rows = vec![HEADING.map(String::from).to_vec()];
+    let mut by_step = Vec::new();
     for common in &comparison.checkpoints {
         let distance = match common.distance {
             None => String::new(),
             Some(0.0) => "0".to_owned(),
             Some(distance) => format!("{distance:.1e}"),
         };
-        rows.push([vec![common.step.to_string(), distance], cells(common.difference.as_ref())].concat());
+        let row = [vec![common.step.to_string(), distance], cells(common.difference.as_ref())].concat();
+        by_step.push((common.step, row));
     }
     if let Some((step, difference)) = comparison.exact.as_ref().and_then(|exact| exact.found.as_ref()) {
-        rows.push([vec![format!("{step} (trained again)"), String::new()], cells(Some(difference))].concat());
+        let row = [vec![format!("{step} (trained again)"), String::new()], cells(Some(difference))].concat();
+        by_step.push((*step, row));
     }
+    by_step.sort_by_key(|(step, _)| *step);
+    let mut rows = vec![HEADING.map(String::from).to_vec()];
+    rows.extend(by_step.into_iter().map(|(_, row)| row));
     if let Some(last) = &comparison.last {
         let steps = last.steps.map(|step| step.map_or("?".to_owned(), |step| step.to_string()));
         let steps = if steps[0] == steps[1] { steps[0].clone() } else { steps.join(" and ") };
