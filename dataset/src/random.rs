@@ -49,6 +49,8 @@ pub enum Purpose {
     Lighting = 8,
     /// How the samples of a lane are mixed; its first sample takes the place of samples.
     Mix = 9,
+    /// Random vectors of a probe; the probe and the vector take the place of epochs, blocks of elements that of samples.
+    Probe = 14,
 }
 
 /// A stream of random numbers. Cheap to make: make one where it is used instead of passing one along.
@@ -177,6 +179,7 @@ mod tests {
             first(0, Purpose::ResizedCrop, 0, 0),
             first(0, Purpose::Lighting, 0, 0),
             first(0, Purpose::Mix, 0, 0),
+            first(0, Purpose::Probe, 0, 0),
             first(0, Purpose::Init, 1, 0),
             first(0, Purpose::Init, 0, 1),
             first(0, Purpose::Init, 0, 1 << 32),

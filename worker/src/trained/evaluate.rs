@@ -63,7 +63,7 @@ pub fn evaluate(job: &Job, weights: &NamedWeights, split: Split, threads: usize)
     let (abort, progress) = (AtomicBool::new(false), Progress::default());
     let pulse = Pulse { abort: &abort, progress: &progress };
     let weights = Weights { parameters, statistics };
-    let evaluation = Evaluation { work: &work, weights, split, positions: 0..samples, pulse };
+    let evaluation = Evaluation { work: &work, weights, split, positions: 0..samples, flags: 0, pulse };
     let lanes = samples.div_ceil(work.micro_batch) as u32;
     measure(&evaluation, lanes, threads.min(lanes as usize))
 }

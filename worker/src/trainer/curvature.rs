@@ -9,7 +9,7 @@ use lockstep_kernels::device::Device;
 use lockstep_proto::job::OptimizerName;
 
 use super::generation::Generation;
-use super::lane::{Pass, TrainStep};
+use super::lane::{Pass, Source, TrainStep};
 use super::measures;
 use super::progress::Phase;
 use super::schedule::StepPlan;
@@ -51,7 +51,7 @@ impl<D: Device> Generation<'_, D> {
             work: &self.trainer.work,
             weights: self.state.weights(),
             plan: StepPlan { samples, lanes, ..*plan },
-            order: &order,
+            source: Source::Epoch(&order),
             pass: Pass::Curvature,
             flags: 0,
             pulse: self.signals.pulse(&self.trainer.seat.progress),

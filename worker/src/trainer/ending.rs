@@ -33,6 +33,9 @@ impl<D: Device> Generation<'_, D> {
         outcome.test_loss = Some(test.loss);
         outcome.test_error = Some(test.error());
         outcome.test_top5_error = Some(test.top5_error());
+        if let Some(why) = self.probe_at_end()? {
+            return Ok(self.stop(why));
+        }
         let device = &mut self.trainer.crew.first().device;
         let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
         let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;

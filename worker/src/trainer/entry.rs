@@ -14,6 +14,7 @@ use super::generation::{FIRST_PASS, Generation};
 use super::initial_weights::initial_weights;
 use super::optimizer::kept;
 use super::outbox::Outbox;
+use super::probes::gradient_lanes;
 use super::reduction::Reduction;
 use super::signals::Signals;
 use super::snapshot::restore;
@@ -45,7 +46,7 @@ impl<D: Device> Trainer<D> {
             parameters: self.work.model.len(),
             sums: measures::sums(self.work.layers.len()),
             counts: self.work.counts,
-            max_lanes: self.job.batch.lanes().max(self.curvature_lanes()),
+            max_lanes: self.most_lanes(),
         };
         let membership = membership(entry, &self.job)?;
         let abort = signals.abort_flag().clone();
@@ -87,6 +88,12 @@ impl<D: Device> Trainer<D> {
             seconds_before,
             outbox: Outbox::new(reported),
         })
+    }
+
+    /// Most lanes whose gradients are reduced at once.
+    fn most_lanes(&self) -> u32 {
+        let probed = gradient_lanes(&self.job, &self.work.dataset);
+        self.job.batch.lanes().max(self.curvature_lanes()).max(probed)
     }
 
     /// What gradients are added by: told by the coordinator, which knows what all members have.

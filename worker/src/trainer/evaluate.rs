@@ -32,7 +32,6 @@ impl<D: Device> Generation<'_, D> {
     /// on the test split. Gives whether the job is done with it.
     pub(super) fn evaluate_if_due(&mut self) -> Result<Option<Completion>, TrainerError> {
         if !self.evaluates_here() {
-            self.outbox.is_whole_to(self.state.cursor.step);
             return Ok(None);
         }
         let split = if self.trainer.job.data.validation > 0 { Split::Validation } else { Split::Test };
@@ -40,8 +39,6 @@ impl<D: Device> Generation<'_, D> {
         if split == Split::Test {
             self.newest_test = Some((self.state.cursor.step, score));
         }
-        self.outbox.is_whole_to(self.state.cursor.step);
-        self.hand_over();
         let keys = &self.trainer.job.schedule;
         if !stops::watches(keys) {
             // Nothing of it may enter the state: a generation that starts here does not evaluate anew.
@@ -63,11 +60,11 @@ impl<D: Device> Generation<'_, D> {
         let samples = work.dataset.len(split);
         let lanes = samples.div_ceil(work.micro_batch) as u32;
         if let Some(foresight) = &self.foresight {
-            foresight.expect_evaluation(split, samples, work);
+            foresight.expect_evaluation(split, 0..samples, work);
         }
         let pulse = self.signals.pulse(&self.trainer.seat.progress);
         let weights = self.state.averaged_weights();
-        let evaluation = Evaluation { work, weights, split, positions: 0..samples, pulse };
+        let evaluation = Evaluation { work, weights, split, positions: 0..samples, flags: 0, pulse };
         let hands = self.reduction.group.tally_hands(lanes)?;
         // Of an evaluation that was broken off.
         self.trainer.crew.forget_unread();

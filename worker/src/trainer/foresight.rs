@@ -43,13 +43,15 @@ impl Foresight {
         dataset.expect(Split::Train, plan);
     }
 
-    /// Tells the dataset, and who reads lanes before they are computed, of an evaluation of `samples` samples.
-    pub(super) fn expect_evaluation<D: Device>(self: &Arc<Self>, split: Split, samples: u64, work: &Work<D>) {
-        let foresight = Arc::clone(self);
-        let plan: Plan = Arc::new(move || Box::new(foresight.evaluation(split, samples).flat_map(|lane| lane.samples)));
+    /// Tells the dataset, and who reads lanes before they are computed, of a pass over `positions` of a split as it
+    /// lies.
+    pub(super) fn expect_evaluation<D: Device>(self: &Arc<Self>, split: Split, positions: Range<u64>, work: &Work<D>) {
+        let (foresight, all) = (Arc::clone(self), positions.clone());
+        let plan: Plan =
+            Arc::new(move || Box::new(foresight.evaluation(split, all.clone()).flat_map(|lane| lane.samples)));
         work.dataset.expect(split, plan);
         if let Some(loader) = &work.loader {
-            loader.evaluate(Box::new(self.evaluation(split, samples)));
+            loader.evaluate(Box::new(self.evaluation(split, positions)));
         }
     }
 
@@ -64,10 +66,10 @@ impl Foresight {
         steps.flatten()
     }
 
-    fn evaluation(&self, split: Split, samples: u64) -> impl Iterator<Item = Lane> + Send + use<> {
+    fn evaluation(&self, split: Split, positions: Range<u64>) -> impl Iterator<Item = Lane> + Send + use<> {
         let micro_batch = self.micro_batch();
-        let lanes = self.lanes(samples.div_ceil(micro_batch) as u32).into_iter();
-        let samples = move |lane| lane_positions(0..samples, lane, micro_batch).collect();
+        let lanes = self.lanes((positions.end - positions.start).div_ceil(micro_batch) as u32).into_iter();
+        let samples = move |lane| lane_positions(positions.clone(), lane, micro_batch).collect();
         lanes.map(move |lane| Lane { split, epoch: None, samples: samples(lane) })
     }
 

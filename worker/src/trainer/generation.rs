@@ -80,8 +80,11 @@ impl<D: Device> Generation<'_, D> {
     }
 
     fn train(&mut self) -> Result<End, TrainerError> {
-        let mut done = self.make_up_evaluation()?;
+        let (mut done, mut broken_off) = self.make_up_measurements()?;
         loop {
+            if let Some(why) = broken_off {
+                return Ok(self.stop(why));
+            }
             self.obey_tasks();
             if let Some(why) = done {
                 return self.complete(why);
@@ -103,7 +106,8 @@ impl<D: Device> Generation<'_, D> {
             let over = (committed.flags & measures::TIME_IS_OVER != 0).then_some(Completion::Time);
             // First, since an evaluation may take long and leaves the state as it is.
             self.write_checkpoint_if_due(epoch_ends);
-            done = self.evaluate_if_due()?.or(over);
+            (done, broken_off) = self.measure_if_due()?;
+            done = done.or(over);
             match measures::stop_reason(committed.flags) {
                 // Others would find nothing left to do.
                 Some(StopReason::Regrouped) if done.is_some() || self.is_done() => {}
@@ -117,11 +121,26 @@ impl<D: Device> Generation<'_, D> {
         self.trainer.schedule.step(&self.state.cursor).is_none()
     }
 
-    /// The evaluation where the generation starts, if a loss broke it off or its report was lost with a worker, or if
-    /// the job may be done with it. All members decide this alike.
-    fn make_up_evaluation(&mut self) -> Result<Option<Completion>, TrainerError> {
+    /// The evaluation and probes where the generation starts, if a loss or a stop broke them off or their reports were
+    /// lost with a worker; the evaluation also if the job may be done with it. All members decide this alike.
+    fn make_up_measurements(&mut self) -> Result<(Option<Completion>, Option<StopReason>), TrainerError> {
         let unreported = self.state.cursor.step > self.outbox.reported();
-        if unreported || stops::watches(&self.trainer.job.schedule) { self.evaluate_if_due() } else { Ok(None) }
+        let watches = stops::watches(&self.trainer.job.schedule);
+        if unreported || watches { self.measure_if_due() } else { Ok((None, None)) }
+    }
+
+    /// What is measured behind the newest step: an evaluation, probes. Gives whether the job is done with it, and why to
+    /// stop, if a stop has broken a probe off.
+    fn measure_if_due(&mut self) -> Result<(Option<Completion>, Option<StopReason>), TrainerError> {
+        let done = self.evaluate_if_due()?;
+        let broken_off = self.probe_if_due()?;
+        if broken_off.is_none() {
+            self.outbox.is_whole_to(self.state.cursor.step);
+            if self.outbox.has_reports_behind_step() {
+                self.hand_over();
+            }
+        }
+        Ok((done, broken_off))
     }
 
     /// Bits for the reduction: what control wants, and whether time is over.

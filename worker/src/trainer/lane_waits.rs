@@ -95,8 +95,14 @@ impl Stage {
     fn evaluate(&mut self, lanes: u32) -> u64 {
         let Self { runner, work, weights, abort, progress } = self;
         let (weights, pulse) = (of_flat(work, weights), Pulse { abort, progress });
-        let evaluation =
-            Evaluation { work, weights, split: Split::Test, positions: 0..work.dataset.len(Split::Test), pulse };
+        let evaluation = Evaluation {
+            work,
+            weights,
+            split: Split::Test,
+            positions: 0..work.dataset.len(Split::Test),
+            flags: 0,
+            pulse,
+        };
         computed(runner, 0, lanes, |runner, hand| runner.evaluate_hand(&evaluation, hand)).waits
     }
 }

@@ -96,9 +96,17 @@ pub fn training_tally(measures: &LaneMeasures<'_>, flags: u64) -> Tally {
     Tally { sums, counts, flags }
 }
 
+/// A probe's lane of gradients: as an evaluation's, with the norms.
+pub fn probe_tally(measures: &LaneMeasures<'_>, flags: u64) -> Tally {
+    let mut tally = evaluation_tally(measures, flags);
+    tally.sums[1..].copy_from_slice(measures.norms);
+    tally
+}
+
 /// An evaluation lane's contribution: the same layout, without norms and sample ids.
-pub fn evaluation_tally(measures: &LaneMeasures<'_>) -> Tally {
+pub fn evaluation_tally(measures: &LaneMeasures<'_>, flags: u64) -> Tally {
     let mut tally = curvature_tally(measures);
+    tally.flags = flags;
     tally.sums[0] = measures.sums.loss;
     tally.counts[CORRECT] = measures.sums.correct;
     tally.counts[SKIPPED] = measures.samples.skipped.len() as u64;

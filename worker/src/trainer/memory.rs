@@ -10,8 +10,10 @@ use lockstep_proto::job::{Batch, Job, OptimizerName};
 use super::TrainerError;
 use super::lane::Work;
 use super::optimizer::{Role, kept};
+use super::probes::gradient_lanes;
 use crate::layers::MicroBatch;
 use crate::model::{Activations, Model, Need, Plan, Weights};
+use lockstep_dataset::Dataset;
 
 /// Looks whether all fits into what is free.
 ///
@@ -72,8 +74,12 @@ fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batc
     let mut all = work.model.needs(plan, device, samples);
     all.push(Need { what: "the samples of a lane".to_owned(), bytes: uploads });
     all.push(Need { what: "the optimizer's state".to_owned(), bytes: size_of::<f32>() * of_state(job, &work.model) });
-    let gradients = size_of::<f32>() * gradients(job, micro_batch) * work.model.len();
+    let gradients = size_of::<f32>() * gradients(job, &work.dataset, micro_batch) * work.model.len();
     all.push(Need { what: "gradients and their sums".to_owned(), bytes: gradients });
+    if !job.probe.is_empty() {
+        let probed = size_of::<f32>() * work.model.len();
+        all.push(Need { what: "the weights that probes are at".to_owned(), bytes: probed });
+    }
     let scratch = device.scratch_of(|device| pass(device, &work.model, samples));
     all.push(Need { what: "what ops need for themselves".to_owned(), bytes: scratch });
     all
@@ -108,9 +114,10 @@ pub(super) fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
 
 /// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and
 /// the reduced one.
-fn gradients(job: &Job, micro_batch: u32) -> usize {
+fn gradients(job: &Job, dataset: &Dataset, micro_batch: u32) -> usize {
     let batch = Batch { micro_batch, ..job.batch.clone() };
-    let lanes = batch.lanes().div_ceil(job.cluster.workers.max(1));
+    let probed = gradient_lanes(&Job { batch: batch.clone(), ..job.clone() }, dataset);
+    let lanes = batch.lanes().max(probed).div_ceil(job.cluster.workers.max(1));
     2 + lanes.next_power_of_two().ilog2() as usize
 }
 

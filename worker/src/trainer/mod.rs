@@ -44,6 +44,7 @@ mod outlook;
 mod passes;
 mod plans;
 pub(crate) mod prepare;
+mod probes;
 pub(crate) mod progress;
 mod recorder;
 mod reduction;
@@ -170,6 +171,8 @@ struct Trainer<D: Device> {
     curvature: Option<D::Buffer<f32>>,
     /// Where the step under way takes its gradient, if not at the state's parameters; memory that is kept.
     above: Option<Above<D>>,
+    /// Weights of a probe's pass; memory that is kept.
+    scratch: Option<D::Buffer<f32>>,
     crew: Crew<D>,
     checkpoints: Checkpoints,
     meter: Meter,

@@ -44,6 +44,12 @@ impl Outbox {
         self.reported = step;
     }
 
+    /// Whether there is something to tell that is not of every step, and so worth a message of its own.
+    pub fn has_reports_behind_step(&self) -> bool {
+        use wire::report::Report;
+        self.reports.iter().any(|report| !matches!(report.report, Some(Report::Step(_))))
+    }
+
     /// Up to which step reports are made.
     pub fn reported(&self) -> u64 {
         self.reported

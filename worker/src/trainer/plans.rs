@@ -14,6 +14,7 @@ use lockstep_proto::plans::{Plan, Plans};
 
 use super::generation::FIRST_PASS;
 use super::lane::{Evaluation, Pass, TrainStep};
+use super::probes;
 use super::progress::Phase;
 use super::schedule::{StepPlan, lane_sizes};
 use super::signals::Signals;
@@ -80,8 +81,10 @@ impl<D: Device> Trainer<D> {
     }
 
     fn try_training(&mut self, state: &State<D>, signals: &Signals) {
+        let mut trained = self.schedule.lane_sizes();
+        trained.extend(probes::lane_sizes(&self.job, &self.work.dataset, true));
         let measured = lane_sizes([self.curvature_samples()], self.work.micro_batch);
-        let passes = [(Pass::Gradient, self.schedule.lane_sizes()), (Pass::Curvature, measured)];
+        let passes = [(Pass::Gradient, trained), (Pass::Curvature, measured)];
         let passes = passes.map(|(pass, sizes)| (pass, with_smaller(sizes, self.work.skip_bad)));
         let Self { crew, work, job, seat, .. } = self;
         let order = Order::of(job, 0, work.dataset.len(Split::Train));
@@ -96,14 +99,18 @@ impl<D: Device> Trainer<D> {
     }
 
     fn try_evaluation(&mut self, state: &State<D>, signals: &Signals) {
-        let Self { crew, work, seat, .. } = self;
+        let Self { crew, work, job, seat, .. } = self;
+        let probed = probes::lane_sizes(job, &work.dataset, false);
         let mut tried = BTreeSet::new();
-        for split in [Split::Validation, Split::Test] {
+        for split in [Split::Train, Split::Validation, Split::Test] {
             // Only the last lane may be short.
-            let sizes = lane_sizes([work.dataset.len(split)], work.micro_batch);
+            let sizes = match split {
+                Split::Train => probed.clone(),
+                _ => lane_sizes([work.dataset.len(split)], work.micro_batch),
+            };
             for size in with_smaller(sizes, work.skip_bad).into_iter().filter(|size| tried.insert(*size)) {
                 let (weights, pulse) = (state.averaged_weights(), signals.pulse(&seat.progress));
-                let evaluation = Evaluation { work, weights, split, positions: 0..size, pulse };
+                let evaluation = Evaluation { work, weights, split, positions: 0..size, flags: 0, pulse };
                 crew.first().evaluate_subtree(&evaluation, 0..1);
             }
         }

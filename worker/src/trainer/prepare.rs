@@ -22,6 +22,7 @@ use super::measures;
 use super::memory::check_memory;
 use super::meter::Meter;
 use super::optimizer::{Optimizer, PARAMETERS};
+use super::probes;
 use super::progress::Phase;
 use super::schedule::Schedule;
 use super::state::STATISTICS;
@@ -62,6 +63,7 @@ impl<D: Owned> Trainer<D> {
         let dataset = datasets::open(&job.data, &seat.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let mut work = work(&job, dataset)?;
+        probes::check(&job, &work)?;
         work.loader = loader(&job, &work, seat.hardware)?;
         let mut devices = D::of_seat(&seat, &job)?;
         devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
@@ -97,6 +99,7 @@ impl<D: Owned> Trainer<D> {
             optimizer,
             curvature: None,
             above: None,
+            scratch: None,
             crew,
             checkpoints,
             meter: Meter::new(),
@@ -198,6 +201,7 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     let dataset = datasets::open(&job.data, &[])?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
+    probes::check(job, &work)?;
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }

@@ -39,9 +39,11 @@ pub enum Phase {
     Ascend,
     /// A lane of every size, by the plans of the libraries.
     Plans,
+    /// A pass of a probe.
+    Probe,
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "idle",
     "prepare",
     "start",
@@ -55,6 +57,7 @@ const NAMES: [&str; 13] = [
     "curvature",
     "ascend",
     "plans",
+    "probe",
 ];
 
 impl Phase {

@@ -188,8 +188,9 @@ impl Worker {
             }
             TrainerEvent::Committed(batch) => {
                 self.ledger.replace_from(batch.first_row, &batch.rows).unwrap();
-                assert_eq!(self.ledger.steps(), batch.reported);
-                self.reports.extend(batch.reports);
+                // Behind what was broken off, a step is committed whose reports are not whole: they are made anew.
+                assert!(self.ledger.steps() - batch.reported <= 1, "{} {}", self.ledger.steps(), batch.reported);
+                self.reports.extend(batch.reports.into_iter().filter(|report| step_of(report) <= batch.reported));
             }
             TrainerEvent::Finished { held, outcome, weights } => {
                 return Some(End::Finished { held, outcome: *outcome, weights });
@@ -210,6 +211,16 @@ pub fn begin(number: u64, workers: &mut [Worker], lanes: u32, start: &wire::Star
 }
 
 pub fn begin_of(number: u64, workers: &mut [&mut Worker], lanes: u32, start: &wire::Start) {
+    begin_recorded(number, workers, lanes, (start, start.step));
+}
+
+/// The same where reports are recorded up to a step of their own.
+pub fn begin_recorded(
+    number: u64,
+    workers: &mut [&mut Worker],
+    lanes: u32,
+    (start, recorded_step): (&wire::Start, u64),
+) {
     let count = workers.len() as u32;
     let member = |(rank, worker): (usize, &&mut Worker)| wire::Member {
         worker: format!("w{rank}"),
@@ -229,7 +240,7 @@ pub fn begin_of(number: u64, workers: &mut [&mut Worker], lanes: u32, start: &wi
             members: members.clone(),
             start: Some(start.clone()),
             ledger_rows: 0,
-            recorded_step: start.step,
+            recorded_step,
             transport: String::new(),
         };
         let reports = std::mem::take(&mut worker.reports);
@@ -277,6 +288,15 @@ pub fn end_all(workers: &mut [Worker]) -> (wire::Outcome, Ledger) {
     let first = ended.next().unwrap();
     ended.for_each(|other| assert_eq!(other, first));
     (first.0, first.1)
+}
+
+fn step_of(report: &wire::Report) -> u64 {
+    use wire::report::Report;
+    match report.report.as_ref().expect("a report") {
+        Report::Step(step) => step.step,
+        Report::Evaluation(evaluation) => evaluation.step,
+        Report::Probe(probe) => probe.step,
+    }
 }
 
 /// All digests of lanes, with the rank that computed them.

@@ -96,14 +96,14 @@ impl<D: Device> LaneRunner<D> {
     pub fn evaluate_hand(&mut self, evaluation: &Evaluation<'_, D>, hand: Hand<'_>) {
         self.evaluate_lanes(evaluation, hand.lanes);
         for Subtree { lanes, tally, .. } in hand.subtrees {
-            *tally = self.rows.tally(lanes, &measures::evaluation_tally);
+            *tally = self.rows.tally(lanes, &|measures| measures::evaluation_tally(measures, evaluation.flags));
         }
     }
 
     /// Sums the tallies of evaluation `lanes`, a node of the tree, in tree order.
     pub fn evaluate_subtree(&mut self, evaluation: &Evaluation<'_, D>, lanes: Range<u32>) -> Tally {
         self.evaluate_lanes(evaluation, lanes.clone());
-        self.rows.tally(lanes, &measures::evaluation_tally)
+        self.rows.tally(lanes, &|measures| measures::evaluation_tally(measures, evaluation.flags))
     }
 
     fn read_rows(&mut self) {
@@ -114,6 +114,7 @@ impl<D: Device> LaneRunner<D> {
 
     fn tally(&self, step: &TrainStep<'_, D>, lanes: Range<u32>) -> Tally {
         self.rows.tally(lanes, &|measures| match step.pass {
+            Pass::Gradient if step.is_probe() => measures::probe_tally(measures, step.flags),
             Pass::Gradient => measures::training_tally(measures, step.flags),
             Pass::Curvature => measures::curvature_tally(measures),
         })

@@ -5,7 +5,7 @@ use std::ops::Range;
 use lockstep_kernels::device::Device;
 use lockstep_kernels::pixels::PixelsSize;
 
-use super::{LaneRunner, TrainStep, Work};
+use super::{LaneRunner, Source, TrainStep, Work};
 use crate::trainer::measures::{self, LaneSamples};
 use crate::trainer::schedule::StepPlan;
 use lockstep_dataset::DataError;
@@ -19,8 +19,18 @@ impl<D: Device> LaneRunner<D> {
     pub(super) fn load_train_lane(&mut self, step: &TrainStep<'_, D>, lane: u32) -> LaneSamples {
         let StepPlan { first, samples, epoch, .. } = step.plan;
         let places = lane_positions(0..samples, lane, step.work.micro_batch);
-        let sample_at = |place| step.order.sample_at(first + place);
-        self.load(step.work, Split::Train, Some(epoch), places.map(|place| (place, sample_at(place))))
+        let split = match step.source {
+            Source::Epoch(order) => {
+                let samples = places.map(|place| (place, order.sample_at(first + place)));
+                return self.load(step.work, Split::Train, Some(epoch), samples);
+            }
+            Source::AsTheyLie(split) => split,
+        };
+        let samples = self.load(step.work, split, None, places.map(|place| (place, first + place)));
+        if samples.count > 0 {
+            self.draw_keys(step.work, epoch);
+        }
+        samples
     }
 
     /// Gathers the samples, each behind its place in the batch or split, and writes them to the model's input. `epoch`: of

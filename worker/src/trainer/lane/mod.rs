@@ -33,7 +33,7 @@ use lockstep_dataset::{DataError, Mixing, SampleReader};
 use hand::Made;
 pub(super) use load::lane_positions;
 use rows::{Row, Rows};
-pub use step::{Evaluation, Pass, Pulse, TrainStep};
+pub use step::{Evaluation, Pass, Pulse, Source, TrainStep};
 use step_up::Above;
 
 /// What all lanes of a job have in common. Nothing in it changes from step to step.

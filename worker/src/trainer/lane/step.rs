@@ -38,6 +38,16 @@ pub enum Pass {
     Curvature,
 }
 
+/// Where a training pass has its samples from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// The positions of the epoch's order: augmented and mixed, as the job wants.
+    Epoch(&'a Order),
+    /// The positions of a split, for probes: neither augmented nor mixed, and with the gradient of the loss alone, whatever
+    /// the job's steps add to it.
+    AsTheyLie(Split),
+}
+
 /// What all lanes of one training step have in common.
 pub struct TrainStep<'a, D: Device> {
     /// Network and data.
@@ -46,8 +56,8 @@ pub struct TrainStep<'a, D: Device> {
     pub weights: Weights<'a, D>,
     /// The step's positions.
     pub plan: StepPlan,
-    /// The epoch's order.
-    pub order: &'a Order,
+    /// Which samples they are.
+    pub source: Source<'a>,
     /// What is computed.
     pub pass: Pass,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
@@ -71,7 +81,27 @@ impl<'a, D: Device> TrainStep<'a, D> {
             work,
             weights,
             plan,
-            order,
+            source: Source::Epoch(order),
+            pass: Pass::Gradient,
+            flags: 0,
+            pulse,
+            replayed: None,
+            #[cfg(feature = "fault-points")]
+            spoilt: false,
+            #[cfg(feature = "fault-points")]
+            times: 1,
+        }
+    }
+}
+
+impl<'a, D: Device> TrainStep<'a, D> {
+    /// A pass of a probe over positions of `split`: no step comes of it. `plan.epoch` is that of dropout's masks.
+    pub fn probing(work: &'a Work<D>, weights: Weights<'a, D>, plan: StepPlan, split: Split, pulse: Pulse<'a>) -> Self {
+        Self {
+            work,
+            weights,
+            plan,
+            source: Source::AsTheyLie(split),
             pass: Pass::Gradient,
             flags: 0,
             pulse,
@@ -85,6 +115,16 @@ impl<'a, D: Device> TrainStep<'a, D> {
 }
 
 impl<D: Device> TrainStep<'_, D> {
+    /// Whether it is a probe's.
+    pub(super) fn is_probe(&self) -> bool {
+        matches!(self.source, Source::AsTheyLie(_))
+    }
+
+    /// ρ of sharpness-aware minimisation, if its lanes go their own way up.
+    pub(super) fn lane_sam(&self) -> Option<f64> {
+        self.work.lane_sam.filter(|_| !self.is_probe())
+    }
+
     /// Whether this worker is made to compute wrongly, or slowly.
     pub(super) fn is_faulty(&self) -> bool {
         #[cfg(feature = "fault-points")]
@@ -112,6 +152,8 @@ pub struct Evaluation<'a, D: Device> {
     pub split: Split,
     /// Which of them.
     pub positions: Range<u64>,
+    /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
+    pub flags: u64,
     /// Between its lanes.
     pub pulse: Pulse<'a>,
 }

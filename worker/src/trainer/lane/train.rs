@@ -51,7 +51,9 @@ impl<D: Device> LaneRunner<D> {
 
     /// Whether the lane is the same ops as another of as many samples, so that the device may repeat them as a whole.
     fn repeats(&self, step: &TrainStep<'_, D>) -> bool {
-        self.device.repeats() && step.work.lane_sam.is_none() && !step.is_faulty()
+        // Where a step's samples are mixed, its loss is another op than a probe's.
+        let is_other = step.is_probe() && step.work.mixing.is_some();
+        self.device.repeats() && step.lane_sam().is_none() && !step.is_faulty() && !is_other
     }
 
     /// As [`LaneRunner::whole_pass`], by the device's record of it if there is one, cut where `made` is told. The row
@@ -96,12 +98,12 @@ impl<D: Device> LaneRunner<D> {
         let work = step.work;
         let (len, parameters) = (work.model.len(), work.model.parameters());
         let (d_parameters, statistics) = D::split_mut(D::slice_mut(gradient, 0..len), parameters);
-        if work.lane_sam.is_some() || step.is_spoilt() {
+        if step.lane_sam().is_some() || step.is_spoilt() {
             // What the pass makes is not yet the lane's.
             made.at = &[];
         }
         self.pass(step, step.weights, row, (d_parameters, statistics), made);
-        if let Some(rho) = work.lane_sam {
+        if let Some(rho) = step.lane_sam() {
             self.step_up(step, rho, D::slice_mut(gradient, 0..parameters));
         }
         let passed = Instant::now();
