@@ -12,7 +12,7 @@ pub struct Search {
     pub top: usize,
     /// Most products.
     pub iterations: usize,
-    /// Largest residual, as a fraction of the eigenvalue's magnitude.
+    /// Largest residual, as a fraction of the largest eigenvalue's magnitude.
     pub tolerance: f64,
     /// Of the first vector.
     pub seed: u64,
@@ -34,6 +34,8 @@ pub enum Ended {
 pub struct Found {
     /// The largest in magnitude first; fewer than were looked for if the matrix has fewer, or too few products were made.
     pub values: Vec<Ritz>,
+    /// The largest by sign, which may not be among them; of a matrix without rows 0.
+    pub highest: Ritz,
     /// Products that were made.
     pub products: usize,
     /// Why no more.
@@ -51,9 +53,9 @@ pub fn largest<E>(len: usize, search: &Search, mut product: impl Product<E>) -> 
     for _ in 0..search.iterations.min(len) {
         let grown = lanczos.step(&mut product).map_err(Failure::Product)?;
         values = by_magnitude(&lanczos, search.top)?;
-        // Of an eigenvalue 0 nothing is relative: it is as near as rounding of the largest.
-        let least = values.first().map_or(0.0, |ritz| ritz.value.abs()) * f64::from(f32::EPSILON);
-        let near = |ritz: &Ritz| ritz.residual <= (search.tolerance * ritz.value.abs()).max(least);
+        let largest = values.first().map_or(0.0, |ritz: &Ritz| ritz.value.abs());
+        // No residual is nearer than rounding.
+        let near = |ritz: &Ritz| ritz.residual <= search.tolerance.max(f64::from(f32::EPSILON)) * largest;
         if grown == Grown::Closed {
             ended = Ended::Closed;
             if values.len() >= search.top || !lanczos.begin_again() {
@@ -66,7 +68,8 @@ pub fn largest<E>(len: usize, search: &Search, mut product: impl Product<E>) -> 
             ended = Ended::Iterations;
         }
     }
-    Ok(Found { values, products: lanczos.steps(), ended })
+    let highest = lanczos.ritz()?.last().copied().unwrap_or(Ritz { value: 0.0, residual: 0.0 });
+    Ok(Found { values, highest, products: lanczos.steps(), ended })
 }
 
 fn by_magnitude(lanczos: &Lanczos, top: usize) -> Result<Vec<Ritz>, Unsolved> {
@@ -103,8 +106,12 @@ mod tests {
             assert!(found.products < 40);
             for (ritz, value) in found.values.iter().zip([9.0, -8.0, 5.0, -4.0]) {
                 // A residual r is an error of at most r; of values apart from others only r².
-                assert!((ritz.value - value).abs() < 2e-6 * 9.0 && ritz.residual <= 1e-4 * value.abs(), "{ritz:?}");
+                assert!((ritz.value - value).abs() < 2e-6 * 9.0 && ritz.residual <= 1e-4 * 9.0, "{ritz:?}");
             }
+            assert_eq!(found.highest, found.values[0]);
+            let negative: Vec<f64> = values.iter().map(|value| -value).collect();
+            let mirrored = self::found(&negative, &Search { top: 1, iterations: 100, tolerance: 1e-4, seed });
+            assert!((mirrored.values[0].value + 9.0).abs() < 1e-4 && (mirrored.highest.value - 8.0).abs() < 0.1);
         }
     }
 

@@ -48,11 +48,9 @@
 //!         print(f'const {n}_{l}: [f64; {len(sums)}] = {[float(f"{s:.8g}") for s in sums]};')
 //! ```
 
-use lockstep_kernels::binary_cross_entropy::BinaryCrossEntropy;
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
-use lockstep_kernels::cross_entropy::{ClassesSize, CrossEntropy};
+use lockstep_kernels::cross_entropy::ClassesSize;
 use lockstep_kernels::device::{Device, LossOutput, LossSums, Memory};
-use lockstep_kernels::squared_error::SquaredError;
 use lockstep_kernels::tangent::OutputTangent;
 use lockstep_proto::job::{self, Activation, ModelName};
 use lockstep_worker::layers::{
@@ -112,6 +110,53 @@ fn value_and_gradients<const N: usize>(
     })
 }
 
+/// A layer that has run forward, with all that its passes of tangents read.
+struct Noted<'a> {
+    samples: &'a Samples<'a>,
+    parameters: &'a [f32],
+    direction: &'a [f32],
+    x: Vec<Vec<f32>>,
+    r_x: Vec<Vec<f32>>,
+    y: Vec<f32>,
+    choices: Vec<u8>,
+    spare: (Vec<f32>, [Vec<f32>; 2]),
+}
+
+fn views(values: &[Vec<f32>]) -> Inputs<'_, Cpu> {
+    Inputs::new(std::array::from_fn(|place| values.get(place).map(Vec::as_slice)))
+}
+
+impl Noted<'_> {
+    fn forward(&mut self, device: &mut Cpu, layer: &dyn Layer<Cpu>) {
+        let mut moments = vec![0.0; layer.memo().moments_len(device, self.samples.count)];
+        let pass = Forward::<Cpu> {
+            batch: MicroBatch::<Cpu> { samples: self.samples.count, keys: self.samples.keys },
+            own: Own::<Cpu> { parameters: self.parameters, statistics: &[] },
+            mode: Mode::Train(&mut [][..]),
+            inputs: views(&self.x),
+            y: &mut self.y,
+            choices: &mut self.choices,
+            moments: &mut moments,
+        };
+        layer.forward(device, pass);
+    }
+
+    fn at(&mut self) -> Tangent<'_, Cpu> {
+        let [first, second] = &mut self.spare.1;
+        Tangent::<Cpu> {
+            batch: MicroBatch::<Cpu> { samples: self.samples.count, keys: self.samples.keys },
+            own: Own::<Cpu> { parameters: self.parameters, statistics: &[] },
+            direction: self.direction,
+            drops: true,
+            inputs: views(&self.x),
+            r_inputs: views(&self.r_x),
+            y: &self.y,
+            choices: &self.choices,
+            spare: SpareMut::<Cpu> { parameters: &mut self.spare.0, values: [first, second] },
+        }
+    }
+}
+
 /// What a layer's passes of tangents give, of rows and their tangents: r_y, the gradients of inputs and their tangents, the
 /// tangent of the parameters' gradient.
 fn both_passes<const N: usize>(
@@ -123,60 +168,36 @@ fn both_passes<const N: usize>(
 ) -> (Vec<f32>, [[Vec<f32>; 2]; MAX_INPUTS], Vec<f32>) {
     let mut device = Cpu::new(InstructionSet::detect());
     let (inputs, outputs, count) = (&sizes[..N - 2], sizes[N - 1], samples.count);
-    let activations = |device: &Cpu, of: &[Vec<f32>; N], padding: f32| -> Vec<Vec<f32>> {
-        of.iter().zip(inputs).map(|(x, features)| to_activation(device, x, *features, padding)).collect()
+    let activations = |of: &[Vec<f32>; N], padding: f32| -> Vec<Vec<f32>> {
+        of.iter().zip(inputs).map(|(x, features)| to_activation(&device, x, *features, padding)).collect()
     };
-    let (x, r_x) = (activations(&device, rows, 3.0), activations(&device, tangents, 5.0));
-    let memo = layer.memo();
-    let mut choices = vec![0; device.activation_len(count, memo.choices)];
-    let mut moments = vec![0.0; memo.moments_len(&device, count)];
-    let len = device.activation_len(count, outputs);
-    let (mut y, mut r_y) = (vec![12345.0; len], vec![12345.0; len]);
-    let views = |of: &[Vec<f32>]| Inputs::<Cpu>::new(std::array::from_fn(|place| of.get(place).map(Vec::as_slice)));
-    let own = || Own::<Cpu> { parameters: &rows[N - 2], statistics: &[] };
-    let batch = MicroBatch::<Cpu> { samples: count, keys: samples.keys };
-    let mode = Mode::Train(&mut [][..]);
-    let forward = Forward::<Cpu> {
-        batch,
-        own: own(),
-        mode,
-        inputs: views(&x),
-        y: &mut y,
-        choices: &mut choices,
-        moments: &mut moments,
+    let (len, spare) = (device.activation_len(count, outputs), layer.tangents().expect("a layer with tangents"));
+    let values = spare.features.map(|features| vec![12345.0; device.activation_len(count, features)]);
+    let mut noted = Noted {
+        samples,
+        parameters: &rows[N - 2],
+        direction: &tangents[N - 2],
+        x: activations(rows, 3.0),
+        r_x: activations(tangents, 5.0),
+        y: vec![12345.0; len],
+        choices: vec![0; layer.memo().choices_len(&device, count)],
+        spare: (vec![12345.0; spare.parameters], values),
     };
-    layer.forward(&mut device, forward);
-    let spare = layer.tangents().expect("a layer with tangents");
-    let mut parameters = vec![12345.0; spare.parameters];
-    let mut values = spare.features.map(|features| vec![12345.0; device.activation_len(count, features)]);
-    let mut at = || {
-        let [first, second] = values.each_mut().map(Vec::as_mut_slice);
-        let spare = SpareMut::<Cpu> { parameters: &mut parameters, values: [first, second] };
-        Tangent::<Cpu> {
-            batch,
-            own: own(),
-            direction: &tangents[N - 2],
-            drops: true,
-            inputs: views(&x),
-            r_inputs: views(&r_x),
-            y: &y,
-            choices: &choices,
-            spare,
-        }
-    };
-    layer.tangent_forward(&mut device, at(), &mut r_y);
+    noted.forward(&mut device, layer);
+    let mut r_y = vec![12345.0; len];
+    layer.tangent_forward(&mut device, noted.at(), &mut r_y);
     let [mut d_y, mut r_d_y] = [&rows[N - 1], &tangents[N - 1]].map(|d| to_activation(&device, d, outputs, 0.0));
-    let mut before: Vec<[Vec<f32>; 2]> = x.iter().map(|x| [(); 2].map(|()| vec![12345.0; x.len()])).collect();
+    let mut before: Vec<[Vec<f32>; 2]> = noted.x.iter().map(|x| [(); 2].map(|()| vec![12345.0; x.len()])).collect();
     let mut product = vec![12345.0; rows[N - 2].len()];
     let mut gradients = before.iter_mut();
     let pass = TangentBack::<Cpu> {
-        at: at(),
+        at: noted.at(),
         r_y: &r_y,
         d_y: &mut d_y,
         r_d_y: &mut r_d_y,
         before: std::array::from_fn(|_| {
             let [d_x, r_d_x] = gradients.next()?;
-            Some(TangentGradient { d_x, r_d_x })
+            Some(TangentGradient { d_x: d_x.as_mut_slice(), r_d_x: r_d_x.as_mut_slice() })
         }),
         product: &mut product,
     };

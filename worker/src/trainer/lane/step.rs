@@ -36,6 +36,8 @@ pub enum Pass {
     Gradient,
     /// Second derivatives alone.
     Curvature,
+    /// Products of the Hessian with the step's direction.
+    Product,
 }
 
 /// Where a training pass has its samples from.
@@ -60,6 +62,8 @@ pub struct TrainStep<'a, D: Device> {
     pub source: Source<'a>,
     /// What is computed.
     pub pass: Pass,
+    /// Of [`Pass::Product`]: v, as the parameters.
+    pub direction: Option<D::View<'a, f32>>,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
     /// Between its lanes.
@@ -83,6 +87,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             plan,
             source: Source::Epoch(order),
             pass: Pass::Gradient,
+            direction: None,
             flags: 0,
             pulse,
             replayed: None,
@@ -103,6 +108,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             plan,
             source: Source::AsTheyLie(split),
             pass: Pass::Gradient,
+            direction: None,
             flags: 0,
             pulse,
             replayed: None,

@@ -16,9 +16,14 @@
 mod directions;
 mod figures;
 mod gap;
+mod hessian;
+mod lane_gradients;
 mod passes;
 mod probing;
+mod products;
 mod samples;
+mod sharpness;
+mod spectra;
 
 use std::time::Instant;
 
@@ -41,6 +46,13 @@ pub(super) use samples::{Samples, gradient_lanes, lane_sizes};
 fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     match probing.probe.measure {
         ProbeMeasure::Gap => gap::measure(probing),
+        ProbeMeasure::Eigenvalues => hessian::eigenvalues(probing),
+        ProbeMeasure::Trace => hessian::trace(probing),
+        ProbeMeasure::Density => hessian::density(probing),
+        ProbeMeasure::Sam => sharpness::sam(probing),
+        ProbeMeasure::Keskar => sharpness::keskar(probing),
+        ProbeMeasure::LaneGradients => lane_gradients::measure(probing),
+        ProbeMeasure::Spectra => spectra::measure(probing),
         measure => Err(refusal(probing.probe, measure).into()),
     }
 }
@@ -57,13 +69,17 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
         if !is_measured(probe.measure) {
             return Err(refusal(probe, probe.measure));
         }
+        if probe.measure == ProbeMeasure::LaneGradients {
+            lane_gradients::check(probe, job, &work.dataset)?;
+        }
     }
     Ok(())
 }
 
 /// Whether [`measure`] knows it.
 fn is_measured(measure: ProbeMeasure) -> bool {
-    matches!(measure, ProbeMeasure::Gap)
+    use ProbeMeasure::{Density, Eigenvalues, Gap, Keskar, LaneGradients, Sam, Spectra, Trace};
+    matches!(measure, Gap | Eigenvalues | Trace | Density | Keskar | Sam | LaneGradients | Spectra)
 }
 
 fn refusal(probe: &Probe, measure: ProbeMeasure) -> TrainerError {

@@ -121,26 +121,26 @@ impl<D: Device> Probing<'_, D> {
     }
 
     /// Takes the device's copy of weights to `flat`.
-    fn go_to(&mut self, flat: &[f32]) {
+    pub(super) fn go_to(&mut self, flat: &[f32]) {
         let device = self.crew.first_device();
         let scratch = self.scratch.get_or_insert_with(|| device.zeros(flat.len()));
         device.write(flat, D::view_mut(scratch, 0..flat.len()));
     }
 
     /// A pass begins: tells who reads ahead.
-    fn expect(&self, split: Split, positions: Range<u64>) {
+    pub(super) fn expect(&self, split: Split, positions: Range<u64>) {
         self.progress.enter(Phase::Probe, self.state.cursor.step);
         if let Some(foresight) = self.foresight {
             foresight.expect_evaluation(split, positions, self.work);
         }
     }
 
-    fn tag(&self) -> Tag {
+    pub(super) fn tag(&self) -> Tag {
         Tag { step: self.state.cursor.step, pass: PROBE_PASS }
     }
 
     /// Whether a pass can be used, by its reduced tally, which all ranks have.
-    fn check(&self, tally: &Tally) -> Result<(), Broken> {
+    pub(super) fn check(&self, tally: &Tally) -> Result<(), Broken> {
         if let Some(why) = breaks_off(tally.flags, self.is_done) {
             return Err(Broken::Off(why));
         }
@@ -161,7 +161,7 @@ impl<D: Device> Probing<'_, D> {
 }
 
 /// Where it was gone to.
-fn place<'s, D: Device>(work: &Work<D>, scratch: &'s Option<D::Buffer<f32>>) -> Weights<'s, D> {
+pub(super) fn place<'s, D: Device>(work: &Work<D>, scratch: &'s Option<D::Buffer<f32>>) -> Weights<'s, D> {
     let (flat, len) = (scratch.as_ref().expect("gone to before each pass"), work.model.len());
     Weights::of_flat(D::view(flat, 0..len), work.model.parameters(), len)
 }
