@@ -141,7 +141,7 @@ fn job_at(
         let view = TensorView::new(Dtype::F32, tensor.shape.shape.clone(), bytes).unwrap();
         (tensor.shape.name.clone(), view)
     });
-    job.model.init_from = folder.join("weights");
+    job.model.init_from = folder.join("weights").display().to_string();
     std::fs::write(&job.model.init_from, safetensors::serialize(views, None).unwrap()).unwrap();
     trainer::seal_initial_weights(&mut job).unwrap();
     job.probe = probes;
