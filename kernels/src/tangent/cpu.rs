@@ -5,7 +5,7 @@ use crate::activation::{Activation, ActivationSize};
 use crate::cpu::{Cpu, samples_in_group};
 use crate::cross_entropy::ClassesSize;
 use crate::pool2d::Pool2dSize;
-use crate::simd::{Kernel, Pack, Simd, WIDTH, math};
+use crate::simd::{Kernel, Pack, Simd, math};
 
 impl Tangent for Cpu {
     fn bend(&mut self, size: &ActivationSize, function: Activation, at: Bend<'_, Cpu>, r_d: &mut [f32]) {
@@ -30,10 +30,9 @@ impl Tangent for Cpu {
         for (x, (y, choice)) in planes.zip(out) {
             for (output, (y, choice)) in y.iter_mut().zip(choice).enumerate() {
                 let (top, left) = (output / out_width * stride, output % out_width * stride);
-                for lane in 0..WIDTH {
-                    let place = usize::from(choice[lane]);
-                    let (row, column) = (top + place / window, left + place % window);
-                    y[lane] = x[(row - padding) * width + column - padding][lane];
+                for (lane, (y, place)) in y.iter_mut().zip(choice).enumerate() {
+                    let (row, column) = (top + usize::from(*place) / window, left + usize::from(*place) % window);
+                    *y = x[(row - padding) * width + column - padding][lane];
                 }
             }
         }

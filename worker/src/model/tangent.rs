@@ -38,6 +38,9 @@ impl<D: Device> Values<D> {
     }
 }
 
+/// The gradient of a value, and its tangent.
+type Gradients<D> = [<D as Memory>::Buffer<f32>; 2];
+
 /// Working memory of products, for one micro-batch at a time.
 pub struct TangentMemory<D: Device> {
     /// Whether a weight moves a value: others have neither tangent nor gradient.
@@ -73,6 +76,21 @@ impl<D: Device> TangentMemory<D> {
             values,
             moves,
         }
+    }
+
+    /// Bytes that [`TangentMemory::new`] asks for.
+    pub fn bytes(device: &D, model: &Model<D>, samples: usize) -> usize {
+        let spare = || model.layers.iter().filter_map(|layer| layer.tangents());
+        let values = |of: usize| spare().map(|spare| spare.features[of]).max().unwrap_or(0);
+        let activations = (0..model.shapes.len())
+            .zip(model.moves())
+            .map(|(value, moves)| model.value_len(device, samples, value) * if moves { 4 } else { 1 });
+        let numbers = activations.sum::<usize>()
+            + [0, 1].map(|of| device.activation_len(samples, values(of))).iter().sum::<usize>()
+            + model.placed.iter().map(|of| of.memo.moments_len(device, samples)).sum::<usize>()
+            + spare().map(|spare| spare.parameters).max().unwrap_or(0);
+        let choices: usize = model.placed.iter().map(|of| of.memo.choices_len(device, samples)).sum();
+        size_of::<f32>() * numbers + choices
     }
 
     /// Where the caller writes the micro-batch. It stays.
@@ -227,7 +245,7 @@ impl<D: Device> Model<D> {
         let (mut d_y, mut r_d_y) = (memory.d_x.take(output), memory.r_d_x.take(output));
         let r_y = memory.r_x.take(output);
         // Values with another reader are few: this one's share gets memory of its own, to be added.
-        let mut taken: Vec<(usize, ValueId, [D::Buffer<f32>; 2])> = Vec::with_capacity(MAX_INPUTS);
+        let mut taken: Vec<(usize, ValueId, Gradients<D>)> = Vec::with_capacity(MAX_INPUTS);
         for (place, value) in placed.links.inputs().enumerate().filter(|(_, value)| memory.moves[*value]) {
             let pair = if written[value] {
                 [(); 2].map(|()| device.zeros(lens[value]))
