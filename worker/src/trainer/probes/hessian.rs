@@ -36,7 +36,8 @@ pub fn eigenvalues<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, B
     figures.by(products.method());
     figures.many("eigenvalues", found.values.iter().map(|ritz| ritz.value).collect());
     figures.many("residuals", found.values.iter().map(|ritz| ritz.residual).collect());
-    figures.one("highest", found.highest.value).one("edge", found.highest.value * rate / 2.0);
+    figures.one("highest", found.highest.value).one("highest_residual", found.highest.residual);
+    figures.one("edge", found.highest.value * rate / 2.0);
     figures.one("learning_rate", rate).one("products", found.products as f64);
     if found.ended == Ended::Iterations {
         figures.remark(format!("residuals are above the tolerance after {} products", found.products));

@@ -51,10 +51,10 @@ impl<'p, 'g, D: Device> Products<'p, 'g, D> {
     /// # Errors
     /// As [`Probing::gradient`].
     pub fn times(&mut self, v: &[f32], to: &mut [f64]) -> Result<(), Broken> {
-        match self.direction.is_some() {
-            true => self.exact(v, to),
-            false => self.by_differences(v, to),
-        }
+        let Some(mut direction) = self.direction.take() else { return self.by_differences(v, to) };
+        let multiplied = self.exact(&mut direction, v, to);
+        self.direction = Some(direction);
+        multiplied
     }
 
     /// Which way they were taken, in words.
@@ -71,8 +71,8 @@ impl<'p, 'g, D: Device> Products<'p, 'g, D> {
         self.samples
     }
 
-    fn exact(&mut self, v: &[f32], to: &mut [f64]) -> Result<(), Broken> {
-        let Self { probing, weights, direction: Some(direction), .. } = self else { return Ok(()) };
+    fn exact(&mut self, direction: &mut D::Buffer<f32>, v: &[f32], to: &mut [f64]) -> Result<(), Broken> {
+        let Self { probing, weights, .. } = self;
         probing.go_to(weights);
         probing.crew.first_device().write(v, D::view_mut(direction, 0..v.len()));
         to.fill(0.0);
