@@ -1,7 +1,9 @@
 //! Sharpness of Keskar et al. 2017, "On large-batch training for deep learning: generalization gap and sharp minima",
 //! metric 2.1: with C_ε = {y : |y_i| ≤ ε·(|(A⁺x)_i| + 1)},
 //!
-//!     φ = 100 · (max_{y ∈ C_ε} f(x + A·y) − f(x)) / (1 + f(x))
+//! ```text
+//! φ = 100 · (max_{y ∈ C_ε} f(x + A·y) − f(x)) / (1 + f(x))
+//! ```
 //!
 //! A is the identity, or has some random directions as its columns ([`Subspace`]). The paper takes ten iterations of
 //! L-BFGS-B. Here the ascent is a projected L-BFGS: coordinates that press against a bound are left out (the two-metric

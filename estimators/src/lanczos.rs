@@ -11,7 +11,7 @@
 use crate::Unsolved;
 use crate::random::Signs;
 use crate::tridiagonal::{Eigen, Tridiagonal};
-use crate::vectors::{add_f32, dot_f32, norm};
+use crate::vectors::{ABREAST, add_all_f32, add_f32, dot_f32, dots_f32, norm};
 
 /// Elements that a pass over the basis takes at once: 16 KiB of f64.
 const BLOCK: usize = 2048;
@@ -191,15 +191,25 @@ fn pass(basis: &[f32], w: &mut [f64]) -> Vec<f64> {
     let mut shares = vec![0.0; basis.len() / len.max(1)];
     for (block, w) in w.chunks(BLOCK).enumerate() {
         let first = block * BLOCK;
-        for (share, v) in shares.iter_mut().zip(basis.chunks_exact(len)) {
-            *share += dot_f32(&v[first..first + w.len()], w);
+        let part = |v: usize| &basis[v * len + first..][..w.len()];
+        let (groups, rest) = shares.as_chunks_mut::<ABREAST>();
+        for (group, shares) in groups.iter_mut().enumerate() {
+            let dots = dots_f32(std::array::from_fn(|k| part(group * ABREAST + k)), w);
+            shares.iter_mut().zip(dots).for_each(|(share, dot)| *share += dot);
         }
+        let done = groups.len() * ABREAST;
+        rest.iter_mut().enumerate().for_each(|(k, share)| *share += dot_f32(part(done + k), w));
     }
     for (block, w) in w.chunks_mut(BLOCK).enumerate() {
         let first = block * BLOCK;
-        for (share, v) in shares.iter().zip(basis.chunks_exact(len)) {
-            add_f32(-share, &v[first..first + w.len()], w);
+        let size = w.len();
+        let part = |v: usize| &basis[v * len + first..][..size];
+        let (groups, rest) = shares.as_chunks::<ABREAST>();
+        for (group, shares) in groups.iter().enumerate() {
+            add_all_f32(shares.map(|share| -share), std::array::from_fn(|k| part(group * ABREAST + k)), w);
         }
+        let done = groups.len() * ABREAST;
+        rest.iter().enumerate().for_each(|(k, share)| add_f32(-share, part(done + k), w));
     }
     shares
 }

@@ -53,6 +53,36 @@ pub fn add_f32(factor: f64, x: &[f32], to: &mut [f64]) {
     to.iter_mut().zip(x).for_each(|(to, x)| *to += factor * f64::from(*x));
 }
 
+/// Vectors that [`dots_f32`] and [`add_all_f32`] take at once, so that what they have in common is loaded once.
+pub(crate) const ABREAST: usize = 4;
+
+/// [`dot_f32`] of several vectors with one, each as four sums side by side.
+pub(crate) fn dots_f32(a: [&[f32]; ABREAST], b: &[f64]) -> [f64; ABREAST] {
+    let a = a.map(|a| a[..b.len()].as_chunks::<4>());
+    let (b, b_rest) = b.as_chunks::<4>();
+    let mut sums = [[0.0; 4]; ABREAST];
+    for (i, b) in b.iter().enumerate() {
+        for (sums, (a, _)) in sums.iter_mut().zip(&a) {
+            for k in 0..4 {
+                sums[k] += f64::from(a[i][k]) * b[k];
+            }
+        }
+    }
+    for (sums, (_, rest)) in sums.iter_mut().zip(&a) {
+        rest.iter().zip(b_rest).zip(sums).for_each(|((a, b), sum)| *sum += f64::from(*a) * b);
+    }
+    sums.map(|s| (s[0] + s[2]) + (s[1] + s[3]))
+}
+
+/// `to += Σ factor · x` over several vectors, added pairwise.
+pub(crate) fn add_all_f32(factors: [f64; ABREAST], x: [&[f32]; ABREAST], to: &mut [f64]) {
+    let [x0, x1, x2, x3] = x.map(|x| &x[..to.len()]);
+    for (i, to) in to.iter_mut().enumerate() {
+        let first = factors[0] * f64::from(x0[i]) + factors[1] * f64::from(x1[i]);
+        *to += first + (factors[2] * f64::from(x2[i]) + factors[3] * f64::from(x3[i]));
+    }
+}
+
 fn total(s: [f64; SUMS]) -> f64 {
     ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 }
@@ -82,6 +112,10 @@ mod tests {
             let mut y = x.clone();
             add_f32(-1.0, &narrow, &mut y);
             assert!(y.iter().all(|y| *y == 0.0));
+            let abreast = [&narrow[..], &narrow, &narrow, &narrow];
+            assert_eq!(dots_f32(abreast, &x), [squares; ABREAST]);
+            add_all_f32([1.0, -2.0, 3.0, 0.5], abreast, &mut y);
+            assert!(y.iter().zip(&x).all(|(y, x)| *y == 2.5 * x));
         }
     }
 
