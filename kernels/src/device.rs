@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     activation, addition, batch_norm, binary_cross_entropy, concatenate, conv2d, conv2d_max_pool2d, cross_entropy,
     curvature, dropout, exchange, fold, group_norm, linear, local_response_norm, map_loss, moving_average, optimizer,
-    perturb, pixels, plans, pool2d, radial_basis, repeat, squared_error, subsample2d, upload,
+    perturb, pixels, plans, pool2d, radial_basis, repeat, squared_error, subsample2d, tangent, upload,
 };
 
 /// A number type that buffers hold.
@@ -203,6 +203,7 @@ pub trait Device:
     + squared_error::SquaredError
     + map_loss::MapLoss
     + curvature::Curvature
+    + tangent::Tangent
     + optimizer::Optimize
     + moving_average::MovingAverage
     + perturb::Perturb

@@ -40,5 +40,6 @@ pub mod shared_memory;
 pub mod simd;
 pub mod squared_error;
 pub mod subsample2d;
+pub mod tangent;
 pub mod upload;
 pub mod user_cache;

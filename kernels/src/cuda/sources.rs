@@ -65,6 +65,7 @@ sources![
     "radial_basis/radial_basis.cu",
     "squared_error/squared_error.cu",
     "subsample2d/subsample2d.cu",
+    "tangent/tangent.cu",
 ];
 
 impl Source {

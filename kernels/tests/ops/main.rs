@@ -47,5 +47,7 @@ mod pytorch_convolutions;
 mod radial_basis;
 #[path = "../../src/subsample2d/tests.rs"]
 mod subsample2d;
+#[path = "../../src/tangent/tests.rs"]
+mod tangents;
 #[path = "../../src/optimizer/tests/updates.rs"]
 mod updates;

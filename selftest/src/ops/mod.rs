@@ -40,6 +40,8 @@ mod radial_basis;
 mod steps_up;
 #[path = "../../../kernels/src/subsample2d/selftest.rs"]
 mod subsampling;
+#[path = "../../../kernels/src/tangent/selftest.rs"]
+mod tangents;
 
 use lockstep_kernels::device::{Device, Precision};
 
@@ -76,4 +78,5 @@ fn of_activations<D: Device>(bench: &mut Bench<'_, D>) {
     concatenation::concatenation(bench);
     radial_basis::radial_basis(bench);
     losses::losses(bench);
+    tangents::tangents(bench);
 }

@@ -3,7 +3,7 @@
 use lockstep_kernels::activation::{self, ActivationSize};
 use lockstep_kernels::device::Device;
 
-use super::{Backward, Curvature, Forward, Keeps, Layer, Squares};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Spare, Squares, Tangent, TangentBack, TangentGradient};
 
 /// An activation of a micro-batch's values; none for the identity.
 #[derive(Clone, Copy)]
@@ -82,5 +82,26 @@ impl<D: Device> Layer<D> for Activation {
 
     fn curvature(&self, device: &mut D, Curvature { mut back, .. }: Curvature<'_, D>) {
         self.on(back.batch.samples).curvature(device, back.y, &mut back.d_y);
+    }
+
+    fn tangents(&self) -> Option<Spare> {
+        Some(Spare::default())
+    }
+
+    fn tangent_forward(&self, device: &mut D, at: Tangent<'_, D>, mut r_y: D::ViewMut<'_, f32>) {
+        if let Some(r_x) = at.r_inputs.optional(0) {
+            let len = device.activation_len(at.batch.samples, self.features);
+            device.copy(r_x, D::slice_mut(&mut r_y, 0..len));
+            self.on(at.batch.samples).tangent(device, at.y, r_y);
+        }
+    }
+
+    fn tangent_backward(&self, device: &mut D, mut pass: TangentBack<'_, D>) {
+        let values = (pass.at.y, pass.r_y);
+        self.on(pass.at.batch.samples).tangent_back(device, values, &mut pass.d_y, &mut pass.r_d_y);
+        if let [Some(TangentGradient { d_x, r_d_x }), ..] = pass.before {
+            device.copy(D::shared(pass.d_y), d_x);
+            device.copy(D::shared(pass.r_d_y), r_d_x);
+        }
     }
 }

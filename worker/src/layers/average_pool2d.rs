@@ -5,7 +5,7 @@ use lockstep_kernels::device::Device;
 use lockstep_kernels::pool2d::Pool2dSize;
 
 use super::activation::Behind;
-use super::{Backward, Curvature, Forward, Keeps, Layer, Squares};
+use super::{Backward, Curvature, Forward, Keeps, Layer, Spare, Squares, Tangent, TangentBack, TangentGradient};
 
 /// `y = f(average_pool(x))`; no parameters.
 pub struct AveragePool2d {
@@ -63,6 +63,29 @@ impl<D: Device> Layer<D> for AveragePool2d {
             let len = device.activation_len(samples, size.channels * size.height * size.width);
             device.average_pool2d_backward(&size, D::shared(back.d_y), D::slice_mut(&mut gradient.d_x, 0..len));
             device.scale(1.0 / (size.window * size.window) as f32, gradient.d_x);
+        }
+    }
+
+    fn tangents(&self) -> Option<Spare> {
+        Some(Spare::default())
+    }
+
+    fn tangent_forward(&self, device: &mut D, at: Tangent<'_, D>, mut r_y: D::ViewMut<'_, f32>) {
+        if let Some(r_x) = at.r_inputs.optional(0) {
+            let samples = at.batch.samples;
+            let len = device.activation_len(samples, self.features());
+            device.average_pool2d_forward(&self.size(samples), r_x, D::slice_mut(&mut r_y, 0..len));
+            self.behind(samples).tangent(device, at.y, r_y);
+        }
+    }
+
+    fn tangent_backward(&self, device: &mut D, mut pass: TangentBack<'_, D>) {
+        let samples = pass.at.batch.samples;
+        let values = (pass.at.y, pass.r_y);
+        self.behind(samples).tangent_back(device, values, &mut pass.d_y, &mut pass.r_d_y);
+        if let [Some(TangentGradient { d_x, r_d_x }), ..] = pass.before {
+            device.average_pool2d_backward(&self.size(samples), D::shared(pass.d_y), d_x);
+            device.average_pool2d_backward(&self.size(samples), D::shared(pass.r_d_y), r_d_x);
         }
     }
 }

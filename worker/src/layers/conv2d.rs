@@ -1,11 +1,14 @@
 //! 2-D convolution with a square kernel, with an optional ReLU behind it in the same pass: `y = relu?(x ⋆ w + b)`.
 
 use lockstep_kernels::activation::Activation;
-use lockstep_kernels::conv2d::{Algorithm, Conv2dSize};
+use lockstep_kernels::conv2d::{Accumulation, Algorithm, Conv2dSize};
 use lockstep_kernels::device::Device;
 
 use super::activation::Behind;
-use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
+use super::{
+    Backward, Curvature, Forward, Keeps, Layer, Role, Spare, SpareMut, Squares, SquaresMut, Tangent, TangentBack,
+    TangentGradient, TensorShape,
+};
 
 /// Parameters: weight (O, C, K, K), bias (O). Values before it (N, C, H, W), behind it (N, O, H′, W′).
 pub struct Conv2d {
@@ -66,8 +69,13 @@ impl Conv2d {
         tensors
     }
 
+    /// Values a sample behind the convolution.
+    pub(super) fn out_features(&self) -> usize {
+        self.size.out_channels * self.size.out_height() * self.size.out_width()
+    }
+
     fn behind(&self, samples: usize) -> Behind {
-        let features = self.size.out_channels * self.size.out_height() * self.size.out_width();
+        let features = self.out_features();
         Behind { function: self.relu.then_some(Activation::Relu), samples, features }
     }
 
@@ -140,5 +148,48 @@ impl<D: Device> Layer<D> for Conv2d {
         let (h_weight, h_bias) = D::split_mut(back.d_parameters, self.weights());
         let h_bias = self.bias.then_some(h_bias);
         device.conv2d_backward_weight(&size, D::shared(values), h_y, h_weight, h_bias);
+    }
+
+    fn tangents(&self) -> Option<Spare> {
+        Some(Spare { parameters: self.weights(), features: [self.out_features(), 0] })
+    }
+
+    /// `r_y = x ⋆ v + r_x ⋆ w + v_b`, 0 where the ReLU is.
+    fn tangent_forward(&self, device: &mut D, at: Tangent<'_, D>, mut r_y: D::ViewMut<'_, f32>) {
+        let size = self.size(at.batch.samples);
+        let len = device.activation_len(size.samples, self.out_features());
+        let (v, v_bias) = (self.weight::<D>(at.direction), self.bias::<D>(at.direction));
+        device.conv2d_forward(&size, at.inputs.x(), v, v_bias, D::slice_mut(&mut r_y, 0..len));
+        if let Some(r_x) = at.r_inputs.optional(0) {
+            let SpareMut { values: [mut product, _], .. } = at.spare;
+            let weight = self.weight::<D>(at.own.parameters);
+            device.conv2d_forward(&size, r_x, weight, None, D::slice_mut(&mut product, 0..len));
+            device.accumulate(D::slice_mut(&mut r_y, 0..len), D::shared(D::slice_mut(&mut product, 0..len)));
+        }
+        self.behind(size.samples).tangent(device, at.y, r_y);
+    }
+
+    /// As a fully connected layer's.
+    fn tangent_backward(&self, device: &mut D, mut pass: TangentBack<'_, D>) {
+        let Tangent { batch, own, direction, inputs, r_inputs, y, spare, .. } = pass.at;
+        let (size, weights) = (self.size(batch.samples), self.weights());
+        self.behind(size.samples).tangent_back(device, (y, pass.r_y), &mut pass.d_y, &mut pass.r_d_y);
+        let (d_y, r_d_y) = (D::shared(pass.d_y), D::shared(pass.r_d_y));
+        if let [Some(TangentGradient { d_x, mut r_d_x }), ..] = pass.before {
+            let len = device.activation_len(size.samples, self.all_squares().features);
+            let (weight, v) = (self.weight::<D>(own.parameters), self.weight::<D>(direction));
+            device.conv2d_backward_input(&size, weight, d_y, d_x, Accumulation::Overwrite);
+            let to = D::slice_mut(&mut r_d_x, 0..len);
+            device.conv2d_backward_input(&size, weight, r_d_y, to, Accumulation::Overwrite);
+            device.conv2d_backward_input(&size, v, d_y, r_d_x, Accumulation::Add);
+        }
+        let (mut of_weight, of_bias) = D::split_mut(pass.product, weights);
+        let (to, of_bias) = (D::slice_mut(&mut of_weight, 0..weights), self.bias.then_some(of_bias));
+        device.conv2d_backward_weight(&size, inputs.x(), r_d_y, to, of_bias);
+        if let Some(r_x) = r_inputs.optional(0) {
+            let mut other = spare.parameters;
+            device.conv2d_backward_weight(&size, r_x, d_y, D::slice_mut(&mut other, 0..weights), None);
+            device.fold_add(of_weight, D::shared(D::slice_mut(&mut other, 0..weights)));
+        }
     }
 }

@@ -5,7 +5,10 @@ use lockstep_kernels::device::Device;
 use lockstep_kernels::linear::LinearSize;
 
 use super::activation::Behind;
-use super::{Backward, Curvature, Forward, Keeps, Layer, Role, Squares, SquaresMut, TensorShape};
+use super::{
+    Backward, Curvature, Forward, Keeps, Layer, Role, Spare, SpareMut, Squares, SquaresMut, Tangent, TangentBack,
+    TangentGradient, TensorShape,
+};
 
 /// `y[n,o] = f(Σ_i x[n,i] · w[o,i] + b[o])`; parameters: weight (O, I), bias (O).
 pub struct Linear {
@@ -98,5 +101,52 @@ impl<D: Device> Layer<D> for Linear {
         device.square(back.inputs.x(), D::slice_mut(&mut values, 0..len));
         let (h_weight, h_bias) = D::split_mut(back.d_parameters, self.weights());
         device.linear_backward_weight(&size, D::shared(values), h_y, h_weight, h_bias);
+    }
+
+    fn tangents(&self) -> Option<Spare> {
+        let Self { inputs, outputs, .. } = *self;
+        Some(Spare { parameters: self.weights() + outputs, features: [inputs.max(outputs), 0] })
+    }
+
+    /// `r_y = f′·(x·vᵀ + r_x·wᵀ + v_b)`.
+    fn tangent_forward(&self, device: &mut D, at: Tangent<'_, D>, mut r_y: D::ViewMut<'_, f32>) {
+        let (size, weights) = (self.size(at.batch.samples), self.weights());
+        let len = device.activation_len(size.samples, self.outputs);
+        let (v, v_bias) = (D::slice(at.direction, 0..weights), D::slice(at.direction, weights..weights + self.outputs));
+        device.linear_forward(&size, at.inputs.x(), v, v_bias, D::slice_mut(&mut r_y, 0..len));
+        if let Some(r_x) = at.r_inputs.optional(0) {
+            let SpareMut { mut parameters, values: [mut product, _] } = at.spare;
+            let mut zeros = D::slice_mut(&mut parameters, 0..self.outputs);
+            device.fill(0.0, D::slice_mut(&mut zeros, 0..self.outputs));
+            let weight = D::slice(at.own.parameters, 0..weights);
+            device.linear_forward(&size, r_x, weight, D::shared(zeros), D::slice_mut(&mut product, 0..len));
+            device.accumulate(D::slice_mut(&mut r_y, 0..len), D::shared(D::slice_mut(&mut product, 0..len)));
+        }
+        self.behind(size.samples).tangent(device, at.y, r_y);
+    }
+
+    /// With d and r_d before f: `r_d_x = r_d·w + d·v`, `r_d_w = r_dᵀ·x + dᵀ·r_x`, `r_d_b = Σ r_d`.
+    fn tangent_backward(&self, device: &mut D, mut pass: TangentBack<'_, D>) {
+        let Tangent { batch, own, direction, inputs, r_inputs, y, spare, .. } = pass.at;
+        let (size, weights) = (self.size(batch.samples), self.weights());
+        self.behind(size.samples).tangent_back(device, (y, pass.r_y), &mut pass.d_y, &mut pass.r_d_y);
+        let (d_y, r_d_y) = (D::shared(pass.d_y), D::shared(pass.r_d_y));
+        let SpareMut { parameters, values: [mut values, _] } = spare;
+        if let [Some(TangentGradient { d_x, mut r_d_x }), ..] = pass.before {
+            let len = device.activation_len(size.samples, self.inputs);
+            let weight = D::slice(own.parameters, 0..weights);
+            device.linear_backward_input(&size, weight, d_y, d_x);
+            device.linear_backward_input(&size, weight, r_d_y, D::slice_mut(&mut r_d_x, 0..len));
+            let v = D::slice(direction, 0..weights);
+            device.linear_backward_input(&size, v, d_y, D::slice_mut(&mut values, 0..len));
+            device.accumulate(r_d_x, D::shared(D::slice_mut(&mut values, 0..len)));
+        }
+        let (mut of_weight, of_bias) = D::split_mut(pass.product, weights);
+        device.linear_backward_weight(&size, inputs.x(), r_d_y, D::slice_mut(&mut of_weight, 0..weights), of_bias);
+        if let Some(r_x) = r_inputs.optional(0) {
+            let (mut other, bias) = D::split_mut(parameters, weights);
+            device.linear_backward_weight(&size, r_x, d_y, D::slice_mut(&mut other, 0..weights), bias);
+            device.fold_add(of_weight, D::shared(D::slice_mut(&mut other, 0..weights)));
+        }
     }
 }

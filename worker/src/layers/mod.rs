@@ -20,6 +20,7 @@ mod pad_channels;
 mod partial_conv2d;
 mod radial_basis;
 mod subsample2d;
+mod tangent;
 mod tensor;
 
 use lockstep_kernels::conv2d::{Accumulation, Conv2dSize};
@@ -42,6 +43,7 @@ pub use pad_channels::PadChannels;
 pub use partial_conv2d::PartialConv2d;
 pub use radial_basis::RadialBasis;
 pub use subsample2d::Subsample2d;
+pub use tangent::{Spare, SpareMut, Tangent, TangentBack, TangentGradient};
 pub use tensor::{Role, TensorShape};
 
 /// Most values that a layer reads.
@@ -298,5 +300,21 @@ pub trait Layer<D: Device>: Send + Sync {
     /// As [`Layer::backward`], with second derivatives.
     fn curvature(&self, _device: &mut D, _pass: Curvature<'_, D>) {
         unreachable!("a model is asked for its second derivatives only if all of its layers have them");
+    }
+
+    /// What its passes of tangents need; none for a layer that has none. Products of models with such a layer are by
+    /// differences of gradients.
+    fn tangents(&self) -> Option<Spare> {
+        None
+    }
+
+    /// Overwrites `r_y`, the tangent of the value behind the layer.
+    fn tangent_forward(&self, _device: &mut D, _at: Tangent<'_, D>, _r_y: D::ViewMut<'_, f32>) {
+        unreachable!("a model is asked for tangents only if all of its layers have them");
+    }
+
+    /// As [`Layer::backward`], with the tangents of gradients beside them, and of the parameters' gradient that alone.
+    fn tangent_backward(&self, _device: &mut D, _pass: TangentBack<'_, D>) {
+        unreachable!("a model is asked for tangents only if all of its layers have them");
     }
 }

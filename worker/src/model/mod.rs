@@ -16,6 +16,7 @@ mod needs;
 mod parts;
 mod plan;
 mod planned;
+mod tangent;
 
 use std::ops::Range;
 
@@ -36,6 +37,7 @@ pub use named::{SampleShape, build};
 pub use named_weights::{NamedWeights, ParameterSet, WeightsError, read_bounded};
 pub use needs::Need;
 pub use plan::Plan;
+pub use tangent::{Along, LossAt, TangentMemory};
 
 /// A tensor and its place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]

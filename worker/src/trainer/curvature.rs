@@ -53,6 +53,7 @@ impl<D: Device> Generation<'_, D> {
             plan: StepPlan { samples, lanes, ..*plan },
             source: Source::Epoch(&order),
             pass: Pass::Curvature,
+            direction: None,
             flags: 0,
             noise: None,
             pulse: self.signals.pulse(&self.trainer.seat.progress),

@@ -2,6 +2,7 @@
 
 use lockstep_kernels::curvature::Criterion;
 use lockstep_kernels::scalar::exp;
+use lockstep_kernels::tangent::OutputTangent;
 use lockstep_proto::job::{self, LossName};
 
 /// A loss over a micro-batch's outputs and labels.
@@ -59,6 +60,17 @@ impl Loss {
             Self::CrossEntropy | Self::SmoothedCrossEntropy { .. } | Self::Map { .. } => {
                 Criterion::Logistic { scale: 1.0 }
             }
+        }
+    }
+
+    /// How its gradient changes with `classes` outputs.
+    pub fn tangent(&self, classes: usize) -> OutputTangent {
+        let share = (1.0 / classes as f64) as f32;
+        match self {
+            Self::CrossEntropy | Self::SmoothedCrossEntropy { .. } => OutputTangent::Softmax,
+            Self::SquaredError => OutputTangent::Quadratic { curvature: 2.0 * share },
+            Self::BinaryCrossEntropy => OutputTangent::Sigmoid { scale: share },
+            Self::Map { .. } => OutputTangent::Shares,
         }
     }
 

@@ -5,14 +5,14 @@
 //! What a library's plan wants beside comes with the first step, and is told by the device where it does not fit.
 
 use lockstep_kernels::device::{Device, Failure, Memory};
-use lockstep_proto::job::{Batch, Job, OptimizerName};
+use lockstep_proto::job::{Batch, Job, OptimizerName, ProbeMeasure};
 
 use super::TrainerError;
 use super::lane::Work;
 use super::optimizer::{Role, kept};
 use super::probes::gradient_lanes;
 use crate::layers::MicroBatch;
-use crate::model::{Activations, Model, Need, Plan, Weights};
+use crate::model::{Activations, Model, Need, Plan, TangentMemory, Weights};
 use lockstep_dataset::Dataset;
 
 /// Looks whether all fits into what is free.
@@ -84,6 +84,10 @@ fn needs<D: Device>(device: &mut D, job: &Job, work: &Work<D>, (plan, micro_batc
         let probed = size_of::<f32>() * work.model.len();
         all.push(Need { what: "the weights that probes are at".to_owned(), bytes: probed });
     }
+    if multiplies_exactly(job, &work.model) {
+        let bytes = TangentMemory::bytes(device, &work.model, samples) + size_of::<f32>() * work.model.parameters();
+        all.push(Need { what: "probes' products with the Hessian".to_owned(), bytes });
+    }
     let scratch = device.scratch_of(|device| pass(device, &work.model, samples));
     all.push(Need { what: "what ops need for themselves".to_owned(), bytes: scratch });
     all
@@ -120,6 +124,13 @@ pub(super) fn of_state<D: Device>(job: &Job, model: &Model<D>) -> usize {
     };
     let noisy = if job.optimizer.gradient_noise > 0.0 { model.parameters() } else { 0 };
     state.sum::<usize>() + above + noisy + rule
+}
+
+/// Whether a probe takes exact products with the Hessian.
+fn multiplies_exactly<D: Device>(job: &Job, model: &Model<D>) -> bool {
+    use ProbeMeasure::{Density, Eigenvalues, Trace};
+    let wanted = job.probe.iter().any(|probe| matches!(probe.measure, Eigenvalues | Trace | Density));
+    wanted && model.without_tangents().is_none()
 }
 
 /// Vectors that a worker's lanes are added up in: a sum, a right half for each level of the tree above its lanes, and

@@ -19,6 +19,7 @@ use lockstep_worker::layers::{
 use lockstep_worker::model::Shape;
 
 use super::alone::{Alone, Operands};
+use super::tangents::{self, Samples};
 use crate::gradient_check::gradient_check;
 use crate::layout::{assert_padding_is_zero, lanes, to_activation, to_rows};
 use lockstep_selftest::formulas::{self, Pooling};
@@ -39,7 +40,8 @@ fn check<const N: usize>(
 ) {
     let len = |place: usize| if place == N - 2 { sizes[place] } else { SAMPLES * sizes[place] };
     let rows = std::array::from_fn(|place| numbers(len(place), place + 1));
-    gradient_check(name, &rows, formula, |device, rows| both_passes(name, layer, device, sizes, rows), 2e-6);
+    gradient_check(name, &rows, &formula, |device, rows| both_passes(name, layer, device, sizes, rows), 2e-6);
+    tangents::check(name, layer, &Samples { count: SAMPLES, keys: &KEYS }, sizes, formula);
 }
 
 fn both_passes<const N: usize>(

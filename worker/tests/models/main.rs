@@ -17,3 +17,4 @@ mod net;
 mod pytorch;
 mod recompute;
 mod sizes;
+mod tangents;

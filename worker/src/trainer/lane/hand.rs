@@ -117,6 +117,7 @@ impl<D: Device> LaneRunner<D> {
             Pass::Gradient if step.is_probe() => measures::probe_tally(measures, step.flags),
             Pass::Gradient => measures::training_tally(measures, step.flags),
             Pass::Curvature => measures::curvature_tally(measures),
+            Pass::Product => measures::evaluation_tally(measures, step.flags),
         })
     }
 
@@ -147,6 +148,7 @@ impl<D: Device> LaneRunner<D> {
             return match step.pass {
                 Pass::Gradient => self.train_lane(step, lanes.start, gradient, made),
                 Pass::Curvature => self.measure_lane(step, lanes.start, gradient, made),
+                Pass::Product => self.product_lane(step, lanes.start, gradient, made),
             };
         }
         let middle = tree::middle(&lanes);

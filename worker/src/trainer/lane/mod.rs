@@ -10,6 +10,7 @@ mod again;
 mod attack;
 mod hand;
 mod load;
+mod product;
 mod rows;
 mod second_pass;
 mod step;
@@ -28,7 +29,7 @@ use super::ascent::Ascent;
 use super::loss::Loss;
 use super::upload::Upload;
 use crate::layers::MicroBatch;
-use crate::model::{Activations, CurvatureMemory, Model, Weights};
+use crate::model::{Activations, CurvatureMemory, Model, TangentMemory, Weights};
 use lockstep_dataset::corruption::CorruptionMemory;
 use lockstep_dataset::dataset::Dataset;
 use lockstep_dataset::loader::{Decoded, Loader};
@@ -94,6 +95,8 @@ pub struct LaneRunner<D: Device> {
     activations: Activations<D>,
     /// For second derivatives; none before the first.
     curvature: Option<CurvatureMemory<D>>,
+    /// For products with the Hessian; none before the first.
+    tangents: Option<TangentMemory<D>>,
     /// For gradients above the weights; none before the first.
     above: Option<Above<D>>,
     /// For gradients of the input; none before the first.
@@ -135,6 +138,7 @@ impl<D: Device> LaneRunner<D> {
         Self {
             activations: Activations::new(&device, &work.model, samples),
             curvature: None,
+            tangents: None,
             above: None,
             attack: None,
             reader: work.reader.clone(),
@@ -205,15 +209,7 @@ impl<D: Device> LaneRunner<D> {
             let labels = MixedLabels { labels, others: others.view(), shares: shares.view() };
             return device.mixed_cross_entropy(&size, smoothing, x, labels, output);
         }
-        match work.loss {
-            Loss::CrossEntropy => device.cross_entropy(&size, x, labels, output),
-            Loss::SmoothedCrossEntropy { smoothing } => {
-                device.smoothed_cross_entropy(&size, smoothing, x, labels, output);
-            }
-            Loss::SquaredError => device.squared_error(&size, x, labels, output),
-            Loss::BinaryCrossEntropy => device.binary_cross_entropy(&size, x, labels, output),
-            Loss::Map { rubbish } => device.map_loss(&MapLossSize { classes: size, rubbish }, x, labels, output),
-        }
+        loss_at(device, work.loss, &size, (x, labels), output);
     }
 
     fn backward(
@@ -231,6 +227,23 @@ impl<D: Device> LaneRunner<D> {
             }
         };
         work.model.backward(&mut self.device, batch, weights, &mut self.activations, gradient, &mut tell);
+    }
+}
+
+/// A loss of samples that are not mixed, and its gradient.
+fn loss_at<D: Device>(
+    device: &mut D,
+    loss: Loss,
+    size: &ClassesSize,
+    (x, labels): (D::View<'_, f32>, D::View<'_, u16>),
+    output: LossOutput<'_, D>,
+) {
+    match loss {
+        Loss::CrossEntropy => device.cross_entropy(size, x, labels, output),
+        Loss::SmoothedCrossEntropy { smoothing } => device.smoothed_cross_entropy(size, smoothing, x, labels, output),
+        Loss::SquaredError => device.squared_error(size, x, labels, output),
+        Loss::BinaryCrossEntropy => device.binary_cross_entropy(size, x, labels, output),
+        Loss::Map { rubbish } => device.map_loss(&MapLossSize { classes: *size, rubbish }, x, labels, output),
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Pass {
     Gradient,
     /// Second derivatives alone.
     Curvature,
+    /// Products of the Hessian with the step's direction.
+    Product,
 }
 
 /// Where a training pass has its samples from.
@@ -63,6 +65,8 @@ pub struct TrainStep<'a, D: Device> {
     pub source: Source<'a>,
     /// What is computed.
     pub pass: Pass,
+    /// Of [`Pass::Product`]: v, as the parameters.
+    pub direction: Option<D::View<'a, f32>>,
     /// Bits that this worker adds to the reduction, see [`crate::trainer::measures`].
     pub flags: u64,
     /// What lanes' gradients are multiplied by, once they are measured.
@@ -100,6 +104,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             plan,
             source: Source::Epoch(order),
             pass: Pass::Gradient,
+            direction: None,
             flags: 0,
             noise: None,
             pulse,
@@ -121,6 +126,7 @@ impl<'a, D: Device> TrainStep<'a, D> {
             plan,
             source: Source::AsTheyLie(split),
             pass: Pass::Gradient,
+            direction: None,
             flags: 0,
             noise: None,
             pulse,

@@ -16,13 +16,18 @@
 mod directions;
 mod figures;
 mod gap;
+mod hessian;
+mod lane_gradients;
 mod lines;
 mod margins;
 mod outlook;
 mod passes;
 mod probing;
+mod products;
 mod robustness;
 mod samples;
+mod sharpness;
+mod spectra;
 mod weights;
 
 use std::time::Instant;
@@ -58,7 +63,13 @@ fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
         ProbeMeasure::Scalings => robustness::measure(probing, Kind::Scaling),
         ProbeMeasure::Noise => robustness::measure(probing, Kind::Noise),
         ProbeMeasure::Fgsm => robustness::attack(probing),
-        measure => Err(refusal(probing.probe, measure).into()),
+        ProbeMeasure::Eigenvalues => hessian::eigenvalues(probing),
+        ProbeMeasure::Trace => hessian::trace(probing),
+        ProbeMeasure::Density => hessian::density(probing),
+        ProbeMeasure::Sam => sharpness::sam(probing),
+        ProbeMeasure::Keskar => sharpness::keskar(probing),
+        ProbeMeasure::LaneGradients => lane_gradients::measure(probing),
+        ProbeMeasure::Spectra => spectra::measure(probing),
     }
 }
 
@@ -74,7 +85,7 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
         match probe.measure {
             ProbeMeasure::Shifts => check_shifts(probe, work.dataset.width())?,
             ProbeMeasure::Fgsm => check_attack(job, probe, work)?,
-            measure if !is_measured(measure) => return Err(refusal(probe, measure)),
+            ProbeMeasure::LaneGradients => lane_gradients::check(probe, job, &work.dataset)?,
             _ => {}
         }
     }
@@ -107,16 +118,6 @@ fn check_attack<D: Device>(job: &Job, probe: &Probe, work: &Work<D>) -> Result<(
 
 fn unfit(probe: &Probe, problem: &str) -> TrainerError {
     TrainerError::Job(format!("probe {}: {problem}", probe.title()))
-}
-
-/// Whether [`measure`] knows it.
-fn is_measured(measure: ProbeMeasure) -> bool {
-    use ProbeMeasure::{Density, Eigenvalues, Keskar, LaneGradients, Sam, Spectra, Trace};
-    !matches!(measure, Density | Eigenvalues | Keskar | LaneGradients | Sam | Spectra | Trace)
-}
-
-fn refusal(probe: &Probe, measure: ProbeMeasure) -> TrainerError {
-    unfit(probe, &format!("this build can't measure {}: leave it out", measure.as_str()))
 }
 
 /// Whether a probe is taken at a step's end; else it is at the job's.

@@ -134,7 +134,7 @@ impl<D: Device> Probing<'_, D> {
     }
 
     /// Takes the device's copy of weights to `flat`.
-    fn go_to(&mut self, flat: &[f32]) {
+    pub(super) fn go_to(&mut self, flat: &[f32]) {
         let device = self.crew.first_device();
         let scratch = self.scratch.get_or_insert_with(|| device.zeros(flat.len()));
         device.write(flat, D::view_mut(scratch, 0..flat.len()));
@@ -148,12 +148,12 @@ impl<D: Device> Probing<'_, D> {
         }
     }
 
-    fn tag(&self) -> Tag {
+    pub(super) fn tag(&self) -> Tag {
         Tag { step: self.state.cursor.step, pass: PROBE_PASS }
     }
 
     /// Whether a pass can be used, by its reduced tally, which all ranks have.
-    fn check(&self, tally: &Tally) -> Result<(), Broken> {
+    pub(super) fn check(&self, tally: &Tally) -> Result<(), Broken> {
         if let Some(why) = breaks_off(tally.flags, self.is_done) {
             return Err(Broken::Off(why));
         }

@@ -86,6 +86,11 @@ impl<D: Device> Probing<'_, D> {
         direction(self.job.seed.init, self.place, number, self.parameters())
     }
 
+    /// The seed of what estimators draw by themselves: another for each of the job's probes.
+    pub fn seed(&self) -> u64 {
+        self.job.seed.init ^ (self.place as u64 + 1) << 48
+    }
+
     /// A sign of life, for work on the host between passes: nobody shall think that it is stuck.
     ///
     /// # Errors
