@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod doctor;
 mod dry_run;
+mod embedded;
 mod eval;
 mod export;
 mod ledger;
