@@ -13,7 +13,9 @@ mod text;
 mod validate;
 
 pub use error::JobError;
-pub use load::environment;
+pub use layer::{parse_table, text_of_file};
+pub use load::{Layers, environment};
+pub use read::read_table;
 pub use spec::*;
 pub use text::MAX_JOB_BYTES;
 
