@@ -110,6 +110,75 @@ fn a_plateau_is_the_same_through_restarts() {
     assert_eq!(end_all(&mut fresh), (expected, expected_held));
 }
 
+/// Of each epoch of a job whose epochs are `steps` long, the mean training loss in the order of steps.
+fn epoch_losses(job: &Job, steps: usize) -> Vec<f64> {
+    let mut job = job.clone();
+    job.metrics.every = 1;
+    let mut worker = Worker::prepare(&job, "/nowhere".as_ref(), ("a", 1));
+    begin(1, std::slice::from_mut(&mut worker), job.batch.lanes(), &initial());
+    end_all(std::slice::from_mut(&mut worker));
+    let loss = |report: &wire::Report| match report.report.as_ref()? {
+        wire::report::Report::Step(step) => Some(step.loss),
+        _ => None,
+    };
+    let losses: Vec<f64> = worker.reports.iter().filter_map(loss).collect();
+    let samples = f64::from(job.batch.size);
+    losses
+        .chunks(steps)
+        .map(|epoch| epoch.iter().map(|loss| loss * samples).sum::<f64>() / (samples * steps as f64))
+        .collect()
+}
+
+/// Epochs of 50 steps, no samples held out, and the test samples left alone.
+fn untested_job() -> Job {
+    let mut job = workers::job(4, 8);
+    job.model.hidden = vec![30];
+    (job.data.limit, job.data.validation) = (1600, 0);
+    (job.evaluate.test, job.evaluate.every_epochs) = (false, 1);
+    job.schedule.epochs = 6;
+    job
+}
+
+#[test]
+fn a_training_loss_stops_at_the_end_of_its_epoch_through_restarts() {
+    let mut job = untested_job();
+    let losses = epoch_losses(&job, 50);
+    assert!(losses.len() == 6 && losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+    // The very mean is low enough; the next number below is not.
+    job.schedule.target_train_loss = losses[3];
+    let (expected, expected_held) = train(&job, &[("a", 1)]);
+    assert_eq!((expected.steps, expected.epochs, expected.stop_reason.as_str()), (200, 4, "target"));
+    assert_eq!((expected.train_loss, expected.test_error, expected.test_loss), (losses[3], None, None));
+    assert_eq!(train(&job, &[("a", 2), ("b", 1)]), (expected.clone(), expected_held.clone()));
+    job.schedule.target_train_loss = losses[3].next_down();
+    assert_eq!(train(&job, &[("a", 1)]).0.steps, 250);
+    // The last epoch may reach it too; a batch that ends the job amid an epoch does not.
+    (job.schedule.target_train_loss, job.schedule.max_steps) = (losses[3], 200);
+    assert_eq!(train(&job, &[("a", 1)]).0.stop_reason, "target");
+    (job.schedule.target_train_loss, job.schedule.max_steps) = (1e3, 7);
+    assert_eq!(train(&job, &[("a", 1)]).0.stop_reason, "completed");
+    (job.schedule.target_train_loss, job.schedule.max_steps) = (losses[3], 0);
+
+    // One that is stopped within an epoch, and goes on with a newcomer.
+    job.checkpoint.every_epochs = 1;
+    let folder = tempfile::tempdir().unwrap();
+    let lanes = job.batch.lanes();
+    let prepare = |node| Worker::prepare(&job, folder.path(), (node, 1));
+    let mut workers = vec![prepare("a")];
+    begin(1, &mut workers, lanes, &initial());
+    let ends = stop(&mut workers, 23, StopReason::Regrouped);
+    workers.push(prepare("b"));
+    begin(2, &mut workers, lanes, &from_memory(&ends));
+    assert_eq!(end_all(&mut workers), (expected.clone(), expected_held.clone()));
+    // A generation that starts right there takes no step more.
+    drop(workers);
+    let mut fresh = vec![prepare("c")];
+    let name = fresh[0].prepared.checkpoint_name.clone();
+    assert_eq!(fresh[0].prepared.checkpoint.as_ref(), Some(&expected_held));
+    begin(9, &mut fresh, lanes, &from_checkpoint(expected_held.clone(), &name, 0));
+    assert_eq!(end_all(&mut fresh), (expected, expected_held));
+}
+
 /// Has all workers stop behind `step`, well before the plateau.
 fn stop(workers: &mut [Worker], step: u64, why: StopReason) -> Vec<End> {
     workers[0].await_step(step);
@@ -117,7 +186,7 @@ fn stop(workers: &mut [Worker], step: u64, why: StopReason) -> Vec<End> {
     let ends: Vec<End> = workers.iter_mut().map(Worker::end).collect();
     for end in &ends {
         let End::Finished { outcome, .. } = end else { panic!("{end:?}") };
-        assert_ne!(outcome.stop_reason, "plateau");
+        assert!(!["plateau", "target"].contains(&outcome.stop_reason.as_str()), "{outcome:?}");
     }
     ends
 }

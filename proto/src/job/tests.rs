@@ -103,6 +103,8 @@ fn the_hash_covers_what_results_depend_on() {
     let changed = [
         hash(|job| job.seed.augment = 7),
         hash(|job| job.data.validation = 7),
+        hash(|job| job.evaluate.test = false),
+        hash(|job| job.schedule.target_train_loss = 0.5),
         hash(|job| job.augment.flip = true),
         hash(|job| job.batch.micro_batch = 16),
         hash(|job| job.model.hidden = vec![30, 0]),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::TrainerError;
 use super::checkpoints::Checkpoints;
 use super::generation::Generation;
+use super::measures::Score;
 use super::progress::Phase;
 use super::stops::Completion;
 use crate::control::{StopReason, Weights};
@@ -22,17 +23,15 @@ pub(super) struct End {
 }
 
 impl<D: Device> Generation<'_, D> {
-    /// The job is done: the test error, and the weights as a file. Rank 0's checkpoints are on disk then, unless the
+    /// The job is done: the test error if it is wanted, and the weights as a file. Rank 0's checkpoints are on disk then, unless the
     /// disk is full.
     pub(super) fn complete(&mut self, why: Completion) -> Result<End, TrainerError> {
         let mut outcome = self.outcome(why.name());
-        let test = match self.newest_test {
-            Some((step, score)) if step == self.state.cursor.step => score,
-            _ => self.evaluate(Split::Test)?,
-        };
-        outcome.test_loss = Some(test.loss);
-        outcome.test_error = Some(test.error());
-        outcome.test_top5_error = Some(test.top5_error());
+        if let Some(test) = self.test_if_wanted()? {
+            outcome.test_loss = Some(test.loss);
+            outcome.test_error = Some(test.error());
+            outcome.test_top5_error = Some(test.top5_error());
+        }
         let device = &mut self.trainer.crew.first().device;
         let file = self.state.to_safetensors(device, self.trainer.work.model.tensors());
         let file = file.map_err(|error| TrainerError::Machine(format!("cannot write the weights: {error}")))?;
@@ -44,6 +43,15 @@ impl<D: Device> Generation<'_, D> {
         }
         outcome.seconds = self.trainer.meter.total_seconds();
         Ok(End { outcome, weights: self.speaks().then(|| Weights(Arc::new(file))) })
+    }
+
+    /// The test split's score behind the newest step, which the last evaluation may have been on.
+    fn test_if_wanted(&mut self) -> Result<Option<Score>, TrainerError> {
+        match self.newest_test {
+            _ if !self.trainer.job.evaluate.test => Ok(None),
+            Some((step, score)) if step == self.state.cursor.step => Ok(Some(score)),
+            _ => self.evaluate(Split::Test).map(Some),
+        }
     }
 
     /// A stop that was wanted. What is to be gone on with is on disk first.

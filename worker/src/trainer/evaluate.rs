@@ -19,8 +19,8 @@ use lockstep_dataset::dataset::Split;
 const NAMED: usize = 100;
 
 impl<D: Device> Generation<'_, D> {
-    /// Whether there is an evaluation behind the newest step: a function of the state.
-    pub(super) fn evaluates_here(&self) -> bool {
+    /// Whether there is an evaluation behind the newest step, of whatever split: a function of the state.
+    fn evaluates_here(&self) -> bool {
         let (job, cursor) = (&self.trainer.job, self.state.cursor);
         let every = |count: u64, every: u64| every > 0 && count.is_multiple_of(every);
         let epoch_ends = cursor.position == 0 && every(cursor.epoch, job.evaluate.every_epochs.into());
@@ -28,14 +28,20 @@ impl<D: Device> Generation<'_, D> {
         cursor.step > 0 && (epoch_ends || every(cursor.step, job.evaluate.every_steps) || last)
     }
 
-    /// The evaluation behind the newest step, if there is one: on the validation split if the job holds one out, else
-    /// on the test split. Gives whether the job is done with it.
+    /// What evaluations during training are on: the validation split if the job holds one out, else the test split,
+    /// unless that is not to be looked at.
+    fn split(&self) -> Option<Split> {
+        let job = &self.trainer.job;
+        let test = job.evaluate.test.then_some(Split::Test);
+        if job.data.validation > 0 { Some(Split::Validation) } else { test }
+    }
+
+    /// The evaluation behind the newest step, if there is one. Gives whether the job is done with it.
     pub(super) fn evaluate_if_due(&mut self) -> Result<Option<Completion>, TrainerError> {
-        if !self.evaluates_here() {
+        let Some(split) = self.split().filter(|_| self.evaluates_here()) else {
             self.outbox.is_whole_to(self.state.cursor.step);
             return Ok(None);
-        }
-        let split = if self.trainer.job.data.validation > 0 { Split::Validation } else { Split::Test };
+        };
         let score = self.evaluate(split)?;
         if split == Split::Test {
             self.newest_test = Some((self.state.cursor.step, score));

@@ -80,7 +80,8 @@ impl<D: Device> Generation<'_, D> {
     }
 
     fn train(&mut self) -> Result<End, TrainerError> {
-        let mut done = self.make_up_evaluation()?;
+        let evaluated = self.make_up_evaluation()?;
+        let mut done = self.train_loss_verdict().or(evaluated);
         loop {
             self.obey_tasks();
             if let Some(why) = done {
@@ -103,7 +104,8 @@ impl<D: Device> Generation<'_, D> {
             let over = (committed.flags & measures::TIME_IS_OVER != 0).then_some(Completion::Time);
             // First, since an evaluation may take long and leaves the state as it is.
             self.write_checkpoint_if_due(epoch_ends);
-            done = self.evaluate_if_due()?.or(over);
+            let evaluated = self.evaluate_if_due()?;
+            done = self.train_loss_verdict().or(evaluated).or(over);
             match measures::stop_reason(committed.flags) {
                 // Others would find nothing left to do.
                 Some(StopReason::Regrouped) if done.is_some() || self.is_done() => {}
@@ -122,6 +124,11 @@ impl<D: Device> Generation<'_, D> {
     fn make_up_evaluation(&mut self) -> Result<Option<Completion>, TrainerError> {
         let unreported = self.state.cursor.step > self.outbox.reported();
         if unreported || stops::watches(&self.trainer.job.schedule) { self.evaluate_if_due() } else { Ok(None) }
+    }
+
+    fn train_loss_verdict(&self) -> Option<Completion> {
+        let State { cursor, epoch_loss, .. } = &self.state;
+        stops::train_loss_verdict(&self.trainer.job.schedule, cursor, epoch_loss)
     }
 
     /// Bits for the reduction: what control wants, and whether time is over.

@@ -1,19 +1,21 @@
 //! Stops before all steps are done: at a target, at a plateau, when time is over.
 //!
 //! The first two are functions of the committed state: evaluations are computed anew where a generation starts behind
-//! one, and what they come to enters the state with the next step's commit. Time is not; all ranks stop after the same
+//! one, and what they come to enters the state with the next step's commit; the training loss is in it already. Time is not; all ranks stop after the same
 //! step because the wish is a bit in the reduction.
 
 use lockstep_proto::job;
 
+use super::epoch_loss::EpochLoss;
 use super::measures::Score;
+use super::schedule::Cursor;
 
 /// Why a job is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// All steps are.
     AllSteps,
-    /// An evaluation reached the target.
+    /// An evaluation, or an epoch's training loss, reached the target.
     Target,
     /// Evaluations got no better.
     Plateau,
@@ -86,6 +88,14 @@ pub fn verdict(keys: &job::Schedule, evaluations: &Evaluations, score: &Score) -
     }
 }
 
+/// Whether the training loss is what the job was for. `epoch_loss`: of the committed state; at the end of an epoch it
+/// holds the mean over that epoch, and nothing of the next.
+pub fn train_loss_verdict(keys: &job::Schedule, cursor: &Cursor, epoch_loss: &EpochLoss) -> Option<Completion> {
+    let epoch_ends = cursor.step > 0 && cursor.position == 0;
+    let low = keys.target_train_loss > 0.0 && epoch_loss.mean() <= keys.target_train_loss;
+    (epoch_ends && low).then_some(Completion::Target)
+}
+
 /// Whether so many seconds of training are all that the job may take.
 pub fn time_is_over(keys: &job::Schedule, seconds: f64) -> bool {
     keys.max_minutes > 0.0 && seconds >= 60.0 * keys.max_minutes
@@ -119,6 +129,26 @@ mod tests {
         assert_eq!([verdict(0.2, 89), verdict(f64::NAN, 3)], [None; 2]);
         assert_eq!([verdict(0.2, 90), verdict(0.1, 0)], [Some(Completion::Target); 2]);
         assert!(watches(&keys) && !watches(&job::Schedule { max_minutes: 1.0, ..Default::default() }));
+    }
+
+    #[test]
+    fn the_training_loss_counts_at_the_end_of_an_epoch_alone() {
+        let keys = job::Schedule { target_train_loss: 0.5, ..Default::default() };
+        let verdict = |step, position, losses: &[f64], ends| {
+            let cursor = Cursor { epoch: 1, position, step, samples: 0 };
+            let sums = losses.iter().enumerate();
+            let sums = sums.fold(EpochLoss::default(), |sums, (at, loss)| {
+                sums.with(&score(*loss, 0), ends && at + 1 == losses.len())
+            });
+            train_loss_verdict(&keys, &cursor, &sums)
+        };
+        assert_eq!(verdict(2, 0, &[0.25, 0.75], true), Some(Completion::Target));
+        assert_eq!(verdict(2, 0, &[0.25, 0.875], true), None);
+        assert_eq!(verdict(2, 0, &[0.25, f64::NAN], true), None);
+        assert_eq!(verdict(2, 200, &[0.25, 0.25], false), None);
+        // Before the first step there is no loss.
+        assert_eq!(verdict(0, 0, &[], false), None);
+        assert!(!watches(&keys), "no evaluation is needed for it");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct Seed {
     pub augment: u64,
 }
 
-/// When to evaluate.
+/// When to evaluate, and on what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
@@ -78,11 +78,13 @@ pub struct Evaluate {
     pub every_epochs: u32,
     /// Steps between evaluations; 0 for none by steps.
     pub every_steps: u64,
+    /// Whether the test samples are looked at, at the end and where no samples are held out.
+    pub test: bool,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every_epochs: 1, every_steps: 0 }
+        Self { every_epochs: 1, every_steps: 0, test: true }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Schedule {
     pub target_accuracy: f64,
     /// Stop at this loss of an evaluation; 0 for none.
     pub target_loss: f64,
+    /// Stop at the end of an epoch of this mean training loss; 0 for none.
+    pub target_train_loss: f64,
     /// Stop after so many evaluations without a lower loss; 0 for none.
     pub patience: u32,
     /// Stop after so many minutes of training; 0 for none.
@@ -65,6 +67,7 @@ impl Default for Schedule {
             warmup_factor: 0.1,
             target_accuracy: 0.0,
             target_loss: 0.0,
+            target_train_loss: 0.0,
             patience: 0,
             max_minutes: 0.0,
             on_nonfinite: OnNonfinite::Stop,

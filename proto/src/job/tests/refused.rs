@@ -599,6 +599,35 @@ fn schedules_and_batches_that_no_run_can_have() {
 }
 
 #[test]
+fn what_needs_evaluations_is_refused_where_there_are_none() {
+    check_set(
+        &["schedule.target_train_loss=-0.1"],
+        expect![
+            "--set schedule.target_train_loss=-0.1: `schedule.target_train_loss` = -0.1: must be at least 0 and finite"
+        ],
+    );
+    for wish in [
+        "schedule.target_accuracy=0.9",
+        "schedule.target_loss=0.1",
+        "schedule.patience=3",
+        "evaluate.every_steps=10",
+        "evaluate.every_epochs=2",
+        "checkpoint.keep_best=loss",
+    ] {
+        let key = wish.split_once('=').unwrap().0;
+        let error = load(GOOD, &[], &["evaluate.test=false", wish]).expect_err(wish);
+        let line = format!(
+            "--set {wish}: `{key}` needs evaluations, but `evaluate.test` = false and no samples are held out: set \
+             `data.validation`, or leave `{key}` out"
+        );
+        assert_eq!(error, line);
+        load(GOOD, &[], &["evaluate.test=false", "data.validation=100", wish]).unwrap();
+    }
+    let job = load(GOOD, &[], &["evaluate.test=false", "schedule.target_train_loss=0.5", "evaluate.every_epochs=0"]);
+    assert_eq!(job.unwrap().schedule.target_train_loss, 0.5);
+}
+
+#[test]
 fn the_last_place_that_said_a_part_of_it_is_named() {
     let error = |text, overrides: &[&str]| load(text, &[("LOCKSTEP__BATCH__SIZE", "100")], overrides).unwrap_err();
     expect!["$LOCKSTEP__BATCH__SIZE: `batch.size` = 100 is not divisible by `batch.micro_batch` = 32: set batch.micro_batch to 25 or 50, or batch.size to 96 or 128"].assert_eq(&error(GOOD, &[]));

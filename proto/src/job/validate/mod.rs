@@ -2,6 +2,7 @@
 
 mod augment;
 mod batch;
+mod evaluate;
 mod layers;
 mod optimizer;
 mod probe;
@@ -16,6 +17,7 @@ use super::spec::{
 };
 use augment::{augment, mixing};
 use batch::batch;
+use evaluate::evaluate;
 use optimizer::optimizer;
 use probe::probes;
 use schedule::schedule;
@@ -115,6 +117,7 @@ pub(super) fn validate(job: &Job) -> Result<(), Violation> {
     batch(&job.batch)?;
     order(job)?;
     schedule(&job.schedule)?;
+    evaluate(job)?;
     optimizer(&job.optimizer)?;
     mixing(job)?;
     probes(job)?;

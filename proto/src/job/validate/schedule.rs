@@ -38,8 +38,11 @@ pub(super) fn schedule(schedule: &Schedule) -> Result<(), Violation> {
 fn stops(schedule: &Schedule) -> Result<(), Violation> {
     let accuracy = schedule.target_accuracy;
     number("schedule.target_accuracy", accuracy, "from 0 to 1", (0.0..=1.0).contains(&accuracy))?;
-    for (key, value) in [("schedule.target_loss", schedule.target_loss), ("schedule.max_minutes", schedule.max_minutes)]
-    {
+    for (key, value) in [
+        ("schedule.target_loss", schedule.target_loss),
+        ("schedule.target_train_loss", schedule.target_train_loss),
+        ("schedule.max_minutes", schedule.max_minutes),
+    ] {
         number(key, value, "at least 0 and finite", value >= 0.0 && value.is_finite())?;
     }
     Ok(())
