@@ -17,6 +17,7 @@ mod predict;
 mod run;
 mod run_folder;
 mod selftest;
+mod study;
 mod train;
 
 use std::io::IsTerminal;
@@ -30,6 +31,7 @@ use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
+use lockstep_study::recipe::RecipeError;
 use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown, preflight};
 use lockstep_worker::process::WorkerOptions;
 use lockstep_worker::trained::UseError;
@@ -84,7 +86,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
 fn default_log_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Serve(_) | Verb::Agent(_) => "info",
-        Verb::Train(_) => "off",
+        Verb::Train(_) | Verb::Study(_) => "off",
         _ => "warn",
     }
 }
@@ -95,6 +97,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     let bad_input = error.is::<BadInput>()
         || error.is::<job::JobError>()
+        || error.is::<RecipeError>()
         || error.downcast_ref().is_some_and(ServeError::is_bad_input)
         || error.downcast_ref().is_some_and(AgentError::is_bad_input);
     if bad_input { exit::BAD_INPUT } else { exit::FAILED }
@@ -135,6 +138,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Export(arguments) => export::export(&arguments).map(|()| exit::COMPLETED),
         Verb::Model(ModelVerb::Show(arguments)) => model::show(&arguments).map(|()| exit::COMPLETED),
         Verb::Data(verb) => data::data(&verb),
+        Verb::Study(verb) => study::study(&verb),
         Verb::Chaos(arguments) => chaos::chaos(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Selftest(arguments) => selftest::selftest(&arguments),

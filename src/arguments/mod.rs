@@ -1,6 +1,7 @@
 //! What can be typed on the command line.
 
 mod data;
+mod study;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use lockstep_worker::datasets::NamedFolder;
 use lockstep_worker::trainer::Hardware;
 
 pub use data::{DataInspect, DataPrepare, DataVerb, DataVerify, PreparedSplit};
+pub use study::{StudyRun, StudyVerb};
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
 #[derive(Debug, Parser)]
@@ -76,6 +78,9 @@ pub enum Verb {
     /// Prepare, look at and verify datasets
     #[command(subcommand)]
     Data(DataVerb),
+    /// Train a grid of jobs and tell what came of it
+    #[command(subcommand)]
+    Study(StudyVerb),
     /// Train a job under a seeded schedule of faults, and compare the bits with an undisturbed run
     Chaos(Chaos),
     /// Say what this machine offers, and how long anything may take before it counts as lost

@@ -9,4 +9,5 @@ pub mod grid;
 pub mod plan;
 pub mod recipe;
 pub mod run;
+pub mod spread;
 pub mod table;

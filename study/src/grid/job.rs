@@ -14,13 +14,8 @@ const OF_THE_GRID: [(&str, &str); 4] = [
     ("seed", "`study.seeds` says how many there are"),
 ];
 /// Keys that count steps, which `[samples]` may say in samples.
-const OF_STEPS: [&str; 5] = [
-    "evaluate.every_steps",
-    "metrics.every",
-    "schedule.warmup_steps",
-    "schedule.max_steps",
-    "checkpoint.every_steps",
-];
+const OF_STEPS: [&str; 5] =
+    ["evaluate.every_steps", "metrics.every", "schedule.warmup_steps", "schedule.max_steps", "checkpoint.every_steps"];
 
 /// Where in the grid a job is.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ mod key;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use lockstep_proto::job::Job;
+use lockstep_proto::job::{Cluster, Job};
 
 use crate::recipe::{BudgetKind, RecipeError, RecipeFile, Rule};
 
@@ -132,10 +132,14 @@ impl Grid {
         self.cells.len() * self.file.recipe.study.seeds as usize + tuned * trials
     }
 
+    /// Where all its runs run.
+    pub fn cluster(&self) -> &Cluster {
+        self.cells.first().map_or(&self.base.cluster, |cell| &cell.job.cluster)
+    }
+
     /// All runs are started alike.
     fn on_one_machine(&self) -> Result<(), RecipeError> {
-        let first = self.cells.first().map(|cell| &cell.job.cluster);
-        match self.cells.iter().find(|cell| Some(&cell.job.cluster) != first) {
+        match self.cells.iter().find(|cell| cell.job.cluster != *self.cluster()) {
             Some(cell) => {
                 let problem = "keys of `cluster` must be the same for all: set them in [set.cluster]";
                 Err(self.file.invalid(format!("arm {:?}: {problem}", cell.arm)))

@@ -37,7 +37,9 @@ fn arms(arms: &[Arm]) -> Result<(), String> {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '+' | '×');
         if arm.name.is_empty() || arm.name.chars().count() > MAX_NAME || !arm.name.chars().all(allowed) {
             let shown: String = arm.name.chars().take(MAX_NAME).collect();
-            return Err(format!("an arm's `name` has 1 to {MAX_NAME} letters, digits, blanks, -, _, + and ., not {shown:?}"));
+            return Err(format!(
+                "an arm's `name` has 1 to {MAX_NAME} letters, digits, blanks, -, _, + and ., not {shown:?}"
+            ));
         }
         if !names.insert(&arm.name) {
             return Err(format!("two arms are called {:?}: give one another `name`", arm.name));
@@ -107,7 +109,11 @@ fn rate(recipe: &Recipe) -> Result<(), String> {
 fn tuning(recipe: &Recipe) -> Result<(), String> {
     let tuned = recipe.arm.iter().any(|arm| arm.rate.0.contains(&Rule::Tuned));
     let Some(Tuning { learning_rates, seeds, extend, .. }) = &recipe.tuning else {
-        return if tuned { Err("the rate \"tuned\" of an arm needs the table [tuning]: add it".into()) } else { Ok(()) };
+        return if tuned {
+            Err("the rate \"tuned\" of an arm needs the table [tuning]: add it".into())
+        } else {
+            Ok(())
+        };
     };
     if !tuned {
         return Err("has the table [tuning], but no arm has the rate \"tuned\": leave it out".into());
