@@ -14,7 +14,7 @@ pub enum StudyVerb {
 /// `study run`.
 #[derive(Debug, Args)]
 pub struct StudyRun {
-    /// Recipe of a study (TOML); keys: recipes/REFERENCE.md
+    /// Recipe of a study (TOML); keys: recipes/STUDIES.md
     #[arg(value_name = "STUDY.toml")]
     pub recipe: PathBuf,
     /// Change a key of all jobs, e.g. --set cluster.workers=2
