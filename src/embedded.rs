@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 use lockstep_coordinator::{Coordinator, Handle, ServeOptions, StateFolder, listen};
 use lockstep_worker::agent::{self, AgentError, AgentOptions, Shutdown};
+use lockstep_worker::datasets::NamedFolder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -26,11 +27,11 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts both. The agent offers `slots` workers of `threads` threads.
+    /// Starts both. The agent offers `slots` workers of `threads` threads, and knows these folders of named datasets.
     ///
     /// # Errors
     /// If this machine has no room for them.
-    pub async fn start(slots: u32, threads: u32, offered: &Offered) -> Result<Self> {
+    pub async fn start(slots: u32, threads: u32, offered: &Offered, data: Vec<NamedFolder>) -> Result<Self> {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = format!("http://{}", listener.local_addr()?);
         let coordinator = Coordinator::open(&ServeOptions { state: StateFolder::Memory, allow_run_folder: true })?;
@@ -46,7 +47,7 @@ impl Embedded {
             threads,
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             echo: false,
-            data: Vec::new(),
+            data,
             name: None,
         };
         let (ending, agent_ended) = tokio::sync::oneshot::channel();

@@ -100,7 +100,7 @@ impl Run {
     async fn train(&self, view: View) -> Result<JobView> {
         let signals = Signals::listen()?;
         let (workers, threads) = (self.job.cluster.workers, self.job.cluster.threads);
-        let mut embedded = Embedded::start(workers, threads, &self.offered).await?;
+        let mut embedded = Embedded::start(workers, threads, &self.offered, Vec::new()).await?;
         let followed = self.submit_and_follow(&mut embedded, view, signals).await;
         // Workers that completed may still have checkpoints to remove.
         let in_order = matches!(&followed, Ok((job, hurried)) if job.state != "failed" && !hurried);

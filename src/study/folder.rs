@@ -74,7 +74,8 @@ pub fn of(path: &Path) -> Result<StudyFolder> {
             return Err(BadInput(format!("study folder {shown}: {error}: choose another --out")).into());
         }
     };
-    let holds_something = entries.flatten().any(|entry| !matches!(entry.file_name().to_str(), Some(".lock" | "runs")));
+    let holds_something =
+        entries.flatten().any(|entry| !matches!(entry.file_name().to_str(), Some(".lock" | ".data" | "runs")));
     if holds_something && !files.state().is_file() {
         let shown = files.0.display();
         return Err(BadInput(format!("{shown} is not empty and holds no study: choose another --out")).into());

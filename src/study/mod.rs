@@ -6,6 +6,7 @@ mod machine;
 mod pool;
 mod progress;
 mod run;
+mod unpacked;
 
 use anyhow::Result;
 

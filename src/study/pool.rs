@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::folder::{OpenFolder, Remembered};
 use super::progress::{Counts, Progress};
+use super::unpacked::Unpacked;
 use crate::device::Offered;
 use crate::embedded::{Asked, Embedded, Signals};
 
@@ -27,6 +28,7 @@ pub struct Pool<'a> {
     /// Runs with checkpoints to go on from.
     begun: HashSet<String>,
     offered: Offered,
+    unpacked: Option<Unpacked>,
     progress: Progress,
     /// Handed in, and not yet ended.
     running: BTreeMap<String, (Task, Instant)>,
@@ -60,7 +62,7 @@ impl<'a> Pool<'a> {
         let Remembered { known, begun, .. } = remembered;
         let begun = begun.into_iter().collect();
         let (running, failed) = (BTreeMap::new(), Vec::new());
-        Self { folder, planner, known, begun, offered, progress, running, failed }
+        Self { folder, planner, known, begun, offered, unpacked: None, progress, running, failed }
     }
 
     /// Runs that can begin now, in order; each once.
@@ -94,9 +96,11 @@ impl<'a> Pool<'a> {
             self.folder.remove_run(&task.key)?;
         }
         let cell = &self.planner.grid().cells[task.cell];
+        let mut job = task.job.clone();
+        self.unpacked.iter().for_each(|unpacked| unpacked.name(&mut job));
         let submission = SubmitArgs {
             name: format!("{}-{}", cell.id, task.seed),
-            toml: task.job.to_toml(),
+            toml: job.to_toml(),
             run_folder: self.folder.files.run(&task.key).display().to_string(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             from: Vec::new(),
@@ -141,7 +145,9 @@ pub async fn train(mut pool: Pool<'_>) -> Result<Ended> {
         let signals = Signals::listen()?;
         let room = room(pool.planner.grid().cluster(), &pool.offered);
         let threads = pool.planner.grid().cluster().threads.max(1);
-        let mut embedded = Embedded::start(room.slots, threads, &pool.offered).await?;
+        let unpacked = Unpacked::of(pool.planner.grid(), pool.folder.files.0.join(".data"))?;
+        let mut embedded = Embedded::start(room.slots, threads, &pool.offered, unpacked.folders()?).await?;
+        pool.unpacked = Some(unpacked);
         let trained = train_over(&mut pool, &mut survey, &mut embedded, signals, room.runs).await;
         let in_order = matches!(trained, Ok(Stop::None | Stop::Asked));
         let ended = embedded.end(in_order).await;

@@ -181,7 +181,10 @@ fn what_no_run_can_be_of_is_refused_before_any_begins() {
         &format!("{scaled}set.data.validation = 9\nrate.base_batch = 32"),
         &["\"linear\" needs `rate.learning_rate`, or an arm that is \"tuned\" at batch 32"],
     );
-    refused("arm = [{ name = \"a\", batch = 64, rate = \"fixed\" }]\nrate.learning_rate = 0.1\nset.augment = 1", &["[set]"]);
+    refused(
+        "arm = [{ name = \"a\", batch = 64, rate = \"fixed\" }]\nrate.learning_rate = 0.1\nset.augment = 1",
+        &["[set]"],
+    );
     let error = grid_with(arm, BASE, &["batch.size=9"]).unwrap_err().to_string();
     assert!(error.starts_with("--set batch.size=9: `batch.size` is the grid's"), "{error}");
     let error = grid_with(arm, "data.path = \"digits\"\noptimizer.scaling = \"linear\"", &[]).unwrap_err().to_string();

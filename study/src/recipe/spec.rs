@@ -1,6 +1,6 @@
 //! The recipe's tables and keys, with their defaults.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::Table;
 
 use super::OneOrMany;
@@ -52,11 +52,17 @@ pub struct Recipe {
     /// Learning rates by rule.
     pub rate: Rate,
     /// How learning rates are tuned; absent where none is.
+    #[serde(deserialize_with = "some")]
     pub tuning: Option<Tuning>,
     /// Variants.
     pub arm: Vec<Arm>,
     /// How long jobs go.
     pub budget: Budget,
+}
+
+/// A value that may be left out, but says something where it is there.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// `[study]`.
@@ -98,8 +104,10 @@ impl Default for Study {
 #[serde(default, deny_unknown_fields)]
 pub struct Rate {
     /// η at the base batch, for `fixed`, `linear` and `sqrt`; absent where an arm that is tuned there gives it.
+    #[serde(deserialize_with = "some")]
     pub learning_rate: Option<f64>,
     /// The batch that it is for.
+    #[serde(deserialize_with = "some")]
     pub base_batch: Option<u32>,
     /// `listed`: each η.
     pub list: Vec<f64>,
@@ -226,9 +234,12 @@ impl BudgetKind {
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// `loss`: most epochs; the base job's without it.
+    #[serde(deserialize_with = "some")]
     pub most_epochs: Option<u32>,
     /// `steps`: how many.
+    #[serde(deserialize_with = "some")]
     pub steps: Option<u64>,
     /// `loss`: an epoch's mean training loss at or below this ends the job.
+    #[serde(deserialize_with = "some")]
     pub loss: Option<f64>,
 }

@@ -20,7 +20,11 @@ fn run(stop_reason: &str) -> (tempfile::TempDir, String) {
     let job = Job { data: lockstep_proto::job::Data { path: "x".into(), ..Default::default() }, ..Job::default() };
     write(folder.path(), "job.toml", &job.to_toml());
     write(folder.path(), "run.json", RUN);
-    write(folder.path(), "summary.json", &format!(r#"{{ "stop_reason": "{stop_reason}", "steps": 7, "test_error": 0.5 }}"#));
+    write(
+        folder.path(),
+        "summary.json",
+        &format!(r#"{{ "stop_reason": "{stop_reason}", "steps": 7, "test_error": 0.5 }}"#),
+    );
     write(
         folder.path(),
         "metrics.jsonl",
