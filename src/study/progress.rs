@@ -49,12 +49,15 @@ pub struct Progress {
     bar: ProgressBar,
     terminal: bool,
     begun: Instant,
+    /// Of the longest arm's name.
+    width: usize,
     /// Seconds and runs of this call, by cell and whether they tune.
     taken: BTreeMap<(usize, bool), (f64, usize)>,
 }
 
 impl Progress {
-    pub fn new(view: View) -> Self {
+    /// `cells`: those that there are.
+    pub fn new(view: View, cells: &[Cell]) -> Self {
         let terminal = view == View::Lines && std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
@@ -62,7 +65,8 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{wide_bar:.cyan/dim} {msg}") {
             bar.set_style(style.progress_chars("━━─"));
         }
-        Self { view, bar, terminal, begun: Instant::now(), taken: BTreeMap::new() }
+        let width = cells.iter().map(|cell| cell.arm.chars().count()).max().unwrap_or(0);
+        Self { view, bar, terminal, begun: Instant::now(), width, taken: BTreeMap::new() }
     }
 
     /// The first run is about to begin.
@@ -102,7 +106,7 @@ impl Progress {
         let entry = self.taken.entry((task.cell, task.tunes)).or_insert((0.0, 0));
         (entry.0, entry.1) = (entry.0 + seconds, entry.1 + 1);
         match self.view {
-            View::Lines => self.line(&line(cell, task, outcome, seconds)),
+            View::Lines => self.line(&self.run(cell, task, outcome, seconds)),
             View::Json => self.print(&json!({
                 "kind": "run",
                 "run": task.key,
@@ -141,6 +145,31 @@ impl Progress {
         Some(left * self.begun.elapsed().as_secs_f64() / seconds)
     }
 
+    /// A run in words.
+    fn run(&self, cell: &Cell, task: &Task, outcome: &Outcome, seconds: f64) -> String {
+        let steps = outcome.steps.unwrap_or(0);
+        let found = match (outcome, task.tunes) {
+            (outcome, _) if outcome.diverged() => format!("diverged after step {steps}"),
+            (Outcome { validation_loss: Some(loss), validation_error: Some(error), .. }, true) => {
+                format!("validation loss {loss:.4}  error {}", percent(*error))
+            }
+            (Outcome { test_error: Some(error), .. }, false) => format!("test error {}", percent(*error)),
+            _ => format!("{steps} steps"),
+        };
+        let what = if task.tunes { "tunes" } else { "runs " };
+        let target = outcome.steps_to_target.map_or_else(String::new, |steps| format!("  target at step {steps}"));
+        let width = self.width;
+        format!(
+            "{}  {:<width$}  batch {:>5}  η {:<8} seed {:<2}  {what}  {found}{target}  {}",
+            cell.id,
+            cell.arm,
+            cell.batch,
+            shown(task.learning_rate),
+            task.seed,
+            duration(seconds),
+        )
+    }
+
     fn line(&self, line: &str) {
         if self.terminal {
             self.bar.println(line);
@@ -156,31 +185,23 @@ impl Progress {
     }
 }
 
-/// A run in words.
-fn line(cell: &Cell, task: &Task, outcome: &Outcome, seconds: f64) -> String {
-    let steps = outcome.steps.unwrap_or(0);
-    let found = match (outcome, task.tunes) {
-        (outcome, _) if outcome.diverged() => format!("diverged after step {steps}"),
-        (Outcome { validation_loss: Some(loss), validation_error: Some(error), .. }, true) => {
-            format!("validation loss {loss:.4}  error {}", percent(*error))
-        }
-        (Outcome { test_error: Some(error), .. }, false) => format!("test error {}", percent(*error)),
-        _ => format!("{steps} steps"),
-    };
-    let what = if task.tunes { "tunes" } else { "     " };
-    let target = outcome.steps_to_target.map_or_else(String::new, |steps| format!("  target at step {steps}"));
-    format!(
-        "{}  {}  batch {:>5}  η {:<8} {what} seed {}  {found}{target}  {}",
-        cell.id,
-        cell.arm,
-        cell.batch,
-        shown(task.learning_rate),
-        task.seed,
-        duration(seconds),
-    )
-}
-
 /// Four digits, as short as they are.
 pub fn shown(rate: f64) -> String {
-    format!("{rate:.3e}").parse::<f64>().map_or_else(|_| rate.to_string(), |rate| rate.to_string())
+    let text = format!("{rate:.3e}");
+    match text.parse::<f64>() {
+        Ok(rate) if (1e-4..1e6).contains(&rate) => rate.to_string(),
+        Ok(rate) => format!("{rate:e}"),
+        Err(_) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn learning_rates_are_as_short_as_they_are() {
+        let texts = [0.1, 0.70710678, 1e30, 3.14159e-5, 12.0].map(shown);
+        assert_eq!(texts, ["0.1", "0.7071", "1e30", "3.142e-5", "12"]);
+    }
 }

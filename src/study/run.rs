@@ -44,7 +44,8 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let survey = planner.survey(&remembered.known);
     folder.write(&mut planner, &survey, &remembered.known)?;
     let view = View::of(arguments.quiet, arguments.json);
-    let pool = Pool::new(&folder, planner, remembered, offered, Progress::new(view));
+    let progress = Progress::new(view, &planner.grid().cells);
+    let pool = Pool::new(&folder, planner, remembered, offered, progress);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(pool::train(pool))?;
     finish(&folder, arguments, ended)

@@ -120,7 +120,10 @@ impl<'a> Jobs<'a> {
         job.probe.clear();
         job.evaluate.test = false;
         if !aims && schedule.patience == 0 {
-            (job.evaluate.every_epochs, job.evaluate.every_steps) = (0, 0);
+            // Once, where the job ends: behind its last epoch or step, or behind any epoch that may be its last.
+            let any = schedule.target_train_loss > 0.0;
+            job.evaluate.every_epochs = if any { 1 } else { schedule.epochs };
+            job.evaluate.every_steps = schedule.max_steps;
         }
         look(&mut job).map_err(|problem| of_arm(&problem))?;
         Ok(job)

@@ -87,7 +87,7 @@ fn jobs_have_what_a_study_wants_of_them() {
         samples = { "evaluate.every_steps" = 6000 }
         [[arm]]
         name = "plain"
-        batch = [8, 512, 6000]
+        batch = [8, 512]
         rate = "fixed"
         "#;
     let grid = grid_of(recipe).unwrap();
@@ -110,12 +110,15 @@ fn tuning_leaves_the_test_samples_alone() {
     let grid = grid_of(
         r#"
         set.data.validation = 1000
+        set.schedule.epochs = 3
         set.probe = [{ measure = "gap", on = "validation" }]
         tuning.learning_rates = [0.1, 0.2, 0.4]
+        budget = { steps = 300, loss = 0.1 }
         [[arm]]
         name = "plain"
         batch = 64
         rate = ["tuned", "sqrt"]
+        budget = ["epochs", "steps", "loss"]
         [[arm]]
         name = "wide"
         batch = 256
@@ -127,10 +130,16 @@ fn tuning_leaves_the_test_samples_alone() {
     .unwrap();
     let (cell, tuning) = (&grid.cells[0].job, grid.cells[0].tuning.as_ref().unwrap());
     assert!(cell.evaluate.test && !tuning.evaluate.test);
-    assert_eq!((cell.probe.len(), tuning.probe.len(), tuning.evaluate.every_epochs), (1, 0, 0));
-    assert_eq!(grid.cells[1].rate, CellRate::Scaled { of: 0, factor: 1.0 });
-    assert_eq!(grid.cells[2].rate, CellRate::Scaled { of: 0, factor: 4.0 });
-    assert_eq!(grid.runs_known(), 3 * 5 + 3);
+    assert_eq!((cell.probe.len(), tuning.probe.len()), (1, 0));
+    // Its one evaluation is where it ends.
+    let ends = |cell: &Cell| {
+        let job = cell.tuning.as_ref().unwrap();
+        (job.evaluate.every_epochs, job.evaluate.every_steps, job.schedule.max_steps)
+    };
+    assert_eq!([0, 1, 2].map(|cell| ends(&grid.cells[cell])), [(3, 0, 0), (4, 300, 300), (1, 0, 0)]);
+    assert_eq!(grid.cells[4].rate, CellRate::Scaled { of: 1, factor: 1.0 });
+    assert_eq!(grid.cells[6].rate, CellRate::Scaled { of: 0, factor: 4.0 });
+    assert_eq!(grid.runs_known(), 7 * 5 + 3 * 3);
 }
 
 #[test]
@@ -167,7 +176,7 @@ fn what_no_run_can_be_of_is_refused_before_any_begins() {
     refused(&format!("{arm}set.data.validaton = 8"), &["[set]: unknown key `data.validaton`", "`data.validation`"]);
     refused(&format!("{arm}samples.\"data.limit\" = 8"), &["[samples]: `data.limit` does not count steps"]);
     refused(&format!("{arm}samples.\"metrics.every\" = 0"), &["[samples]: `metrics.every` must be an integer above 0"]);
-    refused(&arm.replace("64", "6001"), &["arm \"a\", batch 6001", "larger than the 6000 training samples"]);
+    refused(&arm.replace("64", "6016"), &["arm \"a\", batch 6016", "larger than the 6000 training samples"]);
     refused(&arm.replace("64", "48"), &["`batch.size` = 48 is not divisible by `batch.micro_batch` = 32"]);
     refused(
         &arm.replace("}]", ", set.cluster.workers = 2 }, { name = \"b\", batch = 64, rate = \"fixed\" }]"),

@@ -83,7 +83,7 @@ fn what_no_study_can_have_is_refused_in_one_line() {
         (SMALL, "batch = 64", "batch = []", "arm \"plain\": `batch` has 0 values"),
         (SMALL, "batch = 64", "batch = [64, 64]", "arm \"plain\": `batch` has 64 twice"),
         (SMALL, "batch = 64", "batch = 0", "`batch` = 0: must be 1 to 1048576"),
-        (SMALL, "name = \"plain\"", "name = \"a/b\"", "an arm's `name`"),
+        (SMALL, "name = \"plain\"", "name = \"a\\nb\"", "an arm's `name`"),
         (SMALL, "rate = \"fixed\"", "rate = \"tuned\"", "`rate.learning_rate` is set, but no arm"),
         (SMALL, "rate = \"fixed\"", "rate = \"linear\"", "needs `rate.base_batch`: set it"),
         (SMALL, "learning_rate = 0.1", "", "needs `rate.base_batch`: set it"),
