@@ -81,6 +81,11 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
     let survey = planner.survey(&known);
     folder.write(&mut planner, &survey, &known)?;
     tell(&planner, &survey, &known, arguments)?;
+    for (cell, standing) in planner.grid().cells.iter().zip(&survey.cells) {
+        if standing.interior == Some(false) {
+            eprintln!("{}: {}: move tuning.learning_rates, or raise tuning.extend", cell.id, standing.remark);
+        }
+    }
     let prints = fingerprints(&survey, &known);
     if prints.len() > 1 {
         eprintln!(
