@@ -46,16 +46,19 @@ impl OpenFolder {
         state.write(&self.files.state()).with_context(|| self.files.state().display().to_string())
     }
 
-    /// Makes room for a run that begins anew.
+    /// Makes room for a run that begins anew. What lies under its key is its own: maybe less than a run, where a call was
+    /// killed just then.
     ///
     /// # Errors
     /// Of the file system.
     pub fn remove_run(&self, key: &str) -> Result<()> {
         let run = self.files.run(key);
-        if run.join("job.toml").is_file() {
-            std::fs::remove_dir_all(&run).with_context(|| format!("cannot empty {}", run.display()))?;
+        match std::fs::remove_dir_all(&run) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot empty {}", run.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -99,8 +99,8 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
         return Ok(exit::FAILED);
     }
     if stopped {
-        let command = format!("lockstep study run {}", arguments.recipe.display());
-        eprintln!("stopped; what is done stays, and the same command goes on: {command}");
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        eprintln!("stopped; what is done stays, and the same command goes on: lockstep {}", words.join(" "));
         return Ok(exit::INTERRUPTED);
     }
     Ok(exit::COMPLETED)
