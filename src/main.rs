@@ -9,6 +9,7 @@ mod device;
 mod diff;
 mod doctor;
 mod dry_run;
+mod embedded;
 mod eval;
 mod export;
 mod fork;
@@ -33,6 +34,7 @@ use lockstep_coordinator::client::{self, ClientError, LogsArgs, PullArgs, Remote
 use lockstep_coordinator::{Coordinator, ServeError, ServeOptions, StateFolder, listen};
 use lockstep_proto::identity::{NodeId, WorkerId};
 use lockstep_proto::job::{self, Job};
+use lockstep_study::recipe::RecipeError;
 use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown, preflight};
 use lockstep_worker::process::WorkerOptions;
 use lockstep_worker::trained::UseError;
@@ -87,7 +89,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
 fn default_log_level(verb: &Verb) -> &'static str {
     match verb {
         Verb::Serve(_) | Verb::Agent(_) => "info",
-        Verb::Train(_) | Verb::Fork(_) => "off",
+        Verb::Train(_) | Verb::Fork(_) | Verb::Study(_) => "off",
         _ => "warn",
     }
 }
@@ -98,6 +100,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     let bad_input = error.is::<BadInput>()
         || error.is::<job::JobError>()
+        || error.is::<RecipeError>()
         || error.downcast_ref().is_some_and(ServeError::is_bad_input)
         || error.downcast_ref().is_some_and(AgentError::is_bad_input);
     if bad_input { exit::BAD_INPUT } else { exit::FAILED }

@@ -340,7 +340,7 @@ fn numbers_that_explode_stop_the_job() {
         let ended = Ended::of(command.args(["--workers", workers]));
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let summary = json(&run.join("summary.json"));
-        assert_eq!(summary["stop_reason"], "failed");
+        assert_eq!(summary["stop_reason"], "nonfinite");
         let reason = summary["reason"].as_str().unwrap().to_owned();
         assert!(ended.stdout.contains(&reason), "{ended:?}");
         let committed = summary["steps"].as_u64().unwrap();

@@ -16,7 +16,7 @@ use lockstep_worker::trainer::Hardware;
 use crate::checkpoints::At;
 
 pub use data::{DataInspect, DataPrepare, DataVerb, DataVerify, PreparedSplit};
-pub use study::{StudyReport, StudyVerb};
+pub use study::{StudyReport, StudyRun, StudyVerb};
 
 /// Synchronous data-parallel training whose weights are the same bits for any number of workers and threads.
 #[derive(Debug, Parser)]
@@ -84,7 +84,7 @@ pub enum Verb {
     /// Prepare, look at and verify datasets
     #[command(subcommand)]
     Data(DataVerb),
-    /// Studies: grids of jobs, and what they say
+    /// Train a grid of jobs and tell what came of it
     #[command(subcommand)]
     Study(StudyVerb),
     /// Train a job under a seeded schedule of faults, and compare the bits with an undisturbed run

@@ -7,8 +7,42 @@ use clap::{Args, Subcommand};
 /// What to do with a study.
 #[derive(Debug, Subcommand)]
 pub enum StudyVerb {
+    /// Train all runs of a study on this machine, many at a time; go on where an earlier call has stopped
+    Run(StudyRun),
     /// Write a study's report: a page, figures, and what was found, out of its tables
     Report(StudyReport),
+}
+
+/// `study run`.
+#[derive(Debug, Args)]
+pub struct StudyRun {
+    /// Recipe of a study (TOML); keys: recipes/STUDIES.md
+    #[arg(value_name = "STUDY.toml")]
+    pub recipe: PathBuf,
+    /// Change a key of all jobs, e.g. --set cluster.workers=2
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The study's folder; without it studies/ and the recipe's name
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Check the recipe, list its cells, and train nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The recipe has changed since the folder was begun: go on with the runs that both have
+    #[arg(long)]
+    pub changed: bool,
+    /// Finished runs in the folder are of another build or device: go on with them, and mark them
+    #[arg(long)]
+    pub mixed: bool,
+    /// Finished runs in the folder are of another build or device: train them again
+    #[arg(long, conflicts_with = "mixed")]
+    pub again: bool,
+    /// Print nothing but errors and the table of cells
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `study report`.

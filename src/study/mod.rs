@@ -1,6 +1,13 @@
 //! `study`: a grid of jobs. What is to be trained, and what it says, is decided in the crate; here it is done.
 
+mod cells;
+mod folder;
+mod machine;
+mod pool;
+mod progress;
 mod report;
+mod run;
+mod unpacked;
 
 use anyhow::Result;
 
@@ -12,6 +19,7 @@ use crate::arguments::StudyVerb;
 /// What the user gave can't be used, or this machine lacks something.
 pub fn study(verb: &StudyVerb) -> Result<u8> {
     match verb {
+        StudyVerb::Run(arguments) => run::run(arguments),
         StudyVerb::Report(arguments) => report::report(arguments),
     }
 }

@@ -21,7 +21,7 @@ pub use error::ClientError;
 pub use follow::{View, follow};
 pub use pull::{PullArgs, pull};
 pub use summary::print_summary;
-pub use table::{columns, grouped, percent, print};
+pub use table::{columns, duration, grouped, percent, print};
 pub use verbs::{
     LogsArgs, SubmitArgs, cancel, checkpoint, list, list_agents, logs, pause, resume, scale, show, submit, submit_job,
     wait, watch,

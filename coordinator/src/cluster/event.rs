@@ -370,6 +370,8 @@ pub struct Failure {
     pub reason: String,
     /// Whether the job file or its data are to blame.
     pub bad_input: bool,
+    /// Steps committed before one that was not finite; none if that is not why.
+    pub diverged: Option<u64>,
 }
 
 /// A job as handed in, parsed and checked.

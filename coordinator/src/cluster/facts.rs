@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockstep_proto::job::Libraries;
+use lockstep_proto::job::{Libraries, instruction_set_family};
 use serde::{Deserialize, Serialize};
 
 use super::noise::NoiseScale;
@@ -39,7 +39,11 @@ impl Fingerprint {
         let parts = [
             ("build", self.build.as_str(), other.build.as_str()),
             ("device", self.device.as_str(), other.device.as_str()),
-            ("instruction set family", family(&self.instruction_set), family(&other.instruction_set)),
+            (
+                "instruction set family",
+                instruction_set_family(&self.instruction_set),
+                instruction_set_family(&other.instruction_set),
+            ),
             ("canary", self.canary.as_str(), other.canary.as_str()),
             ("set of libraries", named(&self.libraries), named(&other.libraries)),
         ];
@@ -50,14 +54,6 @@ impl Fingerprint {
 
 fn named(libraries: &str) -> &str {
     if libraries.is_empty() { "none" } else { libraries }
-}
-
-/// Instruction sets whose kernels give the same bits.
-fn family(instruction_set: &str) -> &str {
-    match instruction_set {
-        "avx512" | "avx2" | "portable" => "x86-64",
-        other => other,
-    }
 }
 
 /// What a worker knows once it has data set and data plane.

@@ -276,7 +276,7 @@ pub struct Summary {
     /// Of `final/model.safetensors`.
     pub weights_sha256: Option<String>,
     /// `completed`, or what completed it before all steps were done: `target`, `plateau`, `time`; `cancelled`,
-    /// `interrupted` or `failed`.
+    /// `interrupted`, `nonfinite` (numbers that are not finite ended it) or `failed`.
     pub stop_reason: String,
     /// Where the target was reached.
     pub steps_to_target: Option<u64>,

@@ -89,7 +89,7 @@ pub fn news(event: worker_event::Event) -> Result<News, Malformed> {
             recent: checked::few_lines(left.recent),
         },
         worker_event::Event::Failed(failed) => {
-            News::Failed(Failure { reason: checked::words(failed.reason), bad_input: failed.bad_input })
+            News::Failed(Failure { reason: checked::words(failed.reason), bad_input: failed.bad_input, diverged: None })
         }
         worker_event::Event::CheckpointWritten(written) => News::CheckpointWritten(checked::checkpoint(written)?),
         worker_event::Event::CheckpointFailed(failed) => News::CheckpointFailed {

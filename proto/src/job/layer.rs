@@ -28,18 +28,8 @@ impl Layer {
     /// The job file. Relative paths in it start at its folder.
     pub(super) fn of_file(path: &Path) -> Result<Self, JobError> {
         let origin = path.display().to_string();
+        let text = text_of_file(path)?;
         let read_error = |source| JobError::Read { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(read_error)?;
-        file.take(MAX_JOB_BYTES + 1).read_to_end(&mut bytes).map_err(read_error)?;
-        if bytes.len() as u64 > MAX_JOB_BYTES {
-            return Err(JobError::TooLarge { origin, limit: MAX_JOB_BYTES });
-        }
-        let text = String::from_utf8(bytes).map_err(|error| JobError::Syntax {
-            line: 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count(),
-            origin: origin.clone(),
-            message: "is not UTF-8 text".to_owned(),
-        })?;
         let folder = std::path::absolute(path).map_err(read_error)?.parent().map(Path::to_owned).unwrap_or_default();
         Self::new(parse_table(&text, &origin)?, origin, &folder)
     }
@@ -87,7 +77,8 @@ impl Layer {
         Self::new(table, origin, &here)
     }
 
-    fn new(mut table: Table, origin: String, folder: &Path) -> Result<Self, JobError> {
+    /// Relative paths start at `folder`.
+    pub(super) fn new(mut table: Table, origin: String, folder: &Path) -> Result<Self, JobError> {
         expand_seed(&mut table);
         // Before merging, so that the error names this layer.
         read(table.clone(), &origin)?;
@@ -104,6 +95,26 @@ impl Layer {
     }
 }
 
+/// The text of a file that people write.
+///
+/// # Errors
+/// If there is none, or it is no text, or longer than any job.
+pub fn text_of_file(path: &Path) -> Result<String, JobError> {
+    let origin = path.display().to_string();
+    let read_error = |source| JobError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(read_error)?;
+    file.take(MAX_JOB_BYTES + 1).read_to_end(&mut bytes).map_err(read_error)?;
+    if bytes.len() as u64 > MAX_JOB_BYTES {
+        return Err(JobError::TooLarge { origin, limit: MAX_JOB_BYTES });
+    }
+    String::from_utf8(bytes).map_err(|error| JobError::Syntax {
+        line: 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count(),
+        origin,
+        message: "is not UTF-8 text".to_owned(),
+    })
+}
+
 /// `path` from `folder`, without `..` where it exists.
 fn absolute(folder: &Path, path: &str) -> Result<String, String> {
     let joined = folder.join(path);
@@ -112,8 +123,11 @@ fn absolute(folder: &Path, path: &str) -> Result<String, String> {
     text.map_err(|text| format!("{text:?} is not UTF-8: rename the folder"))
 }
 
-/// TOML, or the line that isn't.
-pub(super) fn parse_table(text: &str, origin: &str) -> Result<Table, JobError> {
+/// TOML, or the line that isn't. `origin`: where it was said.
+///
+/// # Errors
+/// With the line.
+pub fn parse_table(text: &str, origin: &str) -> Result<Table, JobError> {
     text.parse::<Table>().map_err(|error| {
         let before = error.span().and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
         JobError::Syntax {

@@ -22,26 +22,69 @@ impl Job {
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &[String],
     ) -> Result<Self, JobError> {
-        let mut layers = vec![Layer::of_file(path)?];
-        // Sorted: LOCKSTEP__SEED comes before LOCKSTEP__SEED__INIT whatever the environment's order.
-        let mut variables: Vec<(String, String)> = environment.into_iter().collect();
-        variables.sort();
-        for (name, value) in &variables {
-            layers.extend(Layer::of_variable(name, value).transpose()?);
-        }
-        for text in overrides {
-            layers.push(Layer::of_override(text)?);
-        }
-        merge(&layers)
+        Layers::of_file(path)?.environment(environment)?.overrides(overrides)?.job()
     }
 
     /// The defaults with `overrides`, as in [`Job::load`].
     pub fn from_overrides(overrides: &[String]) -> Result<Self, JobError> {
-        let mut layers = vec![Layer { origin: "the defaults".to_owned(), table: Table::new() }];
-        for text in overrides {
-            layers.push(Layer::of_override(text)?);
+        let defaults = Layer { origin: "the defaults".to_owned(), table: Table::new() };
+        Layers(vec![defaults]).overrides(overrides)?.job()
+    }
+}
+
+/// What people say of a job in several places, later ones above earlier ones.
+#[derive(Clone, Debug)]
+pub struct Layers(Vec<Layer>);
+
+impl Layers {
+    /// Begins with a job file, whose keys lie above the defaults.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of_file(path: &Path) -> Result<Self, JobError> {
+        Ok(Self(vec![Layer::of_file(path)?]))
+    }
+
+    /// Variables, as in [`Job::load`].
+    ///
+    /// # Errors
+    /// The first that can't be read.
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, JobError> {
+        // Sorted: LOCKSTEP__SEED comes before LOCKSTEP__SEED__INIT whatever the environment's order.
+        let mut variables: Vec<(String, String)> = variables.into_iter().collect();
+        variables.sort();
+        for (name, value) in &variables {
+            self.0.extend(Layer::of_variable(name, value).transpose()?);
         }
-        merge(&layers)
+        Ok(self)
+    }
+
+    /// `key=value`, as in [`Job::load`].
+    ///
+    /// # Errors
+    /// The first that can't be read.
+    pub fn overrides(mut self, overrides: &[String]) -> Result<Self, JobError> {
+        for text in overrides {
+            self.0.push(Layer::of_override(text)?);
+        }
+        Ok(self)
+    }
+
+    /// A part of a job. `origin`: where it was said; relative paths in it start at `folder`.
+    ///
+    /// # Errors
+    /// The first key that no job has, or whose value is of the wrong type.
+    pub fn table(mut self, origin: &str, table: Table, folder: &Path) -> Result<Self, JobError> {
+        self.0.push(Layer::new(table, origin.to_owned(), folder)?);
+        Ok(self)
+    }
+
+    /// All layers together, checked.
+    ///
+    /// # Errors
+    /// A value that no run can have, with the place that said it.
+    pub fn job(&self) -> Result<Job, JobError> {
+        merge(&self.0)
     }
 }
 

@@ -17,7 +17,9 @@ mod validate;
 pub use compare::KeyDifference;
 pub use error::JobError;
 pub use fork::{ForkError, ForkPoint};
-pub use load::environment;
+pub use layer::{parse_table, text_of_file};
+pub use load::{Layers, environment};
+pub use read::read_table;
 pub use spec::*;
 pub use text::MAX_JOB_BYTES;
 

@@ -1,13 +1,14 @@
-//! From TOML values to a [`Job`], refusing unknown keys and wrong types by the name of the key.
+//! From TOML values to a [`Job`], or to what else people write in TOML, refusing unknown keys and wrong types by the name
+//! of the key.
 //!
 //! serde already knows each key's type and each word's spelling. The deserialiser here adds what the usual ones lose:
 //! which key was being read.
 
 use std::fmt::Display;
 
-use serde::Deserialize;
 use serde::de::{
-    self, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use toml::{Table, Value};
 
@@ -16,9 +17,18 @@ use super::nearest::{nearest_key, nearest_word, shortened};
 use super::spec::Job;
 use super::text::known_keys;
 
-/// Reads a table; absent keys have their defaults. `origin` names it in errors.
+/// Reads a job's table; absent keys have their defaults. `origin` names it in errors.
 pub(super) fn read(table: Table, origin: &str) -> Result<Job, JobError> {
-    Job::deserialize(Node(Value::Table(table))).map_err(|refusal| refusal.into_error(origin))
+    read_table(table, origin, &known_keys())
+}
+
+/// Reads a table of any kind. `known`: every key that it may have, as `table.key`, of which the nearest is named where
+/// one is unknown. `origin`: where it was said.
+///
+/// # Errors
+/// The first key that is unknown, or has a value of the wrong type.
+pub fn read_table<T: DeserializeOwned>(table: Table, origin: &str, known: &[String]) -> Result<T, JobError> {
+    T::deserialize(Node(Value::Table(table))).map_err(|refusal| refusal.into_error(origin, known))
 }
 
 /// What serde refuses, and where.
@@ -44,12 +54,12 @@ impl Refusal {
         self
     }
 
-    fn into_error(self, origin: &str) -> JobError {
+    fn into_error(self, origin: &str, known_keys: &[String]) -> JobError {
         let origin = origin.to_owned();
         let key = shortened(&self.path.iter().rev().fold(String::new(), |path, part| append(path, part)));
         match self.reason {
             Reason::UnknownKey => {
-                let nearest = nearest_key(&key, &known_keys());
+                let nearest = nearest_key(&key, known_keys);
                 JobError::UnknownKey { origin, key, nearest }
             }
             Reason::Type { wanted, got } => JobError::Type { origin, key, wanted, got },
@@ -105,7 +115,7 @@ fn append(path: String, part: &str) -> String {
 /// serde's names of Rust's types, as people who write TOML know them.
 fn in_words(expected: &str) -> String {
     match expected {
-        "u32" => format!("an integer from 0 to {}", u32::MAX),
+        "u32" | "a nonzero u32" => format!("an integer from 0 to {}", u32::MAX),
         "u64" => format!("an integer from 0 to {}", i64::MAX),
         "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),

@@ -61,12 +61,20 @@ impl Job {
     /// As [`Job::to_toml`].
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for (key, value) in flatten(&self.to_table()) {
+        for (key, value) in self.keys() {
             if !NOT_HASHED.iter().any(|left_out| key.starts_with(left_out)) {
                 hasher.update(format!("{key} = {value}\n").as_bytes());
             }
         }
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// Every key with its value, as `table.key`, sorted.
+    ///
+    /// # Panics
+    /// As [`Job::to_toml`].
+    pub fn keys(&self) -> Vec<(String, Value)> {
+        flatten(&self.to_table())
     }
 
     pub(super) fn to_table(&self) -> Table {

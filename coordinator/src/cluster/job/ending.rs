@@ -54,7 +54,7 @@ impl Job {
     pub(super) fn end_nonfinite(&mut self, team: &Team, outcome: Option<Outcome>, turn: &mut Turn<'_>) -> State {
         let (steps, told) = outcome.map_or((0, String::new()), |outcome| (outcome.steps, outcome.reason));
         let reason = if told.is_empty() { format!("step {} is not finite", steps + 1) } else { told };
-        self.end_failed(team, failure(reason), turn)
+        self.end_failed(team, Failure { diverged: Some(steps), ..failure(reason) }, turn)
     }
 
     /// A user ended it.
@@ -108,11 +108,15 @@ impl Job {
         let weights = outcome.map(|o| o.weights_sha256.clone()).filter(|hash| !hash.is_empty());
         let stop_reason = match state {
             State::Completed(outcome) => outcome.stop_reason.as_str(),
+            State::Failed(Failure { diverged: Some(_), .. }) => StopReason::Nonfinite.as_str(),
             state => state.name().as_str(),
         };
         let reached = outcome.filter(|o| o.stop_reason == StopReason::Target);
         let begun = self.progress.recorded_step > 0;
-        let recorded = begun.then_some(self.progress.recorded_step);
+        let recorded = match state {
+            State::Failed(failure) if failure.diverged.is_some() => failure.diverged,
+            _ => begun.then_some(self.progress.recorded_step),
+        };
         Summary {
             test_error: outcome.and_then(|o| o.test_error),
             test_top5_error: outcome.and_then(|o| o.test_top5_error),
@@ -134,5 +138,5 @@ impl Job {
 }
 
 fn failure(reason: String) -> Failure {
-    Failure { reason, bad_input: false }
+    Failure { reason, bad_input: false, diverged: None }
 }

@@ -194,7 +194,7 @@ impl Job {
         turn: &mut Turn<'_>,
     ) -> Option<Failure> {
         if !team.begun {
-            return Some(Failure { reason, bad_input: false });
+            return Some(Failure { reason, bad_input: false, diverged: None });
         }
         self.log(vec![format!("{reason}: its node gets no lanes of this job")], turn);
         if let Some(seat) = team.seat(worker) {

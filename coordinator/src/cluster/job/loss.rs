@@ -101,7 +101,7 @@ impl Job {
     ) -> Option<Failure> {
         let reason = format!("{}: {}", team.name(worker), failure.reason);
         if failure.bad_input {
-            return Some(Failure { reason, bad_input: true });
+            return Some(Failure { reason, bad_input: true, diverged: None });
         }
         turn.dismissed.push(worker.clone());
         self.lose(team, worker, &failure.reason, turn)
@@ -155,7 +155,7 @@ impl Job {
                     format!("{reason}: the last of {count} losses without progress (cluster.max_restarts is {budget})")
                 }
             };
-            return Some(Failure { reason, bad_input: false });
+            return Some(Failure { reason, bad_input: false, diverged: None });
         }
         let elsewhere = team.seats.iter().any(|seat| seat.node != *node);
         if strikes >= STRIKES && elsewhere {

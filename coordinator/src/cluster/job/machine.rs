@@ -56,7 +56,7 @@ impl Job {
             }
             // A job that never ran and has no folder never will; whoever handed it in was told.
             (State::Queued, E::StorageFailed { cause, .. }) if self.highest_generation == 0 => {
-                let failure = Failure { reason: cause, bad_input: false };
+                let failure = Failure { reason: cause, bad_input: false, diverged: None };
                 self.end_failed(&Team::new(Vec::new(), turn.now), failure, turn)
             }
             (

@@ -26,7 +26,7 @@ impl Job {
             (state, Err(error), _) if !state.ended() => {
                 job.reason = format!("its job file can't be read any more: {error}");
                 job.ended = Some(now);
-                State::Failed(Failure { reason: job.reason.clone(), bad_input: false })
+                State::Failed(Failure { reason: job.reason.clone(), bad_input: false, diverged: None })
             }
             (StateName::Queued, ..) => State::Queued,
             (StateName::Paused, ..) if record.members.is_empty() => State::Paused,
@@ -34,7 +34,7 @@ impl Job {
             (StateName::Cancelled, _, outcome) => State::Cancelled(outcome),
             (StateName::Interrupted, _, outcome) => State::Interrupted(outcome),
             (StateName::Failed, ..) => {
-                State::Failed(Failure { reason: job.reason.clone(), bad_input: record.bad_input })
+                State::Failed(Failure { reason: job.reason.clone(), bad_input: record.bad_input, diverged: None })
             }
             (
                 StateName::Starting

@@ -57,7 +57,7 @@ impl Job {
         turn: &mut Turn<'_>,
     ) -> Option<Failure> {
         if !full {
-            return Some(Failure { reason: cause, bad_input: false });
+            return Some(Failure { reason: cause, bad_input: false, diverged: None });
         }
         self.forget_unrecorded();
         self.reason = format!("the coordinator's disk is full: {cause}: goes on when there is room");

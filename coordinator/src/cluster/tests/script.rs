@@ -188,7 +188,7 @@ fn worker_event(stage: &mut Stage, name: &str, words: &Words<'_>) {
         }
         ["fails", ..] | ["has", "bad", "input", ..] => {
             let reason = words.behind("because").expect("a reason");
-            stage.tell(name, News::Failed(Failure { reason, bad_input: words.has("bad") }));
+            stage.tell(name, News::Failed(Failure { reason, bad_input: words.has("bad"), diverged: None }));
         }
         ["writes", "checkpoint", _] => {
             let step = step(3);

@@ -87,6 +87,14 @@ pub enum InstructionSet {
     Portable,
 }
 
+/// Instruction sets whose kernels give the same bits, by the name of one of them; another name stands for itself.
+pub fn instruction_set_family(name: &str) -> &str {
+    match name {
+        "avx512" | "avx2" | "portable" => "x86-64",
+        other => other,
+    }
+}
+
 /// How workers of one node exchange gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,0 +1,249 @@
+//! `study run` with the real binary: small grids on a few hundred digits, killed, stopped, gone on with, changed.
+
+mod lockstep;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lockstep::process::{Ended, Process};
+use lockstep::{json, json_lines, names};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Two tuned cells, one scaled, one that diverges: 4 × 2 runs, and 2 × 3 that tune at least.
+const RECIPE: &str = r#"
+[study]
+title = "Small"
+base = "BASE"
+seeds = 2
+
+[set]
+data = { validation = 320, limit = 640 }
+model.hidden = [16]
+schedule.epochs = 2
+metrics.every = 5
+
+[samples]
+"evaluate.every_steps" = 320
+
+[rate]
+base_batch = 32
+list = [1e30]
+
+[tuning]
+learning_rates = [1.0, 2.0, 4.0]
+extend = 1
+
+[[arm]]
+name = "plain"
+batch = [32, 64]
+rate = "tuned"
+
+[[arm]]
+name = "scaled, by the root"
+batch = 64
+rate = "sqrt"
+
+[[arm]]
+name = "hot"
+batch = 32
+rate = "listed"
+set.model.activation = "relu"
+set.model.output_activation = "none"
+set.loss.name = "cross_entropy"
+"#;
+
+/// A recipe in a folder, and where its study goes.
+struct Study {
+    scratch: tempfile::TempDir,
+}
+
+impl Study {
+    fn new(recipe: &str) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let study = Self { scratch };
+        study.say(recipe);
+        study
+    }
+
+    fn say(&self, recipe: &str) {
+        let base = lockstep::recipe("mnist-mlp.toml").display().to_string();
+        std::fs::write(self.scratch.path().join("small.toml"), recipe.replace("BASE", &base)).unwrap();
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.scratch.path().join("out")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Command {
+        let mut command = lockstep::lockstep(["study", "run"]);
+        command.arg(self.scratch.path().join("small.toml")).arg("--out").arg(self.folder()).args(arguments);
+        command
+    }
+
+    /// Trains it to its end; the runs that this took.
+    fn finish(&self, arguments: &[&str]) -> BTreeSet<String> {
+        let said = Ended::of(self.run(arguments).arg("--json")).success();
+        runs(&json_lines(&said))
+    }
+
+    fn table(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder().join("tables").join(name)).unwrap()
+    }
+}
+
+/// Keys of runs that were told of.
+fn runs(lines: &[Value]) -> BTreeSet<String> {
+    let ended = lines.iter().filter(|line| line["kind"] == "run");
+    ended.map(|line| line["run"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Every table is the same bytes.
+fn same_tables(a: &Path, b: &Path) {
+    let tables = names(&a.join("tables"));
+    assert_eq!(tables, names(&b.join("tables")));
+    assert_eq!(tables.len(), 8, "{tables:?}");
+    for table in tables {
+        let text = |study: &Path| std::fs::read_to_string(study.join("tables").join(&table)).unwrap();
+        assert_eq!(text(a), text(b), "{table}");
+        assert!(text(a).ends_with("\r\n"));
+    }
+}
+
+#[test]
+fn a_study_that_is_killed_goes_on_to_the_tables_of_one_that_is_not_whatever_its_workers() {
+    let disturbed = Study::new(RECIPE);
+    let mut process = Process::start(disturbed.run(&["--json"]).arg("--set").arg("metrics.every=5"));
+    let mut before = Vec::new();
+    while before.len() < 4 {
+        before.push(process.await_line("\"kind\":\"run\""));
+    }
+    process.kill();
+    let before = runs(&json_lines(&before.join("\n")));
+    let after = disturbed.finish(&["--set", "metrics.every=5"]);
+    assert!(before.is_disjoint(&after), "a run was trained twice");
+
+    let undisturbed = Study::new(RECIPE);
+    let all = undisturbed.finish(&["--set", "cluster.workers=3"]);
+    assert_eq!(before.union(&after).count(), all.len());
+    same_tables(&disturbed.folder(), &undisturbed.folder());
+
+    let jobs = undisturbed.table("jobs.csv");
+    assert_eq!(jobs.lines().count(), 1 + 8, "{jobs}");
+    assert_eq!(jobs.lines().filter(|line| line.contains(",nonfinite,") && line.ends_with(",true")).count(), 2);
+    assert!(jobs.contains(",\"scaled, by the root\",64,sqrt,epochs,"), "{jobs}");
+    let state = json(&undisturbed.folder().join("study.json"));
+    assert_eq!((&state["title"], &state["done"]), (&"Small".into(), &state["of"]));
+    assert_eq!(state["fingerprints"].as_array().unwrap().len(), 1);
+    assert_eq!(state["cells"].as_array().unwrap().len(), 4);
+    // Runs that tune have looked at no test sample.
+    for line in undisturbed.table("tuning.csv").lines().skip(1) {
+        let run = undisturbed.folder().join("runs").join(line.split(',').nth(3).unwrap());
+        let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        assert!(!metrics.contains("\"test\""), "{metrics}");
+        assert_eq!(json(&run.join("summary.json"))["test_error"], Value::Null);
+    }
+    // All is done: nothing is trained, and the tables stay.
+    assert_eq!(undisturbed.finish(&[]), BTreeSet::new());
+    same_tables(&disturbed.folder(), &undisturbed.folder());
+}
+
+/// Two runs, long enough to be stopped.
+const LONG: &str = r#"
+study = { base = "BASE", seeds = 2 }
+set.data.limit = 6400
+set.metrics.every = 1
+rate.learning_rate = 1.0
+arm = [{ name = "plain", batch = 64, rate = "fixed", set.schedule.epochs = 20 }]
+"#;
+
+#[test]
+fn a_study_that_is_stopped_keeps_its_place() {
+    let study = Study::new(LONG);
+    let begun = |key: &str| {
+        let metrics = std::fs::read_to_string(study.folder().join("runs").join(key).join("metrics.jsonl"));
+        metrics.is_ok_and(|text| text.lines().count() > 20)
+    };
+    let process = Process::start(&mut study.run(&[]));
+    let key = lockstep::eventually("a run with some steps", || {
+        let runs = study.folder().join("runs");
+        names(&runs.exists().then_some(runs)?).into_iter().find(|key| begun(key))
+    });
+    process.signal(Signal::INT);
+    let ended = process.wait();
+    assert_eq!(ended.code, Some(75), "{ended:?}");
+    assert!(ended.stderr.contains("the same command goes on: lockstep study run"), "{ended:?}");
+    let run = study.folder().join("runs").join(&key);
+    assert_eq!(json(&run.join("summary.json"))["stop_reason"], "interrupted");
+    assert_eq!(study.finish(&[]).len(), 2);
+    let history = json(&run.join("run.json"));
+    let resumed = history["generations"].as_array().unwrap().iter().any(|one| one["from"] == "checkpoint");
+    assert!(resumed, "it goes on from its checkpoint: {history}");
+    let whole = Study::new(LONG);
+    whole.finish(&[]);
+    same_tables(&study.folder(), &whole.folder());
+}
+
+/// Two runs that take no time.
+const TINY: &str = r#"
+study = { base = "BASE", seeds = 2 }
+set.data.limit = 640
+set.schedule.epochs = 1
+set.model.hidden = [16]
+rate.learning_rate = 1.0
+arm = [{ name = "plain", batch = 64, rate = "fixed" }]
+"#;
+
+#[test]
+fn what_has_changed_is_told_and_gone_on_with_only_if_the_user_says_so() {
+    let study = Study::new(TINY);
+    let first = study.finish(&[]);
+    study.say(&TINY.replace("seeds = 2", "seeds = 3"));
+    let refused = Ended::of(&mut study.run(&[]));
+    refused.is_refused_with(&["was begun with another recipe", "1 new ones", "--changed", "the 2 that both have"]);
+    let more = study.finish(&["--changed"]);
+    assert_eq!((more.len(), more.intersection(&first).count()), (1, 0));
+
+    study.say(&TINY.replace("seeds = 2", "seeds = 3").replace("limit = 640", "limit = 704"));
+    Ended::of(&mut study.run(&[])).is_refused_with(&["data.limit is 640 there, 704 here", "3 of its runs"]);
+
+    // A run that another build has made.
+    study.say(&TINY.replace("seeds = 2", "seeds = 3"));
+    let key = first.first().unwrap();
+    let path = study.folder().join("runs").join(key).join("run.json");
+    let mut run = json(&path);
+    run["fingerprint"]["build"] = "0.0.1+another".into();
+    std::fs::write(&path, run.to_string()).unwrap();
+    Ended::of(&mut study.run(&[])).is_refused_with(&["1 finished runs have another fingerprint", "--again", "--mixed"]);
+    let mixed = Ended::of(study.run(&["--mixed"]).arg("--quiet"));
+    assert_eq!(mixed.code, Some(0), "{mixed:?}");
+    assert!(mixed.stderr.contains("runs of 2 fingerprints are mixed"), "{mixed:?}");
+    assert_eq!(json(&study.folder().join("study.json"))["fingerprints"].as_array().unwrap().len(), 2);
+    assert_eq!(study.finish(&["--again"]), BTreeSet::from([key.clone()]));
+}
+
+#[test]
+fn a_study_that_can_not_be_is_refused_before_anything_is_written() {
+    let refuse = |recipe: &str, words: &[&str]| {
+        let study = Study::new(recipe);
+        Ended::of(&mut study.run(&[])).is_refused_with(words);
+        Ended::of(&mut study.run(&["--dry-run"])).is_refused_with(words);
+        assert!(!study.folder().exists());
+    };
+    refuse(&TINY.replace("batch = 64", "batch = 1024"), &["arm \"plain\", batch 1024", "640 training samples"]);
+    refuse(&TINY.replace("seeds", "seds"), &["unknown key `study.seds`: did you mean `study.seeds`?"]);
+    refuse(&TINY.replace("hidden", "hiden"), &["unknown key `model.hiden`"]);
+    refuse(&TINY.replace("BASE", "nowhere.toml"), &["nowhere.toml: cannot be read"]);
+    let study = Study::new(TINY);
+    std::fs::create_dir(study.folder()).unwrap();
+    std::fs::write(study.folder().join("letter.txt"), "Dear").unwrap();
+    Ended::of(&mut study.run(&[])).is_refused_with(&["is not empty and holds no study: choose another --out"]);
+
+    let study = Study::new(RECIPE);
+    let told = Ended::of(&mut study.run(&["--dry-run"])).success();
+    for words in ["to be tuned", "1.414 × that of c01", "4 cells × 2 seeds, and 6 runs that tune", ": 14 runs"] {
+        assert!(told.contains(words), "{words:?} is not in:\n{told}");
+    }
+    assert!(!study.folder().exists());
+}
