@@ -107,7 +107,7 @@ fn same_tables(a: &Path, b: &Path) {
     for table in tables {
         let text = |study: &Path| std::fs::read_to_string(study.join("tables").join(&table)).unwrap();
         assert_eq!(text(a), text(b), "{table}");
-        assert!(text(a).ends_with("\r\n"));
+        assert!(text(a).ends_with("\n"));
     }
 }
 

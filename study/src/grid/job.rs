@@ -52,7 +52,14 @@ impl<'a> Jobs<'a> {
 
     /// What all jobs begin with.
     pub(super) fn base(&self) -> Result<Job, RecipeError> {
-        let job = self.under.clone().overrides(self.overrides)?.job()?;
+        let mut layers = self.under.clone();
+        if let Some(micro_batch) = micro_batch(&self.file.recipe.set) {
+            // Any batch that goes with it: the grid has its own.
+            let mut table = Table::new();
+            put(&mut table, "batch.size", Value::Integer(micro_batch));
+            layers = layers.table(&self.file.origin, table, &self.file.folder)?;
+        }
+        let job = layers.overrides(self.overrides)?.job()?;
         let problem = if job.optimizer.scaling != RateScaling::None {
             "`optimizer.scaling` must be \"none\": the arms' `rate` says how learning rates grow"
         } else if job.schedule.max_minutes > 0.0 {
@@ -134,11 +141,11 @@ impl<'a> Jobs<'a> {
         let Place { arm, batch, .. } = place;
         let mut table = Table::new();
         put(&mut table, "batch.size", Value::Integer(batch.into()));
-        let is_said = |table: &Table| table.get("batch").and_then(|batch| batch.get("micro_batch")).is_some();
         let overridden = self.overrides.iter().any(|text| text.trim_start().starts_with("batch.micro_batch"));
-        if !(is_said(&self.file.recipe.set) || is_said(&arm.set) || overridden) {
-            let base = self.base()?.batch.micro_batch;
-            put(&mut table, "batch.micro_batch", Value::Integer(base.min(batch).into()));
+        if !overridden {
+            let of_all = || Ok::<_, RecipeError>(i64::from(self.base()?.batch.micro_batch));
+            let said = micro_batch(&arm.set).map_or_else(of_all, Ok)?;
+            put(&mut table, "batch.micro_batch", Value::Integer(said.min(batch.into())));
         }
         for (key, samples) in flat(&self.file.recipe.samples) {
             let problem = |problem: String| Err(self.file.invalid(format!("[samples]: {problem}")));
@@ -185,6 +192,11 @@ fn own() -> Table {
     put(&mut table, "cluster.threads", Value::Integer(1));
     put(&mut table, "checkpoint.every_epochs", Value::Integer(0));
     table
+}
+
+/// `batch.micro_batch` of a part of a job.
+fn micro_batch(part: &Table) -> Option<i64> {
+    part.get("batch")?.get("micro_batch")?.as_integer()
 }
 
 fn refuse_of_the_grid(table: &Table) -> Result<(), String> {

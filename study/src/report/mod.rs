@@ -51,7 +51,7 @@ impl Report {
         for figure in &content.figures {
             let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.sentence()]);
             files.push((format!("figures/{}.svg", figure.name), figure::standalone(&svg)));
-            files.push((format!("figures/{}.csv", figure.name), figure.data.csv()));
+            files.push((format!("figures/{}.csv", figure.name), figure.data.csv().to_owned()));
         }
         let not_shown = content.not_shown.iter().map(|(name, reason)| format!("{name}: not shown because {reason}"));
         let remarks = content.warnings.iter().chain(&content.missing).cloned().chain(not_shown).collect();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use super::csv::{Csv, Field};
+use super::file::Csv;
+use crate::csv::Field;
 use super::{StudyFolder, TableError};
 use crate::plan::{Known, Task};
 use crate::run::{Evaluation, Line, Probe, RunError, Step, lines};

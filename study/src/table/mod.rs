@@ -1,15 +1,16 @@
 //! What a study came to, as files: `study.json`, and tables that are the same bytes however many workers a run had. They
 //! hold no times and no hosts.
 
-mod csv;
+mod file;
 mod measured;
 mod state;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use csv::{Csv, Field};
+use file::Csv;
 
+use crate::csv::Field;
 use crate::plan::{Known, Outcome, Planner, Survey, Task, Trial};
 use crate::run::RunError;
 
