@@ -41,7 +41,11 @@ pub fn fork(arguments: &Fork) -> Result<u8> {
     let (folder, name) = folder(arguments, &run)?;
     RunFolder::fork(&folder, &job.to_toml(), run.folder(), &from).map_err(BadInput::from_display)?;
     let place = Place::open(&run_folder::checkpoints_of(&folder, &job)).map_err(BadInput::from_display)?;
-    place.write(&snapshot)?;
+    if let Err(error) = place.write(&snapshot) {
+        // Without its checkpoint it is no run; what can't be removed is told by the next call.
+        let _ = std::fs::remove_dir_all(&folder);
+        return Err(error.into());
+    }
     Training { job, offered, name, folder, from: Vec::new(), go_on: true }
         .to_its_end(train::view(arguments.quiet, arguments.json))
 }
@@ -68,9 +72,9 @@ fn folder(arguments: &Fork, run: &Run) -> Result<(PathBuf, String)> {
     let name = run.folder().file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
     let name = format!("{name}-fork");
     if let Some(out) = &arguments.out
-        && holds(out, run.folder())
+        && (holds(out, run.folder()) || holds(run.folder(), out))
     {
-        let line = format!("--out {} has the run that is forked: choose another", out.display());
+        let line = format!("--out {} has the run that is forked, or lies in it: choose another", out.display());
         return Err(BadInput(line).into());
     }
     Ok((run_folder::prepare(arguments.out.as_deref(), &name, arguments.overwrite)?, name))
@@ -78,6 +82,14 @@ fn folder(arguments: &Fork, run: &Run) -> Result<(PathBuf, String)> {
 
 /// Whether `inner` is `outer` or lies in it.
 fn holds(outer: &Path, inner: &Path) -> bool {
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // One that is not there yet lies where its folder does.
+    let real = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let known = path.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
+        known.map_or(path.clone(), |(above, real)| match path.strip_prefix(above) {
+            Ok(rest) if rest != Path::new("") => real.join(rest),
+            _ => real,
+        })
+    };
     real(inner).starts_with(real(outer))
 }

@@ -92,7 +92,9 @@ pub fn ascend<E>(
                 std::mem::swap(&mut gradient, &mut slope);
                 ascent.most = value;
                 ascent.steps += 1;
-                reach = if halvings == 0 { reach * 4.0 } else { (reach * share).max(f64::MIN_POSITIVE) };
+                if !by_bends {
+                    reach = if halvings == 0 { reach * 4.0 } else { (reach * share).max(f64::MIN_POSITIVE) };
+                }
                 continue 'steps;
             }
             share *= 0.5;
@@ -186,7 +188,12 @@ impl Subspace {
     pub fn coordinates(&self, x: impl Fn(usize) -> f64) -> Option<Vec<f64>> {
         let columns: Vec<Signs> = self.columns().collect();
         let overlap = |a: &Signs, b: &Signs| a.overlap(*b, self.len) as f64 / self.len as f64;
-        let gram = columns.iter().map(|a| columns.iter().map(|b| overlap(a, b)).collect()).collect();
+        // Of a symmetric matrix the lower triangle, which is all that is looked at.
+        let row = |i: usize| {
+            let of = |j: usize| if j <= i { overlap(&columns[i], &columns[j]) } else { 0.0 };
+            (0..columns.len()).map(of).collect()
+        };
+        let gram = (0..columns.len()).map(row).collect();
         solved(gram, self.project(x))
     }
 }

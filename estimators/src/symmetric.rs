@@ -1,8 +1,8 @@
-//! Eigenvalues and eigenvectors of a small dense symmetric matrix: Householder's reflections make it tridiagonal
+//! Eigenvalues of a small dense symmetric matrix: Householder's reflections make it tridiagonal
 //! (Householder 1958; Golub and Van Loan, "Matrix Computations", §8.3), which [`crate::tridiagonal`] solves.
 
 use crate::Unsolved;
-use crate::tridiagonal::{Eigen, Tridiagonal};
+use crate::tridiagonal::Tridiagonal;
 use crate::vectors::dot;
 
 /// Eigenvalues, from the smallest, of a symmetric matrix of `n` rows, row by row; its lower triangle is looked at.
@@ -13,49 +13,26 @@ use crate::vectors::dot;
 /// # Panics
 /// If there are not n² elements.
 pub fn eigenvalues(matrix: &[f64], n: usize) -> Result<Vec<f64>, Unsolved> {
-    let (tridiagonal, _) = reduced(matrix, n)?;
-    Ok(tridiagonal.eigen(&[])?.values)
+    Ok(reduced(matrix, n)?.eigen(&[])?.values)
 }
 
-/// The same with eigenvectors: row i of `rows` has the i-th element of each.
-///
-/// # Errors
-/// If a number is not finite.
-///
-/// # Panics
-/// If there are not n² elements.
-pub fn eigen(matrix: &[f64], n: usize) -> Result<Eigen, Unsolved> {
-    let (tridiagonal, reflectors) = reduced(matrix, n)?;
-    // Q = H_0·H_1·…, row by row: each reflection acts on the columns behind its own.
-    let mut rows: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| if i == j { 1.0 } else { 0.0 }).collect()).collect();
-    for (k, reflector) in reflectors.iter().enumerate() {
-        for row in &mut rows {
-            let product = 2.0 * dot(&row[k + 1..], reflector);
-            row[k + 1..].iter_mut().zip(reflector).for_each(|(x, v)| *x -= product * v);
-        }
-    }
-    tridiagonal.rotated(rows)
-}
-
-/// `T = Qᵀ·A·Q`, and the unit vectors of the reflections that Q is made of: the k-th acts from row k + 1 on.
-fn reduced(matrix: &[f64], n: usize) -> Result<(Tridiagonal, Vec<Vec<f64>>), Unsolved> {
+/// `T = Qᵀ·A·Q`, Q being the product of reflections.
+fn reduced(matrix: &[f64], n: usize) -> Result<Tridiagonal, Unsolved> {
     assert_eq!(matrix.len(), n * n, "a matrix of {n} rows");
     if !(0..n).all(|i| matrix[i * n..][..=i].iter().all(|x| x.is_finite())) {
         return Err(Unsolved);
     }
     let at = |i: usize, j: usize| matrix[i.max(j) * n + i.min(j)];
     let mut a: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| at(i, j)).collect()).collect();
-    let mut reflectors = Vec::new();
     let mut beside = Vec::new();
     for k in 0..n.saturating_sub(1) {
         let column: Vec<f64> = (k + 1..n).map(|i| a[i][k]).collect();
         let (v, to) = reflector(column);
         beside.push(to);
         reflect(&mut a, k + 1, &v);
-        reflectors.push(v);
     }
     let diagonal = (0..n).map(|i| a[i][i]).collect();
-    Ok((Tridiagonal { diagonal, beside }, reflectors))
+    Ok(Tridiagonal { diagonal, beside })
 }
 
 /// The unit vector v of the reflection `1 − 2·v·vᵀ` that leaves nothing of a column but its first element; gives that
@@ -115,18 +92,8 @@ pub(crate) mod tests {
                 expected.sort_by(f64::total_cmp);
                 let a = matrix_of(&values, seed);
                 let size = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-                let eigen = eigen(&a, n).unwrap();
-                for (ours, value) in eigen.values.iter().zip(&expected) {
+                for (ours, value) in eigenvalues(&a, n).unwrap().iter().zip(&expected) {
                     assert!((ours - value).abs() <= 1e-12 * size, "{n} {seed}: {ours} {value}");
-                }
-                let alone = eigenvalues(&a, n).unwrap();
-                assert_eq!(alone, eigen.values);
-                for k in 0..n {
-                    let v: Vec<f64> = (0..n).map(|i| eigen.rows[i][k]).collect();
-                    for i in 0..n {
-                        let image = dot(&a[i * n..][..n], &v);
-                        assert!((image - eigen.values[k] * v[i]).abs() < 1e-12 * size.max(1.0), "{n} {seed} {k}");
-                    }
                 }
             }
         }

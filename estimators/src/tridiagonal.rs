@@ -49,14 +49,7 @@ impl Tridiagonal {
             unit[*row] = 1.0;
             unit
         };
-        self.rotated(rows.iter().map(unit).collect())
-    }
-
-    /// Eigenvalues, and the product of these rows (m each) with the matrix of eigenvectors.
-    ///
-    /// # Errors
-    /// If a number is not finite.
-    pub fn rotated(&self, mut rows: Vec<Vec<f64>>) -> Result<Eigen, Unsolved> {
+        let mut rows: Vec<Vec<f64>> = rows.iter().map(unit).collect();
         let n = self.len();
         let (mut d, mut e) = (self.diagonal.clone(), self.beside.clone());
         if !d.iter().chain(&e).all(|x| x.is_finite()) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use lockstep_checkpoint::{Place, Snapshot};
 use lockstep_proto::job::{Evaluate, Job, Measure, Reduction};
 use lockstep_proto::slot::SlotDevice;
@@ -167,9 +167,16 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("lockstep-diff-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self(folder))
+        // Never one that somebody else has made, or a call that was killed has left.
+        for attempt in 0..1000 {
+            let folder = std::env::temp_dir().join(format!("lockstep-diff-{}-{attempt}", std::process::id()));
+            match std::fs::create_dir(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot make {}", folder.display())),
+            }
+        }
+        bail!("there is no free name for a folder in {}: clear it of lockstep-diff-*", std::env::temp_dir().display())
     }
 }
 

@@ -9,6 +9,9 @@ mod reports;
 mod states;
 mod told;
 
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use anyhow::Result;
@@ -26,6 +29,8 @@ use exact::Exact;
 use reports::Reported;
 use states::StateDifference;
 
+/// Bytes of a record that are read: more than those of any run.
+const LONGEST_RECORD: u64 = 64 << 20;
 /// Name of the picture.
 const PICTURE: &str = "diff.svg";
 
@@ -111,14 +116,22 @@ fn compare(arguments: &Diff) -> Result<([Side; 2], Comparison)> {
     Ok((sides, comparison))
 }
 
+/// What a file of a run's folder says; null where there is none.
+fn record(run: &Run, name: &str) -> Result<Value> {
+    let path = run.folder().join(name);
+    let refused = |error: &dyn Display| BadInput(format!("{}: {error}", path.display()));
+    let mut text = Vec::new();
+    match File::open(&path).and_then(|file| file.take(LONGEST_RECORD).read_to_end(&mut text)) {
+        Ok(_) => Ok(serde_json::from_slice(&text).map_err(|error| refused(&error))?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Value::Null),
+        Err(error) => Err(refused(&error).into()),
+    }
+}
+
 impl Side {
     fn open(folder: &Path) -> Result<Self> {
         let run = Run::open(folder)?;
-        let read = |name: &str| -> Value {
-            let text = std::fs::read(run.folder().join(name)).unwrap_or_default();
-            serde_json::from_slice(&text).unwrap_or_default()
-        };
-        let (record, summary) = (read("run.json"), read("summary.json"));
+        let (record, summary) = (record(&run, "run.json")?, record(&run, "summary.json")?);
         Ok(Self {
             checkpoints: Checkpoints::of(&run)?,
             forked: RunFolder::forked_from(run.folder()),

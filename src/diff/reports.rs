@@ -1,15 +1,15 @@
 //! Two runs' `metrics.jsonl`, report by report. Losses are the same bits on any hardware, so that the first that
 //! differs tells of another state, or of another job.
-
 //!
 //! Figures are compared as they are written: the shortest text that gives the number again, so that other bits are
 //! another text.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use anyhow::Result;
+use lockstep_coordinator::run_folder::LONGEST_LINE;
 use serde_json::value::RawValue;
 
 use crate::BadInput;
@@ -66,9 +66,17 @@ fn read(run: &Run) -> Result<Reports> {
     let (mut all, mut line) = (Reports::new(), String::new());
     for number in 1.. {
         line.clear();
-        reader.read_line(&mut line).map_err(|error| refused(format!("line {number}: {error}")))?;
+        (&mut reader)
+            .take(LONGEST_LINE)
+            .read_line(&mut line)
+            .map_err(|error| refused(format!("line {number}: {error}")))?;
         // The end, or the beginning of a line that is being written.
-        let Some(text) = line.strip_suffix('\n') else { break };
+        let Some(text) = line.strip_suffix('\n') else {
+            if line.len() as u64 == LONGEST_LINE {
+                return Err(refused(format!("line {number} is longer than {LONGEST_LINE} bytes")).into());
+            }
+            break;
+        };
         let (place, figures) = report(text).ok_or_else(|| refused(format!("line {number} is no report")))?;
         all.insert(place, figures);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lockstep_proto::gpu::{Gpu, GpuReading};
 use lockstep_proto::identity::{Generation, JobId, Malformed, NodeId, WorkerId};
 use lockstep_proto::innermost;
+use lockstep_proto::job::{MOST_PROBE_REMARKS, MOST_PROBE_VALUES};
 use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::slot::SlotDevice;
 use lockstep_proto::wire::{self, report};
@@ -34,10 +35,6 @@ const LONG: usize = 8192;
 const MOST_REPORTS: usize = 10_000;
 /// Samples that an evaluation names.
 const MOST_SKIPPED: usize = 100;
-/// Values that a probe tells: a line of `metrics.jsonl` holds them all.
-const MOST_FIGURES: usize = 4000;
-/// Remarks of a probe.
-const MOST_REMARKS: usize = 20;
 /// Members, rows, names and the like in one message.
 const MOST_ITEMS: usize = 100_000;
 /// Bytes of a job's text.
@@ -243,8 +240,10 @@ fn report(message: wire::Report) -> Result<Report, Malformed> {
 
 fn probe_report(report: wire::ProbeReport) -> Result<ProbeReport, Malformed> {
     let values: usize = report.figures.iter().map(|figure| 1 + figure.values.len()).sum();
-    if values > MOST_FIGURES || report.remarks.len() > MOST_REMARKS {
-        return Err(Malformed(format!("a probe tells more than {MOST_FIGURES} values or {MOST_REMARKS} remarks")));
+    if values > MOST_PROBE_VALUES || report.remarks.len() > MOST_PROBE_REMARKS {
+        return Err(Malformed(format!(
+            "a probe tells more than {MOST_PROBE_VALUES} values or {MOST_PROBE_REMARKS} remarks"
+        )));
     }
     let told = |value: f64| value.is_finite().then_some(value);
     let figure = |figure: wire::Figure| {

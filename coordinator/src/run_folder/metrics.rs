@@ -8,7 +8,7 @@ use crate::cluster::facts::Report;
 
 /// Longest line that is believed to be a report. A step's has up to 250 bytes for each layer: some 50 KB with ResNet-101,
 /// and less than this with all the layers that a job file can list.
-const LONGEST_LINE: u64 = 4 << 20;
+pub const LONGEST_LINE: u64 = 4 << 20;
 
 /// The open file.
 pub struct Metrics {

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub use axis::Axis;
 pub use files::{Upload, UploadError, hex, list, safe_path};
 pub use fork::ForkedFrom;
+pub use metrics::LONGEST_LINE;
 pub use plot::{Line, Panel, Plot, Role};
 
 use crate::cluster::facts::Report;

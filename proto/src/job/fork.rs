@@ -114,6 +114,15 @@ impl Job {
             );
             return Err(ForkError::Refused(line));
         };
+        if let Some((epoch, _)) =
+            job.batch.growth.iter().find(|wished| wished.0 <= first && !self.batch.growth.contains(wished))
+        {
+            let line = format!(
+                "`batch.growth` has a batch from epoch {epoch} on, and `batch.size` = {size} begins with epoch {first}: leave \
+                 `batch.size` out, or let it grow later"
+            );
+            return Err(ForkError::Refused(line));
+        }
         let before = self.batch.growth.iter().copied().filter(|(epoch, _)| *epoch < first);
         let from_first = (self.batch.size_at(next - 1) != size).then_some((first, size));
         let later = job.batch.growth.iter().copied().filter(|(epoch, _)| *epoch > first);

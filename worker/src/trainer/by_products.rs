@@ -2,15 +2,15 @@
 //! ride in the tally, and of the reduced one. `lockstep_estimators::noise` has the formulas.
 //!
 //! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
-//! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of that pass;
-//! where lanes have, they are of what the lanes contribute. A
-//! step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
+//! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of the first,
+//! which has the plain gradients at the weights; where each lane has one, plain gradients are never added up, and nothing is
+//! told. A step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
 //! was.
 
 use lockstep_collective::Tally;
 use lockstep_estimators::noise::{Estimate, Scale, Step, Window};
 use lockstep_kernels::device::Device;
-use lockstep_proto::job::Job;
+use lockstep_proto::job::{AscentOver, Job};
 use lockstep_proto::wire;
 
 use super::crew::Devices;
@@ -40,8 +40,11 @@ pub(super) struct LaneNorm {
 /// Why the by-products of a job's steps say nothing of its gradient's noise, for jobs in which they don't: where lanes are
 /// not sums of samples' gradients alone. Nothing is measured then, and reports give these words.
 fn unidentified(job: &Job) -> Option<&'static str> {
-    let scales = job.optimizer.scales_measured_lanes();
-    scales.then_some("lanes are multiplied by random numbers (optimizer.noise_batch)")
+    if job.optimizer.scales_measured_lanes() {
+        return Some("lanes are multiplied by random numbers (optimizer.noise_batch)");
+    }
+    let by_lanes = job.optimizer.ascends_over() == Some(AscentOver::MicroBatch);
+    by_lanes.then_some("lanes contribute gradients of a second pass, not those at the weights")
 }
 
 impl<D: Device> ByProducts<D> {
@@ -55,19 +58,19 @@ impl<D: Device> ByProducts<D> {
         }
     }
 
-    /// What a step tells, from the reduction that its update is of; none in a job whose steps tell nothing.
-    pub(super) fn measure<'a>(
-        &'a mut self,
-        crew: &mut impl Devices<D>,
-        gradient: D::View<'_, f32>,
-        tally: &'a Tally,
-    ) -> Option<Step<'a>> {
-        if self.unidentified.is_some() {
-            return None;
+    /// Takes the norms of a step's reduced gradient at the weights.
+    pub(super) fn measure(&mut self, crew: &mut impl Devices<D>, gradient: D::View<'_, f32>) {
+        if self.unidentified.is_none() {
+            self.of_sum.clear();
+            self.of_sum.extend(self.blocks.squared_norms(crew, gradient));
         }
-        self.of_sum.clear();
-        self.of_sum.extend(self.blocks.squared_norms(crew, gradient));
-        Some(Step { lanes: measures::lanes(tally), of_lanes: measures::squared_norms(tally), of_sum: &self.of_sum })
+    }
+
+    /// What the step that was measured tells. `tally`: of the same reduction. None in a job whose steps tell nothing.
+    pub(super) fn of_step<'a>(&'a self, tally: &'a Tally) -> Option<Step<'a>> {
+        let step =
+            Step { lanes: measures::lanes(tally), of_lanes: measures::squared_norms(tally), of_sum: &self.of_sum };
+        self.unidentified.is_none().then_some(step)
     }
 
     /// A report's part about noise.

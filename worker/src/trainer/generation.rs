@@ -182,10 +182,11 @@ impl<D: Device> Generation<'_, D> {
         let Trainer { crew, optimizer, by_products, injected, curvature, above, schedule, work, .. } =
             &mut *self.trainer;
         let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
-        let noise = by_products.measure(crew, sums.gradient, reduced.tally);
-        if let (Place::Above, Some(above)) = (place, above) {
-            (tally, sums) = above.blend(crew, sums);
+        match (place, above) {
+            (Place::Above, Some(above)) => (tally, sums) = above.blend(crew, sums),
+            _ => by_products.measure(crew, sums.gradient),
         }
+        let noise = by_products.of_step(tally);
         if let Some(injected) = injected {
             sums.gradient = injected.add(crew, (tally.counts[measures::SAMPLES], cursor.step), sums.gradient);
         }

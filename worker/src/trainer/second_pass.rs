@@ -9,7 +9,7 @@
 //! compares lanes' norms with the norm of their sum takes both of one reduction. Over the batch a step has two such pairs.
 //! The first is at the weights, of plain gradients: what the noise of the gradient is reckoned from. The second is above
 //! them, and watched for numbers that are not finite. Over micro-batches there is one pair, of what lanes contribute:
-//! gradients above the weights, or with the penalty's in them. Their plain gradients are not added up. The one exception
+//! gradients above the weights, or with the penalty's in them. Their plain gradients are not added up, and of noise nothing is told. The one exception
 //! is `optimizer.noise_batch` ([`super::lane_noise`]), where norms are of gradients before they are multiplied.
 
 use lockstep_collective::Tally;
@@ -130,8 +130,9 @@ impl<D: Device> Generation<'_, D> {
         }
         skipped::of_step(&self.trainer.work, batch, &self.state.ledger, reduced.tally)?;
         self.trainer.seat.progress.enter(Phase::Ascend, batch.step);
-        let Trainer { above, crew, optimizer, work, .. } = &mut *self.trainer;
+        let Trainer { above, by_products, crew, optimizer, work, .. } = &mut *self.trainer;
         let sums = self.state.sums(reduced.gradient);
+        by_products.measure(crew, sums.gradient);
         let above = above.get_or_insert_with(|| Above::new(crew.first_device(), &work.model, work.counts));
         above.tally.clear();
         above.tally.add(reduced.tally);

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Values that a probe's report may have, names included: they are one line of `metrics.jsonl`.
+pub const MOST_PROBE_VALUES: usize = 4000;
+/// Remarks that it may have.
+pub const MOST_PROBE_REMARKS: usize = 20;
+
 /// A measurement inside a job. It changes no weight. Keys that its measure has no part for must stay at their defaults;
 /// 0 and [] stand for the measure's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +43,16 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// `draws` of `density`.
+    pub fn density_draws(&self) -> u32 {
+        if self.draws == 0 { 4 } else { self.draws }
+    }
+
+    /// `iterations` of `density`.
+    pub fn density_iterations(&self) -> u32 {
+        if self.iterations == 0 { 60 } else { self.iterations }
+    }
+
     /// What it is called in results.
     pub fn title(&self) -> &str {
         if self.name.is_empty() { self.measure.as_str() } else { &self.name }

@@ -1,7 +1,7 @@
 //! Evaluations that no run can have.
 
 use super::Violation;
-use crate::job::spec::{Evaluate, Job, Measure};
+use crate::job::spec::{Evaluate, Job, Measure, ProbeMeasure};
 
 /// Without test samples and with none held out there is nothing to evaluate on: what asks for it is refused.
 pub(super) fn evaluate(job: &Job) -> Result<(), Violation> {
@@ -18,6 +18,13 @@ pub(super) fn evaluate(job: &Job) -> Result<(), Violation> {
         ("evaluate.every_epochs", !usual.contains(&evaluate.every_epochs)),
         ("checkpoint.keep_best", job.checkpoint.keep_best != Measure::None),
     ];
+    if let Some(probe) = job.probe.iter().find(|probe| probe.measure == ProbeMeasure::Gap) {
+        let problem = format!(
+            "probe {} needs held-out samples, but `evaluate.test` = false and none are held out: set `data.validation`",
+            probe.title()
+        );
+        return Err(Violation::new(&["probe", "evaluate.test", "data.validation"], problem));
+    }
     match wants.into_iter().find(|(_, wants)| *wants) {
         None => Ok(()),
         Some((key, _)) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 use super::Violation;
-use crate::job::spec::{Job, Probe, ProbeMeasure, ProbeSamples};
+use crate::job::spec::{Job, MOST_PROBE_VALUES, Precision, Probe, ProbeMeasure, ProbeSamples};
 
 const MAX_PROBES: usize = 64;
 const MAX_NAME: usize = 64;
@@ -21,6 +21,8 @@ const MOST: [(&str, f64); 8] = [
     ("points", 1001.0),
     ("extent", 100.0),
 ];
+/// Keskar et al. 2017 have 100.
+const MAX_SUBSPACE: u32 = 200;
 /// A plane's points are squared, and all of them are one line of `metrics.jsonl`.
 const MAX_PLANE: u32 = 51;
 
@@ -36,6 +38,33 @@ pub(super) fn probes(job: &Job) -> Result<(), Violation> {
         name(probe)?;
         samples(probe, job)?;
         numbers(probe)?;
+        products(probe, job)?;
+    }
+    Ok(())
+}
+
+/// What products with the Hessian can be told and computed of.
+fn products(probe: &Probe, job: &Job) -> Result<(), Violation> {
+    use ProbeMeasure::{Density, Eigenvalues, Keskar, Trace};
+    let title = probe.title();
+    if probe.measure == Density {
+        // A node and a weight each, and some moments.
+        let nodes = u64::from(probe.density_draws()) * u64::from(probe.density_iterations());
+        let most = (MOST_PROBE_VALUES as u64 - 100) / 2;
+        if nodes > most {
+            return refuse(format!(
+                "{title} would tell {nodes} nodes, `draws` times `iterations`: {most} are the most, so lower one"
+            ));
+        }
+    }
+    if probe.measure == Keskar && probe.draws > MAX_SUBSPACE {
+        let draws = probe.draws;
+        return refuse(format!("`draws` = {draws} of {title}: must be 0 to {MAX_SUBSPACE}, dimensions of a subspace"));
+    }
+    if matches!(probe.measure, Eigenvalues | Trace | Density) && job.model.precision != Precision::F32 {
+        let problem =
+            format!("{title} needs `model.precision` = \"f32\": products with the Hessian are too rough in fewer bits");
+        return Err(Violation::new(&["probe", "model.precision"], problem));
     }
     Ok(())
 }

@@ -98,33 +98,20 @@ impl<'a, D: Device> Evaluation<'a, D> {
 impl<'a, D: Device> TrainStep<'a, D> {
     /// A step that nobody wishes or checks anything in.
     pub fn new(work: &'a Work<D>, weights: Weights<'a, D>, plan: StepPlan, order: &'a Order, pulse: Pulse<'a>) -> Self {
-        Self {
-            work,
-            weights,
-            plan,
-            source: Source::Epoch(order),
-            pass: Pass::Gradient,
-            direction: None,
-            flags: 0,
-            noise: None,
-            pulse,
-            replayed: None,
-            #[cfg(feature = "fault-points")]
-            spoilt: false,
-            #[cfg(feature = "fault-points")]
-            times: 1,
-        }
+        Self::of(work, weights, plan, Source::Epoch(order), pulse)
     }
-}
 
-impl<'a, D: Device> TrainStep<'a, D> {
     /// A pass of a probe over positions of `split`: no step comes of it. `plan.epoch` is that of dropout's masks.
     pub fn probing(work: &'a Work<D>, weights: Weights<'a, D>, plan: StepPlan, split: Split, pulse: Pulse<'a>) -> Self {
+        Self::of(work, weights, plan, Source::AsTheyLie(split), pulse)
+    }
+
+    fn of(work: &'a Work<D>, weights: Weights<'a, D>, plan: StepPlan, source: Source<'a>, pulse: Pulse<'a>) -> Self {
         Self {
             work,
             weights,
             plan,
-            source: Source::AsTheyLie(split),
+            source,
             pass: Pass::Gradient,
             direction: None,
             flags: 0,

@@ -1,6 +1,6 @@
 //! What a probe tells: named numbers, and in words what could not be told.
 
-use lockstep_proto::job::Probe;
+use lockstep_proto::job::{MOST_PROBE_REMARKS, MOST_PROBE_VALUES, Probe};
 use lockstep_proto::wire;
 
 use crate::trainer::schedule::Cursor;
@@ -43,8 +43,29 @@ impl Figures {
         self
     }
 
+    /// Leaves out what a report has no room for, and says so.
+    fn fit(&mut self) {
+        let mut values = 0;
+        let mut fits = |(_, figure): &(String, Vec<f64>)| {
+            values += 1 + figure.len();
+            values <= MOST_PROBE_VALUES
+        };
+        let fitting = self.figures.iter().take_while(|figure| fits(figure)).count();
+        let left_out = self.figures.len() - fitting;
+        self.figures.truncate(fitting);
+        if left_out > 0 {
+            self.remarks.insert(0, format!("{left_out} figures more have no room in a report"));
+        }
+        if self.remarks.len() > MOST_PROBE_REMARKS {
+            let more = self.remarks.len() - (MOST_PROBE_REMARKS - 1);
+            self.remarks.truncate(MOST_PROBE_REMARKS - 1);
+            self.remarks.push(format!("and {more} remarks more of this kind"));
+        }
+    }
+
     /// As it goes to the coordinator.
-    pub fn report(self, probe: &Probe, cursor: &Cursor) -> wire::ProbeReport {
+    pub fn report(mut self, probe: &Probe, cursor: &Cursor) -> wire::ProbeReport {
+        self.fit();
         let figure = |(name, values)| wire::Figure { name, values };
         wire::ProbeReport {
             step: cursor.step,
@@ -57,5 +78,24 @@ impl Figures {
             figures: self.figures.into_iter().map(figure).collect(),
             remarks: self.remarks,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_is_left_out_and_told() {
+        let mut figures = Figures::over(0);
+        for layer in 0..500 {
+            figures.many(format!("singular/{layer}"), vec![1.0; 10]).remark(format!("layer {layer} is small"));
+        }
+        let report = figures.report(&Probe::default(), &Cursor::default());
+        let values: usize = report.figures.iter().map(|figure| 1 + figure.values.len()).sum();
+        assert!((MOST_PROBE_VALUES - 11..=MOST_PROBE_VALUES).contains(&values), "{values}");
+        assert_eq!(report.remarks.len(), MOST_PROBE_REMARKS);
+        assert_eq!(report.remarks[0], "137 figures more have no room in a report");
+        assert_eq!(report.remarks[MOST_PROBE_REMARKS - 1], "and 482 remarks more of this kind");
     }
 }

@@ -52,8 +52,7 @@ pub fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broke
         samples += of_lane;
         kept.push(sum.iter().map(|d| (d / of_lane as f64) as f32).collect::<Vec<f32>>());
     }
-    let products = gram(&kept);
-    probing.alive()?;
+    let products = gram(&kept, || probing.alive())?;
     let mut figures = Figures::over(samples);
     figures.one("lanes", count as f64);
     angles(&mut figures, &products, kept.len());
@@ -68,18 +67,19 @@ pub fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broke
     Ok(figures)
 }
 
-/// ⟨g_i, g_j⟩, row by row.
-fn gram(kept: &[Vec<f32>]) -> Vec<f64> {
+/// ⟨g_i, g_j⟩, row by row; `alive` is asked before each row.
+fn gram<E>(kept: &[Vec<f32>], mut alive: impl FnMut() -> Result<(), E>) -> Result<Vec<f64>, E> {
     let count = kept.len();
     let mut products = vec![0.0; count * count];
     for i in 0..count {
+        alive()?;
         let wide: Vec<f64> = kept[i].iter().map(|d| f64::from(*d)).collect();
         for j in 0..=i {
             let product = dot_f32(&kept[j], &wide);
             (products[i * count + j], products[j * count + i]) = (product, product);
         }
     }
-    products
+    Ok(products)
 }
 
 /// ⟨g_i − ḡ, g_j − ḡ⟩ of the products ⟨g_i, g_j⟩.
@@ -116,7 +116,7 @@ mod tests {
     fn angles_and_covariance_are_those_of_the_vectors() {
         // Of (3, 0), (0, 4) and (3, 4), whose mean is (2, 8/3).
         let kept = [vec![3.0, 0.0], vec![0.0, 4.0], vec![3.0, 4.0]];
-        let products = gram(&kept);
+        let products = gram(&kept, || Ok::<_, ()>(())).unwrap();
         let mut figures = Figures::over(3);
         angles(&mut figures, &products, 3);
         let mut expected = Figures::over(3);

@@ -1,10 +1,9 @@
 //! `margins`: how far the right class is ahead of the best other, in outputs of the network.
 
-use lockstep_collective::Tag;
 use lockstep_kernels::device::Device;
 
 use super::figures::Figures;
-use super::passes::{PROBE_PASS, place};
+use super::passes::place;
 use super::probing::{Broken, Probing};
 use crate::trainer::lane::Evaluation;
 use crate::trainer::loss::Loss;
@@ -71,7 +70,7 @@ fn margin(loss: &Loss, label: u16, outputs: &[f32]) -> f32 {
 
 /// Those of all ranks, one rank's behind the other's.
 fn of_all<D: Device>(probing: &mut Probing<'_, D>, own: &[f32]) -> Result<Vec<f32>, Broken> {
-    let tag = Tag { step: probing.state.cursor.step, pass: PROBE_PASS };
+    let tag = probing.tag();
     let group = &mut probing.reduction.group;
     let (rank, ranks) = group.rank_and_ranks();
     let mut all = Vec::new();

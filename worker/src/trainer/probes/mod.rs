@@ -86,6 +86,7 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
             ProbeMeasure::Shifts => check_shifts(probe, work.dataset.width())?,
             ProbeMeasure::Fgsm => check_attack(job, probe, work)?,
             ProbeMeasure::LaneGradients => lane_gradients::check(probe, job, &work.dataset)?,
+            ProbeMeasure::Keskar => check_subspace(probe, work.model.parameters())?,
             _ => {}
         }
     }
@@ -101,6 +102,15 @@ fn check_shifts(probe: &Probe, width: usize) -> Result<(), TrainerError> {
             Err(unfit(probe, &problem))
         }
     }
+}
+
+/// A space has no more dimensions than weights.
+fn check_subspace(probe: &Probe, parameters: usize) -> Result<(), TrainerError> {
+    if probe.draws as usize <= parameters {
+        return Ok(());
+    }
+    let problem = format!("`draws` = {} is more than the {parameters} weights: lower it", probe.draws);
+    Err(unfit(probe, &problem))
 }
 
 /// A way back to the input there is in training mode.

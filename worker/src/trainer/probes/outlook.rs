@@ -25,10 +25,19 @@ impl ProbeOutlook {
         let one = |probe: &Probe| Self {
             title: probe.title().to_owned(),
             times: times(probe.every, steps),
-            samples: if probe.measure.has_samples() { Samples::of(probe, dataset).count } else { 0 },
+            samples: samples(probe, dataset),
             passes: passes(probe),
         };
         job.probe.iter().map(one).collect()
+    }
+}
+
+/// Also those that are held out, where a probe looks at both.
+fn samples(probe: &Probe, dataset: &Dataset) -> u64 {
+    match probe.measure {
+        ProbeMeasure::Gap => Samples::of(probe, dataset).count + Samples::held_out(dataset).count,
+        measure if measure.has_samples() => Samples::of(probe, dataset).count,
+        _ => 0,
     }
 }
 

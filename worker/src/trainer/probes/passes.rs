@@ -17,14 +17,14 @@ use super::samples::{MOST_LANES, Samples};
 use crate::model::Weights;
 use crate::trainer::TrainerError;
 use crate::trainer::crew::Devices;
-use crate::trainer::lane::{Change, Evaluation, TrainStep, Work};
+use crate::trainer::lane::{Change, Evaluation, Pass, TrainStep, Work};
 use crate::trainer::measures::{self, Score};
 use crate::trainer::progress::Phase;
 use crate::trainer::schedule::StepPlan;
 use crate::trainer::skipped;
 
 /// The pass of a step that probes reduce in; 0 to 3 are those of the step and its evaluations.
-pub(super) const PROBE_PASS: u32 = 4;
+const PROBE_PASS: u32 = 4;
 
 impl<D: Device> Probing<'_, D> {
     /// Mean loss and accuracy at `flat` (parameters and statistics) over the probe's samples, in evaluation mode.
@@ -98,20 +98,36 @@ impl<D: Device> Probing<'_, D> {
     pub fn gradient_over(&mut self, positions: Range<u64>, flat: &[f32], sum: &mut [f64]) -> Result<Tally, Broken> {
         assert_eq!(sum.len(), self.parameters(), "a gradient is over the parameters");
         self.go_to(flat);
+        self.sum_over(positions, None, sum)
+    }
+
+    /// Adds to `sum` the gradients of the losses at `positions`, or the products of their Hessians with `direction`, at the
+    /// place gone to.
+    pub(super) fn sum_over(
+        &mut self,
+        positions: Range<u64>,
+        direction: Option<D::View<'_, f32>>,
+        sum: &mut [f64],
+    ) -> Result<Tally, Broken> {
         let mut total = Tally::new(measures::sums(self.work.layers.len()), self.work.counts);
         let mut chunk = vec![0.0; sum.len()];
         let step = usize::try_from(u64::from(MOST_LANES) * self.work.micro_batch).unwrap_or(usize::MAX);
         for first in positions.clone().step_by(step) {
             let end = positions.end.min(first.saturating_add(step as u64));
-            let tally = self.chunk_gradient(first..end, &mut chunk)?;
-            total.add(&tally);
+            total.add(&self.chunk(first..end, direction, &mut chunk)?);
             sum.iter_mut().zip(&chunk).for_each(|(sum, value)| *sum += f64::from(*value));
         }
+        self.check_samples(&total)?;
         Ok(total)
     }
 
-    /// Overwrites `sum` with the gradients of positions in at most [`MOST_LANES`] lanes, at the place gone to.
-    fn chunk_gradient(&mut self, positions: Range<u64>, sum: &mut [f32]) -> Result<Tally, Broken> {
+    /// Overwrites `sum` with what positions in at most [`MOST_LANES`] lanes come to.
+    fn chunk(
+        &mut self,
+        positions: Range<u64>,
+        direction: Option<D::View<'_, f32>>,
+        sum: &mut [f32],
+    ) -> Result<Tally, Broken> {
         self.expect(self.samples.split, positions.clone());
         let samples = positions.end - positions.start;
         let lanes = samples.div_ceil(self.work.micro_batch) as u32;
@@ -119,6 +135,8 @@ impl<D: Device> Probing<'_, D> {
         let pulse = self.signals.pulse(self.progress);
         let pass = TrainStep {
             flags: self.signals.stop_flags(),
+            pass: if direction.is_some() { Pass::Product } else { Pass::Gradient },
+            direction: direction.map(|direction| D::reborrow(direction)),
             ..TrainStep::probing(self.work, place(self.work, self.scratch), plan, self.samples.split, pulse)
         };
         self.crew.forget_unread();
@@ -126,10 +144,10 @@ impl<D: Device> Probing<'_, D> {
         self.check_aborted()?;
         let tag = self.tag();
         let reduced = self.reduction.reduce(self.crew, lanes, tag)?;
-        let gradient = D::slice(reduced.gradient, 0..sum.len());
-        self.crew.first_device().read(gradient, sum);
+        let made = D::slice(reduced.gradient, 0..sum.len());
+        self.crew.first_device().read(made, sum);
         let tally = reduced.tally.clone();
-        self.check(&tally)?;
+        self.check_stops(&tally)?;
         Ok(tally)
     }
 
@@ -154,9 +172,16 @@ impl<D: Device> Probing<'_, D> {
 
     /// Whether a pass can be used, by its reduced tally, which all ranks have.
     pub(super) fn check(&self, tally: &Tally) -> Result<(), Broken> {
-        if let Some(why) = breaks_off(tally.flags, self.is_done) {
-            return Err(Broken::Off(why));
-        }
+        self.check_stops(tally)?;
+        self.check_samples(tally)
+    }
+
+    fn check_stops(&self, tally: &Tally) -> Result<(), Broken> {
+        breaks_off(tally.flags, self.is_done).map_or(Ok(()), |why| Err(Broken::Off(why)))
+    }
+
+    /// Whether there were samples, and no more were left out than may be.
+    fn check_samples(&self, tally: &Tally) -> Result<(), Broken> {
         let (left_out, title) = (tally.counts[measures::SKIPPED], self.probe.title());
         if left_out > self.work.skip_bad {
             let problem = format!(

@@ -6,18 +6,12 @@
 //! (Press et al., "Numerical Recipes", §5.7), where ε = 2⁻²⁴ is f32's. The first product of a probe is computed with twice
 //! the radius too: how far both are apart estimates the error, from above as long as r² leads it.
 
-use std::ops::Range;
-
 use lockstep_estimators::vectors::{dot_f32, norm};
 use lockstep_kernels::device::Device;
 
-use super::passes::place;
 use super::probing::{Broken, Probing};
-use super::samples::MOST_LANES;
 use crate::trainer::crew::Devices;
-use crate::trainer::lane::{Pass, TrainStep};
 use crate::trainer::measures;
-use crate::trainer::schedule::StepPlan;
 
 /// ε^(1/3), ε = 2⁻²⁴.
 const RADIUS: f64 = 1.0 / 256.0;
@@ -76,15 +70,9 @@ impl<'p, 'g, D: Device> Products<'p, 'g, D> {
         probing.go_to(weights);
         probing.crew.first_device().write(v, D::view_mut(direction, 0..v.len()));
         to.fill(0.0);
-        let (mut samples, mut chunk) = (0, vec![0.0; to.len()]);
-        let step = usize::try_from(u64::from(MOST_LANES) * probing.work.micro_batch).unwrap_or(usize::MAX);
-        for first in (0..probing.samples.count).step_by(step) {
-            let end = probing.samples.count.min(first.saturating_add(step as u64));
-            samples += probing.chunk_product(first..end, D::view(direction, 0..v.len()), &mut chunk)?;
-            to.iter_mut().zip(&chunk).for_each(|(to, value)| *to += f64::from(*value));
-        }
-        to.iter_mut().for_each(|to| *to /= samples as f64);
-        self.samples = samples;
+        let tally = probing.sum_over(0..probing.samples.count, Some(D::view(direction, 0..v.len())), to)?;
+        self.samples = tally.counts[measures::SAMPLES];
+        to.iter_mut().for_each(|to| *to /= self.samples as f64);
         Ok(())
     }
 
@@ -121,38 +109,5 @@ impl<'p, 'g, D: Device> Products<'p, 'g, D> {
             to.iter_mut().zip(&gradient).for_each(|(to, d)| *to += scale * d);
         }
         Ok(())
-    }
-}
-
-impl<D: Device> Probing<'_, D> {
-    /// Overwrites `sum` with H·v of the sum of losses at positions in at most [`MOST_LANES`] lanes, at the place gone to.
-    /// Gives how many samples there were.
-    fn chunk_product(
-        &mut self,
-        positions: Range<u64>,
-        direction: D::View<'_, f32>,
-        sum: &mut [f32],
-    ) -> Result<u64, Broken> {
-        self.expect(self.samples.split, positions.clone());
-        let samples = positions.end - positions.start;
-        let lanes = samples.div_ceil(self.work.micro_batch) as u32;
-        let plan = StepPlan { epoch: self.state.cursor.epoch, first: positions.start, samples, lanes };
-        let pulse = self.signals.pulse(self.progress);
-        let pass = TrainStep {
-            flags: self.signals.stop_flags(),
-            pass: Pass::Product,
-            direction: Some(D::reborrow(direction)),
-            ..TrainStep::probing(self.work, place(self.work, self.scratch), plan, self.samples.split, pulse)
-        };
-        self.crew.forget_unread();
-        self.reduction.compute(self.crew, &pass, lanes)?;
-        self.check_aborted()?;
-        let tag = self.tag();
-        let reduced = self.reduction.reduce(self.crew, lanes, tag)?;
-        let product = D::slice(reduced.gradient, 0..sum.len());
-        self.crew.first_device().read(product, sum);
-        let tally = reduced.tally.clone();
-        self.check(&tally)?;
-        Ok(tally.counts[measures::SAMPLES])
     }
 }

@@ -9,7 +9,6 @@ use lockstep_kernels::device::Device;
 use super::figures::Figures;
 use super::hessian::or;
 use super::probing::{Broken, Probing};
-use crate::trainer::TrainerError;
 use crate::trainer::measures::{self, Score};
 
 const RHO: f64 = 0.05;
@@ -54,18 +53,17 @@ pub fn keskar<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken
     } else {
         let subspace = Subspace { len, dimensions: probe.draws as usize, seed: probing.seed() };
         let Some(coordinates) = subspace.coordinates(at) else {
-            let problem = format!(
-                "probe {}: {} random directions of {len} weights depend on each other: set `draws` lower",
-                probe.title(),
-                probe.draws
-            );
-            return Err(TrainerError::Job(problem).into());
+            let mut figures = Figures::over(0);
+            figures.remark(format!("{} random directions of {len} weights depend on each other", probe.draws));
+            return Ok(figures);
         };
         let widths = half_widths(coordinates.into_iter(), radius);
         let (mut lifted, mut gradient) = (vec![0.0; len], vec![0.0; len]);
         let ascent = ascend(&widths, steps, |y: &[f64], slope: &mut [f64]| {
+            probing.alive()?;
             subspace.lift(y, &mut lifted);
             let value = mean_at(probing, &moved(&weights, |i| lifted[i], len), &mut gradient, &mut samples)?;
+            probing.alive()?;
             slope.copy_from_slice(&subspace.project(|i| gradient[i]));
             Ok::<_, Broken>(value)
         })?;
