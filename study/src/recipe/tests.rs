@@ -116,3 +116,10 @@ fn what_no_study_can_have_is_refused_in_one_line() {
     let line = parse(&twice, "study.toml").unwrap_err().to_string();
     assert!(line.contains("two arms are called \"plain\""), "{line}");
 }
+
+#[test]
+fn the_reference_names_all_figures() {
+    let reference = include_str!("../../../recipes/STUDIES.md");
+    let names: Vec<String> = crate::report::figure_names().map(|name| format!("`{name}`")).collect();
+    assert!(reference.contains(&format!("| `figures` | list of {} |", names.join(", "))), "{names:?}");
+}
