@@ -302,8 +302,17 @@ fn one_more_learning_rate_costs_its_trials_and_no_finished_run() {
     assert!(ended.stderr.contains("1 finished runs have another fingerprint"), "{ended:?}");
     let kept = json(&study.folder().join("runs").join(&last).join("run.json"));
     assert_eq!(kept["fingerprint"]["build"], "0.0.1+another", "it was erased unasked");
-    assert_eq!(study.finish(&["--again"]), BTreeSet::from([last]));
+    assert_eq!(study.finish(&["--again"]), BTreeSet::from([last.clone()]));
     assert_eq!(study.table("jobs.csv"), before);
+
+    // A final whose folder is damaged comes to light once its cell is tuned: it stays, and the others are not trained again.
+    let summary = study.folder().join("runs").join(&last).join("summary.json");
+    std::fs::write(&summary, "{").unwrap();
+    std::fs::remove_dir_all(study.folder().join("runs").join(&trial)).unwrap();
+    let ended = Ended::of(&mut study.run(&["--quiet"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("summary.json: "), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&summary).unwrap(), "{");
 }
 
 #[test]

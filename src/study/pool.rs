@@ -56,7 +56,7 @@ impl<'a> Pool<'a> {
         Self { folder, planner, shelf, offered, unpacked: None, progress, running, failed }
     }
 
-    fn survey(&mut self) -> Result<Survey> {
+    fn survey(&mut self) -> Survey {
         self.shelf.survey(&mut self.planner)
     }
 
@@ -135,7 +135,7 @@ impl<'a> Pool<'a> {
 /// # Errors
 /// If this machine lacks something. What was finished stays.
 pub async fn train(mut pool: Pool<'_>) -> Result<Ended> {
-    let mut survey = pool.survey()?;
+    let mut survey = pool.survey();
     pool.progress.begin(&pool.counts(&survey));
     let mut stopped = false;
     if !pool.next(&survey).is_empty() {
@@ -194,7 +194,7 @@ async fn train_over(
             Some(ended) = following.join_next() => {
                 let (key, job) = ended?;
                 pool.take_in(&key, job)?;
-                *survey = pool.survey()?;
+                *survey = pool.survey();
                 pool.progress.update(&pool.counts(survey));
             }
             signal = signals.next() => match signal {

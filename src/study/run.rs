@@ -40,8 +40,8 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let folder = OpenFolder::open(&out)?;
     folder::check_recipe(&folder.files, &mut planner, arguments.changed)?;
     let mut shelf = Shelf::new(folder.files.clone(), own, policy);
-    let survey = shelf.survey(&mut planner)?;
-    shelf.check_foreign()?;
+    let survey = shelf.survey(&mut planner);
+    shelf.check_withheld()?;
     if let Some(told) = shelf.foreign_told().filter(|_| policy == Foreign::Mix) {
         eprintln!("{told}: they are used, and marked in the tables");
     }
@@ -58,8 +58,8 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
 /// Lists what there is to train. The folder is only looked at.
 fn dry_run(mut shelf: Shelf, mut planner: Planner, arguments: &StudyRun) -> Result<u8> {
     folder::check_recipe(shelf.files(), &mut planner, arguments.changed)?;
-    let survey = shelf.survey(&mut planner)?;
-    shelf.check_foreign()?;
+    let survey = shelf.survey(&mut planner);
+    shelf.check_withheld()?;
     cells::outlook(&planner, &survey, shelf.known(), arguments.json)?;
     Ok(exit::COMPLETED)
 }
@@ -102,7 +102,7 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
         return Ok(exit::INTERRUPTED);
     }
     // Some may have come to light on the way.
-    shelf.check_foreign()?;
+    shelf.check_withheld()?;
     Ok(exit::COMPLETED)
 }
 

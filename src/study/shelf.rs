@@ -36,13 +36,16 @@ pub struct Shelf {
     begun: BTreeSet<String>,
     /// Finished ones of another fingerprint, with it.
     foreign: BTreeMap<String, String>,
+    /// Those that can't be believed, with what is wrong.
+    unreadable: BTreeMap<String, String>,
 }
 
 impl Shelf {
     /// Nothing has been looked at. `own`: the fingerprint of runs on this machine.
     pub fn new(files: StudyFolder, own: String, policy: Foreign) -> Self {
         let (looked, begun) = (BTreeSet::new(), BTreeSet::new());
-        Self { files, own, policy, looked, known: Known::new(), begun, foreign: BTreeMap::new() }
+        let (foreign, unreadable) = (BTreeMap::new(), BTreeMap::new());
+        Self { files, own, policy, looked, known: Known::new(), begun, foreign, unreadable }
     }
 
     /// Where they lie.
@@ -56,29 +59,29 @@ impl Shelf {
     }
 
     /// What there is to train by all that is known; takes in runs that the plan names for the first time.
-    ///
-    /// # Errors
-    /// A folder that can't be believed.
-    pub fn survey(&mut self, planner: &mut Planner) -> Result<Survey> {
+    pub fn survey(&mut self, planner: &mut Planner) -> Survey {
         loop {
             let survey = planner.survey(&self.known);
             let before = self.known.len();
             for Task { key, .. } in &survey.tasks {
                 if self.looked.insert(key.clone()) {
-                    self.look(key)?;
+                    self.look(key);
                 }
             }
             if self.known.len() == before {
-                return Ok(survey);
+                return survey;
             }
         }
     }
 
-    fn look(&mut self, key: &str) -> Result<()> {
+    fn look(&mut self, key: &str) {
         let folder = self.files.run(key);
-        match run::look(&folder, key).map_err(BadInput::from_display)? {
-            Found::Nothing => {}
-            Found::Finished(outcome) => {
+        match run::look(&folder, key) {
+            Err(error) => {
+                self.unreadable.insert(key.to_owned(), error.to_string());
+            }
+            Ok(Found::Nothing) => {}
+            Ok(Found::Finished(outcome)) => {
                 let is_own = outcome.fingerprint == self.own;
                 if !is_own {
                     self.foreign.insert(key.to_owned(), outcome.fingerprint.clone());
@@ -87,13 +90,12 @@ impl Shelf {
                     self.known.insert(key.to_owned(), *outcome);
                 }
             }
-            Found::Unfinished { fingerprint } => {
+            Ok(Found::Unfinished { fingerprint }) => {
                 if fingerprint == self.own && has_checkpoint(&folder) {
                     self.begun.insert(key.to_owned());
                 }
             }
         }
-        Ok(())
     }
 
     /// A run has come to its end.
@@ -106,9 +108,9 @@ impl Shelf {
         self.begun.contains(key)
     }
 
-    /// Whether a run is finished, and must stay as it is, but can't be used.
+    /// Whether what lies there can't be used, but must stay as it is until the user says what becomes of it.
     pub fn is_withheld(&self, key: &str) -> bool {
-        self.policy == Foreign::Keep && self.foreign.contains_key(key)
+        self.unreadable.contains_key(key) || (self.policy == Foreign::Keep && self.foreign.contains_key(key))
     }
 
     /// A line about runs of another fingerprint, if there are any.
@@ -123,8 +125,11 @@ impl Shelf {
     /// Refuses to go on where runs are withheld.
     ///
     /// # Errors
-    /// How many, and what to do.
-    pub fn check_foreign(&self) -> Result<()> {
+    /// What is wrong with them, and what to do.
+    pub fn check_withheld(&self) -> Result<()> {
+        if let Some(problem) = self.unreadable.values().next() {
+            return Err(BadInput(problem.clone()).into());
+        }
         match self.foreign_told() {
             Some(told) if self.policy == Foreign::Keep => Err(BadInput(format!(
                 "{told}: add --again to train them again, --mixed to go on with them, or choose another --out"

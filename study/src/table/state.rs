@@ -148,7 +148,9 @@ fn recipe(grid: &Grid) -> Value {
         for mut arm in of_recipe {
             if let Some(set) = arm.get_mut("set").and_then(Value::as_object_mut) {
                 ["cluster", "checkpoint"].into_iter().for_each(|table| drop(set.remove(table)));
-                set.get_mut("data").and_then(Value::as_object_mut).map(|data| data.remove("path"));
+                for (table, key) in [("data", "path"), ("model", "init_from")] {
+                    set.get_mut(table).and_then(Value::as_object_mut).map(|keys| keys.remove(key));
+                }
             }
             let name = arm["name"].as_str().unwrap_or_default().to_owned();
             arms.insert(name, arm);
