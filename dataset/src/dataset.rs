@@ -141,6 +141,34 @@ impl Dataset {
         })
     }
 
+    /// A dataset that is not here, as far as its sizes go: colour images of `data.size`, so many in the training split and
+    /// none to test on. For looking at jobs before their data are there; none of its samples can be read.
+    ///
+    /// # Errors
+    /// In words, if the job doesn't say how large images are, or holds out all of them.
+    pub fn assumed(data: &Data, samples: u64) -> Result<Self, String> {
+        if data.size == 0 {
+            return Err("data that are not there have no size: set data.size".into());
+        }
+        let train_len = trained_on(data, samples);
+        if train_len == 0 {
+            return Err(format!("data.validation = {} leaves nothing of {samples} samples", data.validation));
+        }
+        let side = data.size as usize;
+        let shape = ImageShape { channels: 3, height: side, width: side };
+        let none = || Samples::Memory(LabelledImages::none(shape));
+        Ok(Self {
+            train_len,
+            validation_len: data.validation,
+            classes: data.classes as usize,
+            train: none(),
+            test: none(),
+            shape,
+            id: format!("assumed: {samples} samples"),
+            is_encoded: true,
+        })
+    }
+
     /// In hexadecimal. Of idx files BLAKE3 of their uncompressed contents, one after another: training images, training
     /// labels, test images, test labels. Of a prepared dataset BLAKE3 of its splits' ids, training first, as they are
     /// written. Doesn't depend on how they are cut into splits.

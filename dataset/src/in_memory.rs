@@ -35,6 +35,11 @@ pub(super) struct IdxPair {
 }
 
 impl LabelledImages {
+    /// No images at all, of this shape.
+    pub(super) fn none(shape: ImageShape) -> Self {
+        Self { shape, pixels: Vec::new(), labels: Vec::new(), undecodable: BTreeMap::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.labels.len()
     }

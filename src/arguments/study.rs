@@ -28,6 +28,9 @@ pub struct StudyRun {
     /// Check the recipe, list its cells, and train nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --dry-run, where the data are not there: as if their training split had so many samples
+    #[arg(long, value_name = "N", requires = "dry_run", value_parser = clap::value_parser!(u64).range(1..))]
+    pub assume_samples: Option<u64>,
     /// The recipe has changed since the folder was begun: go on with the runs that both have
     #[arg(long)]
     pub changed: bool,

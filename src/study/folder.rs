@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lockstep_study::plan::{Known, Planner, Survey};
-use lockstep_study::run::{self, Found};
 use lockstep_study::table::{self, Change, StudyFolder, StudyState};
 use rustix::fs::FlockOperation;
 
@@ -98,60 +97,13 @@ pub fn check_recipe(files: &StudyFolder, planner: &mut Planner, known_to_user: b
     let Change { gone, new, kept, keys } = change;
     let what = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join("; ")) };
     let shown = files.0.display();
+    let tunes = planner.grid().cells.iter().any(|cell| cell.tuning.is_some());
+    let counted = if tunes { ", not counting those that follow from tuning" } else { "" };
     Err(BadInput(format!(
-        "{shown} was begun with another recipe{what}: {gone} of its runs are not in this one, which has {new} new ones; \
-         choose another --out, or add --changed to go on with the {kept} that both have"
+        "{shown} was begun with another recipe{what}: {gone} of its runs are not in this one, which has {new} new \
+         ones{counted}; choose another --out, or add --changed to go on with the {kept} that both have"
     ))
     .into())
-}
-
-/// What is known of a study from earlier calls.
-#[derive(Default)]
-pub struct Remembered {
-    /// Finished runs that can be used.
-    pub known: Known,
-    /// Finished runs of another fingerprint.
-    pub foreign: Vec<String>,
-    /// Runs that can be gone on with.
-    pub begun: Vec<String>,
-}
-
-/// Reads the runs that a plan has, as far as they are there. `own`: the fingerprint of runs on this machine.
-///
-/// # Errors
-/// A folder that can't be believed.
-pub fn remember(files: &StudyFolder, planner: &mut Planner, own: &str) -> Result<Remembered> {
-    let mut remembered = Remembered::default();
-    let mut looked = std::collections::BTreeSet::new();
-    loop {
-        let survey = planner.survey(&remembered.known);
-        let before = remembered.known.len();
-        for task in survey.tasks.iter().filter(|task| looked.insert(task.key.clone())) {
-            let folder = files.run(&task.key);
-            match run::look(&folder, &task.key).map_err(BadInput::from_display)? {
-                Found::Nothing => {}
-                Found::Finished(outcome) => {
-                    if outcome.fingerprint != own {
-                        remembered.foreign.push(task.key.clone());
-                    }
-                    remembered.known.insert(task.key.clone(), *outcome);
-                }
-                Found::Unfinished { fingerprint } => {
-                    if fingerprint == own && has_checkpoint(&folder) {
-                        remembered.begun.push(task.key.clone());
-                    }
-                }
-            }
-        }
-        if remembered.known.len() == before {
-            return Ok(remembered);
-        }
-    }
-}
-
-fn has_checkpoint(run: &Path) -> bool {
-    let entries = std::fs::read_dir(run.join("checkpoints"));
-    entries.is_ok_and(|mut entries| entries.any(|entry| entry.is_ok()))
 }
 
 /// Where a study goes without `--out`.

@@ -1,6 +1,6 @@
 //! What a grid has to know of data, networks and this machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
 use lockstep_proto::job::{Job, Libraries};
@@ -12,12 +12,21 @@ use lockstep_worker::trainer::{self, Hardware, Outlook};
 use crate::device::Offered;
 
 /// Looks at jobs; jobs that differ in nothing that matters here are looked at once.
-#[derive(Default)]
 pub struct Machine {
+    is_dry_run: bool,
+    /// Samples of a training split that is not there; none if it has to be.
+    assume_samples: Option<u64>,
     seen: HashMap<String, DataFacts>,
+    /// A line on each folder of data that is not there.
+    pub assumed: BTreeSet<String>,
 }
 
 impl Machine {
+    /// `assume_samples`: of a training split that is not there; for dry runs alone.
+    pub fn new(is_dry_run: bool, assume_samples: Option<u64>) -> Self {
+        Self { is_dry_run, assume_samples, seen: HashMap::new(), assumed: BTreeSet::new() }
+    }
+
     /// What a job's data are.
     ///
     /// # Errors
@@ -26,16 +35,38 @@ impl Machine {
         trainer::seal_initial_weights(job).map_err(|error| error.to_string())?;
         let mut alike = job.clone();
         alike.optimizer.learning_rate = 1.0;
-        (alike.seed, alike.probe, alike.evaluate) = Default::default();
+        (alike.seed, alike.evaluate) = Default::default();
         let text = alike.to_toml();
         if let Some(facts) = self.seen.get(&text) {
             return Ok(facts.clone());
         }
-        let outlook = Outlook::of(job).map_err(|error| error.to_string())?;
+        let outlook = self.outlook(job)?;
         let [train_samples, validation_samples, _] = outlook.samples;
         let facts = DataFacts { dataset: outlook.dataset, train_samples, validation_samples };
+        // What is good with its probes is good without them.
+        alike.probe.clear();
+        self.seen.insert(alike.to_toml(), facts.clone());
         self.seen.insert(text, facts.clone());
         Ok(facts)
+    }
+
+    fn outlook(&mut self, job: &Job) -> Result<Outlook, String> {
+        match (Outlook::of(job), self.assume_samples) {
+            (Ok(outlook), _) => Ok(outlook),
+            (Err(error), Some(samples)) if error.is_without_data() => {
+                let path = job.data.path.display();
+                self.assumed.insert(format!(
+                    "{path}: the data are not there; all is reckoned for {samples} training samples (--assume-samples) \
+                     of {0}×{0} pixels (data.size)",
+                    job.data.size
+                ));
+                Outlook::assuming(job, samples).map_err(|error| error.to_string())
+            }
+            (Err(error), None) if self.is_dry_run && error.is_without_data() => {
+                Err(format!("{error}; to look at the study without them add --assume-samples N"))
+            }
+            (Err(error), _) => Err(error.to_string()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod pool;
 mod progress;
 mod report;
 mod run;
+mod shelf;
 mod unpacked;
 
 use anyhow::Result;

@@ -1,18 +1,19 @@
 //! Trains a study's runs, many at a time, through a coordinator and an agent of its own.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use lockstep_coordinator::client::{self, Client, ClientError, SubmitArgs};
 use lockstep_proto::job::Cluster;
 use lockstep_proto::wire::JobView;
-use lockstep_study::plan::{Known, Planner, Survey, Task};
+use lockstep_study::plan::{Planner, Survey, Task};
 use lockstep_study::run::{self, Found};
 use tokio::task::JoinSet;
 
-use super::folder::{OpenFolder, Remembered};
+use super::folder::OpenFolder;
 use super::progress::{Counts, Progress};
+use super::shelf::Shelf;
 use super::unpacked::Unpacked;
 use crate::device::Offered;
 use crate::embedded::{Asked, Embedded, Signals};
@@ -24,9 +25,7 @@ const WAITING: usize = 2;
 pub struct Pool<'a> {
     folder: &'a OpenFolder,
     planner: Planner,
-    known: Known,
-    /// Runs with checkpoints to go on from.
-    begun: HashSet<String>,
+    shelf: Shelf,
     offered: Offered,
     unpacked: Option<Unpacked>,
     progress: Progress,
@@ -38,10 +37,10 @@ pub struct Pool<'a> {
 /// What became of it.
 pub struct Ended {
     pub planner: Planner,
-    pub known: Known,
+    pub shelf: Shelf,
     /// Runs that came to nothing, and why; divergences are not among them.
     pub failed: Vec<(String, String)>,
-    /// The user asked to stop.
+    /// The user asked to stop, and runs are left.
     pub stopped: bool,
 }
 
@@ -52,17 +51,13 @@ struct Room {
 }
 
 impl<'a> Pool<'a> {
-    pub fn new(
-        folder: &'a OpenFolder,
-        planner: Planner,
-        remembered: Remembered,
-        offered: Offered,
-        progress: Progress,
-    ) -> Self {
-        let Remembered { known, begun, .. } = remembered;
-        let begun = begun.into_iter().collect();
+    pub fn new(folder: &'a OpenFolder, planner: Planner, shelf: Shelf, offered: Offered, progress: Progress) -> Self {
         let (running, failed) = (BTreeMap::new(), Vec::new());
-        Self { folder, planner, known, begun, offered, unpacked: None, progress, running, failed }
+        Self { folder, planner, shelf, offered, unpacked: None, progress, running, failed }
+    }
+
+    fn survey(&mut self) -> Survey {
+        self.shelf.survey(&mut self.planner)
     }
 
     /// Runs that can begin now, in order; each once.
@@ -70,7 +65,8 @@ impl<'a> Pool<'a> {
         let mut named = BTreeSet::new();
         let is_open = |task: &&Task| {
             let key = &task.key;
-            !self.known.contains_key(key)
+            !self.shelf.known().contains_key(key)
+                && !self.shelf.is_withheld(key)
                 && !self.running.contains_key(key)
                 && !self.failed.iter().any(|(failed, _)| failed == key)
         };
@@ -79,11 +75,12 @@ impl<'a> Pool<'a> {
 
     fn counts(&self, survey: &Survey) -> Counts {
         let keys: BTreeSet<&String> = survey.tasks.iter().map(|task| &task.key).collect();
-        let done = keys.iter().filter(|key| self.known.contains_key(**key)).count();
+        let known = self.shelf.known();
+        let done = keys.iter().filter(|key| known.contains_key(**key)).count();
         let left = survey
             .tasks
             .iter()
-            .filter(|task| !self.known.contains_key(&task.key))
+            .filter(|task| !known.contains_key(&task.key))
             .map(|task| (task.cell, task.tunes))
             .collect();
         Counts { done, running: self.running.len(), of: keys.len() + survey.later, left, later: survey.later }
@@ -91,7 +88,7 @@ impl<'a> Pool<'a> {
 
     /// Hands a run in.
     async fn submit(&mut self, client: &mut Client, task: Task) -> Result<String> {
-        let go_on = self.begun.contains(&task.key);
+        let go_on = self.shelf.is_begun(&task.key);
         if !go_on {
             self.folder.remove_run(&task.key)?;
         }
@@ -124,7 +121,7 @@ impl<'a> Pool<'a> {
                     since.elapsed().as_secs_f64()
                 };
                 self.progress.finished(&self.planner.grid().cells[task.cell], &task, &outcome, seconds);
-                self.known.insert(key.to_owned(), *outcome);
+                self.shelf.finished(key, *outcome);
             }
             Found::Nothing | Found::Unfinished { .. } if job.state == "interrupted" => {}
             Found::Nothing | Found::Unfinished { .. } => self.failed.push((key.to_owned(), job.reason)),
@@ -138,7 +135,7 @@ impl<'a> Pool<'a> {
 /// # Errors
 /// If this machine lacks something. What was finished stays.
 pub async fn train(mut pool: Pool<'_>) -> Result<Ended> {
-    let mut survey = pool.planner.survey(&pool.known);
+    let mut survey = pool.survey();
     pool.progress.begin(&pool.counts(&survey));
     let mut stopped = false;
     if !pool.next(&survey).is_empty() {
@@ -151,12 +148,13 @@ pub async fn train(mut pool: Pool<'_>) -> Result<Ended> {
         let trained = train_over(&mut pool, &mut survey, &mut embedded, signals, room.runs).await;
         let in_order = matches!(trained, Ok(Stop::None | Stop::Asked));
         let ended = embedded.end(in_order).await;
-        stopped = trained? != Stop::None;
+        // Who stops it as its last run ends has a whole study.
+        stopped = trained? != Stop::None && !survey.is_whole(pool.shelf.known());
         ended?;
     }
     pool.progress.end();
-    let Pool { planner, known, failed, .. } = pool;
-    Ok(Ended { planner, known, failed, stopped })
+    let Pool { planner, shelf, failed, .. } = pool;
+    Ok(Ended { planner, shelf, failed, stopped })
 }
 
 /// Whether the user wants it to stop.
@@ -196,7 +194,7 @@ async fn train_over(
             Some(ended) = following.join_next() => {
                 let (key, job) = ended?;
                 pool.take_in(&key, job)?;
-                *survey = pool.planner.survey(&pool.known);
+                *survey = pool.survey();
                 pool.progress.update(&pool.counts(survey));
             }
             signal = signals.next() => match signal {

@@ -6,15 +6,16 @@ use lockstep_proto::job;
 use lockstep_study::grid::{Grid, Settings};
 use lockstep_study::plan::{Known, Planner, Survey};
 use lockstep_study::recipe::RecipeFile;
-use lockstep_study::table::{StudyFolder, fingerprints};
+use lockstep_study::table::fingerprints;
 
 use super::cells;
-use super::folder::{self, OpenFolder, Remembered};
+use super::folder::{self, OpenFolder};
 use super::machine::{Machine, fingerprint};
 use super::pool::{self, Ended, Pool};
 use super::progress::{Progress, View};
+use super::shelf::{Foreign, Shelf};
 use crate::arguments::StudyRun;
-use crate::{BadInput, device, print, recipe_name};
+use crate::{device, print, recipe_name};
 
 /// Trains a study; returns the exit code.
 ///
@@ -23,70 +24,67 @@ use crate::{BadInput, device, print, recipe_name};
 pub fn run(arguments: &StudyRun) -> Result<u8> {
     let file = RecipeFile::read(&arguments.recipe)?;
     let settings = Settings { environment: job::environment(), overrides: arguments.set.clone() };
-    let mut machine = Machine::default();
+    let mut machine = Machine::new(arguments.dry_run, arguments.assume_samples);
     let grid = Grid::new(file, &settings, &mut |job| machine.look(job))?;
     let mut planner = Planner::new(grid);
     let out = arguments.out.clone().unwrap_or_else(|| folder::default_folder(&recipe_name(&arguments.recipe)));
-    let files = folder::of(&out)?;
-    folder::check_recipe(&files, &mut planner, arguments.changed)?;
     let cluster = planner.grid().cluster().clone();
     let offered = device::offered(cluster.device, None)?;
     let own = fingerprint(&offered, cluster.libraries)?;
-    let mut remembered = folder::remember(&files, &mut planner, &own)?;
-    let mixed = judge_foreign(&files, arguments, &mut remembered)?;
+    let policy = policy(arguments);
     if arguments.dry_run {
-        let survey = planner.survey(&remembered.known);
-        return cells::outlook(&planner, &survey, &remembered.known, arguments.json).map(|()| exit::COMPLETED);
+        machine.assumed.iter().for_each(|line| eprintln!("{line}"));
+        return dry_run(Shelf::new(folder::of(&out)?, own, policy), planner, arguments);
     }
-    mixed.iter().for_each(|line| eprintln!("{line}"));
+    // Nobody else works in it from here on: what is read stays true.
     let folder = OpenFolder::open(&out)?;
+    folder::check_recipe(&folder.files, &mut planner, arguments.changed)?;
+    let mut shelf = Shelf::new(folder.files.clone(), own, policy);
+    let survey = shelf.survey(&mut planner);
+    shelf.check_withheld()?;
+    if let Some(told) = shelf.foreign_told().filter(|_| policy == Foreign::Mix) {
+        eprintln!("{told}: they are used, and marked in the tables");
+    }
     std::fs::write(folder.files.recipe(), &planner.grid().file.text)?;
-    let survey = planner.survey(&remembered.known);
-    folder.write(&mut planner, &survey, &remembered.known)?;
+    folder.write(&mut planner, &survey, shelf.known())?;
     let view = View::of(arguments.quiet, arguments.json);
     let progress = Progress::new(view, &planner.grid().cells);
-    let pool = Pool::new(&folder, planner, remembered, offered, progress);
+    let pool = Pool::new(&folder, planner, shelf, offered, progress);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(pool::train(pool))?;
     finish(&folder, arguments, ended)
 }
 
-/// Finished runs of another build or device are neither used nor thrown away unless the user says which. Gives a line
-/// about those that are used.
-fn judge_foreign(files: &StudyFolder, arguments: &StudyRun, remembered: &mut Remembered) -> Result<Option<String>> {
-    let count = remembered.foreign.len();
-    let example = remembered.foreign.first().and_then(|key| remembered.known.get(key));
-    let Some(other) = example.map(|outcome| outcome.fingerprint.clone()) else { return Ok(None) };
-    let shown = files.0.display();
-    let told =
-        format!("{shown}: {count} finished runs have another fingerprint than this program on this machine ({other})");
-    if arguments.mixed {
-        return Ok(Some(format!("{told}: they are used, and marked in the tables")));
+/// Lists what there is to train. The folder is only looked at.
+fn dry_run(mut shelf: Shelf, mut planner: Planner, arguments: &StudyRun) -> Result<u8> {
+    folder::check_recipe(shelf.files(), &mut planner, arguments.changed)?;
+    let survey = shelf.survey(&mut planner);
+    shelf.check_withheld()?;
+    cells::outlook(&planner, &survey, shelf.known(), arguments.json)?;
+    Ok(exit::COMPLETED)
+}
+
+fn policy(arguments: &StudyRun) -> Foreign {
+    match (arguments.mixed, arguments.again) {
+        (true, _) => Foreign::Mix,
+        (false, true) => Foreign::Again,
+        (false, false) => Foreign::Keep,
     }
-    if arguments.again {
-        for key in remembered.foreign.drain(..) {
-            remembered.known.remove(&key);
-        }
-        return Ok(None);
-    }
-    Err(BadInput(format!(
-        "{told}: add --again to train them again, --mixed to go on with them, or choose another --out"
-    ))
-    .into())
 }
 
 /// Writes tables, tells what came out.
 fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8> {
-    let Ended { mut planner, known, failed, stopped } = ended;
-    let survey = planner.survey(&known);
-    folder.write(&mut planner, &survey, &known)?;
-    tell(&planner, &survey, &known, arguments)?;
+    let Ended { mut planner, shelf, failed, stopped } = ended;
+    let known = shelf.known();
+    let survey = planner.survey(known);
+    folder.write(&mut planner, &survey, known)?;
+    tell(&planner, &survey, known, arguments)?;
     for (cell, standing) in planner.grid().cells.iter().zip(&survey.cells) {
         if standing.interior == Some(false) {
             eprintln!("{}: {}: move tuning.learning_rates, or raise tuning.extend", cell.id, standing.remark);
         }
     }
-    let prints = fingerprints(&survey, &known);
+    let prints = fingerprints(&survey, known);
     if prints.len() > 1 {
         eprintln!(
             "runs of {} fingerprints are mixed; the column `fingerprint` of jobs.csv tells them apart",
@@ -103,6 +101,8 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
         eprintln!("stopped; what is done stays, and the same command goes on: lockstep {}", words.join(" "));
         return Ok(exit::INTERRUPTED);
     }
+    // Some may have come to light on the way.
+    shelf.check_withheld()?;
     Ok(exit::COMPLETED)
 }
 

@@ -27,8 +27,7 @@ impl Job {
 
     /// The defaults with `overrides`, as in [`Job::load`].
     pub fn from_overrides(overrides: &[String]) -> Result<Self, JobError> {
-        let defaults = Layer { origin: "the defaults".to_owned(), table: Table::new() };
-        Layers(vec![defaults]).overrides(overrides)?.job()
+        Layers::of_defaults().overrides(overrides)?.job()
     }
 }
 
@@ -37,6 +36,11 @@ impl Job {
 pub struct Layers(Vec<Layer>);
 
 impl Layers {
+    /// Begins with the defaults.
+    pub fn of_defaults() -> Self {
+        Self(vec![Layer { origin: "the defaults".to_owned(), table: Table::new() }])
+    }
+
     /// Begins with a job file, whose keys lie above the defaults.
     ///
     /// # Errors
@@ -77,6 +81,11 @@ impl Layers {
     pub fn table(mut self, origin: &str, table: Table, folder: &Path) -> Result<Self, JobError> {
         self.0.push(Layer::new(table, origin.to_owned(), folder)?);
         Ok(self)
+    }
+
+    /// What each place says, with its name: tables of tables, whichever way it was written.
+    pub fn said(&self) -> impl Iterator<Item = (&str, &Table)> {
+        self.0.iter().map(|layer| (layer.origin.as_str(), &layer.table))
     }
 
     /// All layers together, checked.

@@ -19,6 +19,7 @@ pub use error::JobError;
 pub use fork::{ForkError, ForkPoint};
 pub use layer::{parse_table, text_of_file};
 pub use load::{Layers, environment};
+pub use nearest::nearest_word;
 pub use read::read_table;
 pub use spec::*;
 pub use text::MAX_JOB_BYTES;

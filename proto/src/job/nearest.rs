@@ -23,7 +23,7 @@ pub(super) fn nearest_key(key: &str, known: &[String]) -> String {
 }
 
 /// The word nearest to `word`, if it is similar.
-pub(super) fn nearest_word(word: &str, known: &[&str]) -> Option<String> {
+pub fn nearest_word(word: &str, known: &[&str]) -> Option<String> {
     let word = shortened(word).to_lowercase();
     let similar = |candidate: &&&str| osa_distance(&word, candidate) <= word.len().max(candidate.len()) / 2;
     known.iter().filter(similar).min_by_key(|candidate| osa_distance(&word, candidate)).map(|word| word.to_string())

@@ -29,6 +29,8 @@ pub(super) struct Place<'a> {
 pub(super) struct Jobs<'a> {
     file: &'a RecipeFile,
     overrides: &'a [String],
+    /// Whether `overrides` say the micro-batch.
+    micro_batch_is_said: bool,
     /// Base, the study's own defaults, environment, `[set]`.
     under: Layers,
 }
@@ -36,18 +38,23 @@ pub(super) struct Jobs<'a> {
 impl<'a> Jobs<'a> {
     pub(super) fn new(file: &'a RecipeFile, settings: &'a Settings) -> Result<Self, RecipeError> {
         let overrides = &settings.overrides;
-        refuse_of_the_grid(&file.recipe.set).map_err(|problem| file.invalid(format!("[set]: {problem}")))?;
-        for text in overrides {
-            let key = text.split('=').next().unwrap_or_default().trim();
-            if let Some(problem) = of_the_grid(key) {
-                return Err(RecipeError::Invalid { origin: format!("--set {text}"), problem });
+        let budgets: Vec<BudgetKind> = file.recipe.arm.iter().flat_map(Arm::budgets).copied().collect();
+        check_samples(file, &budgets)?;
+        let without_effect = |table: &Table| without_effect(file, table, &budgets);
+        without_effect(&file.recipe.set).map_or(Ok(()), |problem| Err(file.invalid(format!("[set]: {problem}"))))?;
+        let said = Layers::of_defaults().environment(settings.environment.iter().cloned())?.overrides(overrides)?;
+        for (origin, table) in said.said() {
+            if let Some(problem) = without_effect(table) {
+                return Err(RecipeError::Invalid { origin: origin.to_owned(), problem });
             }
         }
+        let overridden = Layers::of_defaults().overrides(overrides)?;
+        let micro_batch_is_said = overridden.said().any(|(_, table)| micro_batch(table).is_some());
         let under = Layers::of_file(&file.folder.join(&file.recipe.study.base))?
             .table("the study's own keys", own(), &file.folder)?
             .environment(settings.environment.iter().cloned())?
             .table(&format!("{}: [set]", file.origin), file.recipe.set.clone(), &file.folder)?;
-        Ok(Self { file, overrides, under })
+        Ok(Self { file, overrides, micro_batch_is_said, under })
     }
 
     /// What all jobs begin with.
@@ -78,7 +85,9 @@ impl<'a> Jobs<'a> {
     pub(super) fn of_cell(&self, place: Place<'_>, look: &mut Look<'_>) -> Result<(Job, DataFacts), RecipeError> {
         let (file, Place { arm, batch, budget }) = (self.file, place);
         let of_arm = |problem: String| file.invalid(format!("arm {:?}, batch {batch}: {problem}", arm.name));
-        refuse_of_the_grid(&arm.set).map_err(|problem| of_arm(format!("`set`: {problem}")))?;
+        if let Some(problem) = without_effect(file, &arm.set, arm.budgets()) {
+            return Err(of_arm(format!("`set`: {problem}")));
+        }
         let origin = format!("{}: arm {:?}: set", file.origin, arm.name);
         let layers = self.under.clone().table(&origin, arm.set.clone(), &file.folder)?.overrides(self.overrides)?;
         let grid = format!("{}: arm {:?}, batch {batch}", file.origin, arm.name);
@@ -141,21 +150,14 @@ impl<'a> Jobs<'a> {
         let Place { arm, batch, .. } = place;
         let mut table = Table::new();
         put(&mut table, "batch.size", Value::Integer(batch.into()));
-        let overridden = self.overrides.iter().any(|text| text.trim_start().starts_with("batch.micro_batch"));
-        if !overridden {
+        if !self.micro_batch_is_said {
             let of_all = || Ok::<_, RecipeError>(i64::from(self.base()?.batch.micro_batch));
             let said = micro_batch(&arm.set).map_or_else(of_all, Ok)?;
             put(&mut table, "batch.micro_batch", Value::Integer(said.min(batch.into())));
         }
         for (key, samples) in flat(&self.file.recipe.samples) {
-            let problem = |problem: String| Err(self.file.invalid(format!("[samples]: {problem}")));
-            let Value::Integer(samples @ 1..) = samples else {
-                return problem(format!("`{key}` must be an integer above 0: so many samples"));
-            };
-            if !OF_STEPS.contains(&key.as_str()) {
-                return problem(format!("`{key}` does not count steps: choose {}", OF_STEPS.join(", ")));
-            }
-            put(&mut table, &key, Value::Integer((samples / i64::from(batch)).max(1)));
+            let steps = samples.as_integer().unwrap_or_default() / i64::from(batch);
+            put(&mut table, &key, Value::Integer(steps.max(1)));
         }
         Ok(table)
     }
@@ -199,8 +201,47 @@ fn micro_batch(part: &Table) -> Option<i64> {
     part.get("batch")?.get("micro_batch")?.as_integer()
 }
 
-fn refuse_of_the_grid(table: &Table) -> Result<(), String> {
-    flat(table).iter().find_map(|(key, _)| of_the_grid(key)).map_or(Ok(()), Err)
+/// `[samples]` has keys that count steps, with so many samples, where they do something.
+fn check_samples(file: &RecipeFile, budgets: &[BudgetKind]) -> Result<(), RecipeError> {
+    for (key, samples) in flat(&file.recipe.samples) {
+        let problem = if !matches!(samples, Value::Integer(1..)) {
+            format!("`{key}` must be an integer above 0: so many samples")
+        } else if !OF_STEPS.contains(&key.as_str()) {
+            format!("`{key}` does not count steps: choose {}", OF_STEPS.join(", "))
+        } else if let Some(problem) = of_budgets(file, &key, budgets) {
+            problem
+        } else {
+            continue;
+        };
+        return Err(file.invalid(format!("[samples]: {problem}")));
+    }
+    Ok(())
+}
+
+/// Why a key of this table does nothing in jobs of these budgets: what the grid says lies above all else.
+fn without_effect(file: &RecipeFile, table: &Table, budgets: &[BudgetKind]) -> Option<String> {
+    let in_samples: Vec<String> = flat(&file.recipe.samples).into_iter().map(|(key, _)| key).collect();
+    let of_samples = |key: &str| {
+        let is_said = in_samples.iter().any(|said| said == key);
+        is_said.then(|| format!("`{key}` has no effect, since [samples] says it: leave one of them out"))
+    };
+    flat(table)
+        .iter()
+        .find_map(|(key, _)| of_the_grid(key).or_else(|| of_samples(key)).or_else(|| of_budgets(file, key, budgets)))
+}
+
+/// Why this key does nothing, if each of the budgets says it.
+fn of_budgets(file: &RecipeFile, key: &str, budgets: &[BudgetKind]) -> Option<String> {
+    let says = |budget: &&BudgetKind| match budget {
+        BudgetKind::Epochs => false,
+        BudgetKind::Steps => matches!(key, "schedule.max_steps" | "schedule.epochs"),
+        BudgetKind::Loss => match key {
+            "schedule.epochs" => file.recipe.budget.most_epochs.is_some(),
+            key => key == "schedule.target_train_loss",
+        },
+    };
+    let by = budgets.first().filter(|_| budgets.iter().all(|budget| says(&budget)))?;
+    Some(format!("`{key}` has no effect, since the budget {:?} says it: leave it out", by.as_str()))
 }
 
 /// Why this key can't be set, if the grid says it.

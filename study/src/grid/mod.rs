@@ -7,7 +7,7 @@ pub(crate) mod tests;
 
 use lockstep_proto::job::{Cluster, Job};
 
-use crate::recipe::{BudgetKind, RecipeError, RecipeFile, Rule};
+use crate::recipe::{BudgetKind, RecipeError, RecipeFile, Rule, is_rate};
 
 pub use key::key;
 
@@ -98,9 +98,7 @@ impl Grid {
         let base = jobs.base()?;
         let mut cells = Vec::new();
         for arm in &file.recipe.arm {
-            let default = [BudgetKind::Epochs];
-            let budgets = if arm.budget.0.is_empty() { &default[..] } else { &arm.budget.0 };
-            for (&batch, &rule, &budget) in product(&arm.batch.0, &arm.rate.0, budgets) {
+            for (&batch, &rule, &budget) in product(&arm.batch.0, &arm.rate.0, arm.budgets()) {
                 let place = job::Place { arm, batch, budget };
                 let (job, facts) = jobs.of_cell(place, look)?;
                 let tuning = match rule {
@@ -117,6 +115,7 @@ impl Grid {
         let digits = cells.len().to_string().len().max(2);
         cells.iter_mut().enumerate().for_each(|(place, cell)| cell.id = format!("c{:0digits$}", place + 1));
         let grid = Self { base, cells: tie(&file, cells)?, file };
+        grid.rates_are_rates()?;
         let runs = grid.runs_known();
         if runs > MOST_RUNS {
             return Err(grid.file.invalid(format!("makes {runs} runs: {MOST_RUNS} are the most")));
@@ -135,6 +134,36 @@ impl Grid {
     /// Where all its runs run.
     pub fn cluster(&self) -> &Cluster {
         self.cells.first().map_or(&self.base.cluster, |cell| &cell.job.cluster)
+    }
+
+    /// What the learning rate of a cell is multiplied by to give those of others.
+    pub fn factors(&self, place: usize) -> impl Iterator<Item = f64> {
+        self.cells.iter().filter_map(move |cell| match cell.rate {
+            CellRate::Scaled { of, factor } if of == place => Some(factor),
+            CellRate::Scaled { .. } | CellRate::Given(_) | CellRate::Tuned => None,
+        })
+    }
+
+    /// Learning rates that follow from others are used as 32-bit numbers too.
+    fn rates_are_rates(&self) -> Result<(), RecipeError> {
+        let tuned = self.file.recipe.tuning.as_ref().map_or(&[][..], |tuning| &tuning.learning_rates);
+        for cell in &self.cells {
+            let rates: Vec<f64> = match cell.rate {
+                CellRate::Given(rate) => vec![rate],
+                CellRate::Tuned => tuned.to_vec(),
+                CellRate::Scaled { factor, .. } => tuned.iter().map(|rate| tidy(rate * factor)).collect(),
+            };
+            if let Some(rate) = rates.into_iter().find(|rate| !is_rate(*rate)) {
+                return Err(self.file.invalid(format!(
+                    "arm {:?}, batch {}: the rate {:?} makes its learning rate {rate:e}, which must be above 0 and finite \
+                     as a 32-bit number: change [rate] or [tuning]",
+                    cell.arm,
+                    cell.batch,
+                    cell.rule.as_str()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// All runs are started alike.

@@ -21,12 +21,17 @@ pub(crate) fn grid_of(recipe: &str) -> Result<Grid, RecipeError> {
 }
 
 fn grid_with(recipe: &str, base: &str, overrides: &[&str]) -> Result<Grid, RecipeError> {
+    grid_in(&[], recipe, base, overrides)
+}
+
+fn grid_in(environment: &[(&str, &str)], recipe: &str, base: &str, overrides: &[&str]) -> Result<Grid, RecipeError> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("job.toml"), base).unwrap();
     let path = folder.path().join("study.toml");
     std::fs::write(&path, format!("study.base = \"job.toml\"\n{recipe}")).unwrap();
     let overrides = overrides.iter().map(|text| (*text).to_owned()).collect();
-    let settings = Settings { environment: Vec::new(), overrides };
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let settings = Settings { environment, overrides };
     Grid::new(RecipeFile::read(Path::new(&path))?, &settings, &mut samples(6000, 0))
 }
 
@@ -96,7 +101,9 @@ fn jobs_have_what_a_study_wants_of_them() {
     assert_eq!(grid.cells[..2].iter().map(batch).collect::<Vec<_>>(), [(8, 8, 750), (512, 32, 11)]);
     assert_eq!(batch(&micro.cells[1]), (512, 16, 11));
     // Asked for, it is taken as it is.
-    assert_eq!(batch(&grid_with(recipe, BASE, &["batch.micro_batch=4"]).unwrap().cells[1]), (512, 4, 11));
+    for said in ["batch.micro_batch=4", "batch = { micro_batch = 4 }"] {
+        assert_eq!(batch(&grid_with(recipe, BASE, &[said]).unwrap().cells[1]), (512, 4, 11));
+    }
     let cluster = &grid.cells[0].job.cluster;
     assert_eq!((cluster.workers, cluster.threads, grid.cells[0].job.checkpoint.every_epochs), (1, 1, 0));
     let three = grid_with(recipe, BASE, &["cluster.workers=3", "checkpoint.every_epochs=2"]).unwrap();
@@ -111,7 +118,7 @@ fn tuning_leaves_the_test_samples_alone() {
         r#"
         set.data.validation = 1000
         set.schedule.epochs = 3
-        set.probe = [{ measure = "gap", on = "validation" }]
+        set.probe = [{ measure = "margins", on = "validation" }]
         tuning.learning_rates = [0.1, 0.2, 0.4]
         budget = { steps = 300, loss = 0.1 }
         [[arm]]
@@ -198,4 +205,55 @@ fn what_no_run_can_be_of_is_refused_before_any_begins() {
     assert!(error.starts_with("--set batch.size=9: `batch.size` is the grid's"), "{error}");
     let error = grid_with(arm, "data.path = \"digits\"\noptimizer.scaling = \"linear\"", &[]).unwrap_err().to_string();
     assert!(error.contains("`optimizer.scaling` must be \"none\""), "{error}");
+}
+
+#[test]
+fn keys_without_effect_are_refused_whichever_way_they_are_said() {
+    let arm = "arm = [{ name = \"a\", batch = 64, rate = \"fixed\" }]\nrate.learning_rate = 0.1\n";
+    let steps = format!("{}budget.steps = 9\n", arm.replace("\"fixed\"", "\"fixed\", budget = \"steps\""));
+    let loss = format!("{}budget.loss = 9.0\n", arm.replace("\"fixed\"", "\"fixed\", budget = \"loss\""));
+    let check = |environment: &[(&str, &str)], recipe: &str, overrides: &[&str], words: [&str; 2]| {
+        let line = grid_in(environment, recipe, BASE, overrides).unwrap_err().to_string();
+        assert!(line.starts_with(words[0]) || line.contains(words[0]), "{line}");
+        assert!(line.contains(words[1]), "{words:?}: {line}");
+    };
+    let of_grid = "`batch.size` is the grid's";
+    check(&[], arm, &["batch={size=128}"], ["--set batch={size=128}: ", of_grid]);
+    check(&[], arm, &["optimizer = { learning_rate = 3.0 }"], ["--set ", "`optimizer.learning_rate` is the grid's"]);
+    check(&[], arm, &["seed=3"], ["--set seed=3: ", "`seed` is the grid's"]);
+    check(&[("LOCKSTEP__BATCH__SIZE", "128")], arm, &[], ["$LOCKSTEP__BATCH__SIZE: ", of_grid]);
+    check(
+        &[],
+        &format!("{steps}samples.\"schedule.max_steps\" = 640"),
+        &[],
+        ["[samples]: ", "the budget \"steps\" says it"],
+    );
+    check(&[], &format!("{steps}set.schedule.epochs = 7"), &[], ["[set]: ", "`schedule.epochs` has no effect"]);
+    check(&[], &steps, &["schedule.max_steps=7"], ["--set ", "`schedule.max_steps` has no effect"]);
+    check(&[], &format!("{loss}set.schedule.target_train_loss = 7.0"), &[], ["[set]: ", "the budget \"loss\" says it"]);
+    check(
+        &[],
+        &format!("{loss}budget.most_epochs = 3"),
+        &["schedule.epochs=7"],
+        ["--set ", "`schedule.epochs` has no"],
+    );
+    check(&[], &format!("{arm}samples.\"metrics.every\" = 640"), &["metrics.every=7"], ["--set ", "[samples] says it"]);
+    // Where some of the jobs look at it, it does something.
+    let both = steps.replace("\"steps\"", "[\"epochs\", \"steps\"]");
+    let grid = grid_with(&format!("{both}set.schedule.epochs = 7"), BASE, &[]).unwrap();
+    assert_eq!((grid.cells[0].job.schedule.epochs, grid.cells[1].job.schedule.epochs), (7, 1));
+    assert_eq!(grid_with(&loss, BASE, &["schedule.epochs=7"]).unwrap().cells[0].job.schedule.epochs, 7);
+}
+
+#[test]
+fn learning_rates_that_follow_are_checked_before_any_run() {
+    let arm = |batch: u32, rate: &str| format!("arm = [{{ name = \"a\", batch = {batch}, rate = {rate} }}]\n");
+    let words = ["arm \"a\", batch 64", "finite as a 32-bit number"];
+    refused(&format!("{}rate.ratios = [1e37]", arm(64, "\"ratio\"")), &words);
+    refused(&format!("{}rate = {{ learning_rate = 1e-45, base_batch = 512 }}", arm(64, "\"linear\"")), &words);
+    refused(
+        "arm = [{ name = \"t\", batch = 16, rate = \"tuned\" }, { name = \"a\", batch = 64, rate = \"linear\" }]\n\
+         rate.base_batch = 16\ntuning.learning_rates = [2.5e37, 5e37, 1e38]\nset.data.validation = 9",
+        &words,
+    );
 }

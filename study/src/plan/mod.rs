@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use lockstep_proto::job::{Job, Seed};
 
-use crate::grid::{Cell, CellRate, Grid, key};
-use crate::recipe::{Score, Tuning};
+use crate::grid::{Cell, CellRate, Grid, key, tidy};
+use crate::recipe::{Score, Tuning, is_rate};
 
 pub use known::{Known, Outcome};
 pub use tune::{Choice, Trial, Tuned, Worth};
@@ -62,6 +62,13 @@ pub struct Survey {
     pub later: usize,
 }
 
+impl Survey {
+    /// Whether there is nothing left to train.
+    pub fn is_whole(&self, known: &Known) -> bool {
+        self.later == 0 && self.tasks.iter().all(|task| known.contains_key(&task.key))
+    }
+}
+
 /// A grid, and the keys that were worked out: a key takes a hash of the whole job.
 pub struct Planner {
     grid: Grid,
@@ -96,9 +103,7 @@ impl Planner {
             let learning_rate = match self.grid.cells[place].rate {
                 CellRate::Given(rate) => Some(rate),
                 CellRate::Tuned => survey.cells[place].learning_rate,
-                CellRate::Scaled { of, factor } => {
-                    survey.cells[of].learning_rate.map(|rate| crate::grid::tidy(rate * factor))
-                }
+                CellRate::Scaled { of, factor } => survey.cells[of].learning_rate.map(|rate| tidy(rate * factor)),
             };
             survey.cells[place].learning_rate = learning_rate;
             match learning_rate {
@@ -114,14 +119,16 @@ impl Planner {
     /// A cell's tuning as far as it is known, and all runs that it takes.
     fn tune(&mut self, place: usize, tuning: &Tuning, known: &Known) -> (Standing, Vec<Task>) {
         let mut tasks: BTreeMap<u64, Vec<Task>> = BTreeMap::new();
-        let tuned = tune::tune(tuning, |rate| {
+        let factors: Vec<f64> = self.grid.factors(place).collect();
+        let usable = |rate: f64| is_rate(rate) && factors.iter().all(|factor| is_rate(tidy(rate * factor)));
+        let tuned = tune::tune(tuning, usable, |rate| {
             let of_rate: Vec<Task> = (1..=tuning.seeds).map(|seed| self.task(place, rate, seed, true)).collect();
             let worths: Option<Vec<Worth>> =
                 of_rate.iter().map(|task| Some(worth(known.get(&task.key)?, tuning.by))).collect();
             tasks.insert(rate.to_bits(), of_rate);
             Worth::mean(&worths?)
         });
-        let remark = tuned.remark(tuning);
+        let remark = tuned.remark();
         let (learning_rate, interior) = match tuned.choice {
             Some(Choice { learning_rate, interior }) => (Some(learning_rate), Some(interior)),
             None => (None, None),

@@ -112,7 +112,8 @@ fn divergence_is_the_worst_and_a_result() {
 #[test]
 fn of_equals_the_smaller_learning_rate_is_taken() {
     let tuning = Tuning { learning_rates: vec![1.0, 2.0, 4.0, 8.0], ..Tuning::default() };
-    let tuned = tune::tune(&tuning, |rate| Some(Worth::Reached(if (2.0..8.0).contains(&rate) { 0.5 } else { 1.0 })));
+    let tuned =
+        tune::tune(&tuning, |_| true, |rate| Some(Worth::Reached(if (2.0..8.0).contains(&rate) { 0.5 } else { 1.0 })));
     assert_eq!(tuned.choice, Some(Choice { learning_rate: 2.0, interior: true }));
 }
 
@@ -166,13 +167,52 @@ fn a_changed_recipe_is_told_by_its_runs() {
     let survey = before.survey(&Known::new());
     StudyState::of(&mut before, &survey, &Known::new()).write(&path).unwrap();
     assert_eq!(change(&path, &mut planner(&format!("# a remark\n{TUNED}"))).unwrap(), None);
-    // Six runs tune; those of the scaled cell are not told from those of the tuned one yet.
+    // Six runs tune; which others there are is not known yet.
     let more_seeds = TUNED.replace("study.seeds = 2", "study.seeds = 3");
     let grown = change(&path, &mut planner(&more_seeds)).unwrap();
-    assert_eq!(grown, Some(Change { gone: 0, new: 2, kept: 10, keys: Vec::new() }));
+    assert_eq!(
+        grown,
+        Some(Change { gone: 0, new: 0, kept: 6, keys: vec!["study.seeds is 2 there, 3 here".to_owned()] })
+    );
     let validation = TUNED.replace("validation = 1000", "validation = 500");
     let keys = vec!["data.validation is 1000 there, 500 here".to_owned()];
-    assert_eq!(change(&path, &mut planner(&validation)).unwrap(), Some(Change { gone: 10, new: 10, kept: 0, keys }));
+    assert_eq!(change(&path, &mut planner(&validation)).unwrap(), Some(Change { gone: 6, new: 6, kept: 0, keys }));
+    // What changes no run that is known yet decides all the same.
+    for (from, to, told) in [
+        ("rate = \"sqrt\"", "rate = \"linear\"", "arm.scaled.rate is \"sqrt\" there, \"linear\" here"),
+        ("base_batch = 64", "base_batch = 256", "rate.base_batch is 64 there, 256 here"),
+        ("extend = 2", "extend = 3", "tuning.extend is 2 there, 3 here"),
+        ("extend = 2", "by = \"validation_error\"", "tuning.by is not set there, \"validation_error\" here"),
+        ("\"plain\"", "\"bare\"", "arm.bare is not set there"),
+    ] {
+        let changed = change(&path, &mut planner(&TUNED.replace(from, to))).unwrap().unwrap();
+        assert_eq!((changed.gone, changed.new, changed.kept), (0, 0, 6), "{to}");
+        assert!(changed.keys.iter().any(|key| key.starts_with(told)), "{told:?} is not in {:?}", changed.keys);
+    }
+    // More trials are runs that are known.
+    let more = change(&path, &mut planner(&TUNED.replace("0.4]", "0.4, 0.8]"))).unwrap().unwrap();
+    assert_eq!((more.gone, more.new, more.kept), (0, 2, 6));
+    assert_eq!(more.keys, ["tuning.learning_rates is [0.1,0.2,0.4] there, [0.1,0.2,0.4,0.8] here"]);
+    // A title changes nothing, nor do more workers.
+    let same = format!("study.title = \"T\"\nset.cluster.workers = 2\n{TUNED}");
+    assert_eq!(change(&path, &mut planner(&same)).unwrap(), None);
     std::fs::write(&path, "{").unwrap();
     assert!(change(&path, &mut before).unwrap_err().contains("study.json"));
+}
+
+#[test]
+fn a_grid_does_not_grow_past_what_can_be_used() {
+    let recipe = TUNED.replace("[0.1, 0.2, 0.4]", "[1e36, 1e37, 1e38]").replace("extend = 2", "extend = 9");
+    let mut planner = planner(&recipe);
+    let mut known = Known::new();
+    let told = play(&mut planner, &mut known, |task| loss(1.0 / task.learning_rate));
+    assert!(told.iter().all(|line| !line.contains("1e39")), "{told:?}");
+    let survey = planner.survey(&known);
+    assert!(survey.is_whole(&known));
+    assert_eq!((survey.cells[0].learning_rate, survey.cells[0].interior), (Some(1e38), Some(false)));
+    let remark = &survey.cells[0].remark;
+    assert!(remark.starts_with("the best learning rate is the largest of 3 after 0 extensions; the next"), "{remark}");
+    let tuning = Tuning { learning_rates: vec![0.1, 0.2, 0.4], ..Tuning::default() };
+    let tuned = tune::tune(&tuning, |rate| rate < 0.8, |rate| Some(Worth::Reached(1.0 / rate)));
+    assert_eq!((tuned.choice, tuned.at_bound), (Some(Choice { learning_rate: 0.4, interior: false }), true));
 }

@@ -69,16 +69,18 @@ pub struct Tuned {
     pub trials: Vec<Trial>,
     /// Absent until it is known.
     pub choice: Option<Choice>,
+    /// Whether the grid would have grown, but the next learning rate can't be used.
+    pub at_bound: bool,
 }
 
-/// Goes as far as `worth` knows.
-pub fn tune(tuning: &Tuning, mut worth: impl FnMut(f64) -> Option<Worth>) -> Tuned {
+/// Goes as far as `worth` knows. `usable`: whether a learning rate can be tried at all.
+pub fn tune(tuning: &Tuning, usable: impl Fn(f64) -> bool, mut worth: impl FnMut(f64) -> Option<Worth>) -> Tuned {
     let mut trial = |learning_rate, extended| Trial { learning_rate, worth: worth(learning_rate), extended };
     let mut trials: Vec<Trial> = tuning.learning_rates.iter().map(|rate| trial(*rate, false)).collect();
     let (mut below, mut above) = (tuning.extend, tuning.extend);
     loop {
         let known: Option<Vec<Worth>> = trials.iter().map(|trial| trial.worth).collect();
-        let Some(known) = known else { return Tuned { trials, choice: None } };
+        let Some(known) = known else { return Tuned { trials, choice: None, at_bound: false } };
         let mut best = 0;
         for (place, worth) in known.iter().enumerate() {
             if *worth < known[best] {
@@ -86,24 +88,23 @@ pub fn tune(tuning: &Tuning, mut worth: impl FnMut(f64) -> Option<Worth>) -> Tun
             }
         }
         let (learning_rate, last) = (trials[best].learning_rate, trials.len() - 1);
-        if best == 0 && below > 0 {
-            below -= 1;
-            let rate = tidy(learning_rate * (learning_rate / trials[1].learning_rate));
-            trials.insert(0, trial(rate, true));
-        } else if best == last && above > 0 {
-            above -= 1;
-            let rate = tidy(learning_rate * (learning_rate / trials[last - 1].learning_rate));
-            trials.push(trial(rate, true));
-        } else {
-            let interior = best != 0 && best != last;
-            return Tuned { trials, choice: Some(Choice { learning_rate, interior }) };
+        let interior = best != 0 && best != last;
+        let beside = if best == 0 { 1 } else { best - 1 };
+        let next = tidy(learning_rate * (learning_rate / trials[beside].learning_rate));
+        let left = if best == 0 { &mut below } else { &mut above };
+        let at_bound = !interior && *left > 0 && !usable(next);
+        if interior || *left == 0 || at_bound {
+            return Tuned { trials, choice: Some(Choice { learning_rate, interior }), at_bound };
         }
+        *left -= 1;
+        let place = if best == 0 { 0 } else { trials.len() };
+        trials.insert(place, trial(next, true));
     }
 }
 
 impl Tuned {
     /// What people should know of it.
-    pub fn remark(&self, tuning: &Tuning) -> String {
+    pub fn remark(&self) -> String {
         let Some(choice) = self.choice else { return String::new() };
         let chosen = self.trials.iter().find(|trial| trial.learning_rate == choice.learning_rate);
         let all = format!("all {} learning rates", self.trials.len());
@@ -114,11 +115,13 @@ impl Tuned {
             _ => {
                 let lowest = self.trials.first().is_some_and(|first| first.learning_rate == choice.learning_rate);
                 let side = if lowest { "smallest" } else { "largest" };
-                format!(
-                    "the best learning rate is the {side} of {} after {} extensions",
-                    self.trials.len(),
-                    tuning.extend
-                )
+                let extensions = self.trials.iter().filter(|trial| trial.extended).count();
+                let bound = match self.at_bound {
+                    true => "; the next, or one that is scaled from it, is not above 0 and finite as a 32-bit number",
+                    false => "",
+                };
+                let of = self.trials.len();
+                format!("the best learning rate is the {side} of {of} after {extensions} extensions{bound}")
             }
         }
     }

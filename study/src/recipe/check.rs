@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use lockstep_proto::job::nearest_word;
+
+use crate::report::figure_names;
+
 use super::spec::{Arm, BudgetKind, Recipe, Rule, Tuning};
 
 const MAX_SEEDS: u32 = 1000;
@@ -19,10 +23,29 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), String> {
         return Err("`study.base` is not set: name the job file that all jobs begin with".into());
     }
     count("study.seeds", recipe.study.seeds, MAX_SEEDS)?;
+    figures(&recipe.study.figures)?;
     arms(&recipe.arm)?;
     rate(recipe)?;
     tuning(recipe)?;
     budget(recipe)
+}
+
+/// They are asked for by name, each once.
+fn figures(wanted: &[String]) -> Result<(), String> {
+    let known: Vec<&str> = figure_names().collect();
+    for (place, name) in wanted.iter().enumerate() {
+        if !known.contains(&name.as_str()) {
+            let shown: String = name.chars().take(MAX_NAME).collect();
+            let nearest =
+                nearest_word(name, &known).map_or_else(String::new, |word| format!(" (did you mean {word}?)"));
+            let known = known.join(", ");
+            return Err(format!("`study.figures` has {shown:?}, which is no figure: choose {known}{nearest}"));
+        }
+        if wanted[..place].contains(name) {
+            return Err(format!("`study.figures` has {name:?} twice: leave one out"));
+        }
+    }
+    Ok(())
 }
 
 fn arms(arms: &[Arm]) -> Result<(), String> {
@@ -166,9 +189,13 @@ fn count(key: &str, value: u32, most: u32) -> Result<(), String> {
 }
 
 /// Above 0 and finite, as f32 too: it is used as one.
-fn positive(key: &str, value: f64) -> Result<(), String> {
+pub(crate) fn is_rate(value: f64) -> bool {
     let single = value as f32;
-    if single > 0.0 && single.is_finite() {
+    single > 0.0 && single.is_finite()
+}
+
+fn positive(key: &str, value: f64) -> Result<(), String> {
+    if is_rate(value) {
         return Ok(());
     }
     Err(format!("`{key}` has {value:?}: must be above 0 and finite as a 32-bit number"))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lockstep_proto::job::{JobError, parse_table, read_table, text_of_file};
 
+pub(crate) use check::is_rate;
 pub use one_or_many::OneOrMany;
 pub use spec::{Arm, Budget, BudgetKind, Rate, Recipe, Rule, Score, Study, Tuning};
 

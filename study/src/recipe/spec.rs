@@ -163,6 +163,13 @@ pub struct Arm {
     pub set: Table,
 }
 
+impl Arm {
+    /// How long jobs go, in the order of the recipe.
+    pub fn budgets(&self) -> &[BudgetKind] {
+        if self.budget.0.is_empty() { &[BudgetKind::Epochs] } else { &self.budget.0 }
+    }
+}
+
 /// Where a learning rate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

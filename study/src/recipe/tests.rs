@@ -80,6 +80,9 @@ fn what_no_study_can_have_is_refused_in_one_line() {
     let cases = [
         (SMALL, "base = \"job.toml\"", "", "`study.base` is not set"),
         (SMALL, "[study]", "[study]\nseeds = 0", "`study.seeds` = 0: must be 1 to 1000"),
+        (SMALL, "[study]", "[study]\nfigures = [\"acuracy\"]", "choose accuracy, variants"),
+        (SMALL, "[study]", "[study]\nfigures = [\"acuracy\"]", "(did you mean accuracy?)"),
+        (SMALL, "[study]", "[study]\nfigures = [\"edge\", \"gap\", \"edge\"]", "`study.figures` has \"edge\" twice"),
         (SMALL, "batch = 64", "batch = []", "arm \"plain\": `batch` has 0 values"),
         (SMALL, "batch = 64", "batch = [64, 64]", "arm \"plain\": `batch` has 64 twice"),
         (SMALL, "batch = 64", "batch = 0", "`batch` = 0: must be 1 to 1048576"),
@@ -112,4 +115,11 @@ fn what_no_study_can_have_is_refused_in_one_line() {
     let twice = format!("{SMALL}\n[[arm]]\nname = \"plain\"\nbatch = 1\nrate = \"fixed\"");
     let line = parse(&twice, "study.toml").unwrap_err().to_string();
     assert!(line.contains("two arms are called \"plain\""), "{line}");
+}
+
+#[test]
+fn the_reference_names_all_figures() {
+    let reference = include_str!("../../../recipes/STUDIES.md");
+    let names: Vec<String> = crate::report::figure_names().map(|name| format!("`{name}`")).collect();
+    assert!(reference.contains(&format!("| `figures` | list of {} |", names.join(", "))), "{names:?}");
 }

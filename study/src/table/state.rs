@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::fingerprints;
 use crate::grid::{Cell, Grid};
@@ -13,6 +13,8 @@ use crate::plan::{Known, Planner, Standing, Survey};
 
 /// Keys of a job that are named where recipes differ.
 const NAMED: usize = 4;
+/// Characters of a value that is shown there.
+const LONGEST_VALUE: usize = 60;
 
 /// Content of `study.json`.
 #[derive(Clone, Debug, Serialize)]
@@ -29,7 +31,11 @@ pub struct StudyState {
     cells: Vec<CellState>,
     done: usize,
     of: usize,
-    /// Keys of the runs that are known from the start, by which a changed recipe is found.
+    /// Of all that decides which runs there are, by which a changed recipe is found.
+    plan: String,
+    /// What decides that, in the recipe's words, to say what has changed.
+    recipe: Value,
+    /// Keys of the runs that are known before any is trained.
     planned: Vec<String>,
 }
 
@@ -49,7 +55,7 @@ struct CellState {
 impl StudyState {
     /// As far as it is known.
     pub fn of(planner: &mut Planner, survey: &Survey, known: &Known) -> Self {
-        let planned = planned(planner);
+        let (plan, planned) = (plan(planner), planned(planner));
         let grid = planner.grid();
         let study = &grid.file.recipe.study;
         let keys: BTreeSet<&str> = survey.tasks.iter().map(|task| task.key.as_str()).collect();
@@ -65,6 +71,8 @@ impl StudyState {
             cells: grid.cells.iter().zip(&survey.cells).map(CellState::of).collect(),
             done: keys.iter().filter(|key| known.contains_key(**key)).count(),
             of: keys.len() + survey.later,
+            plan,
+            recipe: recipe(grid),
             planned,
         }
     }
@@ -111,16 +119,53 @@ fn base_without_places(grid: &Grid) -> Value {
     job
 }
 
-/// Keys of all runs that are known from the start; of cells that are tuned or scaled, with a learning rate of 1.
+/// Keys of all runs that are known before any is trained.
 fn planned(planner: &mut Planner) -> Vec<String> {
-    let nothing = Known::new();
-    let survey = planner.survey(&nothing);
-    let mut keys: Vec<String> = survey.tasks.iter().map(|task| task.key.clone()).collect();
-    let seeds = planner.grid().file.recipe.study.seeds;
-    for place in (0..survey.cells.len()).filter(|place| survey.cells[*place].learning_rate.is_none()) {
-        keys.extend((1..=seeds).map(|seed| planner.task(place, 1.0, seed, false).key));
+    planner.survey(&Known::new()).tasks.into_iter().map(|task| task.key).collect()
+}
+
+/// A hash of all that decides which runs there are and how they are grouped: seeds, tuning, and of each cell what it is
+/// called, its job, and where its learning rate comes from.
+fn plan(planner: &mut Planner) -> String {
+    let recipe = &planner.grid().file.recipe;
+    let mut text = format!("seeds {}\n{:?}\n", recipe.study.seeds, recipe.tuning);
+    for place in 0..planner.grid().cells.len() {
+        // The learning rate is another part of a cell.
+        let jobs = [false, true].map(|tunes| planner.task(place, 1.0, 1, tunes).key);
+        let Cell { arm, batch, rule, rate, budget, .. } = &planner.grid().cells[place];
+        text += &format!("{arm:?} {batch} {} {} {rate:?} {jobs:?}\n", rule.as_str(), budget.as_str());
     }
-    keys
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// What the recipe says beside the base job, as far as it decides; arms by their names. No places.
+fn recipe(grid: &Grid) -> Value {
+    let text: toml::Table = grid.file.text.parse().unwrap_or_default();
+    let mut said = serde_json::to_value(text).unwrap_or_default();
+    let mut part = |name: &str| said.get_mut(name).map(Value::take).unwrap_or(Value::Null);
+    let mut arms = Map::new();
+    if let Value::Array(of_recipe) = part("arm") {
+        for mut arm in of_recipe {
+            if let Some(set) = arm.get_mut("set").and_then(Value::as_object_mut) {
+                ["cluster", "checkpoint"].into_iter().for_each(|table| drop(set.remove(table)));
+                for (table, key) in [("data", "path"), ("model", "init_from")] {
+                    set.get_mut(table).and_then(Value::as_object_mut).map(|keys| keys.remove(key));
+                }
+            }
+            let name = arm["name"].as_str().unwrap_or_default().to_owned();
+            arms.insert(name, arm);
+        }
+    }
+    let datasets: BTreeSet<&str> = grid.cells.iter().map(|cell| cell.facts.dataset.as_str()).collect();
+    json!({
+        "study": { "seeds": grid.file.recipe.study.seeds },
+        "dataset": datasets,
+        "samples": part("samples"),
+        "rate": part("rate"),
+        "tuning": part("tuning"),
+        "budget": part("budget"),
+        "arm": arms,
+    })
 }
 
 /// How a recipe differs from the one that a folder is of.
@@ -132,11 +177,12 @@ pub struct Change {
     pub new: usize,
     /// Runs that both have.
     pub kept: usize,
-    /// Keys of the base job that differ, the first few, with both values.
+    /// Keys of base job and recipe that differ, the first few, with both values.
     pub keys: Vec<String>,
 }
 
-/// Compares a recipe with the `study.json` of a folder; nothing if all runs are the same, or there is no such file.
+/// Compares a recipe with the `study.json` of a folder; nothing if it is the same study, or there is no such file. Runs are
+/// counted that are known before any is trained: which others there are is decided by those.
 ///
 /// # Errors
 /// In words, if the file is there and can't be read.
@@ -145,6 +191,11 @@ pub fn change(path: &Path, planner: &mut Planner) -> Result<Option<Change>, Stri
     struct Before {
         job: Value,
         planned: Vec<String>,
+        // Absent where an earlier version wrote it, which can't be known to be the same.
+        #[serde(default)]
+        plan: String,
+        #[serde(default)]
+        recipe: Value,
     }
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -153,13 +204,16 @@ pub fn change(path: &Path, planner: &mut Planner) -> Result<Option<Change>, Stri
     };
     let before: Before =
         serde_json::from_slice(&text).map_err(|error| format!("{}: {error}: choose another --out", path.display()))?;
-    let before_keys: BTreeSet<String> = before.planned.into_iter().collect();
-    let now: BTreeSet<String> = planned(planner).into_iter().collect();
-    if before_keys == now {
+    if before.plan == plan(planner) {
         return Ok(None);
     }
+    let before_keys: BTreeSet<String> = before.planned.into_iter().collect();
+    let now: BTreeSet<String> = planned(planner).into_iter().collect();
     let mut differ = Vec::new();
-    differences("", &before.job, &base_without_places(planner.grid()), &mut differ);
+    differences("", Some(&before.job), Some(&base_without_places(planner.grid())), &mut differ);
+    if !before.plan.is_empty() {
+        differences("", Some(&before.recipe), Some(&recipe(planner.grid())), &mut differ);
+    }
     differ.truncate(NAMED);
     Ok(Some(Change {
         gone: before_keys.difference(&now).count(),
@@ -170,18 +224,32 @@ pub fn change(path: &Path, planner: &mut Planner) -> Result<Option<Change>, Stri
 }
 
 /// Leaves that differ, as `key is a there, b here`.
-fn differences(key: &str, before: &Value, now: &Value, out: &mut Vec<String>) {
+fn differences(key: &str, before: Option<&Value>, now: Option<&Value>, out: &mut Vec<String>) {
     match (before, now) {
-        (Value::Object(before), Value::Object(now)) => {
+        (Some(Value::Object(before)), Some(Value::Object(now))) => {
             let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-            let nothing = Value::Object(Map::new());
             for name in names {
                 let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-                let side = |side: &Map<String, Value>| side.get(name).cloned().unwrap_or_else(|| nothing.clone());
-                differences(&key, &side(before), &side(now), out);
+                differences(&key, before.get(name), now.get(name), out);
             }
         }
         (before, now) if before == now => {}
-        (before, now) => out.push(format!("{key} is {before} there, {now} here")),
+        (before, now) => {
+            let shown = |side: Option<&Value>| match side {
+                None | Some(Value::Null) => "not set".to_owned(),
+                Some(value) => shown(value),
+            };
+            out.push(format!("{key} is {} there, {} here", shown(before), shown(now)));
+        }
     }
+}
+
+/// A value on a line, not too much of it.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let mut short: String = text.chars().take(LONGEST_VALUE).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }

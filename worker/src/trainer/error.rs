@@ -41,6 +41,11 @@ pub enum TrainerError {
 }
 
 impl TrainerError {
+    /// Whether the folder of the data is not there.
+    pub fn is_without_data(&self) -> bool {
+        matches!(self, Self::Data(DataError::NoFolder(_)))
+    }
+
     /// Whether another machine would fail the same way: the user has to change job or data.
     pub fn bad_input(&self) -> bool {
         match self {

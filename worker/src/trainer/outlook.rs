@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lockstep_dataset::dataset::Split;
+use lockstep_dataset::dataset::{Dataset, Split};
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_proto::job::Job;
 
@@ -63,7 +63,18 @@ impl Outlook {
     /// # Errors
     /// What a trainer would fail with at its start.
     pub fn of(job: &Job) -> Result<Self, TrainerError> {
-        let dataset = datasets::open(&job.data, &[])?;
+        Self::over(job, datasets::open(&job.data, &[])?)
+    }
+
+    /// Works out a job whose data are not here, as if they had so many samples: what can be said without them.
+    ///
+    /// # Errors
+    /// What a trainer would fail with at its start, but for what only the data tell.
+    pub fn assuming(job: &Job, samples: u64) -> Result<Self, TrainerError> {
+        Self::over(job, Dataset::assumed(&job.data, samples).map_err(TrainerError::Job)?)
+    }
+
+    fn over(job: &Job, dataset: Dataset) -> Result<Self, TrainerError> {
         let samples = [Split::Train, Split::Validation, Split::Test].map(|split| dataset.len(split));
         let schedule = Schedule::new(job, samples[0]).map_err(TrainerError::Job)?;
         let work = prepare::work::<Cpu>(job, dataset)?;
