@@ -205,7 +205,6 @@ fn pass(basis: &[f32], w: &mut [f64]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::symmetric::tests::matrix_of;
-    use crate::vectors::dot;
 
     pub(crate) fn product_of(a: &[f64], n: usize) -> impl FnMut(&[f32], &mut [f64]) -> Result<(), ()> + '_ {
         move |v, to| {

@@ -31,7 +31,7 @@ fn main() {
     let shape = SampleShape { channels: 1, height: 28, width: 28, classes: 10 };
     let model = build::<Cpu>(&lenet5().model, shape).expect("a network that ships");
     let layers = model.layer_ranges();
-    let rows = [("total", vec![0..model.parameters()]), ("by layer", layers)].map(|(name, ranges)| {
+    let rows = [("total", std::iter::once(0..model.parameters()).collect()), ("by layer", layers)].map(|(name, ranges)| {
         let [lanes, reduced, estimator] = parts(&ranges, model.parameters());
         (name, [lanes, reduced, estimator, lanes + reduced + estimator])
     });

@@ -7,7 +7,7 @@
 //! 1. [`Step`]: unbiased estimates of trΣ and ‖G‖² of one step, exact for lanes that hold different counts.
 //! 2. [`Window`]: means of both over the last [`BLOCKS`] × [`BLOCK_STEPS`] steps, in blocks. B_simple is a ratio of means,
 //!    never a mean of ratios: a single step's ‖G‖² may well be negative, and its ratio has no mean at all.
-//! 3. The variance of those means, by the jackknife over blocks ([`Blocks`](jackknife)).
+//! 3. The variance of those means, by the jackknife over blocks (`jackknife`).
 //! 4. [`Scale`]: their ratio with its 95 % interval; or above what it is, where ‖G‖² can't be told from 0.
 //!
 //! Nothing is clamped: an estimate of something positive may come out negative, and is told as it is.
