@@ -111,7 +111,7 @@ fn tuning_leaves_the_test_samples_alone() {
         r#"
         set.data.validation = 1000
         set.schedule.epochs = 3
-        set.probe = [{ measure = "gap", on = "validation" }]
+        set.probe = [{ measure = "gap", on = "train" }]
         tuning.learning_rates = [0.1, 0.2, 0.4]
         budget = { steps = 300, loss = 0.1 }
         [[arm]]

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::file::Csv;
-use crate::csv::Field;
 use super::{StudyFolder, TableError};
+use crate::csv::Field;
 use crate::plan::{Known, Task};
 use crate::run::{Evaluation, Line, Probe, RunError, Step, lines};
 
