@@ -80,7 +80,7 @@ fn simulated(batch: f64, rate: f64, generator: &mut Generator) -> f64 {
 fn the_critical_batch_of_a_noisy_quadratic_is_found() {
     let best = BATCHES.map(tuned);
     let exact: Vec<(f64, f64)> = BATCHES.iter().zip(best).map(|(batch, (_, steps))| (*batch, steps as f64)).collect();
-    let truth = fit_hyperbola(&[exact.clone()]).unwrap();
+    let truth = fit_hyperbola(std::slice::from_ref(&exact)).unwrap();
     // The curve is a hyperbola, if only nearly: steps are whole, and the noise scale grows on the way.
     assert!(truth.residual < 0.06, "{truth:?}");
 
@@ -117,7 +117,10 @@ fn the_critical_batch_of_a_noisy_quadratic_is_found() {
     let course = expected(f64::INFINITY, tuned(f64::INFINITY).0, 5000).unwrap();
     assert!((scale(&course[0]) - NOISE).abs() < 1e-9);
     let average = mean(&course.iter().map(scale).collect::<Vec<_>>()).unwrap();
-    assert!((1.0 / 3.0..3.0).contains(&(value / average)) && value > NOISE, "B_crit {value}, noise scale {average} averaged over the run");
+    assert!(
+        (1.0 / 3.0..3.0).contains(&(value / average)) && value > NOISE,
+        "B_crit {value}, noise scale {average} averaged over the run"
+    );
 }
 
 /// How far along one direction of curvature 1 a descent is from its minimum after many steps, having begun at 1: by the

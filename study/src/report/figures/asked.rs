@@ -25,10 +25,12 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
             batches.len() > 1 && ["eigenvalues", "trace", "keskar", "sam"].iter().any(|name| probed(view, name))
         }
         "ratio" => by_rule("ratio"),
-        // Of batches that are not all samples nobody expects the edge.
+        // Nobody expects the edge of batches that are not all samples, or sees it in one measurement.
         "edge" => {
             let full = cells.iter().any(|cell| cell.train_samples.is_none_or(|samples| cell.batch >= samples));
-            full && probed(view, "eigenvalues")
+            let listed = view.tables.study.job.get("probe").and_then(|probes| probes.as_array());
+            let once = |probe: &serde_json::Value| probe.get("every").and_then(|every| every.as_u64()) == Some(0);
+            full && probed(view, "eigenvalues") && !listed.is_some_and(|probes| probes.iter().all(once))
         }
         "distance" => probed(view, "weights"),
         "density" | "slice" | "plane" => probed(view, family),
