@@ -2,6 +2,7 @@
 //! width of a desktop and of a telephone.
 
 mod lockstep;
+#[expect(dead_code, reason = "the study's own tests change more of it")]
 #[path = "../study/tests/report/synthetic.rs"]
 mod synthetic;
 

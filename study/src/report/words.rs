@@ -77,10 +77,7 @@ pub fn change(difference: &Interval, unit: &str) -> String {
     let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
     let size = |interval: &Interval| with_interval(interval);
     if difference.low.is_none() {
-        return format!(
-            "changes by {}{unit} (too few seeds for an interval, so this shows nothing yet)",
-            number(difference.value)
-        );
+        return format!("changes by {}{unit} (too few seeds for an interval)", number(difference.value));
     }
     if !difference.excludes(0.0) {
         return format!("changes by {}{unit}: the interval includes zero, so no change is shown", size(difference));
@@ -101,10 +98,7 @@ pub fn change(difference: &Interval, unit: &str) -> String {
 pub fn quotient(logarithm: &Interval) -> String {
     let factor = logarithm.map(f64::exp);
     if logarithm.low.is_none() {
-        return format!(
-            "changes by a factor of {} (too few seeds for an interval, so this shows nothing yet)",
-            number(factor.value)
-        );
+        return format!("changes by a factor of {} (too few seeds for an interval)", number(factor.value));
     }
     if !logarithm.excludes(0.0) {
         let factor = with_interval(&factor);
