@@ -139,6 +139,7 @@ fn a_study_that_is_killed_goes_on_to_the_tables_of_one_that_is_not_whatever_its_
     assert_eq!(state["cells"].as_array().unwrap().len(), 4);
     // Runs that tune have looked at no test sample.
     for line in undisturbed.table("tuning.csv").lines().skip(1) {
+        assert!(line.ends_with(",0"), "{line}");
         let run = undisturbed.folder().join("runs").join(line.split(',').nth(3).unwrap());
         let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
         assert!(!metrics.contains("\"test\""), "{metrics}");

@@ -4,20 +4,21 @@ use anyhow::Result;
 use lockstep_coordinator::client::{columns, percent};
 use lockstep_study::grid::{Cell, CellRate};
 use lockstep_study::plan::{Known, Outcome, Planner, Survey};
-use lockstep_study::spread::Spread;
+use lockstep_study::statistics::{Interval, mean_interval};
 use serde_json::{Value, json};
 
 use super::progress::shown;
 use crate::print;
 
-/// What came of each cell: the mean test error over seeds, with Student's 95% interval.
+/// What came of each cell: the mean test error over seeds, with its 95% interval by bootstrap over seeds, as in the report;
+/// three seeds or fewer have none.
 pub fn table(planner: &Planner, survey: &Survey, known: &Known) -> String {
-    let header = ["CELL", "ARM", "BATCH", "RATE", "BUDGET", "η", "TEST ERROR", "95%", "RUNS", ""];
+    let header = ["CELL", "ARM", "BATCH", "RATE", "BUDGET", "η", "TEST ERROR", "95% (BOOTSTRAP)", "RUNS", ""];
     let mut rows = vec![header.map(String::from).to_vec()];
     for (place, cell) in planner.grid().cells.iter().enumerate() {
         let runs = of_cell(survey, known, place);
         let errors: Vec<f64> = runs.iter().filter_map(|outcome| outcome.test_error).collect();
-        let spread = Spread::of(&errors);
+        let error = mean_interval(&errors);
         let diverged = runs.iter().filter(|outcome| outcome.diverged()).count();
         let standing = &survey.cells[place];
         let mut remarks = Vec::new();
@@ -34,13 +35,21 @@ pub fn table(planner: &Planner, survey: &Survey, known: &Known) -> String {
             cell.rule.as_str().to_owned(),
             cell.budget.as_str().to_owned(),
             standing.learning_rate.map(shown).unwrap_or_default(),
-            spread.map(|spread| percent(spread.mean)).unwrap_or_default(),
-            spread.and_then(|spread| spread.half_width).map(|half| format!("± {}", percent(half))).unwrap_or_default(),
+            error.map(|error| percent(error.value)).unwrap_or_default(),
+            error
+                .and_then(ends)
+                .map(|[low, high]| format!("{} to {}", percent(low), percent(high)))
+                .unwrap_or_default(),
             format!("{}/{}", runs.len(), planner.grid().file.recipe.study.seeds),
             remarks.join("; "),
         ]);
     }
     columns(&rows)
+}
+
+/// Both ends of an interval, if it has them.
+fn ends(interval: Interval) -> Option<[f64; 2]> {
+    Some([interval.low?, interval.high?])
 }
 
 /// The same, a JSON object a line.
@@ -51,15 +60,15 @@ pub fn print_json(planner: &Planner, survey: &Survey, known: &Known) -> Result<(
     for (place, cell) in planner.grid().cells.iter().enumerate() {
         let runs = of_cell(survey, known, place);
         let errors: Vec<f64> = runs.iter().filter_map(|outcome| outcome.test_error).collect();
-        let spread = Spread::of(&errors);
+        let error = mean_interval(&errors);
         let mut value = of_grid(cell);
         value["learning_rate"] = json!(survey.cells[place].learning_rate);
         value["interior"] = json!(survey.cells[place].interior);
         value["remark"] = json!(survey.cells[place].remark);
         value["runs"] = json!(runs.len());
         value["diverged"] = json!(runs.iter().filter(|outcome| outcome.diverged()).count());
-        value["test_error"] = json!(spread.map(|spread| spread.mean));
-        value["half_width"] = json!(spread.and_then(|spread| spread.half_width));
+        value["test_error"] = json!(error.map(|error| error.value));
+        value["interval"] = json!(error.and_then(ends));
         print(&format!("{value}\n"))?;
     }
     Ok(())

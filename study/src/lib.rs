@@ -11,6 +11,5 @@ pub mod plan;
 pub mod recipe;
 pub mod report;
 pub mod run;
-pub mod spread;
 pub mod statistics;
 pub mod table;

@@ -31,10 +31,11 @@ fn main() {
     let shape = SampleShape { channels: 1, height: 28, width: 28, classes: 10 };
     let model = build::<Cpu>(&lenet5().model, shape).expect("a network that ships");
     let layers = model.layer_ranges();
-    let rows = [("total", std::iter::once(0..model.parameters()).collect()), ("by layer", layers)].map(|(name, ranges)| {
-        let [lanes, reduced, estimator] = parts(&ranges, model.parameters());
-        (name, [lanes, reduced, estimator, lanes + reduced + estimator])
-    });
+    let rows =
+        [("total", std::iter::once(0..model.parameters()).collect()), ("by layer", layers)].map(|(name, ranges)| {
+            let [lanes, reduced, estimator] = parts(&ranges, model.parameters());
+            (name, [lanes, reduced, estimator, lanes + reduced + estimator])
+        });
     println!("a step of {} samples, {} parameters: {:.2} ms", LANES * MICRO_BATCH, model.parameters(), 1e3 * step);
     println!("{:<10}{:>20}{:>20}{:>20}{:>20}", "norms", "lanes", "reduced gradient", "estimator", "all");
     for (name, parts) in rows {

@@ -32,6 +32,8 @@ pub struct Outcome {
     pub test_loss: Option<f64>,
     /// Fraction that was wrong.
     pub test_error: Option<f64>,
+    /// How often it looked at the test samples.
+    pub test_evaluations: u64,
 }
 
 impl Outcome {

@@ -166,27 +166,49 @@ fn selection(view: &View<'_>) -> (String, State) {
     let tests =
         |job: &str| tables.evaluations.get(job).map_or(0, |rows| rows.iter().filter(|row| row.split == "test").count());
     let most = tables.jobs.iter().map(|job| tests(&job.job)).max().unwrap_or(0);
-    let tuning = tables.trials.iter().filter(|trial| tests(&trial.job) > 0).count();
-    let held_out = tables.study.job_key(["data", "validation"]).and_then(|value| value.as_u64()).unwrap_or(0);
-    let held_out = match held_out {
-        0 => "No validation samples were held out".to_owned(),
-        samples => format!("{} validation samples were held out of the training set", whole(samples)),
-    };
     let tuned = match (tables.trials.is_empty(), &tables.tuned_by) {
         (true, _) => String::new(),
         (false, Some(by)) => format!(" Rates were chosen by {}.", by.replace('_', " ")),
         (false, None) => " By what rates were chosen is not known: study.toml can't be read.".into(),
     };
-    // Tuning runs have `evaluate.test = false`; evaluations of theirs in the tables would show that they had not.
-    let apart = if tables.trials.is_empty() { "" } else { "; tuning runs leave them alone" };
-    let touched = match (most, tuning) {
-        (0, 0) => format!("The test samples were not evaluated at all{apart}."),
-        (1, 0) => format!("The test samples were evaluated once a run, at its end{apart}."),
-        (most, 0) => format!("The test samples were evaluated up to {most} times a run."),
-        (_, tuning) => format!("{} while tuning saw the test samples.", count(tuning, "run")),
+    let finals = match most {
+        0 => "The test samples were not evaluated by any run of a cell".to_owned(),
+        1 => "The test samples were evaluated once a run, at its end".to_owned(),
+        most => format!("The test samples were evaluated up to {most} times a run"),
     };
-    let state = if most <= 1 && tuning == 0 { State::Controlled } else { State::Open };
-    (format!("{held_out}.{tuned} {touched}"), state)
+    let (tuning, state) = tuning_looked(tables);
+    let state = if most > 1 { State::Open } else { state };
+    (format!("{}.{tuned} {finals}{tuning}.", held_out(view)), state)
+}
+
+/// How many samples the cells hold out.
+fn held_out(view: &View<'_>) -> String {
+    let sizes: Option<BTreeSet<u64>> = view.cells().iter().map(|cell| cell.validation_samples).collect();
+    match sizes.map(|sizes| (sizes.first().copied().unwrap_or(0), sizes.last().copied().unwrap_or(0))) {
+        None => "How many validation samples were held out is not told: study.json is of an earlier version".into(),
+        Some((_, 0)) => "No validation samples were held out".into(),
+        Some((least, most)) if least == most => {
+            format!("{} validation samples were held out of the training set", whole(most))
+        }
+        Some((least, most)) => format!("{} to {} validation samples were held out, by cell", whole(least), whole(most)),
+    }
+}
+
+/// Whether runs that tuned looked at the test samples, by what `tuning.csv` says of each.
+fn tuning_looked(tables: &Tables) -> (String, State) {
+    let looks: Option<Vec<u64>> = tables.trials.iter().map(|trial| trial.test_evaluations).collect();
+    match looks {
+        None => {
+            let told =
+                "; whether runs that tuned looked at them is not told: tables/tuning.csv is of an earlier version";
+            (told.into(), State::Unknown)
+        }
+        Some(looks) if looks.is_empty() => (String::new(), State::Controlled),
+        Some(looks) => match looks.iter().filter(|looks| **looks > 0).count() {
+            0 => (format!("; none of the {} that tuned looked at them", count(looks.len(), "run")), State::Controlled),
+            some => (format!("; {some} of the {} that tuned LOOKED at them", count(looks.len(), "run")), State::Open),
+        },
+    }
 }
 
 fn divergence(view: &View<'_>) -> (String, State) {

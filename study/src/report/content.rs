@@ -1,9 +1,11 @@
 //! What a report says, before it is a page or Markdown.
 
+use std::collections::BTreeSet;
+
 use super::ReportError;
 use super::confounders::{Confounder, confounders, kinds};
 use super::figure::Picture;
-use super::figures::{FAMILIES, Figure};
+use super::figures::{FAMILIES, Figure, asked};
 use super::tables::{Cell, Tables};
 use super::view::{View, rate_words};
 use super::words::{list, number, whole, with_interval};
@@ -17,8 +19,10 @@ pub struct Content<'a> {
     pub warnings: Vec<String>,
     /// Those that the data allow.
     pub figures: Vec<Figure>,
-    /// Families that are not drawn, and why.
+    /// Families that are not drawn though the study is after them, and why.
     pub not_shown: Vec<(&'static str, String)>,
+    /// Families that the study is not after.
+    pub not_asked: Vec<&'static str>,
     /// What else could be the cause.
     pub confounders: Vec<Confounder>,
     /// Columns' names, then a row for each cell.
@@ -36,11 +40,12 @@ impl<'a> Content<'a> {
     /// If the recipe wants a figure that does not exist.
     pub fn of(tables: &'a Tables) -> Result<Self, ReportError> {
         let view = View::new(tables);
-        let (mut figures, mut not_shown) = (Vec::new(), Vec::new());
+        let (mut figures, mut not_shown, mut not_asked) = (Vec::new(), Vec::new(), Vec::new());
         for (name, draw) in wanted(&tables.study.figures)? {
             match draw(&view) {
                 Ok(drawn) => figures.extend(drawn.into_iter().map(finished)),
-                Err(reason) => not_shown.push((name, reason)),
+                Err(reason) if asked(&view, name) => not_shown.push((name, reason)),
+                Err(_) => not_asked.push(name),
             }
         }
         Ok(Self {
@@ -48,6 +53,7 @@ impl<'a> Content<'a> {
             warnings: warnings(tables),
             figures,
             not_shown,
+            not_asked,
             confounders: confounders(&view),
             cells: cells(&view),
             divergences: divergences(&view),
@@ -110,12 +116,28 @@ fn warnings(tables: &Tables) -> Vec<String> {
             whole(of)
         ));
     }
+    warnings.extend(probes(tables));
     for table in &tables.absent {
         warnings.push(format!(
             "tables/{table} is missing: what depends on it is not shown. `lockstep study run` writes it."
         ));
     }
     warnings
+}
+
+/// Probes of one measure that are not alike, or are left out.
+fn probes(tables: &Tables) -> Vec<String> {
+    let quoted = |names: &BTreeSet<String>| list(&names.iter().map(|name| format!("“{name}”")).collect::<Vec<_>>());
+    let differ = tables.probes.taken.iter().filter(|(_, names)| names.len() > 1).map(|(measure, names)| {
+        format!("Runs measure `{measure}` by different probes: {}. They are shown beside each other.", quoted(names))
+    });
+    let left_out = tables.probes.left_out.iter().map(|(measure, names)| {
+        let (taken, names) = (quoted(&tables.probes.taken[measure]), quoted(names));
+        format!(
+            "Of a run's probes of `{measure}` the first is shown ({taken}); others are in tables/probes.csv: {names}."
+        )
+    });
+    differ.chain(left_out).collect()
 }
 
 fn cells(view: &View<'_>) -> Vec<Vec<String>> {

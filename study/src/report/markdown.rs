@@ -1,6 +1,7 @@
 //! The report as Markdown: what is checked in beside its pictures.
 
 use super::content::Content;
+use super::figures::{Figure, joined};
 
 /// The file's text.
 pub fn markdown(content: &Content<'_>) -> String {
@@ -25,15 +26,19 @@ pub fn markdown(content: &Content<'_>) -> String {
     for figure in &content.figures {
         let (title, name) = (escaped(&figure.title), &figure.name);
         text += &format!(
-            "### {title}\n\n![{title}](figures/{name}.svg)\n\n{}\n\n**Found.** {}\n\n**Would have refuted it.** {} \
+            "### {title}\n\n![{title}](figures/{name}.svg)\n\n{}\n\n**Found.** {}**Would have refuted it.** {} \
              ([data](figures/{name}.csv))\n\n",
             escaped(&figure.caption),
-            escaped(&figure.sentence()),
+            found(figure),
             escaped(figure.refuted_by)
         );
     }
     for (name, reason) in &content.not_shown {
         text += &format!("- *{name}* is not shown because {reason}.\n");
+    }
+    if !content.not_asked.is_empty() {
+        let end = if content.not_shown.is_empty() { "" } else { "\n" };
+        text += &format!("{end}Not asked for: {}.\n", content.not_asked.join(", "));
     }
     text += "\n## Confounders\n\n";
     let rows =
@@ -44,6 +49,18 @@ pub fn markdown(content: &Content<'_>) -> String {
     text += &table(&content.cells);
     text += &lines("Divergences", &content.divergences);
     text + &lines("Missing runs", &content.missing)
+}
+
+/// What was found, as a sentence or, where there is much of it, as a table below one.
+fn found(figure: &Figure) -> String {
+    let (clauses, rows) = figure.told();
+    let sentence = if clauses.is_empty() { "One by one:".into() } else { escaped(&joined(&clauses)) };
+    if rows.is_empty() {
+        return format!("{sentence}\n\n");
+    }
+    let head = vec!["of".to_owned(), "found".to_owned()];
+    let rows = rows.iter().map(|finding| vec![finding.of.clone(), finding.said.clone()]);
+    format!("{sentence}\n\n{}\n", table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
 }
 
 fn table(rows: &[Vec<String>]) -> String {

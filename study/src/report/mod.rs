@@ -49,12 +49,15 @@ impl Report {
         let mut files =
             vec![("report.html".into(), page::page(&content)), ("report.md".into(), markdown::markdown(&content))];
         for figure in &content.figures {
-            let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.sentence()]);
+            let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.headline()]);
             files.push((format!("figures/{}.svg", figure.name), figure::standalone(&svg)));
             files.push((format!("figures/{}.csv", figure.name), figure.data.csv().to_owned()));
         }
         let not_shown = content.not_shown.iter().map(|(name, reason)| format!("{name}: not shown because {reason}"));
-        let remarks = content.warnings.iter().chain(&content.missing).cloned().chain(not_shown).collect();
+        let not_asked =
+            (!content.not_asked.is_empty()).then(|| format!("not asked for: {}", content.not_asked.join(", ")));
+        let remarks =
+            content.warnings.iter().chain(&content.missing).cloned().chain(not_shown).chain(not_asked).collect();
         Ok(Self { files, figures: content.figures.len(), remarks })
     }
 

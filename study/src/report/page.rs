@@ -3,7 +3,7 @@
 use super::confounders::State;
 use super::content::Content;
 use super::figure::{Size, escape, rules};
-use super::figures::Figure;
+use super::figures::{Figure, Finding, joined};
 use super::words::sentence;
 
 /// The page's text. It is well-formed XML as well, which tests hold it to.
@@ -68,15 +68,26 @@ fn findings(content: &Content<'_>) -> String {
     section + "</section>\n"
 }
 
-/// Clauses that a figure's text has at most; the rest is in its data.
-const MOST_CLAUSES: usize = 10;
-
-/// Clauses, each a line.
-fn lines(found: &[String]) -> String {
-    let shown = found.iter().take(MOST_CLAUSES).map(|clause| format!("<p>{}</p>", escape(&sentence(clause))));
-    let more = found.len().saturating_sub(MOST_CLAUSES);
-    let more = if more > 0 { format!("<p>{more} more are in the figure's data.</p>") } else { String::new() };
-    shown.collect::<String>() + &more
+/// What was found: each clause a line, or rows of a table where there are many.
+fn lines(figure: &Figure) -> String {
+    let (clauses, rows) = figure.told();
+    let lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", escape(&joined(&[*clause])))).collect();
+    if rows.is_empty() {
+        return lines;
+    }
+    let row = |finding: &&Finding| {
+        let said = escape(&sentence(&finding.said));
+        match finding.of.as_str() {
+            "" => format!("<tr><td colspan=\"2\">{said}</td></tr>"),
+            of => format!("<tr><th scope=\"row\">{}</th><td>{said}</td></tr>", escape(of)),
+        }
+    };
+    let rows: String = rows.iter().map(row).collect();
+    let label = escape(&figure.title);
+    format!(
+        "{lines}<div class=\"scroll found\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
+         </tbody></table></div>"
+    )
 }
 
 /// Words as HTML, what is between backticks as code.
@@ -93,8 +104,8 @@ fn words(text: &str) -> String {
 
 fn figure(figure: &Figure) -> String {
     let (name, title) = (&figure.name, escape(&figure.title));
-    let sentence = figure.sentence();
-    let told = [figure.title.as_str(), sentence.as_str()];
+    let headline = figure.headline();
+    let told = [figure.title.as_str(), headline.as_str()];
     let wide = figure.picture.draw(Size::Wide, name, told);
     let narrow = figure.picture.draw(Size::Narrow, name, told);
     format!(
@@ -102,18 +113,23 @@ fn figure(figure: &Figure) -> String {
          <figcaption><p class=\"dim\">{}</p><h3>Found</h3>{}<h3>Would have refuted it</h3><p>{}</p>\
          <p><a href=\"figures/{name}.csv\">Data (CSV)</a></p></figcaption></div></figure>\n",
         escape(&figure.caption),
-        lines(&figure.found),
+        lines(figure),
         escape(figure.refuted_by)
     )
 }
 
 fn not_shown(content: &Content<'_>) -> String {
     let one = |(name, reason): &(&str, String)| format!("<li><b>{name}</b>: not shown because {}.</li>", words(reason));
-    if content.not_shown.is_empty() {
+    if content.not_shown.is_empty() && content.not_asked.is_empty() {
         return String::new();
     }
     let lines: String = content.not_shown.iter().map(one).collect();
-    format!("<section><h2>Not shown</h2><ul>{lines}</ul></section>\n")
+    let lines = if lines.is_empty() { lines } else { format!("<ul>{lines}</ul>") };
+    let others = match content.not_asked.is_empty() {
+        true => String::new(),
+        false => format!("<p class=\"dim\">Not asked for: {}.</p>", content.not_asked.join(", ")),
+    };
+    format!("<section><h2>Not shown</h2>{lines}{others}</section>\n")
 }
 
 fn confounders(content: &Content<'_>) -> String {
@@ -202,6 +218,8 @@ figcaption{font-size:.95rem}.dim{color:var(--dim)}\
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:8px 12px 8px 0;border-bottom:1px solid var(--edge);white-space:nowrap}\
 thead th{color:var(--dim);font-weight:600}td.long{white-space:normal;min-width:300px}tbody tr:last-child>*{border-bottom:0}\
+.scroll.found{max-height:460px;overflow:auto;margin:0}.found th,.found td{white-space:normal;padding:6px 10px 6px 0;\
+font-size:.88rem}.found th{min-width:6.5em}\
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}\
 footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}\
 pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
@@ -213,4 +231,4 @@ pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 .confounders tr>*{display:block;white-space:normal;border:0;padding:1px 0;min-width:0}}\
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}figure,.card,tr{break-inside:avoid}\
 figure,section,.card{border-color:#bbb;padding:12px 16px;margin:12px 0}.picture{max-width:520px}\
-.beside{display:block}.scroll{overflow:visible}th,td{white-space:normal}details{display:none}}";
+.beside{display:block}.scroll,.scroll.found{overflow:visible;max-height:none}th,td{white-space:normal}details{display:none}}";

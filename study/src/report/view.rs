@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::{Cell, Job, ProbeValues, Tables};
-use super::words::number;
+use super::words::{number, told_apart};
 use crate::statistics::mean;
 
 /// A study, arranged.
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
 
     /// Values of a job's probes.
     pub fn probes(&self, job: &Job) -> Option<&'a ProbeValues> {
-        self.tables.probes.get(&job.job)
+        self.tables.probes.values.get(&job.job)
     }
 
     /// The first value of a probe's figure at its last measurement.
@@ -120,13 +120,55 @@ impl<'a> View<'a> {
         there.map(|(key, value)| (key.3, *value)).collect()
     }
 
-    /// The noise scale of a whole run: mean trΣ over mean ‖G‖². None where the latter is not positive.
-    pub fn noise_scale(&self, job: &Job) -> Option<f64> {
+    /// What the runs of some cells told of their noise; those that diverged are left out.
+    pub fn noise(&self, cells: &[&Cell]) -> RunNoise {
+        let mut noise = RunNoise::default();
+        for (_, job) in cells.iter().flat_map(|cell| self.runs(cell)).filter(|(_, job)| !job.diverged) {
+            let steps = self.tables.noise.get(&job.job).map_or(&[][..], Vec::as_slice);
+            noise.reports += steps.len();
+            noise.identified += steps.iter().filter(|step| step.scale.is_some()).count();
+        }
+        noise
+    }
+
+    /// The noise scale of a whole run: the mean of the scales that it reported, which is what McCandlish et al. (2018)
+    /// give. Too low where many were not identified.
+    pub fn mean_scale(&self, job: &Job) -> Option<f64> {
+        let steps = self.tables.noise.get(&job.job)?;
+        mean(&steps.iter().filter_map(|step| step.scale).collect::<Vec<_>>())
+    }
+
+    /// Mean trΣ over mean ‖G‖² of a whole run, whether steps were identified or not: large gradients, mostly the first,
+    /// decide it. None where the mean ‖G‖² is not positive.
+    pub fn scale_of_means(&self, job: &Job) -> Option<f64> {
         let steps = self.tables.noise.get(&job.job)?;
         let both = || steps.iter().filter_map(|noise| noise.trace.zip(noise.squared_norm));
         let trace = mean(&both().map(|pair| pair.0).collect::<Vec<_>>())?;
         let squared_norm = mean(&both().map(|pair| pair.1).collect::<Vec<_>>())?;
         (squared_norm > 0.0).then(|| trace / squared_norm)
+    }
+}
+
+/// How much was told of the noise scale.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunNoise {
+    /// Reports that tell of noise.
+    pub reports: usize,
+    /// Those of them with a scale.
+    pub identified: usize,
+}
+
+impl RunNoise {
+    /// What a mean over identified scales has to be read with; nothing if all are.
+    pub fn caveat(&self) -> String {
+        let lost = self.reports - self.identified;
+        if lost == 0 {
+            return String::new();
+        }
+        let share = number(100.0 * lost as f64 / self.reports as f64);
+        format!(
+            "; at {share} % of the reported steps the scale is not identified, so the mean over the others is too low"
+        )
     }
 }
 
@@ -146,8 +188,13 @@ fn runs(jobs: &[Job]) -> BTreeMap<&str, BTreeMap<u64, &Job>> {
     runs
 }
 
+/// η/B, rounded to ten digits: ratios that differ by rounding alone are equal.
+pub fn ratio(cell: &Cell) -> Option<f64> {
+    format!("{:.9e}", cell.learning_rate? / cell.batch as f64).parse().ok()
+}
+
 /// Lines in the order of their first cells. Cells of one batch size in one line (several listed learning rates, or
-/// several ratios) are told apart by these.
+/// several ratios) are told apart by these, which are equal where they are the same number, not where they look alike.
 fn lines(cells: &[Cell]) -> Vec<Line<'_>> {
     let key = |cell: &Cell| [cell.arm.clone(), cell.rate.clone(), cell.budget.clone()];
     let varies = |part: usize| cells.iter().map(|cell| key(cell)[part].clone()).collect::<BTreeSet<_>>().len() > 1;
@@ -157,29 +204,46 @@ fn lines(cells: &[Cell]) -> Vec<Line<'_>> {
         cells.iter().filter(same).count() > 1
     };
     let crowded: BTreeSet<_> = cells.iter().filter(|cell| crowded(cell)).map(key).collect();
+    let mut keys: Vec<([String; 3], Option<String>)> = Vec::new();
     let mut lines: Vec<Line<'_>> = Vec::new();
-    for cell in cells {
-        let [arm, rate, budget] = key(cell);
-        let words = [arm.clone(), rate_words(&rate), format!("equal {budget}")];
+    for (cell, rate) in cells.iter().zip(rates(cells)) {
+        let rate = crowded.contains(&key(cell)).then_some(rate);
+        let [arm, rule, budget] = key(cell);
+        let words = [arm.clone(), rate_words(&rule), format!("equal {budget}")];
         let parts: Vec<String> =
             words.into_iter().zip(varying).map(|(word, varies)| if varies { word } else { String::new() }).collect();
-        let rate = crowded.contains(&key(cell)).then(|| match (cell.rate.starts_with("ratio"), cell.learning_rate) {
-            (_, None) => cell.cell.clone(),
-            (true, Some(rate)) => format!("η/B = {}", number(rate / cell.batch as f64)),
-            (false, Some(rate)) => format!("η = {}", number(rate)),
-        });
         let told = |parts: &[String]| {
             parts.iter().chain(&rate).filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
         };
         let (label, variant) = (told(&parts), told(&parts[..2]));
         let variant = if variant.is_empty() { arm } else { variant };
-        match lines.iter_mut().find(|line| line.label == label) {
-            Some(line) => line.cells.push(cell),
-            None => lines.push(Line { label, variant, style: lines.len(), cells: vec![cell] }),
+        let of_line = (key(cell), rate.clone());
+        match keys.iter().position(|key| *key == of_line) {
+            Some(place) => lines[place].cells.push(cell),
+            None => {
+                keys.push(of_line);
+                lines.push(Line { label, variant, style: lines.len(), cells: vec![cell] });
+            }
         }
     }
     lines.iter_mut().for_each(|line| line.cells.sort_by_key(|cell| cell.batch));
     lines
+}
+
+/// What a cell's learning rate is among all, in words that are the same for the same rate or ratio alone.
+fn rates(cells: &[Cell]) -> Vec<String> {
+    let by_ratio = |cell: &Cell| cell.rate == "ratio";
+    let value = |cell: &Cell| if by_ratio(cell) { ratio(cell) } else { cell.learning_rate };
+    let told = |ratios: bool| {
+        told_apart(&cells.iter().filter(|cell| by_ratio(cell) == ratios).filter_map(value).collect::<Vec<_>>())
+    };
+    let (mut ratios, mut rates) = (told(true).into_iter(), told(false).into_iter());
+    let word = |cell: &Cell| match (value(cell), by_ratio(cell)) {
+        (None, _) => cell.cell.clone(),
+        (Some(_), true) => format!("η/B = {}", ratios.next().unwrap_or_default()),
+        (Some(_), false) => format!("η = {}", rates.next().unwrap_or_default()),
+    };
+    cells.iter().map(word).collect()
 }
 
 /// A rule of learning rates in words.

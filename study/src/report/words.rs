@@ -5,20 +5,35 @@ use crate::statistics::Interval;
 
 /// Three digits that count.
 pub fn number(value: f64) -> String {
+    to_digits(value, 3)
+}
+
+/// Values that differ as words that differ, in the fewest digits, at least three.
+pub fn told_apart(values: &[f64]) -> Vec<String> {
+    let alike = |words: &[String]| {
+        let clash = |(a, x): (&f64, &String), (b, y): (&f64, &String)| a != b && x == y;
+        values.iter().zip(words).any(|one| values.iter().zip(words).any(|other| clash(one, other)))
+    };
+    let to = |digits| values.iter().map(|value| to_digits(*value, digits)).collect::<Vec<_>>();
+    (3..17).map(to).find(|words| !alike(words)).unwrap_or_else(|| values.iter().map(f64::to_string).collect())
+}
+
+/// So many digits that count.
+fn to_digits(value: f64, count: i32) -> String {
     if !value.is_finite() {
         return "–".into();
     }
     // A sum of nothing may be −0.
     let value = value + 0.0;
-    if value != 0.0 && !(1e-4 * 0.999_999..1e7).contains(&value.abs()) {
+    if value != 0.0 && count <= 3 && !(1e-4 * 0.999_999..1e7).contains(&value.abs()) {
         return power_of_ten(value);
     }
-    let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
-    if digits >= 3.0 {
-        let unit = 10_f64.powf(digits - 2.0);
+    let digits = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    if digits >= count {
+        let unit = 10_f64.powi(digits + 1 - count);
         return grouped(&format!("{:.0}", (value / unit).round() * unit));
     }
-    let text = format!("{value:.0$}", (2.0 - digits).max(0.0) as usize);
+    let text = format!("{value:.0$}", (count - 1 - digits).max(0) as usize);
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     grouped(text)
 }
@@ -62,10 +77,7 @@ pub fn change(difference: &Interval, unit: &str) -> String {
     let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
     let size = |interval: &Interval| with_interval(interval);
     if difference.low.is_none() {
-        return format!(
-            "changes by {}{unit} (too few seeds for an interval, so this shows nothing yet)",
-            number(difference.value)
-        );
+        return format!("changes by {}{unit} (too few seeds for an interval)", number(difference.value));
     }
     if !difference.excludes(0.0) {
         return format!("changes by {}{unit}: the interval includes zero, so no change is shown", size(difference));
@@ -86,10 +98,7 @@ pub fn change(difference: &Interval, unit: &str) -> String {
 pub fn quotient(logarithm: &Interval) -> String {
     let factor = logarithm.map(f64::exp);
     if logarithm.low.is_none() {
-        return format!(
-            "changes by a factor of {} (too few seeds for an interval, so this shows nothing yet)",
-            number(factor.value)
-        );
+        return format!("changes by a factor of {} (too few seeds for an interval)", number(factor.value));
     }
     if !logarithm.excludes(0.0) {
         let factor = with_interval(&factor);
@@ -143,6 +152,14 @@ mod tests {
     fn numbers_have_three_digits() {
         let written = [-0.0, 1.0, 0.0123, 12.345, 1234.5, 98_765.0, 2e-5, -0.5, f64::NAN].map(number);
         assert_eq!(written, ["0", "1", "0.0123", "12.3", "1,230", "98,800", "2×10⁻⁵", "−0.5", "–"]);
+    }
+
+    #[test]
+    fn values_that_differ_are_told_apart() {
+        assert_eq!(told_apart(&[0.1, 0.2, 0.1]), ["0.1", "0.2", "0.1"]);
+        assert_eq!(told_apart(&[0.1001, 0.1002, 0.5]), ["0.1001", "0.1002", "0.5"]);
+        assert_eq!(told_apart(&[12_341.0, 12_342.0]), ["12,341", "12,342"]);
+        assert_eq!(told_apart(&[1.25e-5, 1.252e-5]), ["0.0000125", "0.00001252"]);
     }
 
     #[test]

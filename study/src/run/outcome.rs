@@ -127,6 +127,7 @@ fn measured(path: &Path, outcome: &mut Outcome) -> Result<(), RunError> {
                 outcome.validation_loss = evaluation.loss;
                 outcome.validation_error = evaluation.accuracy.map(|accuracy| 1.0 - accuracy);
             }
+            Line::Evaluation(evaluation) if evaluation.split == "test" => outcome.test_evaluations += 1,
             Line::Probe(probe) if probe.measure == "gap" => {
                 let figure = |name: &str| probe.figures.get(name).and_then(|values| *values.first()?);
                 gap = Some((figure("train_loss"), figure("train_accuracy")));

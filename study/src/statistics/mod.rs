@@ -1,7 +1,7 @@
 //! What a handful of seeds can say: means with bootstrap intervals, differences paired by seed, straight lines, the
 //! hyperbola of critical batch sizes, and how much of a spread a grouping explains.
 //!
-//! These figures go into reports, not into weights or tables, so std's logarithms are good enough. The generator is our
+//! These figures go into reports and onto terminals, not into weights or tables, so std's logarithms are good enough. The generator is our
 //! own and seeded: the same tables give the same report.
 
 mod bootstrap;
@@ -10,6 +10,7 @@ mod groups;
 mod hyperbola;
 mod line;
 mod quantile;
+mod stability;
 
 pub use bootstrap::{Interval, interval, mean_interval, paired_interval};
 pub use generator::Generator;
@@ -17,6 +18,7 @@ pub use groups::explained_share;
 pub use hyperbola::{Hyperbola, HyperbolaFit, Unfit, fit_hyperbola};
 pub use line::{Line, fit_line};
 pub use quantile::quantile;
+pub use stability::stability_limit;
 
 /// Arithmetic mean; `None` of nothing.
 pub fn mean(values: &[f64]) -> Option<f64> {
@@ -29,5 +31,7 @@ pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     mean(&logarithms?).map(f64::exp)
 }
 
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What a study came to, as files: `study.json`, and tables that are the same bytes however many workers a run had. They
 //! hold no times and no hosts.
 
+mod descent;
 mod file;
 mod measured;
 mod state;
@@ -14,6 +15,7 @@ use crate::csv::Field;
 use crate::plan::{Known, Outcome, Planner, Survey, Task, Trial};
 use crate::run::RunError;
 
+pub use descent::Descent;
 pub use state::{Change, StudyState, change};
 
 /// Where a study's files are.
@@ -86,9 +88,26 @@ pub fn fingerprints(survey: &Survey, known: &Known) -> Vec<String> {
 }
 
 fn cells(tables: &Path, planner: &Planner, survey: &Survey) -> io::Result<()> {
-    let columns = ["cell", "arm", "batch", "micro_batch", "rate", "budget", "learning_rate", "interior", "remark"];
+    let columns = [
+        "cell",
+        "arm",
+        "batch",
+        "micro_batch",
+        "rate",
+        "budget",
+        "learning_rate",
+        "interior",
+        "train_samples",
+        "validation_samples",
+        "optimizer",
+        "momentum",
+        "nesterov",
+        "beside",
+        "remark",
+    ];
     let mut csv = Csv::create(tables, "cells", &columns)?;
     for (cell, standing) in planner.grid().cells.iter().zip(&survey.cells) {
+        let descent = Descent::of(&cell.job);
         csv.row(&[
             &cell.id,
             &cell.arm,
@@ -98,6 +117,12 @@ fn cells(tables: &Path, planner: &Planner, survey: &Survey) -> io::Result<()> {
             &cell.budget.as_str(),
             &standing.learning_rate,
             &standing.interior,
+            &cell.facts.train_samples,
+            &cell.facts.validation_samples,
+            &descent.optimizer,
+            &descent.momentum,
+            &descent.nesterov,
+            &descent.beside.join(" "),
             &standing.remark,
         ])?;
     }
@@ -165,7 +190,8 @@ fn jobs(tables: &Path, planner: &Planner, finals: &[&Task], known: &Known) -> io
 }
 
 fn tuning(tables: &Path, planner: &mut Planner, survey: &Survey, known: &Known) -> io::Result<()> {
-    let columns = ["cell", "learning_rate", "seed", "job", "stop_reason", "score", "chosen", "extended"];
+    let columns =
+        ["cell", "learning_rate", "seed", "job", "stop_reason", "score", "chosen", "extended", "test_evaluations"];
     let mut csv = Csv::create(tables, "tuning", &columns)?;
     let Some(tuning) = planner.grid().file.recipe.tuning.clone() else { return csv.finish() };
     for (place, standing) in survey.cells.iter().enumerate() {
@@ -176,8 +202,17 @@ fn tuning(tables: &Path, planner: &mut Planner, survey: &Survey, known: &Known) 
                 let chosen = standing.learning_rate == Some(learning_rate);
                 let score: Option<f64> = score(outcome, tuning.by);
                 let id = planner.grid().cells[place].id.clone();
-                let fields: [&dyn Field; 8] =
-                    [&id, &learning_rate, &seed, &task.key, &outcome.stop_reason, &score, &chosen, &extended];
+                let fields: [&dyn Field; 9] = [
+                    &id,
+                    &learning_rate,
+                    &seed,
+                    &task.key,
+                    &outcome.stop_reason,
+                    &score,
+                    &chosen,
+                    &extended,
+                    &outcome.test_evaluations,
+                ];
                 csv.row(&fields)?;
             }
         }

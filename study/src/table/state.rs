@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::fingerprints;
+use super::{Descent, fingerprints};
 use crate::grid::{Cell, Grid};
 use crate::plan::{Known, Planner, Standing, Survey};
 
@@ -49,6 +49,9 @@ struct CellState {
     budget: String,
     learning_rate: Option<f64>,
     interior: Option<bool>,
+    train_samples: u64,
+    validation_samples: u64,
+    descent: Descent,
     remark: String,
 }
 
@@ -101,6 +104,9 @@ impl CellState {
             budget: cell.budget.as_str().to_owned(),
             learning_rate: standing.learning_rate,
             interior: standing.interior,
+            train_samples: cell.facts.train_samples,
+            validation_samples: cell.facts.validation_samples,
+            descent: Descent::of(&cell.job),
             remark: standing.remark.clone(),
         }
     }

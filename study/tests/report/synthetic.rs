@@ -34,6 +34,7 @@ pub struct Run {
     pub test_error: f64,
     pub fingerprint: u64,
     pub diverged: bool,
+    pub stop_reason: &'static str,
 }
 
 const JOBS: usize = 0;
@@ -61,7 +62,7 @@ impl Synthetic {
                 "job,cell,arm,batch,rate,budget,learning_rate,seed,fingerprint,stop_reason,steps,epochs,samples,\
                  steps_to_target,train_loss,train_accuracy,validation_loss,validation_error,test_loss,test_error,diverged\n",
             ),
-            ("tuning.csv", "cell,learning_rate,seed,job,stop_reason,score,chosen,extended\n"),
+            ("tuning.csv", "cell,learning_rate,seed,job,stop_reason,score,chosen,extended,test_evaluations\n"),
             (
                 "steps.csv",
                 "job,step,epoch,samples,loss,accuracy,learning_rate,noise_trace,noise_squared_norm,noise_scale,noise_low,\
@@ -81,9 +82,16 @@ impl Synthetic {
         self.cells.push(serde_json::json!({
             "cell": name, "arm": cell.arm, "batch": cell.batch, "micro_batch": cell.batch.min(32), "rate": cell.rate,
             "budget": cell.budget, "learning_rate": cell.learning_rate,
-            "interior": if cell.rate == "tuned" { Some(true) } else { None }, "remark": ""
+            "interior": if cell.rate == "tuned" { Some(true) } else { None }, "remark": "",
+            "train_samples": 5000.max(cell.batch), "validation_samples": 10000,
+            "descent": { "optimizer": "sgd", "momentum": 0.0, "nesterov": false, "beside": [] }
         }));
         name
+    }
+
+    /// The newest cell, to be changed.
+    pub fn newest(&mut self) -> &mut serde_json::Value {
+        self.cells.last_mut().unwrap()
     }
 
     /// Adds a run of a cell; its key.
@@ -91,7 +99,8 @@ impl Synthetic {
         let job = format!("{cell}-{seed}");
         let target = run.steps_to_target.map_or(String::new(), |steps| steps.to_string());
         let Run { steps, train_loss, train_accuracy, test_error, fingerprint, diverged, .. } = run;
-        let (reason, test) = if diverged { ("failed", String::new()) } else { ("epochs", test_error.to_string()) };
+        let ended = if run.stop_reason.is_empty() { "completed" } else { run.stop_reason };
+        let (reason, test) = if diverged { ("nonfinite", String::new()) } else { (ended, test_error.to_string()) };
         self.line(
             JOBS,
             &format!(
@@ -103,8 +112,23 @@ impl Synthetic {
     }
 
     pub fn trial(&mut self, cell: &str, rate: f64, score: Option<f64>, chosen: bool) {
+        self.trial_that_looked(cell, rate, score, chosen, 0);
+    }
+
+    /// A trial that evaluated the test samples so often.
+    pub fn trial_that_looked(
+        &mut self,
+        cell: &str,
+        rate: f64,
+        score: Option<f64>,
+        chosen: bool,
+        test_evaluations: u64,
+    ) {
         let score = score.map_or(String::new(), |score| score.to_string());
-        self.line(TUNING, &format!("{cell},{rate},101,t-{cell}-{rate},epochs,{score},{chosen},false"));
+        self.line(
+            TUNING,
+            &format!("{cell},{rate},101,t-{cell}-{rate},completed,{score},{chosen},false,{test_evaluations}"),
+        );
     }
 
     pub fn noise(&mut self, job: &str, step: u64, trace: f64, squared_norm: f64) {
@@ -113,16 +137,25 @@ impl Synthetic {
         self.line(STEPS, &format!("{job},{step},0,0,1,0.5,0.1,{trace},{squared_norm},{scale},{low},{high},,,"));
     }
 
+    /// A step whose scale is only known to be above something.
+    pub fn unidentified(&mut self, job: &str, step: u64, trace: f64, squared_norm: f64, above: f64) {
+        self.line(STEPS, &format!("{job},{step},0,0,1,0.5,0.1,{trace},{squared_norm},,,,{above},,"));
+    }
+
     pub fn evaluation(&mut self, job: &str, epoch: u64, split: &str, accuracy: f64) {
         self.line(EVALUATIONS, &format!("{job},{epoch},{epoch},{split},0.1,{accuracy},10000"));
     }
 
     pub fn probe(&mut self, job: &str, step: u64, [measure, figure]: [&str; 2], values: &[f64]) {
+        self.probe_named(measure, job, step, [measure, figure], values);
+    }
+
+    pub fn probe_named(&mut self, name: &str, job: &str, step: u64, [measure, figure]: [&str; 2], values: &[f64]) {
         for (index, value) in values.iter().enumerate() {
             let value = if value.is_finite() { value.to_string() } else { String::new() };
             self.line(
                 PROBES,
-                &format!("{job},{step},0,{measure},{measure},subset,1024,\"exact, f32\",{figure},{index},{value}"),
+                &format!("{job},{step},0,{name},{measure},subset,1024,\"exact, f32\",{figure},{index},{value}"),
             );
         }
     }

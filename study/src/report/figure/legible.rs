@@ -25,6 +25,7 @@ impl Plot {
         };
         self.series.retain_mut(|series| rank(series.style).map(|style| series.style = style).is_some());
         self.guides.retain_mut(|guide| rank(guide.style).map(|style| guide.style = style).is_some());
+        self.bounds.retain_mut(|bounds| rank(bounds.style).map(|style| bounds.style = style).is_some());
         if drawn == all { String::new() } else { format!(" {drawn} of {all} are drawn; all are in the data.") }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::plot::{Frame, Point, Series};
+use super::plot::{Bounds, Frame, Point, Series};
 use super::style::{fill, marker, stroke};
 use super::svg::Svg;
 
@@ -31,6 +31,21 @@ pub fn draw(series: &Series, frame: &Frame, shift: f64, svg: &mut Svg) {
         if point.chosen {
             svg.path("chosen", &marker(0, at, 8.5));
         }
+    }
+}
+
+/// Marks of bounds that are drawn, about.
+const MOST_BOUNDS: usize = 60;
+
+/// Draws `^` at each bound.
+pub fn draw_bounds(bounds: &Bounds, frame: &Frame, svg: &mut Svg) {
+    let places = bounds.points.iter().map(|[x, y]| Point::new(*x, *y)).filter(|point| frame.has(point));
+    let mut d = String::new();
+    for point in thinned(&places.collect::<Vec<_>>(), MOST_BOUNDS) {
+        let _ = write!(d, "M{:.1} {:.1}l4 -6l4 6", frame.x(point.x) - 4.0, frame.y(point.y));
+    }
+    if !d.is_empty() {
+        svg.path(&format!("bar {}", class(bounds.style)), &d);
     }
 }
 

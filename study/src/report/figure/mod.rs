@@ -16,7 +16,7 @@ mod ticks;
 
 pub use axis::Measure;
 pub use dots::{Dot, Dots};
-pub use plot::{Guide, Plot, Point, Series, Tile};
+pub use plot::{Bounds, Guide, Plot, Point, Series, Tile};
 pub use style::{REFERENCE, rules};
 pub use svg::{escape, standalone};
 pub use ticks::{grouped, power_of_ten};

@@ -19,6 +19,8 @@ pub struct Plot {
     /// Whether series with bars are moved apart by some pixels, so that bars at one x don't lie on each other. Not where
     /// it is the question whether series lie on each other.
     pub apart: bool,
+    /// Marks that point up: what is meant lies above them.
+    pub bounds: Vec<Bounds>,
     /// A map in grey, below all else, with words for its lowest and highest level.
     pub tiles: Option<(Vec<Tile>, [String; 2])>,
 }
@@ -75,6 +77,15 @@ pub struct Guide {
     pub upright: bool,
 }
 
+/// Places that values are known to lie above, which are not known better.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Whose colour.
+    pub style: usize,
+    /// From left to right.
+    pub points: Vec<[f64; 2]>,
+}
+
 /// A rectangle of a map.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
@@ -117,7 +128,7 @@ impl Frame<'_> {
 impl Plot {
     /// A plot of series alone.
     pub fn new(x: Measure, y: Measure, series: Vec<Series>) -> Self {
-        Self { x, y, series, guides: Vec::new(), apart: false, tiles: None }
+        Self { x, y, series, guides: Vec::new(), apart: false, bounds: Vec::new(), tiles: None }
     }
 
     /// How high it is, and what is in it.
@@ -135,6 +146,9 @@ impl Plot {
         }
         for guide in &self.guides {
             frame.draw_guide(guide, &mut svg);
+        }
+        for bounds in &self.bounds {
+            marks::draw_bounds(bounds, &frame, &mut svg);
         }
         let barred =
             |series: &&Series| self.apart && !series.banded && series.points.iter().any(|point| point.low.is_some());
@@ -164,9 +178,18 @@ impl Plot {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let tiles = || self.tiles.iter().flat_map(|(tiles, _)| tiles);
         let guides = |upright| self.guides.iter().filter(move |guide| guide.upright == upright).map(|guide| guide.at);
-        let x = points().map(|point| point.x).chain(tiles().flat_map(|tile| tile.x)).chain(guides(true));
+        let bounds = || self.bounds.iter().flat_map(|bounds| &bounds.points);
+        let x = points()
+            .map(|point| point.x)
+            .chain(bounds().map(|place| place[0]))
+            .chain(tiles().flat_map(|tile| tile.x))
+            .chain(guides(true));
         let ends = |point: &Point| [Some(point.y), point.low, point.high].into_iter().flatten();
-        let y = points().flat_map(ends).chain(tiles().flat_map(|tile| tile.y)).chain(guides(false));
+        let y = points()
+            .flat_map(ends)
+            .chain(bounds().map(|place| place[1]))
+            .chain(tiles().flat_map(|tile| tile.y))
+            .chain(guides(false));
         let wanted = if size == Size::Wide { 8 } else { 5 };
         let mut axes = [Axis::over(&self.x, x, wanted), Axis::over(&self.y, y, 6)];
         let widest = axes[1].ticks.iter().map(|tick| width_of(&tick.1)).fold(20.0, f64::max);

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure};
+use super::{Drawn, Figure, Finding};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
-use crate::report::view::{BySeed, View};
-use crate::report::words::{number, whole, with_interval};
+use crate::report::view::{BySeed, View, ratio};
+use crate::report::words::{number, told_apart, whole, with_interval};
 use crate::statistics::{explained_share, interval, mean, mean_interval};
 
 /// A cell with what it is grouped by.
 struct Placed<'a> {
     cell: &'a Cell,
     rate: f64,
-    /// η/B, rounded to six digits so that equal ratios are equal.
+    /// η/B.
     ratio: f64,
 }
 
@@ -48,11 +48,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
 }
 
 fn placed<'a>(view: &View<'a>) -> Vec<Placed<'a>> {
-    let place = |cell: &'a Cell| {
-        let rate = cell.learning_rate?;
-        let ratio = format!("{:.5e}", rate / cell.batch as f64).parse().ok()?;
-        Some(Placed { cell, rate, ratio })
-    };
+    let place = |cell: &'a Cell| Some(Placed { cell, rate: cell.learning_rate?, ratio: ratio(cell)? });
     view.cells().iter().filter_map(place).collect()
 }
 
@@ -101,9 +97,10 @@ fn scatter<'a>(
         picture: Picture::Plot(Box::new(plot)),
         caption:
             "One curve a batch size; where η/B decides, they lie on each other. Bars are 95 % bootstrap intervals over \
-                  seeds."
+                  seeds. Shares of variance are adjusted for the number of groups (ε²), so that groupings of different \
+                  sizes compare: one at random explains 0 % on average, and may come out below."
                 .into(),
-        found: found(&valued, what),
+        found: found(&valued, what).into_iter().map(Finding::from).collect(),
         key: true,
         refuted_by: "Curves of different batch sizes that lie apart at equal η/B by more than their intervals would refute \
                      the collapse; so would the learning rate or the batch alone explaining as much.",
@@ -158,20 +155,23 @@ fn worst(cells: &[(&Placed<'_>, BySeed)]) -> Option<String> {
 
 /// Evaluations over epochs: one curve a cell, coloured by its ratio.
 fn curves(view: &View<'_>, cells: &[Placed<'_>]) -> Option<Figure> {
-    let mut data = Data::new(&["cell", "batch", "ratio", "epoch", "error"]);
+    let runs = || cells.iter().flat_map(|cell| view.runs(cell.cell)).filter(|(_, job)| !job.diverged);
+    let evaluations = |job: &Job| view.tables.evaluations.get(&job.job).map_or(&[][..], Vec::as_slice);
+    // One split: those of two are of different samples.
+    let validated = runs().any(|(_, job)| evaluations(job).iter().any(|evaluation| evaluation.split == "validation"));
+    let split = if validated { "validation" } else { "test" };
+    let mut data = Data::new(&["cell", "batch", "ratio", "epoch", "split", "error"]);
     let mut ratios: Vec<f64> = cells.iter().map(|cell| cell.ratio).collect();
     ratios.sort_by(f64::total_cmp);
     ratios.dedup();
+    let words = told_apart(&ratios);
     let (mut series, mut named) = (Vec::new(), Vec::new());
     for cell in cells {
         let mut epochs: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for (_, job) in view.runs(cell.cell) {
-            for evaluation in view.tables.evaluations.get(&job.job).into_iter().flatten() {
-                let error =
-                    evaluation.accuracy.filter(|_| evaluation.split == "validation" || evaluation.split == "test");
-                error
-                    .into_iter()
-                    .for_each(|a| epochs.entry(evaluation.epoch.to_bits()).or_default().push(100.0 * (1.0 - a)));
+        for (_, job) in view.runs(cell.cell).filter(|(_, job)| !job.diverged) {
+            for evaluation in evaluations(job).iter().filter(|evaluation| evaluation.split == split) {
+                let errors = epochs.entry(evaluation.epoch.to_bits()).or_default();
+                errors.extend(evaluation.accuracy.map(|accuracy| 100.0 * (1.0 - accuracy)));
             }
         }
         let points: Vec<Point> = epochs
@@ -182,26 +182,26 @@ fn curves(view: &View<'_>, cells: &[Placed<'_>]) -> Option<Figure> {
             continue;
         }
         let id = cell.cell.cell.as_str();
-        points.iter().for_each(|point| data.row(&[&id, &cell.cell.batch, &cell.ratio, &point.x, &point.y]));
+        points.iter().for_each(|point| data.row(&[&id, &cell.cell.batch, &cell.ratio, &point.x, &split, &point.y]));
         let style = ratios.iter().position(|ratio| *ratio == cell.ratio)?;
-        let label = if named.contains(&style) { String::new() } else { format!("η/B = {}", number(cell.ratio)) };
+        let label = if named.contains(&style) { String::new() } else { format!("η/B = {}", words[style]) };
         named.push(style);
         series.push(Series { label, style, points, joined: true, marked: false, banded: false });
     }
     if series.len() < 2 {
         return None;
     }
-    let plot = Plot::new(Measure::linear("epoch"), Measure::log("held-out error (%)"), series);
+    let plot = Plot::new(Measure::linear("epoch"), Measure::log(&format!("{split} error (%)")), series);
     Some(Figure {
         name: "ratio-curves".into(),
         title: "Error over epochs by η/B".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Mean over seeds; one curve a cell, alike where η/B is alike.".into(),
-        found: vec![format!(
+        caption: format!("Mean over seeds of the {split} error; one curve a cell, alike where η/B is alike."),
+        found: vec![Finding::from(format!(
             "{} cells at {} ratios are drawn; how far they collapse at the end is told with the figure of the error",
             named.len(),
             ratios.len()
-        )],
+        ))],
         key: false,
         refuted_by: "Curves of one colour that run apart from early on would refute that η/B sets the course.",
         data,

@@ -1,6 +1,6 @@
 //! The spectral density of the Hessian: nodes and weights of Lanczos quadrature, each broadened to a bell.
 
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, Finding, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::Cell;
@@ -38,7 +38,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
         let curve: Vec<Point> = places.iter().map(|place| Point::new(*place, density(nodes, *place, width))).collect();
         let id = cell.cell.as_str();
         curve.iter().for_each(|point| data.row(&[&id, &point.x, &point.y]));
-        clauses.push(format!("“{}”: {}", view.label(cell), clause(nodes, width)));
+        clauses.push(Finding::of(&view.label(cell), clause(nodes, width)));
         let highest = curve.iter().map(|point| point.y).fold(0.0, f64::max);
         // A value without a place on the axis breaks the line.
         let points =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, Finding, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::Cell;
@@ -58,7 +58,7 @@ fn points(view: &View<'_>, cell: &Cell) -> Vec<Point> {
 }
 
 /// Slope and r² of each seed's own fit, and r² of the other law.
-fn clause(view: &View<'_>, cell: &Cell) -> Option<String> {
+fn clause(view: &View<'_>, cell: &Cell) -> Option<Finding> {
     let (mut slopes, mut logarithmic, mut roots) = (Vec::new(), Vec::new(), Vec::new());
     for (_, job) in view.runs(cell).filter(|(_, job)| !job.diverged) {
         let mut measured = view.over_steps(job, "weights", "distance");
@@ -72,9 +72,9 @@ fn clause(view: &View<'_>, cell: &Cell) -> Option<String> {
     let (by_logarithm, by_root) = (mean(&logarithmic)?, mean(&roots)?);
     let verdict =
         if by_logarithm > by_root { "ln t describes it better" } else { "√t describes it at least as well" };
-    Some(format!(
-        "“{}”: slope {} per unit of ln t with r² = {by_logarithm:.3}, against {by_root:.3} for √t, so {verdict}",
-        view.label(cell),
-        with_interval(&mean_interval(&slopes)?)
-    ))
+    let slope = with_interval(&mean_interval(&slopes)?);
+    let said = format!(
+        "slope {slope} per unit of ln t with r² = {by_logarithm:.3}, against {by_root:.3} for √t, so {verdict}"
+    );
+    Some(Finding::of(&view.label(cell), said))
 }

@@ -1,20 +1,22 @@
 //! The edge of stability: the largest eigenvalue over steps, against what gradient descent can follow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, Finding, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
-use crate::report::tables::Cell;
+use crate::report::tables::{Cell, Job};
 use crate::report::view::View;
-use crate::report::words::{number, with_interval};
-use crate::statistics::{Interval, mean, mean_interval};
+use crate::report::words::{list, number, whole, with_interval};
+use crate::statistics::{Interval, mean, mean_interval, stability_limit};
 
 /// A cell's course.
 struct Course<'a> {
     cell: &'a Cell,
     /// What λ_max can't lastingly be above.
     threshold: f64,
+    /// The same in words.
+    formula: String,
     /// Step and mean λ_max over seeds, least and most.
     points: Vec<Point>,
     /// The same over the threshold that held at the step.
@@ -23,26 +25,39 @@ struct Course<'a> {
     late: Interval,
 }
 
-/// λ_max over steps with each cell's threshold, and their quotient.
+/// λ_max over steps with each cell's threshold, and their quotient. Cells that don't descend by the whole gradient have
+/// no threshold, and are told as such.
 pub fn draw(view: &View<'_>) -> Drawn {
-    let momentum = view.tables.study.job_key(["optimizer", "momentum"]).and_then(|value| value.as_f64()).unwrap_or(0.0);
-    let courses: Vec<Course<'_>> = view.cells().iter().filter_map(|cell| course(view, cell, momentum)).collect();
+    let (mut courses, mut without) = (Vec::new(), Vec::<(String, Vec<String>)>::new());
+    for (cell, runs) in view.cells().iter().map(|cell| (cell, measured(view, cell))).filter(|of| !of.1.is_empty()) {
+        match limit(cell) {
+            Ok((limit, formula)) => courses.extend(course(cell, &runs, limit, formula)),
+            Err(reason) => match without.iter_mut().find(|cells| cells.0 == reason) {
+                Some(cells) => cells.1.push(cell.cell.clone()),
+                None => without.push((reason, vec![cell.cell.clone()])),
+            },
+        }
+    }
+    let without: Vec<String> =
+        without.iter().map(|(reason, cells)| format!("{reason} (in {})", list_in_short(cells))).collect();
+    if courses.is_empty() && !without.is_empty() {
+        return Err(without.join("; "));
+    }
     if courses.is_empty() {
         let otherwise =
             "no run has four measurements of λ_max: add a probe with `measure = \"eigenvalues\"` and `every`";
         return Err(absent(view, "probes.csv", otherwise));
     }
+    let without = if without.is_empty() { String::new() } else { format!(" Not shown: {}.", without.join("; ")) };
     let data = data(&courses);
-    let threshold = match momentum {
-        0.0 => "2/η".to_owned(),
-        momentum => format!("2(1 + β)/η with momentum β = {}", number(momentum)),
-    };
+    let formulas: BTreeSet<&str> = courses.iter().map(|course| course.formula.as_str()).collect();
+    let formulas = list(&formulas.into_iter().map(str::to_owned).collect::<Vec<_>>());
     let course = |name: &str, title: &str, plot: Plot, caption: String| Figure {
         name: name.into(),
         title: title.into(),
         picture: Picture::Plot(Box::new(plot)),
         caption,
-        found: courses.iter().map(|course| course.clause(view, &threshold)).collect(),
+        found: courses.iter().map(|course| course.clause(view)).collect(),
         key: name == "edge",
         refuted_by: "A λ_max that stays far below the threshold to the end, or lastingly above it, would refute that \
                      training hovers at the edge; so would a late mean whose interval leaves 1 ± 0.1.",
@@ -54,40 +69,86 @@ pub fn draw(view: &View<'_>) -> Drawn {
             "edge",
             "Largest eigenvalue over steps",
             absolute(view, &courses),
-            format!("{band} Thin level lines are each cell's {threshold}."),
+            format!("{band} Thin level lines are each cell's {formulas}.{without}"),
         ),
         course(
             "edge-ratio",
             "Largest eigenvalue over its threshold",
             relative(view, &courses),
-            format!("λ_max divided by {threshold}. {band}"),
+            format!("λ_max divided by {formulas}. {band}"),
         ),
     ])
 }
 
-fn course<'a>(view: &View<'a>, cell: &'a Cell, momentum: f64) -> Option<Course<'a>> {
-    let threshold = 2.0 * (1.0 + momentum) / cell.learning_rate?;
-    let (mut values, mut ratios, mut late) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    for (_, job) in view.runs(cell).filter(|(_, job)| !job.diverged) {
-        // λ_max·η/2 with the learning rate of the step itself.
+/// The first few of many.
+fn list_in_short(cells: &[String]) -> String {
+    match cells {
+        [first, second, third, _, _, ..] => format!("{first}, {second}, {third} and {} more", cells.len() - 3),
+        few => list(few),
+    }
+}
+
+/// λ_max·η at which a cell's descent is at the edge, and the threshold in words; or why there is none.
+fn limit(cell: &Cell) -> Result<(f64, String), String> {
+    let (Some(samples), Some(descent)) = (cell.train_samples, &cell.descent) else {
+        return Err(
+            "study.json is of an earlier version and does not tell how weights descend: `lockstep study run` writes \
+                    it anew"
+                .into(),
+        );
+    };
+    if descent.optimizer != "sgd" {
+        return Err(format!("2/η is no edge of the optimiser {:?}", descent.optimizer));
+    }
+    if !descent.beside.is_empty() {
+        return Err(format!("2/η is the edge of plain gradient descent, which is not with {}", list(&descent.beside)));
+    }
+    if cell.batch < samples {
+        let (batch, samples) = (whole(cell.batch), whole(samples));
+        return Err(format!("2/η is the edge of full batches: {batch} are not all of the {samples} training samples"));
+    }
+    let beta = descent.momentum;
+    let formula = match (beta == 0.0, descent.nesterov) {
+        (true, _) => "2/η".to_owned(),
+        (false, false) => format!("2(1 + β)/η with β = {}", number(beta)),
+        (false, true) => format!("(2 + 2β)/((1 + 2β)η) with Nesterov's β = {}", number(beta)),
+    };
+    Ok((stability_limit(beta, descent.nesterov), formula))
+}
+
+/// Measurements of a run: step, λ_max, and λ_max·η with the learning rate of the step itself.
+type Measured = Vec<(u64, f64, f64)>;
+
+/// Those of each run that has some.
+fn measured(view: &View<'_>, cell: &Cell) -> Vec<Measured> {
+    let of_run = |job: &Job| {
         let edge: BTreeMap<u64, f64> =
             view.over_steps(job, "eigenvalues", "edge").into_iter().map(|(step, edge)| (step as u64, edge)).collect();
-        let mut measured = Vec::new();
         // Before the first step nothing has been descended.
-        for (step, value) in view.sharpness(job).into_iter().filter(|(step, value)| *step > 0.0 && *value > 0.0) {
-            let ratio = edge.get(&(step as u64)).map_or(value / threshold, |edge| edge / (1.0 + momentum));
-            measured.push((step as u64, value, ratio));
-        }
-        if measured.len() >= 4 {
-            let from = measured.len() - measured.len().div_ceil(4);
-            late.extend(mean(&measured[from..].iter().map(|at| at.2).collect::<Vec<_>>()));
-            for (step, value, ratio) in measured {
-                values.entry(step).or_insert_with(Vec::new).push(value);
-                ratios.entry(step).or_insert_with(Vec::new).push(ratio);
-            }
+        let sharpness = view.sharpness(job).into_iter().filter(|(step, value)| *step > 0.0 && *value > 0.0);
+        let with_rate = sharpness.filter_map(|(step, value)| {
+            let rate = edge.get(&(step as u64)).map(|edge| 2.0 * edge);
+            Some((step as u64, value, rate.or(cell.learning_rate.map(|rate| rate * value))?))
+        });
+        with_rate.collect::<Measured>()
+    };
+    let runs = view.runs(cell).filter(|(_, job)| !job.diverged).map(|(_, job)| of_run(job));
+    runs.filter(|measured| measured.len() >= 4).collect()
+}
+
+fn course<'a>(cell: &'a Cell, runs: &[Measured], limit: f64, formula: String) -> Option<Course<'a>> {
+    let threshold = limit / cell.learning_rate?;
+    let (mut values, mut ratios, mut late) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for measured in runs {
+        let from = measured.len() - measured.len().div_ceil(4);
+        late.extend(mean(&measured[from..].iter().map(|at| at.2 / limit).collect::<Vec<_>>()));
+        for (step, value, product) in measured {
+            values.entry(*step).or_insert_with(Vec::new).push(*value);
+            ratios.entry(*step).or_insert_with(Vec::new).push(product / limit);
         }
     }
-    Some(Course { cell, threshold, points: points(&values), ratios: points(&ratios), late: mean_interval(&late)? })
+    let (points, ratios) = (points(&values), points(&ratios));
+    Some(Course { cell, threshold, formula, points, ratios, late: mean_interval(&late)? })
 }
 
 /// Means over seeds with their ends.
@@ -101,7 +162,8 @@ fn points(steps: &BTreeMap<u64, Vec<f64>>) -> Vec<Point> {
 }
 
 impl Course<'_> {
-    fn clause(&self, view: &View<'_>, threshold: &str) -> String {
+    fn clause(&self, view: &View<'_>) -> Finding {
+        let threshold = &self.formula;
         let off = 100.0 * (self.late.value - 1.0);
         let verdict = match off {
             off if off.abs() <= 10.0 => format!("hovers at {threshold} ({off:+.0} %)").replace('-', "−"),
@@ -111,8 +173,9 @@ impl Course<'_> {
         let rate = number(self.cell.learning_rate.unwrap_or_default());
         let late = with_interval(&self.late);
         let label = view.label(self.cell);
-        let rate = if label.contains("η = ") { String::new() } else { format!(" (η = {rate})") };
-        format!("“{label}”{rate}: in the last quarter λ_max is {late} of the threshold, so it {verdict}")
+        let rate = if label.contains("η = ") { String::new() } else { format!("at η = {rate} ") };
+        let said = format!("{rate}in the last quarter λ_max is {late} of the threshold, so it {verdict}");
+        Finding::of(&label, said)
     }
 
     fn series(&self, view: &View<'_>, points: &[Point]) -> Series {

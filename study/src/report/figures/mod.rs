@@ -1,6 +1,7 @@
 //! The figures of a report, one file each family: what is drawn, what was found, what would have refuted it.
 
 mod accuracy;
+mod asked;
 mod collapse;
 mod density;
 mod distance;
@@ -12,6 +13,8 @@ mod slices;
 mod target;
 mod tuning;
 mod variants;
+
+pub use asked::asked;
 
 use super::data::Data;
 use super::figure::Picture;
@@ -29,8 +32,8 @@ pub struct Figure {
     pub picture: Picture,
     /// How to read it.
     pub caption: String,
-    /// What was found, of the data: clauses of one sentence.
-    pub found: Vec<String>,
+    /// What was found, of the data.
+    pub found: Vec<Finding>,
     /// Whether that is among the key findings.
     pub key: bool,
     /// What would have refuted it: one sentence.
@@ -39,10 +42,46 @@ pub struct Figure {
     pub data: Data,
 }
 
+/// A clause of what was found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The line or cell that it is about; empty if it is about all.
+    pub of: String,
+    /// What is said of it.
+    pub said: String,
+}
+
+impl Finding {
+    /// About a line or cell of this name, if it has one.
+    pub fn of(name: &str, said: impl Into<String>) -> Self {
+        Self { of: name.into(), said: said.into() }
+    }
+}
+
+impl<T: Into<String>> From<T> for Finding {
+    fn from(said: T) -> Self {
+        Self::of("", said)
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.of.is_empty() { f.write_str(&self.said) } else { write!(f, "“{}”: {}", self.of, self.said) }
+    }
+}
+
+/// Clauses that people read as a sentence; more are a table.
+const MOST_CLAUSES: usize = 6;
+
 impl Figure {
-    /// All that was found, in one sentence.
-    pub fn sentence(&self) -> String {
-        sentence(&self.found.join("; "))
+    /// What was found: clauses of a sentence, and rows of a table for what is too much for one.
+    pub fn told(&self) -> (Vec<&Finding>, Vec<&Finding>) {
+        let all = || self.found.iter();
+        if self.found.len() <= MOST_CLAUSES {
+            return (all().collect(), Vec::new());
+        }
+        let (of_all, of_each): (Vec<_>, Vec<_>) = all().partition(|finding| finding.of.is_empty());
+        if of_all.len() <= MOST_CLAUSES { (of_all, of_each) } else { (Vec::new(), all().collect()) }
     }
 
     /// What was found, in short: of many clauses the first and the last.
@@ -51,9 +90,14 @@ impl Figure {
             [first, between @ .., last] if between.len() > 2 => {
                 sentence(&format!("{first}; {last} ({} more with the figure)", between.len()))
             }
-            _ => self.sentence(),
+            _ => joined(&self.found.iter().collect::<Vec<_>>()),
         }
     }
+}
+
+/// Clauses as one sentence.
+pub fn joined(clauses: &[&Finding]) -> String {
+    sentence(&clauses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 /// A family's figures, or why there are none.
@@ -79,11 +123,6 @@ pub const FAMILIES: [(&str, Draw); 14] = [
     ("distance", distance::draw),
     ("tuning", tuning::draw),
 ];
-
-/// A clause about a line or cell: with its name, if it has one.
-fn of_line(label: &str, clause: &str) -> String {
-    if label.is_empty() { clause.into() } else { format!("“{label}”: {clause}") }
-}
 
 /// Why a table's figures are not there.
 fn absent(view: &View<'_>, table: &'static str, otherwise: &str) -> String {

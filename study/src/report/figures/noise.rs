@@ -2,26 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, Finding, absent};
 use crate::report::data::Data;
-use crate::report::figure::{Measure, Picture, Plot, Point, Series};
+use crate::report::figure::{Bounds, Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Noise};
-use crate::report::view::View;
+use crate::report::view::{BySeed, View};
 use crate::report::words::{number, with_interval};
 use crate::statistics::{mean, mean_interval};
 
 /// B_simple over steps, by cell.
 pub fn draw(view: &View<'_>) -> Drawn {
-    let mut data = Data::new(&["cell", "step", "noise_scale", "low", "high"]);
-    let (mut series, mut clauses) = (Vec::new(), Vec::new());
+    let mut data = Data::new(&["cell", "step", "noise_scale", "low", "high", "above", "runs", "identified"]);
+    let (mut series, mut bounds, mut clauses) = (Vec::new(), Vec::new(), Vec::new());
     for cell in view.cells() {
-        let points = points(view, cell);
-        if points.is_empty() {
+        let steps = steps(view, cell);
+        let points: Vec<Point> = steps.iter().filter_map(|step| step.point).collect();
+        let above: Vec<[f64; 2]> = steps.iter().filter_map(|step| Some([step.step as f64, step.above?])).collect();
+        if points.is_empty() && above.is_empty() {
             continue;
         }
-        let id = cell.cell.as_str();
-        points.iter().for_each(|point| data.row(&[&id, &point.x, &point.y, &point.low, &point.high]));
+        for Step { step, point, above, runs, identified } in &steps {
+            let of = |part: fn(&Point) -> Option<f64>| point.as_ref().and_then(part);
+            let (scale, low, high) = (of(|point| Some(point.y)), of(|point| point.low), of(|point| point.high));
+            data.row(&[&cell.cell.as_str(), step, &scale, &low, &high, above, runs, identified]);
+        }
         clauses.extend(clause(view, cell, &points));
+        bounds.push(Bounds { style: view.place(cell), points: above });
         series.push(Series {
             label: view.label(cell),
             style: view.place(cell),
@@ -38,15 +44,21 @@ pub fn draw(view: &View<'_>) -> Drawn {
             "no step has an identified noise scale: it takes two micro-batches a batch",
         ));
     }
-    let plot = Plot::new(Measure::linear("step"), Measure::log("B_simple (samples)"), series);
+    let marks = match bounds.iter().any(|bounds| !bounds.points.is_empty()) {
+        true => {
+            " ^ marks steps at which runs' own scales are not identified: they are above the mark (mean over these runs)."
+        }
+        false => "",
+    };
+    let plot = Plot { bounds, ..Plot::new(Measure::linear("step"), Measure::log("B_simple (samples)"), series) };
     Ok(vec![Figure {
         name: "noise-scale".into(),
         title: "Noise scale of the gradient over steps".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption:
-            "B_simple = trΣ/‖G‖², a ratio of means over seeds; the band is the mean of the runs' jackknife intervals. \
-                  Steps where ‖G‖² is not above zero have no scale and are left out."
-                .into(),
+        caption: format!(
+            "B_simple = trΣ/‖G‖², a ratio of means over seeds; the band is the mean of the runs' jackknife intervals. Where \
+             the mean ‖G‖² is not above zero the curve has no point.{marks}"
+        ),
         found: clauses,
         key: true,
         refuted_by: "That gradients become noisier as training goes on would be refuted by a noise scale that stays or falls; \
@@ -55,28 +67,55 @@ pub fn draw(view: &View<'_>) -> Drawn {
     }])
 }
 
-fn points(view: &View<'_>, cell: &Cell) -> Vec<Point> {
-    let mut steps: BTreeMap<u64, Vec<&Noise>> = BTreeMap::new();
-    for noise in view.runs(cell).flat_map(|(_, job)| view.tables.noise.get(&job.job).into_iter().flatten()) {
-        steps.entry(noise.step as u64).or_default().push(noise);
-    }
-    let point = |(step, noises): (&u64, &Vec<&Noise>)| {
-        let of =
-            |part: fn(&Noise) -> Option<f64>| mean(&noises.iter().filter_map(|noise| part(noise)).collect::<Vec<_>>());
-        let (trace, squared_norm) = (of(|noise| noise.trace)?, of(|noise| noise.squared_norm)?);
-        let y = trace / squared_norm;
-        let (low, high) = (of(|noise| noise.low), of(|noise| noise.high));
-        (squared_norm > 0.0 && y > 0.0).then_some(Point { x: *step as f64, y, low, high, chosen: false })
-    };
-    steps.iter().filter_map(point).collect()
+/// A step of a cell.
+struct Step {
+    step: u64,
+    /// The ratio of means over runs, if the mean ‖G‖² is above 0.
+    point: Option<Point>,
+    /// Mean of what the scales are above, over the runs in which they are not identified.
+    above: Option<f64>,
+    /// Runs that told of the step.
+    runs: usize,
+    /// Those of them with a scale of their own.
+    identified: usize,
 }
 
-/// The run average, and how the last quarter compares with the first.
-fn clause(view: &View<'_>, cell: &Cell, points: &[Point]) -> Option<String> {
-    let scales: Vec<f64> = view.values(cell, |job| view.noise_scale(job)).into_values().collect();
-    let average = match mean_interval(&scales) {
-        Some(scale) => format!("the run average is {} samples", with_interval(&scale)),
-        None => "the run average is not identified (mean ‖G‖² is not above zero)".into(),
+fn steps(view: &View<'_>, cell: &Cell) -> Vec<Step> {
+    let mut steps: BTreeMap<u64, Vec<&Noise>> = BTreeMap::new();
+    let jobs = view.runs(cell).filter(|(_, job)| !job.diverged);
+    for noise in jobs.flat_map(|(_, job)| view.tables.noise.get(&job.job).into_iter().flatten()) {
+        steps.entry(noise.step as u64).or_default().push(noise);
+    }
+    let step = |(step, noises): (&u64, &Vec<&Noise>)| {
+        let of =
+            |part: fn(&Noise) -> Option<f64>| mean(&noises.iter().filter_map(|noise| part(noise)).collect::<Vec<_>>());
+        let ratio = of(|noise| noise.trace).zip(of(|noise| noise.squared_norm));
+        let scale = ratio.filter(|ratio| ratio.1 > 0.0).map(|ratio| ratio.0 / ratio.1).filter(|scale| *scale > 0.0);
+        let (low, high) = (of(|noise| noise.low), of(|noise| noise.high));
+        Step {
+            step: *step,
+            point: scale.map(|y| Point { x: *step as f64, y, low, high, chosen: false }),
+            above: of(|noise| noise.above.filter(|_| noise.scale.is_none())),
+            runs: noises.len(),
+            identified: noises.iter().filter(|noise| noise.scale.is_some()).count(),
+        }
+    };
+    steps.iter().map(step).collect()
+}
+
+/// The run averages of both kinds, and how the last quarter compares with the first.
+fn clause(view: &View<'_>, cell: &Cell, points: &[Point]) -> Option<Finding> {
+    let interval = |scales: BySeed| mean_interval(&scales.into_values().collect::<Vec<_>>());
+    let average = match interval(view.values(cell, |job| view.mean_scale(job))) {
+        Some(scale) => {
+            let caveat = view.noise(&[cell]).caveat();
+            format!("the mean over the run is {} samples{caveat}", with_interval(&scale))
+        }
+        None => "no reported step has an identified scale".into(),
+    };
+    let of_means = match interval(view.values(cell, |job| view.scale_of_means(job))) {
+        Some(scale) => format!("mean trΣ over mean ‖G‖² is {}", with_interval(&scale)),
+        None => "mean ‖G‖² is not above zero".into(),
     };
     let quarter = points.len().div_ceil(4);
     let part = |points: &[Point]| mean(&points.iter().map(|point| point.y).collect::<Vec<_>>());
@@ -84,8 +123,8 @@ fn clause(view: &View<'_>, cell: &Cell, points: &[Point]) -> Option<String> {
         0..4 => String::new(),
         _ => {
             let (early, late) = (part(&points[..quarter])?, part(&points[points.len() - quarter..])?);
-            format!(", from {} in the first quarter to {} in the last", number(early), number(late))
+            format!("; the curve goes from {} in its first quarter to {} in its last", number(early), number(late))
         }
     };
-    Some(format!("“{}”: {average}{course}", view.label(cell)))
+    Some(Finding::of(&view.label(cell), format!("{average}; {of_means}{course}")))
 }

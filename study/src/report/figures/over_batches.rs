@@ -7,7 +7,7 @@ use crate::report::view::{BySeed, Line, View};
 use crate::report::words::{change, count, quotient, whole};
 use crate::statistics::{Interval, mean_interval, paired_interval};
 
-use super::of_line;
+use super::Finding;
 
 /// What is drawn over the batch size.
 pub struct OverBatches<'a> {
@@ -24,7 +24,7 @@ pub struct OverBatches<'a> {
 /// What came of it.
 pub struct Outcome {
     pub picture: Picture,
-    pub found: Vec<String>,
+    pub found: Vec<Finding>,
     pub data: Data,
 }
 
@@ -57,7 +57,7 @@ impl OverBatches<'_> {
                 points.push(Point { x: batch, y: mean.value, low: mean.low, high: mean.high, chosen: false });
                 batches.push(batch);
             }
-            clauses.extend(self.clause(&cells).map(|clause| of_line(&line.label, &clause)));
+            clauses.extend(self.clause(&cells).map(|clause| Finding::of(&line.label, clause)));
             if !points.is_empty() {
                 let (label, style) = (line.label.clone(), line.style);
                 series.push(Series { label, style, points, joined: true, marked: true, banded: false });
@@ -72,7 +72,7 @@ impl OverBatches<'_> {
         let x = Measure::log("batch size (samples)").at(batches);
         let plot = Plot { apart: true, ..Plot::new(x, y, series) };
         if clauses.is_empty() {
-            clauses.push(format!("no line has {} at two batch sizes", self.what));
+            clauses.push(format!("no line has {} at two batch sizes", self.what).into());
         }
         Some(Outcome { picture: Picture::Plot(Box::new(plot)), found: clauses, data })
     }

@@ -1,10 +1,12 @@
 //! How sharp the minimum is, over the batch size: λ_max, Tr H, Keskar's φ, SAM's sharpness.
 
+use std::collections::BTreeSet;
+
 use super::over_batches::OverBatches;
 use super::{Drawn, Figure, absent};
 use crate::report::tables::Job;
 use crate::report::view::{Line, View};
-use crate::report::words::number;
+use crate::report::words::{count, number};
 
 /// A probe's measure and figure, the file's name, the title, how sentences call it, the axis.
 const MEASURES: [[&str; 6]; 4] = [
@@ -40,16 +42,27 @@ pub fn draw(view: &View<'_>) -> Drawn {
 }
 
 fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6]) -> Option<Figure> {
-    let value = |job: &Job| match *figure {
+    let measured = |job: &Job| match *figure {
         "highest" => view.sharpness(job).last().map(|last| last.1),
         _ => view.last(job, measure, figure),
     };
+    let to_a_loss: BTreeSet<&str> =
+        view.cells().iter().filter(|cell| cell.budget == "loss").map(|cell| cell.cell.as_str()).collect();
+    // A run that gave up before it reached the loss is not at that loss.
+    let fell_short = |job: &Job| to_a_loss.contains(job.cell.as_str()) && job.stop_reason != "target";
+    let value = |job: &Job| measured(job).filter(|_| !fell_short(job));
     let has = |line: &Line<'_>| line.cells.iter().any(|cell| !view.values(cell, value).is_empty());
     // Curvature is compared at equal training loss, where there are such runs.
     let with: Vec<&Line<'_>> = view.lines().iter().filter(|line| has(line)).collect();
     let equal: Vec<&Line<'_>> =
         with.iter().copied().filter(|line| line.cells.iter().all(|cell| cell.budget == "loss")).collect();
     let lines = if equal.is_empty() { with } else { equal };
+    let runs = || view.cells().iter().flat_map(|cell| view.runs(cell)).filter(|(_, job)| !job.diverged);
+    let left_out = runs().filter(|(_, job)| fell_short(job) && measured(job).is_some()).count();
+    let left_out = match left_out {
+        0 => String::new(),
+        some => format!(" Left out: {} that gave up before reaching the loss.", count(some, "run")),
+    };
     let all = || lines.iter().flat_map(|line| &line.cells).flat_map(|cell| view.values(cell, value).into_values());
     let factors = all().all(|value| value > 0.0);
     let drawn = OverBatches { what, unit: "", label, factors }.draw(view, &lines, value)?;
@@ -58,8 +71,8 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
         title: format!("{title} over batch size"),
         picture: drawn.picture,
         caption: format!(
-            "The last probe of each run. {} Bars are 95 % bootstrap intervals over seeds.",
-            losses(view, &lines)
+            "The last probe of each run. {}{left_out} Bars are 95 % bootstrap intervals over seeds.",
+            losses(view, &lines, &fell_short)
         ),
         found: drawn.found,
         key: true,
@@ -70,9 +83,10 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
 }
 
 /// At which training losses these runs ended.
-fn losses(view: &View<'_>, lines: &[&Line<'_>]) -> String {
+fn losses(view: &View<'_>, lines: &[&Line<'_>], fell_short: &dyn Fn(&Job) -> bool) -> String {
     let cells = || lines.iter().flat_map(|line| &line.cells);
-    let losses = cells().flat_map(|cell| view.values(cell, |job| job.train_loss).into_values());
+    let losses =
+        cells().flat_map(|cell| view.values(cell, |job| job.train_loss.filter(|_| !fell_short(job))).into_values());
     let (low, high) = losses.fold((f64::INFINITY, 0.0_f64), |(low, high), loss| (low.min(loss), high.max(loss)));
     let equal = cells().all(|cell| cell.budget == "loss");
     match (low <= high, equal) {

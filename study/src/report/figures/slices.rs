@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, Finding, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series, Tile};
 use crate::report::tables::{Cell, Job};
@@ -43,7 +43,7 @@ pub fn slice(view: &View<'_>) -> Drawn {
     }])
 }
 
-fn along(view: &View<'_>, cell: &Cell) -> Option<(Vec<Point>, String)> {
+fn along(view: &View<'_>, cell: &Cell) -> Option<(Vec<Point>, Finding)> {
     let mut places: BTreeMap<u64, (f64, Vec<f64>)> = BTreeMap::new();
     let mut rises = Vec::new();
     for (_, job) in view.runs(cell) {
@@ -62,7 +62,8 @@ fn along(view: &View<'_>, cell: &Cell) -> Option<(Vec<Point>, String)> {
     let rise = mean_interval(&rises.iter().map(|rise| rise.1).collect::<Vec<_>>())?;
     let at = number(rises.first()?.0);
     let seeds = count(rises.len(), "seed");
-    Some((points, format!("“{}”: at α = ±{at} the loss {} ({seeds})", view.label(cell), change(&rise, ""))))
+    let said = format!("at α = ±{at} the loss {} ({seeds})", change(&rise, ""));
+    Some((points, Finding::of(&view.label(cell), said)))
 }
 
 /// By how much the loss is higher half-way to the ends than in the middle.
@@ -112,13 +113,13 @@ fn map(view: &View<'_>, cell: &Cell) -> Option<Figure> {
         picture: Picture::Plot(Box::new(plot)),
         caption: "Grey levels are even steps of the loss's logarithm; where it is not finite they are the darkest."
             .into(),
-        found: vec![format!(
+        found: vec![Finding::from(format!(
             "the loss is lowest ({}) at α = {}, β = {} and rises to {} within the map",
             number(low),
             number(alpha),
             number(beta),
             number(high)
-        )],
+        ))],
         key: false,
         refuted_by: "A lowest point away from the middle would refute that training has ended at a minimum of these directions.",
         data,

@@ -1,9 +1,10 @@
 //! Steps and samples to a target: perfect scaling, the hyperbola, the critical batch beside the measured noise scale.
 
-use super::{Drawn, Figure, of_line};
+use super::{Drawn, Figure, Finding};
 use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
-use crate::report::view::{Line, View};
+use crate::report::tables::Job;
+use crate::report::view::{Line, RunNoise, View};
 use crate::report::words::{number, whole, with_interval};
 use crate::statistics::{HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_mean, mean_interval};
 
@@ -15,6 +16,9 @@ struct Way<'a> {
     fit: Result<HyperbolaFit, Unfit>,
     /// Geometric mean of the cells' run averages of B_simple, the least, the most.
     noise_scale: Option<[f64; 3]>,
+    /// The same of mean trΣ over mean ‖G‖².
+    scale_of_means: Option<[f64; 3]>,
+    noise: RunNoise,
 }
 
 fn ways<'a>(view: &'a View<'a>) -> Result<Vec<Way<'a>>, String> {
@@ -43,18 +47,25 @@ fn way<'a>(view: &'a View<'a>, line: &'a Line<'a>) -> Option<Way<'a>> {
     if reached.len() < 2 {
         return None;
     }
+    let fit = fit_hyperbola(&seeds.into_values().collect::<Vec<_>>());
+    let noise_scale = over_cells(view, line, |job| view.mean_scale(job));
+    let scale_of_means = over_cells(view, line, |job| view.scale_of_means(job));
+    Some(Way { line, reached, fit, noise_scale, scale_of_means, noise: view.noise(&line.cells) })
+}
+
+/// Geometric mean over cells (and seeds) of a scale, with the least and the most of the cells.
+fn over_cells<'a>(view: &View<'a>, line: &Line<'a>, scale: impl Fn(&'a Job) -> Option<f64>) -> Option<[f64; 3]> {
     let scales = line.cells.iter().filter_map(|cell| {
-        let values = view.values(cell, |job| view.noise_scale(job).filter(|scale| *scale > 0.0));
+        let values = view.values(cell, |job| scale(job).filter(|scale| *scale > 0.0));
         geometric_mean(&values.into_values().collect::<Vec<_>>())
     });
     let scales: Vec<f64> = scales.collect();
     let ends = scales.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), scale| (low.min(*scale), high.max(*scale)));
-    let noise_scale = geometric_mean(&scales).map(|middle| [middle, ends.0, ends.1]);
-    Some(Way { line, reached, fit: fit_hyperbola(&seeds.into_values().collect::<Vec<_>>()), noise_scale })
+    geometric_mean(&scales).map(|middle| [middle, ends.0, ends.1])
 }
 
 impl Way<'_> {
-    fn clause(&self) -> String {
+    fn clause(&self) -> Finding {
         let missed: usize = self.reached.iter().map(|cell| cell.3).sum();
         let missed = match missed {
             0 => String::new(),
@@ -76,18 +87,24 @@ impl Way<'_> {
                 )
             }
         };
-        let measured = match (self.noise_scale, &self.fit) {
-            (None, _) => String::new(),
-            (Some([middle, low, high]), fit) => {
-                let beside = fit.as_ref().map_or_else(
-                    |_| String::new(),
-                    |fit| format!(", {} times B_crit", number(middle / fit.curve.critical_batch())),
-                );
-                let span = format!("{} to {} between batches", number(low), number(high));
-                format!("; measured B_simple is {} ({span}){beside}", number(middle))
-            }
+        Finding::of(&self.line.label, format!("{fitted}{}{missed}", self.measured_noise()))
+    }
+
+    /// The noise scale, which is to predict B_crit.
+    fn measured_noise(&self) -> String {
+        let told = |[middle, low, high]: [f64; 3]| {
+            let beside =
+                self.fit.as_ref().ok().map_or(String::new(), |fit| {
+                    format!(", {} times B_crit", number(middle / fit.curve.critical_batch()))
+                });
+            format!("{} ({} to {} between batches){beside}", number(middle), number(low), number(high))
         };
-        of_line(&self.line.label, &format!("{fitted}{measured}{missed}"))
+        let average = self.noise_scale.map(|scale| {
+            let caveat = self.noise.caveat();
+            format!("; measured B_simple, the mean over the run, is {}{caveat}", told(scale))
+        });
+        let of_means = self.scale_of_means.map(|scale| format!("; mean trΣ over mean ‖G‖² is {}", told(scale)));
+        average.into_iter().chain(of_means).collect()
     }
 
     fn batches(&self) -> impl Iterator<Item = f64> {
@@ -154,7 +171,7 @@ pub fn steps(view: &View<'_>) -> Drawn {
     if let [way] = ways.as_slice() {
         let guide = |label: &str, style, at| Guide { label: label.into(), style, at, upright: true };
         guides.extend(way.fit.as_ref().ok().map(|fit| guide("B_crit of the fit", 3, fit.curve.critical_batch())));
-        guides.extend(way.noise_scale.map(|scale| guide("B_simple measured", 2, scale[0])));
+        guides.extend(way.noise_scale.map(|scale| guide("B_simple, mean over the run", 2, scale[0])));
     }
     batches.sort_by(f64::total_cmp);
     batches.dedup();
@@ -182,7 +199,7 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
     let place = |batch: f64, steps: f64| (steps, batch * steps);
     let mut series: Vec<Series> = ways.iter().filter_map(|way| way.curve(place)).collect();
     series.extend(ways.iter().map(|way| way.measured(place, false)));
-    let clauses: Vec<String> = ways.iter().filter_map(|way| way.price()).collect();
+    let clauses: Vec<Finding> = ways.iter().filter_map(Way::price).collect();
     let plot = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
     Ok(vec![Figure {
         name: "trade-off".into(),
@@ -199,7 +216,7 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
 
 impl Way<'_> {
     /// What the largest batch gains in steps, and what it costs in samples.
-    fn price(&self) -> Option<String> {
+    fn price(&self) -> Option<Finding> {
         let [(small, long, ..), .., (large, short, ..)] = self.reached.as_slice() else { return None };
         let (fewer, more) = (long.value / short.value, large * short.value / (small * long.value));
         let clause = format!(
@@ -209,6 +226,6 @@ impl Way<'_> {
             whole(*small as u64),
             number(more)
         );
-        Some(of_line(&self.line.label, &clause))
+        Some(Finding::of(&self.line.label, clause))
     }
 }

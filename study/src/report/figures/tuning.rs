@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, Finding, absent};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Trial};
@@ -81,7 +81,7 @@ fn tried(view: &View<'_>, cell: &Cell) -> Vec<Tried> {
     rates.values().map(one).collect()
 }
 
-fn clause(view: &View<'_>, cell: &Cell, tried: &[Tried]) -> String {
+fn clause(view: &View<'_>, cell: &Cell, tried: &[Tried]) -> Finding {
     let chosen = tried.iter().find(|rate| rate.chosen).map(|rate| rate.rate).or(cell.learning_rate);
     let interior = match cell.interior {
         Some(true) => "inside of the grid",
@@ -89,5 +89,5 @@ fn clause(view: &View<'_>, cell: &Cell, tried: &[Tried]) -> String {
         None => "not said whether inside of the grid",
     };
     let chosen = chosen.map_or("none chosen yet".into(), |rate| format!("η = {} chosen, {interior}", number(rate)));
-    format!("“{}”: {chosen} ({})", view.label(cell), count(tried.len(), "rate"))
+    Finding::of(&view.label(cell), format!("{chosen} ({})", count(tried.len(), "rate")))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::over_batches::pairs;
-use super::{Drawn, Figure};
+use super::{Drawn, Figure, Finding};
 use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::{Cell, Job};
@@ -106,7 +106,7 @@ impl Group<'_> {
             title: format!("Arms at batch {}{budget}", whole(self.batch)),
             picture: Picture::Dots(Dots { x: Measure::linear(&format!("{word} (%)")), dots, guides }),
             caption: self.caption(view),
-            found: self.opening(view, word).into_iter().chain(clauses).collect(),
+            found: self.opening(view, word).into_iter().chain(clauses).map(Finding::from).collect(),
             key: true,
             refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
                          includes zero or lies above it.",

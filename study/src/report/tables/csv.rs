@@ -88,6 +88,11 @@ impl Table {
         })
     }
 
+    /// The place of a column that tables of earlier versions don't have.
+    pub fn maybe_column(&self, column: &str) -> Option<Column> {
+        self.columns.iter().position(|name| name == column).map(Column)
+    }
+
     /// Rows below the names.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.lines.len()).map(|row| Row { table: self, row })

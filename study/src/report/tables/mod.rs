@@ -7,7 +7,7 @@ mod study_json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-pub use rows::{Evaluation, Job, Noise, ProbeValues, Trial};
+pub use rows::{Evaluation, Job, Noise, ProbeValues, Probes, Trial};
 pub use study_json::{Cell, StudyJson};
 
 use self::csv::Table;
@@ -27,7 +27,7 @@ pub struct Tables {
     /// By job.
     pub evaluations: BTreeMap<String, Vec<Evaluation>>,
     /// By job.
-    pub probes: BTreeMap<String, ProbeValues>,
+    pub probes: Probes,
     /// Tables that are not there.
     pub absent: BTreeSet<&'static str>,
     /// What `[tuning] by` says in the recipe, if it can be read.

@@ -1,6 +1,6 @@
 //! Rows of tables, as they are used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::csv::Table;
 use crate::report::ReportError;
@@ -39,8 +39,6 @@ pub struct Job {
 pub struct Trial {
     /// For which cell.
     pub cell: String,
-    /// Key of its run.
-    pub job: String,
     /// The learning rate.
     pub learning_rate: f64,
     /// What it came to; none if it diverged.
@@ -49,6 +47,8 @@ pub struct Trial {
     pub chosen: bool,
     /// Whether the grid was extended to it.
     pub extended: bool,
+    /// How often its run looked at the test samples; none where a table of an earlier version doesn't say.
+    pub test_evaluations: Option<u64>,
 }
 
 /// What a step told of its noise.
@@ -60,6 +60,10 @@ pub struct Noise {
     pub trace: Option<f64>,
     /// Unbiased ‖G‖².
     pub squared_norm: Option<f64>,
+    /// Their ratio, where it is identified.
+    pub scale: Option<f64>,
+    /// What it is above, where it is not.
+    pub above: Option<f64>,
     /// Lower end of the noise scale's interval.
     pub low: Option<f64>,
     /// Upper end.
@@ -109,16 +113,17 @@ pub fn jobs(table: &Table) -> Result<Vec<Job>, ReportError> {
 /// Trials of learning rates.
 pub fn trials(table: &Table) -> Result<Vec<Trial>, ReportError> {
     let at = |name| table.column(name);
-    let (cell, job, rate, score) = (at("cell")?, at("job")?, at("learning_rate")?, at("score")?);
+    let (cell, rate, score) = (at("cell")?, at("learning_rate")?, at("score")?);
     let (chosen, extended) = (at("chosen")?, at("extended")?);
+    let tests = table.maybe_column("test_evaluations");
     let row = |row: super::csv::Row<'_>| {
         Ok(Trial {
             cell: row.text(cell).into(),
-            job: row.text(job).into(),
             learning_rate: row.value(rate, "a learning rate")?,
             score: row.number(score)?,
             chosen: row.maybe(chosen, "true or false")?.unwrap_or(false),
             extended: row.maybe(extended, "true or false")?.unwrap_or(false),
+            test_evaluations: tests.map(|tests| row.maybe(tests, "a number of evaluations")).transpose()?.flatten(),
         })
     };
     table.rows().map(row).collect()
@@ -130,16 +135,19 @@ pub fn noise(table: &Table) -> Result<BTreeMap<String, Vec<Noise>>, ReportError>
     let (job, step) = (at("job")?, at("step")?);
     let (trace, squared_norm) = (at("noise_trace")?, at("noise_squared_norm")?);
     let (low, high) = (at("noise_low")?, at("noise_high")?);
+    let (scale, above) = (at("noise_scale")?, at("noise_above")?);
     let mut jobs: BTreeMap<String, Vec<Noise>> = BTreeMap::new();
     for row in table.rows() {
         let noise = Noise {
             step: row.value(step, "a step")?,
             trace: row.number(trace)?,
             squared_norm: row.number(squared_norm)?,
+            scale: row.number(scale)?,
+            above: row.number(above)?,
             low: row.number(low)?,
             high: row.number(high)?,
         };
-        if noise.trace.is_some() {
+        if noise.trace.or(noise.scale).or(noise.above).is_some() {
             jobs.entry(row.text(job).into()).or_default().push(noise);
         }
     }
@@ -162,23 +170,39 @@ pub fn evaluations(table: &Table) -> Result<BTreeMap<String, Vec<Evaluation>>, R
     Ok(jobs)
 }
 
-/// Values of probes, by job. Of two probes of one measure the first name counts, so that their values don't mix.
-pub fn probes(table: &Table) -> Result<BTreeMap<String, ProbeValues>, ReportError> {
+/// Probes as they were taken.
+#[derive(Debug, Default)]
+pub struct Probes {
+    /// Values by job. Of two probes of one measure in a job the first counts, so that their values don't mix.
+    pub values: BTreeMap<String, ProbeValues>,
+    /// By measure, the probes that count, as `name on what`: several if jobs have different ones.
+    pub taken: BTreeMap<String, BTreeSet<String>>,
+    /// By measure, those that do not.
+    pub left_out: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Values of probes.
+pub fn probes(table: &Table) -> Result<Probes, ReportError> {
     let at = |name| table.column(name);
-    let (job, step, probe, measure) = (at("job")?, at("step")?, at("probe")?, at("measure")?);
+    let (job, step, probe, measure, on) = (at("job")?, at("step")?, at("probe")?, at("measure")?, at("on")?);
     let (figure, index, value) = (at("figure")?, at("index")?, at("value")?);
-    let mut jobs: BTreeMap<String, ProbeValues> = BTreeMap::new();
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut probes = Probes::default();
+    let mut names: BTreeMap<(&str, &str), (&str, &str)> = BTreeMap::new();
     for row in table.rows() {
-        let name = names.entry(row.text(measure).into()).or_insert_with(|| row.text(probe).into());
-        if name != row.text(probe) {
-            continue;
+        let (job, measure) = (row.text(job), row.text(measure));
+        let name = (row.text(probe), row.text(on));
+        let is_first = *names.entry((job, measure)).or_insert(name) == name;
+        let of_measure = if is_first { &mut probes.taken } else { &mut probes.left_out };
+        let of_measure = of_measure.entry(measure.into()).or_default();
+        let words = format!("{} on {}", name.0, name.1);
+        if !of_measure.contains(&words) {
+            of_measure.insert(words);
         }
         let (index, step) = (row.maybe(index, "an index")?.unwrap_or(0), row.value(step, "a step")?);
-        if let Some(value) = row.number(value)? {
-            let key = (row.text(measure).into(), step, row.text(figure).into(), index);
-            jobs.entry(row.text(job).into()).or_default().insert(key, value);
+        if let Some(value) = row.number(value)?.filter(|_| is_first) {
+            let key = (measure.into(), step, row.text(figure).into(), index);
+            probes.values.entry(job.into()).or_default().insert(key, value);
         }
     }
-    Ok(jobs)
+    Ok(probes)
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::report::ReportError;
+use crate::table::Descent;
 
 /// Most bytes that are read of it.
 const MOST_BYTES: u64 = 64 << 20;
@@ -59,6 +60,15 @@ pub struct Cell {
     /// Whether the tuned learning rate lies inside of the grid.
     #[serde(default)]
     pub interior: Option<bool>,
+    /// Samples that are trained on; none where a study of an earlier version doesn't say.
+    #[serde(default)]
+    pub train_samples: Option<u64>,
+    /// Samples that are held out, alike.
+    #[serde(default)]
+    pub validation_samples: Option<u64>,
+    /// By which rule its weights descend, alike.
+    #[serde(default)]
+    pub descent: Option<Descent>,
     /// What is to be said of it.
     #[serde(default)]
     pub remark: String,
