@@ -49,7 +49,7 @@ fn a_dry_run_says_what_probes_take() {
     let mut command = lockstep::lockstep(["train", "--dry-run"]);
     let told = Ended::of(command.arg(recipe("mnist-mlp.toml")).args(lockstep::set(&settings))).success();
     for line in [
-        "gap: 2 times, a pass over 200 samples",
+        "gap: 2 times, a pass over 700 samples",
         "weights: 1 times, of the weights alone",
         "turned: 1 times, 2 passes over 500 samples",
     ] {

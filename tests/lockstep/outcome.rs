@@ -68,12 +68,16 @@ fn proof(run: &Path) -> Vec<Value> {
     epochs
 }
 
-/// Losses of steps and evaluations, and noise of the former.
+/// Losses of steps and evaluations, noise of the former, and figures of probes.
 fn losses(run: &Path) -> Vec<(u64, String, f64, Value)> {
     let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
-    let loss = |line: &Value| {
+    let told = |line: &Value| {
+        let step = line["step"].as_u64().unwrap();
+        if let Some(title) = line["probe"].as_str() {
+            return (step, title.to_owned(), 0.0, line["figures"].clone());
+        }
         let what = line["split"].as_str().unwrap_or("step").to_owned();
-        (line["step"].as_u64().unwrap(), what, line["loss"].as_f64().unwrap(), line["noise"].clone())
+        (step, what, line["loss"].as_f64().unwrap(), line["noise"].clone())
     };
-    lines.iter().map(loss).collect()
+    lines.iter().map(told).collect()
 }

@@ -113,6 +113,28 @@ fn they_are_the_same_bits_for_any_workers_and_leave_the_weights_alone() {
     assert!(serial[6].remarks.iter().any(|remark| remark.starts_with("fc2: 10 singular values tell no edge")));
 }
 
+/// 300 lanes of one sample are two chunks; as 60 lanes they are one.
+#[test]
+fn more_lanes_than_are_reduced_at_once_come_to_the_same() {
+    use ProbeMeasure::{Eigenvalues, Sam, Trace};
+    let job = |micro_batch| {
+        let mut job = mlp(1, micro_batch);
+        (job.data.limit, job.data.validation) = (320, 59_000);
+        (job.schedule.epochs, job.schedule.max_steps, job.optimizer.learning_rate) = (1, 1, 1e-30);
+        job.evaluate.every_epochs = 0;
+        job.probe = [Sam, Trace, Eigenvalues].map(|measure| Probe { samples: 300, ..probe(measure) }).to_vec();
+        job.probe[1].draws = 2;
+        job
+    };
+    let chunks = reports(&job(1), &[("a", 1)]);
+    assert_eq!(reports(&job(1), &[("a", 2), ("a", 1), ("b", 1)]), chunks);
+    let whole = reports(&job(5), &[("a", 1)]);
+    for (place, name) in [(0, "loss"), (0, "gradient_norm"), (0, "sharpness"), (1, "trace"), (2, "highest")] {
+        assert_eq!(chunks[place].samples, 300);
+        close(name, one(&chunks[place], name), one(&whole[place], name), 1e-4);
+    }
+}
+
 #[test]
 fn two_lanes_are_the_least_for_angles() {
     let mut job = mlp(4, 8);
@@ -326,7 +348,7 @@ fn spectra_are_those_of_the_exact_hessian() {
     let probes = vec![
         Probe { top: 6, tolerance: 1e-6, ..probe(ProbeMeasure::Eigenvalues) },
         Probe { draws: 400, ..probe(ProbeMeasure::Trace) },
-        Probe { draws: 200, iterations: 12, ..probe(ProbeMeasure::Density) },
+        Probe { draws: 160, iterations: 12, ..probe(ProbeMeasure::Density) },
     ];
     let (job, reference) = small(folder.path(), false, probes);
     let all = reports(&job, &[("a", 1)]);
