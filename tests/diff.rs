@@ -77,10 +77,9 @@ fn another_learning_rate_from_a_fork_on_is_found_at_its_very_step() {
     let exact = &told["exact"];
     assert_eq!((&exact["equal_to"], &exact["step"], &exact["remarks"]), (&json!(37), &json!(38), &json!([])), "{told}");
     assert_eq!((&told["equal_to"], &told["differs_at"]), (&json!(37), &json!(38)));
-    // The flat vector is in backward order: the last layer comes first. Velocity and noise are of the same gradients in
-    // both.
+    // The flat vector is in backward order: the last layer comes first. The velocity is of the same gradients in both.
     let first = &exact["difference"]["first"];
-    assert_eq!((&exact["difference"]["tensors"], &exact["difference"]["of"]), (&json!(4), &json!(9)), "{told}");
+    assert_eq!((&exact["difference"]["tensors"], &exact["difference"]["of"]), (&json!(4), &json!(8)), "{told}");
     assert!(first["tensor"].as_str().unwrap().starts_with("parameters/fc2"), "{told}");
     assert_eq!(first["element"], 0);
     let ended = runs.diff("first", "second", &["--exact"]);
