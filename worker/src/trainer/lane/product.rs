@@ -22,17 +22,8 @@ impl<D: Device> LaneRunner<D> {
         mut made: Made<'_, D>,
     ) {
         let work = step.work;
-        if !step.pulse.beats() {
-            return;
-        }
-        let samples = self.load_train_lane(step, lane);
-        let is_empty = samples.count == 0;
-        let row = self.rows.enter(lane, samples);
         let (len, parameters) = (work.model.len(), work.model.parameters());
-        if is_empty {
-            self.device.fill(0.0, D::slice_mut(product, 0..len));
-            return made.tell(&mut self.device, product, len);
-        }
+        let Some(row) = self.enter_lane(step, lane, product, &mut made) else { return };
         let samples = self.samples();
         let Self { device, tangents, pixels, labels, keys, rows, .. } = self;
         let memory = tangents.get_or_insert_with(|| TangentMemory::new(device, &work.model, work.micro_batch as usize));

@@ -13,9 +13,9 @@ use crate::trainer::digest::digest_of;
 use crate::trainer::fault;
 
 impl<D: Device> LaneRunner<D> {
-    /// A lane's gradient, with its statistics behind it, and its row of measures. Where each
-    /// lane has a second pass the gradient is what becomes of both, and norms are that gradient's; loss, answers and
-    /// statistics are those at the weights.
+    /// A lane's gradient, with its statistics behind it, and its row of measures. Where each lane has a second pass
+    /// the gradient is what becomes of both, and norms are that gradient's; loss, answers and statistics are those at the
+    /// weights.
     pub(super) fn train_lane(
         &mut self,
         step: &TrainStep<'_, D>,
@@ -124,6 +124,30 @@ impl<D: Device> LaneRunner<D> {
         self.seconds.backward += passed.elapsed();
     }
 
+    /// Loads a lane; gives its row. None where nothing is to be computed: it isn't wanted, or has no samples, and then
+    /// `vector` is zeros.
+    pub(super) fn enter_lane(
+        &mut self,
+        step: &TrainStep<'_, D>,
+        lane: u32,
+        vector: &mut D::ViewMut<'_, f32>,
+        made: &mut Made<'_, D>,
+    ) -> Option<Row> {
+        if !step.pulse.beats() {
+            return None;
+        }
+        let samples = self.load_train_lane(step, lane);
+        let is_empty = samples.count == 0;
+        let row = self.rows.enter(lane, samples);
+        if !is_empty {
+            return Some(row);
+        }
+        let len = step.work.model.len();
+        self.device.fill(0.0, D::slice_mut(vector, 0..len));
+        made.tell(&mut self.device, vector, len);
+        None
+    }
+
     /// Writes the diagonal of the lane's second derivatives where its gradient would be.
     pub(super) fn measure_lane(
         &mut self,
@@ -132,18 +156,8 @@ impl<D: Device> LaneRunner<D> {
         second: &mut D::ViewMut<'_, f32>,
         mut made: Made<'_, D>,
     ) {
-        let work = step.work;
-        if !step.pulse.beats() {
-            return;
-        }
-        let samples = self.load_train_lane(step, lane);
-        let is_empty = samples.count == 0;
-        let row = self.rows.enter(lane, samples);
-        let len = work.model.len();
-        if is_empty {
-            self.device.fill(0.0, D::slice_mut(second, 0..len));
-            return made.tell(&mut self.device, second, len);
-        }
+        let (work, len) = (step.work, step.work.model.len());
+        let Some(row) = self.enter_lane(step, lane, second, &mut made) else { return };
         let (parameters, statistics) = D::split_mut(D::slice_mut(second, 0..len), work.model.parameters());
         self.forward(work, step.weights, row, statistics);
         let batch = MicroBatch { samples: self.samples(), keys: self.keys.view() };
