@@ -4,21 +4,11 @@ mod lockstep;
 
 use std::path::PathBuf;
 
+use lockstep::job::FORKABLE;
 use lockstep::process::Ended;
 use lockstep::{json_lines, lockstep as binary, names, recipe, set, train};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Three epochs of 20 steps, and one checkpoint: amid the second.
-const SETTINGS: [&str; 7] = [
-    "data.limit=1280",
-    "schedule.epochs=3",
-    "optimizer.momentum=0.5",
-    "metrics.every=1",
-    "evaluate.test=false",
-    "checkpoint.every_epochs=0",
-    "checkpoint.every_steps=37",
-];
 
 /// Runs beside each other.
 struct Runs(TempDir);
@@ -33,7 +23,7 @@ impl Runs {
     }
 
     fn train(&self, name: &str, workers: &str, more: &[&str]) {
-        let mut command = train(&recipe("mnist-mlp.toml"), &self.folder(name), &[&SETTINGS[..], more].concat());
+        let mut command = train(&recipe("mnist-mlp.toml"), &self.folder(name), &[&FORKABLE[..], more].concat());
         Ended::of(command.args(["--quiet", "--threads", "1", "--workers", workers])).success();
     }
 

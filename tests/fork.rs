@@ -4,21 +4,11 @@ mod lockstep;
 
 use std::path::{Path, PathBuf};
 
+use lockstep::job::FORKABLE;
 use lockstep::process::Ended;
 use lockstep::{json, json_lines, lockstep as binary, recipe, set, train, weights_sha256};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Three epochs of 20 steps, and one checkpoint: amid the second.
-const SETTINGS: [&str; 7] = [
-    "data.limit=1280",
-    "schedule.epochs=3",
-    "optimizer.momentum=0.5",
-    "metrics.every=1",
-    "evaluate.test=false",
-    "checkpoint.every_epochs=0",
-    "checkpoint.every_steps=37",
-];
 
 /// A run, and room for others beside it.
 struct Original(TempDir);
@@ -26,7 +16,7 @@ struct Original(TempDir);
 impl Original {
     fn train(more: &[&str]) -> Self {
         let original = Self(tempfile::tempdir().unwrap());
-        let mut command = train(&recipe("mnist-mlp.toml"), &original.folder(), &[&SETTINGS[..], more].concat());
+        let mut command = train(&recipe("mnist-mlp.toml"), &original.folder(), &[&FORKABLE[..], more].concat());
         Ended::of(command.args(["--quiet", "--workers", "1", "--threads", "1"])).success();
         original
     }

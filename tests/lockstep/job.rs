@@ -10,6 +10,17 @@ use super::{recipe, train};
 /// Its recipe.
 pub const RECIPE: &str = "mnist-lenet5.toml";
 
+/// Of the shortest job that ships: three epochs of 20 steps, and one checkpoint, amid the second.
+pub const FORKABLE: [&str; 7] = [
+    "data.limit=1280",
+    "schedule.epochs=3",
+    "optimizer.momentum=0.5",
+    "metrics.every=1",
+    "evaluate.test=false",
+    "checkpoint.every_epochs=0",
+    "checkpoint.every_steps=37",
+];
+
 /// Four lanes, a kept short last batch, held-out samples; all that is measured is in `metrics.jsonl`.
 pub const SETTINGS: [&str; 7] = [
     "batch.size=64",
