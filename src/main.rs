@@ -37,6 +37,7 @@ use lockstep_proto::job::{self, Job};
 use lockstep_study::recipe::RecipeError;
 use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown, preflight};
 use lockstep_worker::process::WorkerOptions;
+use lockstep_worker::program::Program;
 use lockstep_worker::trained::UseError;
 use lockstep_worker::trainer;
 use tokio::signal::unix::{SignalKind, signal};
@@ -235,6 +236,8 @@ fn agent(arguments: Agent) -> Result<u8> {
         name: arguments.name.map(NodeId::try_from).transpose().map_err(BadInput::from_display)?,
         data: arguments.data,
     };
+    // Found out once, for all of its workers. What can't be read is theirs to tell.
+    let _ = Program::own();
     // Signals are waited for on a runtime of their own: the agent keeps this thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let shutdown = {
@@ -286,6 +289,7 @@ fn worker(arguments: Worker) -> Result<u8> {
         hardware: arguments.device,
         parent: arguments.parent,
         data: arguments.data,
+        program: arguments.program,
     };
     Ok(lockstep_worker::process::run(&options))
 }

@@ -11,6 +11,7 @@ use lockstep_kernels::cuda::Arithmetic;
 use lockstep_proto::job::DeviceKind;
 use lockstep_worker::agent::preflight::child::Errand;
 use lockstep_worker::datasets::NamedFolder;
+use lockstep_worker::program::Program;
 use lockstep_worker::trainer::Hardware;
 
 use crate::checkpoints::At;
@@ -273,6 +274,8 @@ pub struct Worker {
     pub parent: u32,
     #[arg(long = "data")]
     pub data: Vec<NamedFolder>,
+    #[arg(long)]
+    pub program: Option<Program>,
 }
 
 /// `preflight`.

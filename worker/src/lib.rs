@@ -11,6 +11,7 @@ mod link;
 pub mod model;
 pub mod numa;
 pub mod process;
+pub mod program;
 pub mod selftest;
 pub mod stepper;
 pub mod trained;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::datasets::NamedFolder;
+use crate::program::Program;
 use crate::trainer::Hardware;
 
 use super::exit_cause::{self, By};
@@ -89,7 +90,9 @@ fn command(launch: &Launch) -> Command {
         .args(["--threads", &launch.threads.to_string()])
         .args(["--device", &launch.hardware.to_string()])
         .args(["--parent", &std::process::id().to_string()])
+        .args(Program::known().iter().flat_map(|program| ["--program".to_owned(), program.to_string()]))
         .args(launch.data.iter().flat_map(|folder| ["--data".to_owned(), folder.to_string()]))
+        .envs(large_pages())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -97,6 +100,16 @@ fn command(launch: &Launch) -> Command {
         .process_group(0)
         .kill_on_drop(true);
     command
+}
+
+/// Lets the C library ask for large pages, where nobody says otherwise: a worker's memory is a dataset that is read in any
+/// order, and vectors of megabytes.
+fn large_pages() -> Option<(&'static str, String)> {
+    const TUNABLES: &str = "GLIBC_TUNABLES";
+    const LARGE_PAGES: &str = "glibc.malloc.hugetlb";
+    let said = std::env::var(TUNABLES).unwrap_or_default();
+    let tunables = [said.as_str(), &format!("{LARGE_PAGES}=1")].join(":");
+    (!said.contains(LARGE_PAGES)).then(|| (TUNABLES, tunables.trim_start_matches(':').to_owned()))
 }
 
 async fn wait(child: &mut Child, stop: &CancellationToken) -> std::io::Result<std::process::ExitStatus> {

@@ -27,6 +27,7 @@ use crate::control::{Command, Control, Event, Weights};
 use crate::datasets::NamedFolder;
 use crate::link::{Incoming, Link};
 use crate::numa::{self, Sysfs};
+use crate::program::Program;
 use crate::trainer::{self, Hardware, Progress, Seat, Signals, Task};
 
 /// What a worker process is started with.
@@ -46,6 +47,8 @@ pub struct WorkerOptions {
     pub parent: u32,
     /// The node's own folders of datasets that jobs name.
     pub data: Vec<NamedFolder>,
+    /// What the agent found out about this program.
+    pub program: Option<Program>,
 }
 
 /// What a worker that leaves may take for removals of checkpoints; the coordinator waits longer.
@@ -230,6 +233,7 @@ impl Shell {
 }
 
 fn hello(options: &WorkerOptions, endpoint: &Endpoint) -> Result<wire::WorkerHello, String> {
+    options.program.clone().into_iter().for_each(Program::told);
     let fingerprint = trainer::fingerprint(options.hardware).map_err(|error| error.to_string())?;
     Ok(wire::WorkerHello {
         version: VERSION.into(),

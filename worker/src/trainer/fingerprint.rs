@@ -1,8 +1,5 @@
 //! What results depend on beside job and data: build, device, instruction set, and a canary that shows it.
 
-use std::fs::File;
-use std::sync::OnceLock;
-
 use lockstep_kernels::cpu::{Cpu, InstructionSet};
 use lockstep_kernels::cuda::{Arithmetic, Libraries, libraries_found};
 use lockstep_kernels::device::{Device, Memory};
@@ -13,6 +10,7 @@ use super::TrainerError;
 use super::hardware::{Hardware, gpu};
 use super::trial::Trial;
 use crate::model::SampleShape;
+use crate::program::Program;
 
 /// The fingerprint of this process on its hardware; of a CPU with this machine's best instruction set.
 ///
@@ -32,24 +30,16 @@ pub fn fingerprint(hardware: Hardware) -> Result<wire::Fingerprint, TrainerError
             (SlotDevice::Cuda, name, canary, libraries_found())
         }
     };
-    let build = build_id().to_owned();
+    let build = build_id();
     Ok(wire::Fingerprint { build, device: device.name().into(), instruction_set, canary, libraries })
 }
 
-/// Version and hash of the executable, so that two different builds of one version are told apart.
-fn build_id() -> &'static str {
-    static BUILD: OnceLock<String> = OnceLock::new();
-    BUILD.get_or_init(|| {
-        // By parcels: memory for all of it would take longer than the hash.
-        let hash = std::env::current_exe().and_then(File::open).and_then(|file| {
-            let mut hasher = blake3::Hasher::new();
-            Ok(hasher.update_reader(file)?.finalize().to_hex())
-        });
-        match hash {
-            Ok(hash) => format!("{VERSION}+{}", &hash[..16]),
-            Err(_) => format!("{VERSION}+unreadable"),
-        }
-    })
+/// Version and hash of the program, so that two different builds of one version are told apart.
+fn build_id() -> String {
+    match Program::own() {
+        Ok(program) => format!("{VERSION}+{}", program.hash()),
+        Err(_) => format!("{VERSION}+unreadable"),
+    }
 }
 
 /// BLAKE3 of the gradients of two small networks over one fixed micro-batch. Workers whose canaries differ would
