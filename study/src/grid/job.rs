@@ -153,7 +153,8 @@ impl<'a> Jobs<'a> {
         if !self.micro_batch_is_said {
             let of_all = || Ok::<_, RecipeError>(i64::from(self.base()?.batch.micro_batch));
             let said = micro_batch(&arm.set).map_or_else(of_all, Ok)?;
-            put(&mut table, "batch.micro_batch", Value::Integer(said.min(batch.into())));
+            let most = batch / arm.least_lanes.unwrap_or(1);
+            put(&mut table, "batch.micro_batch", Value::Integer(said.min(most.into())));
         }
         for (key, samples) in flat(&self.file.recipe.samples) {
             let steps = samples.as_integer().unwrap_or_default() / i64::from(batch);

@@ -100,6 +100,8 @@ fn jobs_have_what_a_study_wants_of_them() {
     let micro = grid_with(recipe, "data.path = \"digits\"\nbatch.micro_batch = 16", &[]).unwrap();
     assert_eq!(grid.cells[..2].iter().map(batch).collect::<Vec<_>>(), [(8, 8, 750), (512, 32, 11)]);
     assert_eq!(batch(&micro.cells[1]), (512, 16, 11));
+    let lanes = grid_of(&recipe.replace("rate = \"fixed\"", "rate = \"fixed\"\nleast_lanes = 2")).unwrap();
+    assert_eq!(lanes.cells.iter().map(batch).collect::<Vec<_>>(), [(8, 4, 750), (512, 32, 11)]);
     // Asked for, it is taken as it is.
     for said in ["batch.micro_batch=4", "batch = { micro_batch = 4 }"] {
         assert_eq!(batch(&grid_with(recipe, BASE, &[said]).unwrap().cells[1]), (512, 4, 11));

@@ -73,6 +73,13 @@ fn arms(arms: &[Arm]) -> Result<(), String> {
         if let Some(batch) = arm.batch.0.iter().find(|batch| !(1..=MAX_BATCH).contains(*batch)) {
             return Err(of_arm(format!("`batch` = {batch}: must be 1 to {MAX_BATCH}")));
         }
+        let least_lanes = arm.least_lanes.unwrap_or(1);
+        let cut = |batch: &&u32| least_lanes == 0 || !batch.is_multiple_of(least_lanes);
+        if let Some(batch) = arm.batch.0.iter().find(cut) {
+            return Err(of_arm(format!(
+                "`least_lanes` = {least_lanes}: must be a divisor of each batch, such as {batch}"
+            )));
+        }
     }
     Ok(())
 }

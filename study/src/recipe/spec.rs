@@ -159,6 +159,9 @@ pub struct Arm {
     pub rate: OneOrMany<Rule>,
     /// How long jobs go; `epochs` without it.
     pub budget: OneOrMany<BudgetKind>,
+    /// Lanes that every batch has at least, by smaller micro-batches; 1 without it.
+    #[serde(deserialize_with = "some")]
+    pub least_lanes: Option<u32>,
     /// A part of a job, over all others.
     pub set: Table,
 }
