@@ -1,0 +1,300 @@
+//! Training on a cluster. Runs are jobs of its coordinator, each with its key in its name: so a run that was handed in once
+//! is found again, by this call or by the next, and isn't trained twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::Result;
+use lockstep_coordinator::client::{self, Client, Patience, SubmitArgs};
+use lockstep_proto::job::{Cluster, DeviceKind};
+use lockstep_proto::wire::{AgentView, JobView};
+use lockstep_study::run::Found;
+use lockstep_study::table::StudyFolder;
+use tokio_util::sync::CancellationToken;
+
+use super::fetched::{Fetched, Inbox};
+use super::site::{Came, Following, Run, Site};
+
+/// Runs that wait at the coordinator beside those that its free slots have room for, so that one begins at once where another
+/// has ended, or where an agent joins.
+const WAITING: usize = 2;
+/// Where no run ends, how long until the cluster is asked again: slots come and go with agents and with others' jobs.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Characters of a study's name in a job's, of which a coordinator takes a hundred.
+const LONGEST_STUDY: usize = 40;
+
+/// A cluster, seen by its coordinator.
+pub struct OnCluster {
+    client: Client,
+    patience: Patience,
+    /// The study's folder, for people who list jobs.
+    study: String,
+    /// What a run takes.
+    needs: Cluster,
+    inbox: Inbox,
+    /// Jobs that runs were handed in as before, by key; the coordinator's newest word.
+    found: BTreeMap<String, JobView>,
+    /// Jobs of this call, by key.
+    followed: BTreeMap<String, String>,
+    /// Jobs that have ended and came to nothing.
+    useless: BTreeSet<String>,
+    room: usize,
+    /// Why runs wait, and whether it was told.
+    waits: Option<(String, bool)>,
+    leave: CancellationToken,
+    now: CancellationToken,
+}
+
+impl OnCluster {
+    /// Nothing has been asked yet. `needs`: what each run takes.
+    ///
+    /// # Errors
+    /// If the study's folder has no room.
+    pub fn new(client: Client, folder: &StudyFolder, needs: Cluster) -> Result<Self> {
+        let inbox = Inbox::open(folder.0.join(".pulled"))?;
+        let study = folder.0.file_name().unwrap_or_default().to_string_lossy();
+        Ok(Self {
+            client,
+            patience: Patience::default(),
+            study: study.chars().take(LONGEST_STUDY).collect(),
+            needs,
+            inbox,
+            found: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            useless: BTreeSet::new(),
+            room: 0,
+            waits: None,
+            leave: CancellationToken::new(),
+            now: CancellationToken::new(),
+        })
+    }
+
+    /// The job that a run was handed in as before, if it is any use. `anew`: one that has ended is none.
+    fn known(&self, key: &str, anew: bool) -> Option<&JobView> {
+        self.found.get(key).filter(|job| !(anew && client::has_ended(job)))
+    }
+
+    /// Notes why this call's runs wait, where none of them has a slot.
+    fn note_why(&mut self, jobs: &[JobView]) {
+        let ours: BTreeSet<&String> = self.followed.values().collect();
+        let mut open = jobs.iter().filter(|job| ours.contains(&job.job) && !client::has_ended(job)).peekable();
+        let why = open.peek().map(|job| job.reason.clone());
+        let why = why.filter(|_| open.all(|job| job.state == "queued"));
+        if why.as_ref() != self.waits.as_ref().map(|(told, _)| told) {
+            self.waits = why.map(|why| (why, false));
+        }
+    }
+}
+
+impl Site for OnCluster {
+    async fn look_around(&mut self, _: usize) -> Result<()> {
+        let listed = match client::list_all(&mut self.client).await {
+            Ok(listed) => listed,
+            Err(error) if error.is_lost() => {
+                self.room = 0;
+                return Ok(self.patience.spend(error).await?);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.patience = Patience::default();
+        let ours: BTreeSet<&String> = self.followed.values().collect();
+        let waiting = listed.jobs.iter().filter(|job| job.state == "queued" && ours.contains(&job.job)).count();
+        self.room = (runs_with_room(&listed.agents, &self.needs) + WAITING).saturating_sub(waiting);
+        self.note_why(&listed.jobs);
+        self.found = by_key(listed.jobs, &self.useless);
+        Ok(())
+    }
+
+    fn admits(&mut self, key: &str, anew: bool) -> bool {
+        if self.known(key, anew).is_some() {
+            return true;
+        }
+        self.found.remove(key);
+        let admitted = self.room > 0;
+        self.room -= usize::from(admitted);
+        admitted
+    }
+
+    async fn hand_in(&mut self, run: Run) -> Result<Option<Following>> {
+        let (job, was_over) = match self.found.remove(&run.key) {
+            Some(job) => {
+                let was_over = client::has_ended(&job);
+                (job, was_over)
+            }
+            None => {
+                let submission = SubmitArgs {
+                    name: name(&self.study, &run.name, &run.key),
+                    toml: run.job.to_toml(),
+                    run_folder: String::new(),
+                    command: std::env::args().collect::<Vec<_>>().join(" "),
+                    from: Vec::new(),
+                    go_on: false,
+                };
+                match client::submit_job(&mut self.client, submission).await {
+                    Ok(job) => (job, false),
+                    // Whether it was taken, the next list tells.
+                    Err(error) if error.is_lost() => {
+                        self.room = 0;
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        if was_over {
+            // If nothing comes of it, this is not tried again.
+            self.useless.insert(job.job.clone());
+        } else {
+            self.followed.insert(run.key.clone(), job.job.clone());
+        }
+        let (mut client, inbox) = (self.client.clone(), self.inbox.clone());
+        let (leave, now) = (self.leave.clone(), self.now.clone());
+        Ok(Some(Box::pin(async move {
+            let ended = tokio::select! {
+                ended = client::await_end(&mut client, &job.job), if !was_over => ended,
+                () = std::future::ready(()), if was_over => Ok(job),
+                () = leave.cancelled() => return Ok(Came::GoesOn),
+            };
+            let ended = match ended {
+                Ok(ended) => ended,
+                // The coordinator has forgotten it.
+                Err(error) if error.is_unknown() => return Ok(Came::Nothing),
+                Err(error) => return Err(error.into()),
+            };
+            let fetched = tokio::select! {
+                fetched = inbox.fetch(&mut client, &ended, &run) => fetched?,
+                () = now.cancelled() => return Ok(Came::GoesOn),
+            };
+            match fetched {
+                Fetched::Result(found) => Ok(Came::Ended(Box::new((ended, found)))),
+                Fetched::Nothing(_) if was_over => Ok(Came::Nothing),
+                Fetched::Nothing(reason) => {
+                    let reason = reason.unwrap_or_else(|| ended.reason.clone());
+                    Ok(Came::Ended(Box::new((JobView { reason, ..ended }, Found::Nothing))))
+                }
+            }
+        })))
+    }
+
+    async fn changes(&mut self) -> Result<()> {
+        tokio::time::sleep(ASK_AGAIN).await;
+        Ok(())
+    }
+
+    fn news(&mut self) -> Option<String> {
+        let (why, told) = self.waits.as_mut()?;
+        (!std::mem::replace(told, true)).then(|| why.clone())
+    }
+
+    async fn stop(&mut self, _: &'static str) {
+        if self.leave.is_cancelled() {
+            self.now.cancel();
+        }
+        self.leave.cancel();
+    }
+
+    async fn write_checkpoints(&mut self) {
+        for job in self.followed.values().cloned() {
+            let mut client = self.client.clone();
+            // One that waits, or has ended, has none to write.
+            tokio::spawn(async move { client::ask_for_checkpoint(&mut client, &job).await });
+        }
+    }
+
+    async fn end(self, _: bool) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A run's job, for people and for the next call.
+fn name(study: &str, run: &str, key: &str) -> String {
+    format!("{study} {run} {key}")
+}
+
+/// The key in a job's name.
+fn key_of(name: &str) -> Option<&str> {
+    let (_, key) = name.rsplit_once(' ')?;
+    (key.len() == 16 && key.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(key)
+}
+
+/// Of the jobs that were handed in for each run the one that says most: one that goes on, else the newest that is done, else
+/// the newest that has failed, since it may have diverged. Useless ones, and those that somebody has ended, say nothing.
+fn by_key(jobs: Vec<JobView>, useless: &BTreeSet<String>) -> BTreeMap<String, JobView> {
+    let worth = |job: &JobView| match job.state.as_str() {
+        "failed" => 1,
+        "completed" => 2,
+        _ => 3,
+    };
+    let says_nothing =
+        |job: &JobView| useless.contains(&job.job) || matches!(job.state.as_str(), "cancelled" | "interrupted");
+    let mut found: BTreeMap<String, JobView> = BTreeMap::new();
+    // Oldest first.
+    for job in jobs.into_iter().filter(|job| !says_nothing(job)) {
+        let Some(key) = key_of(&job.name) else { continue };
+        if found.get(key).is_none_or(|other| worth(&job) >= worth(other)) {
+            found.insert(key.to_owned(), job);
+        }
+    }
+    found
+}
+
+/// Runs that free slots have room for: of GPUs where the study may have them and there are some, as the scheduler has it.
+fn runs_with_room(agents: &[AgentView], needs: &Cluster) -> usize {
+    let has_gpus = agents.iter().any(|agent| agent.device == "cuda");
+    let device = match needs.device {
+        DeviceKind::Cpu => "cpu",
+        DeviceKind::Auto if !has_gpus => "cpu",
+        DeviceKind::Auto | DeviceKind::Cuda => "cuda",
+    };
+    let free: u32 = agents.iter().filter(|agent| agent.device == device).map(|agent| agent.free).sum();
+    (free / (needs.workers + needs.spares).max(1)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef";
+
+    fn job(id: &str, name: &str, state: &str) -> JobView {
+        JobView { job: id.into(), name: name.into(), state: state.into(), ..JobView::default() }
+    }
+
+    #[test]
+    fn a_run_is_found_by_the_key_in_its_jobs_name() {
+        assert_eq!(key_of(&name("gap", "c01-3", KEY)), Some(KEY));
+        for other in ["mnist-mlp", "gap 0123456789abcde", "gap 0123456789abcdeg", KEY, ""] {
+            assert_eq!(key_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn of_a_runs_jobs_the_one_that_says_most_is_found() {
+        let found = |states: &[&str]| {
+            let jobs =
+                states.iter().enumerate().map(|(at, state)| job(&at.to_string(), &name("gap", "c01-1", KEY), state));
+            let found = by_key(jobs.collect(), &BTreeSet::from(["9".to_owned()]));
+            found.get(KEY).map(|job| job.job.clone())
+        };
+        assert_eq!(found(&["completed", "failed", "completed", "failed"]).as_deref(), Some("2"));
+        assert_eq!(found(&["queued", "completed", "failed"]).as_deref(), Some("0"));
+        assert_eq!(found(&["failed", "paused", "running"]).as_deref(), Some("2"));
+        assert_eq!(found(&["failed", "cancelled"]).as_deref(), Some("0"));
+        assert_eq!(found(&["cancelled", "interrupted"]), None);
+        let useless = by_key(vec![job("9", &name("gap", "c01-1", KEY), "failed")], &BTreeSet::from(["9".to_owned()]));
+        assert!(useless.is_empty());
+    }
+
+    #[test]
+    fn free_slots_of_the_kind_that_runs_are_for_have_room() {
+        let agent = |device: &str, free| AgentView { device: device.into(), slots: 8, free, ..AgentView::default() };
+        let needs = |device, workers, spares| Cluster { device, workers, spares, ..Cluster::default() };
+        let both = [agent("cpu", 5), agent("cuda", 2), agent("cpu", 2)];
+        assert_eq!(runs_with_room(&both, &needs(DeviceKind::Cpu, 1, 0)), 7);
+        assert_eq!(runs_with_room(&both, &needs(DeviceKind::Cpu, 2, 1)), 2);
+        assert_eq!(runs_with_room(&both, &needs(DeviceKind::Auto, 1, 0)), 2);
+        assert_eq!(runs_with_room(&both[..1], &needs(DeviceKind::Auto, 1, 0)), 5);
+        assert_eq!(runs_with_room(&both[..1], &needs(DeviceKind::Cuda, 1, 0)), 0);
+        assert_eq!(runs_with_room(&[], &needs(DeviceKind::Auto, 1, 0)), 0);
+    }
+}
