@@ -5,7 +5,7 @@ mod lockstep;
 use std::collections::BTreeSet;
 
 use lockstep::cluster::Cluster;
-use lockstep::process::{Ended, Process};
+use lockstep::process::{Ended, Frozen, Process};
 use lockstep::study::{LONG, RECIPE, Study, TINY, runs, same_tables};
 use lockstep::{eventually, json, json_lines, names};
 use rustix::process::Signal;
@@ -55,20 +55,22 @@ fn tables_are_those_of_a_study_on_one_machine_whatever_happens_to_agents() {
 #[test]
 fn what_is_stopped_goes_on_on_the_cluster_and_is_found_again() {
     let mut cluster = Cluster::start();
-    let _agents = [cluster.agent(1), cluster.agent(1)];
+    let agents = [cluster.agent(1), cluster.agent(1)];
     let study = Study::new(LONG);
     let process = Process::start(&mut study.run(&on(&cluster)));
     eventually("two jobs that run", || (jobs(&cluster, "running") == 2).then_some(()));
+    let frozen = Frozen::workers_of(&agents);
     process.signal(Signal::INT);
     let ended = process.wait();
+    drop(frozen);
     assert_eq!(ended.code, Some(75), "{ended:?}");
-    let words =
-        "stopped; 2 runs go on on the cluster; what is done stays, and the same command goes on: lockstep study run";
+    let words = "stopped; the cluster goes on with 2 runs; what is done stays, and the same command goes on: lockstep study run";
     assert!(ended.stderr.contains(words), "{ended:?}");
     assert_eq!(names(&study.folder()), [".lock", "runs", "study.json", "study.toml", "tables"]);
 
     // A coordinator that is away for a while is waited for.
-    let process = Process::start(study.run(&on(&cluster)).arg("--json"));
+    let mut process = Process::start(study.run(&on(&cluster)).arg("--json"));
+    process.await_line("\"kind\":\"study\"");
     cluster.serve.kill();
     cluster.revive();
     let trained = runs(&json_lines(&process.wait().success()));
@@ -104,10 +106,13 @@ fn runs_of_another_fingerprint_are_told_and_trained_again_only_if_the_user_says_
     study.finish(&on(&cluster));
     let tables = study.table("jobs.csv");
     let second = tables.lines().nth(2).unwrap().split(',').next().unwrap().to_owned();
-    let path = study.folder().join("runs").join(&second).join("run.json");
-    let mut run = json(&path);
-    run["fingerprint"]["build"] = "0.0.1+another".into();
-    std::fs::write(&path, run.to_string()).unwrap();
+    let another_build = |key: &str| {
+        let path = study.folder().join("runs").join(key).join("run.json");
+        let mut run = json(&path);
+        run["fingerprint"]["build"] = "0.0.1+another".into();
+        std::fs::write(&path, run.to_string()).unwrap();
+    };
+    another_build(&second);
     let refused = Ended::of(&mut study.run(&on(&cluster)));
     let words = "1 finished runs have another fingerprint than the study's first finished run (build 0.0.1+another";
     refused.is_refused_with(&[words, "--again", "--mixed"]);
@@ -116,8 +121,23 @@ fn runs_of_another_fingerprint_are_told_and_trained_again_only_if_the_user_says_
     assert!(mixed.stderr.contains("runs of 2 fingerprints are mixed"), "{mixed:?}");
     // What the cluster has of it may be of the other one, too.
     let again = Ended::of(study.run(&on(&cluster)).args(["--again", "--json"])).success();
-    assert_eq!(runs(&json_lines(&again)), BTreeSet::from([second]));
+    assert_eq!(runs(&json_lines(&again)), BTreeSet::from([second.clone()]));
     assert_eq!((study.table("jobs.csv"), jobs(&cluster, "completed")), (tables, 3));
+
+    // The study's is another than what comes back: it would be so again.
+    let first = study.table("jobs.csv").lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    another_build(&first);
+    std::fs::remove_dir_all(study.folder().join("runs").join(&second)).unwrap();
+    let words = "1 finished runs have another fingerprint than the study's first finished run";
+    for (arguments, remedy, jobs_then) in [
+        (["--quiet"].as_slice(), ": add --again to train them again, --mixed to go on", 3),
+        (&["--quiet", "--again"], ": add --mixed to go on", 4),
+    ] {
+        let ended = Ended::of(study.run(&on(&cluster)).args(arguments));
+        assert_eq!((ended.code, jobs(&cluster, "completed")), (Some(2), jobs_then), "{ended:?}");
+        assert!(ended.stderr.contains(words) && ended.stderr.contains(remedy), "{ended:?}");
+        assert!(study.folder().join("runs").join(&second).join("summary.json").exists());
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
-use lockstep_coordinator::client::{self, Client, Patience, SubmitArgs};
+use lockstep_coordinator::client::{self, Client, ClientError, Patience, SubmitArgs};
 use lockstep_proto::job::{Cluster, DeviceKind};
 use lockstep_proto::wire::{AgentView, JobView};
 use lockstep_study::run::Found;
@@ -34,12 +34,14 @@ pub struct OnCluster {
     inbox: Inbox,
     /// Jobs that runs were handed in as before, by key; the coordinator's newest word.
     found: BTreeMap<String, JobView>,
-    /// Jobs of this call, by key.
-    followed: BTreeMap<String, String>,
+    /// Jobs that this call waits for.
+    followed: BTreeSet<String>,
     /// Jobs that have ended and came to nothing.
     useless: BTreeSet<String>,
     room: usize,
-    /// Why runs wait, and whether it was told.
+    /// Nothing has happened for a while.
+    is_quiet: bool,
+    /// Why all runs wait, and whether it was told.
     waits: Option<(String, bool)>,
     leave: CancellationToken,
     now: CancellationToken,
@@ -60,9 +62,10 @@ impl OnCluster {
             needs,
             inbox,
             found: BTreeMap::new(),
-            followed: BTreeMap::new(),
+            followed: BTreeSet::new(),
             useless: BTreeSet::new(),
             room: 0,
+            is_quiet: false,
             waits: None,
             leave: CancellationToken::new(),
             now: CancellationToken::new(),
@@ -74,14 +77,23 @@ impl OnCluster {
         self.found.get(key).filter(|job| !(anew && client::has_ended(job)))
     }
 
-    /// Notes why this call's runs wait, where none of them has a slot.
-    fn note_why(&mut self, jobs: &[JobView]) {
-        let ours: BTreeSet<&String> = self.followed.values().collect();
-        let mut open = jobs.iter().filter(|job| ours.contains(&job.job) && !client::has_ended(job)).peekable();
-        let why = open.peek().map(|job| job.reason.clone());
-        let why = why.filter(|_| open.all(|job| job.state == "queued"));
-        if why.as_ref() != self.waits.as_ref().map(|(told, _)| told) {
-            self.waits = why.map(|why| (why, false));
+    async fn submit(&mut self, run: &Run) -> Result<JobView, ClientError> {
+        let submission = SubmitArgs {
+            name: name(&self.study, &run.name, &run.key),
+            toml: run.job.to_toml(),
+            run_folder: String::new(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            from: Vec::new(),
+            go_on: false,
+        };
+        client::submit_job(&mut self.client, submission).await
+    }
+
+    /// Notes why this call's runs wait, where all of them do.
+    fn note_why(&mut self, ours: &[&JobView]) {
+        let why = ours.first().filter(|_| ours.iter().all(|job| is_waiting(job)));
+        if why.map(|job| &job.reason) != self.waits.as_ref().map(|(why, _)| why) {
+            self.waits = why.map(|job| (job.reason.clone(), false));
         }
     }
 }
@@ -97,10 +109,15 @@ impl Site for OnCluster {
             Err(error) => return Err(error.into()),
         };
         self.patience = Patience::default();
-        let ours: BTreeSet<&String> = self.followed.values().collect();
-        let waiting = listed.jobs.iter().filter(|job| job.state == "queued" && ours.contains(&job.job)).count();
+        let is_ours = |job: &&JobView| self.followed.contains(&job.job) && !client::has_ended(job);
+        let ours: Vec<&JobView> = listed.jobs.iter().filter(is_ours).collect();
+        let waiting = ours.iter().filter(|job| is_waiting(job)).count();
         self.room = (runs_with_room(&listed.agents, &self.needs) + WAITING).saturating_sub(waiting);
-        self.note_why(&listed.jobs);
+        self.followed = ours.iter().map(|job| job.job.clone()).collect();
+        // Between one run and the next all wait for a moment.
+        if std::mem::take(&mut self.is_quiet) {
+            self.note_why(&ours);
+        }
         self.found = by_key(listed.jobs, &self.useless);
         Ok(())
     }
@@ -116,68 +133,36 @@ impl Site for OnCluster {
     }
 
     async fn hand_in(&mut self, run: Run) -> Result<Option<Following>> {
-        let (job, was_over) = match self.found.remove(&run.key) {
-            Some(job) => {
-                let was_over = client::has_ended(&job);
-                (job, was_over)
-            }
-            None => {
-                let submission = SubmitArgs {
-                    name: name(&self.study, &run.name, &run.key),
-                    toml: run.job.to_toml(),
-                    run_folder: String::new(),
-                    command: std::env::args().collect::<Vec<_>>().join(" "),
-                    from: Vec::new(),
-                    go_on: false,
-                };
-                match client::submit_job(&mut self.client, submission).await {
-                    Ok(job) => (job, false),
-                    // Whether it was taken, the next list tells.
-                    Err(error) if error.is_lost() => {
-                        self.room = 0;
-                        return Ok(None);
-                    }
-                    Err(error) => return Err(error.into()),
+        let job = match self.found.remove(&run.key) {
+            Some(job) => job,
+            None => match self.submit(&run).await {
+                Ok(job) => job,
+                // Whether it was taken, the next list tells.
+                Err(error) if error.is_lost() => {
+                    self.room = 0;
+                    return Ok(None);
                 }
-            }
+                Err(error) => return Err(error.into()),
+            },
         };
-        if was_over {
+        if client::has_ended(&job) {
             // If nothing comes of it, this is not tried again.
             self.useless.insert(job.job.clone());
         } else {
-            self.followed.insert(run.key.clone(), job.job.clone());
+            self.followed.insert(job.job.clone());
         }
-        let (mut client, inbox) = (self.client.clone(), self.inbox.clone());
-        let (leave, now) = (self.leave.clone(), self.now.clone());
-        Ok(Some(Box::pin(async move {
-            let ended = tokio::select! {
-                ended = client::await_end(&mut client, &job.job), if !was_over => ended,
-                () = std::future::ready(()), if was_over => Ok(job),
-                () = leave.cancelled() => return Ok(Came::GoesOn),
-            };
-            let ended = match ended {
-                Ok(ended) => ended,
-                // The coordinator has forgotten it.
-                Err(error) if error.is_unknown() => return Ok(Came::Nothing),
-                Err(error) => return Err(error.into()),
-            };
-            let fetched = tokio::select! {
-                fetched = inbox.fetch(&mut client, &ended, &run) => fetched?,
-                () = now.cancelled() => return Ok(Came::GoesOn),
-            };
-            match fetched {
-                Fetched::Result(found) => Ok(Came::Ended(Box::new((ended, found)))),
-                Fetched::Nothing(_) if was_over => Ok(Came::Nothing),
-                Fetched::Nothing(reason) => {
-                    let reason = reason.unwrap_or_else(|| ended.reason.clone());
-                    Ok(Came::Ended(Box::new((JobView { reason, ..ended }, Found::Nothing))))
-                }
-            }
-        })))
+        let follower = Follower {
+            client: self.client.clone(),
+            inbox: self.inbox.clone(),
+            leave: self.leave.clone(),
+            now: self.now.clone(),
+        };
+        Ok(Some(Box::pin(follower.follow(job, run))))
     }
 
     async fn changes(&mut self) -> Result<()> {
         tokio::time::sleep(ASK_AGAIN).await;
+        self.is_quiet = true;
         Ok(())
     }
 
@@ -194,8 +179,8 @@ impl Site for OnCluster {
     }
 
     async fn write_checkpoints(&mut self) {
-        for job in self.followed.values().cloned() {
-            let mut client = self.client.clone();
+        for job in &self.followed {
+            let (mut client, job) = (self.client.clone(), job.clone());
             // One that waits, or has ended, has none to write.
             tokio::spawn(async move { client::ask_for_checkpoint(&mut client, &job).await });
         }
@@ -204,6 +189,57 @@ impl Site for OnCluster {
     async fn end(self, _: bool) -> Result<()> {
         Ok(())
     }
+}
+
+/// Waits for the end of a run's job, and fetches what came of it.
+struct Follower {
+    client: Client,
+    inbox: Inbox,
+    /// The user doesn't want to wait for jobs, or for anything.
+    leave: CancellationToken,
+    now: CancellationToken,
+}
+
+impl Follower {
+    async fn follow(mut self, job: JobView, run: Run) -> Result<Came> {
+        // One of an earlier call.
+        if client::has_ended(&job) {
+            let Some(fetched) = self.fetch(&job, &run).await? else { return Ok(Came::GoesOn) };
+            return match fetched {
+                Fetched::Result(found) => Ok(Came::Ended(Box::new((job, found)))),
+                Fetched::Nothing(_) => Ok(Came::Nothing),
+            };
+        }
+        let ended = tokio::select! {
+            ended = client::await_end(&mut self.client, &job.job) => ended,
+            () = self.leave.cancelled() => return Ok(Came::GoesOn),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            // The coordinator has forgotten it.
+            Err(error) if error.is_unknown() => return Ok(Came::Nothing),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(fetched) = self.fetch(&ended, &run).await? else { return Ok(Came::GoesOn) };
+        let (reason, found) = match fetched {
+            Fetched::Result(found) => (None, found),
+            Fetched::Nothing(reason) => (reason, Found::Nothing),
+        };
+        let reason = reason.unwrap_or_else(|| ended.reason.clone());
+        Ok(Came::Ended(Box::new((JobView { reason, ..ended }, found))))
+    }
+
+    /// Nothing if the user doesn't want to wait for it.
+    async fn fetch(&mut self, ended: &JobView, run: &Run) -> Result<Option<Fetched>> {
+        tokio::select! {
+            fetched = self.inbox.fetch(&mut self.client, ended, run) => fetched.map(Some),
+            () = self.now.cancelled() => Ok(None),
+        }
+    }
+}
+
+fn is_waiting(job: &JobView) -> bool {
+    job.state == "queued"
 }
 
 /// A run's job, for people and for the next call.

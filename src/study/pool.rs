@@ -29,6 +29,8 @@ pub struct Pool<'a> {
     failed: Vec<(String, String)>,
     /// Runs that go on without this process.
     go_on: usize,
+    /// Runs come back as the study needs them.
+    are_used: bool,
     stop: Stop,
 }
 
@@ -63,7 +65,7 @@ impl<'a> Pool<'a> {
         let survey = shelf.survey(&mut planner);
         let (running, failed) = (BTreeMap::new(), Vec::new());
         progress.begin(&counts(&shelf, &survey, 0));
-        Self { folder, planner, shelf, progress, survey, running, failed, go_on: 0, stop: Stop::None }
+        Self { folder, planner, shelf, progress, survey, running, failed, go_on: 0, are_used: true, stop: Stop::None }
     }
 
     /// Whether there is anything to train.
@@ -105,7 +107,8 @@ impl<'a> Pool<'a> {
     async fn train_at(&mut self, site: &mut impl Site, mut signals: Signals) -> Result<()> {
         let mut followed = Followed::new();
         loop {
-            let waits = self.stop == Stop::None && self.hand_in(site, &mut followed).await?;
+            let wants_more = self.stop == Stop::None && self.are_used;
+            let waits = wants_more && self.hand_in(site, &mut followed).await?;
             self.progress.update(&counts(&self.shelf, &self.survey, self.running.len()));
             if followed.is_empty() && !waits {
                 return Ok(());
@@ -191,7 +194,7 @@ impl<'a> Pool<'a> {
                     since.elapsed().as_secs_f64()
                 };
                 self.progress.finished(&self.planner.grid().cells[task.cell], task, &outcome, seconds);
-                self.shelf.finished(&task.key, *outcome);
+                self.are_used &= self.shelf.finished(&task.key, *outcome);
                 self.survey = self.shelf.survey(&mut self.planner);
             }
             Found::Nothing | Found::Unfinished { .. } if job.state == "interrupted" => {}

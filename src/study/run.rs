@@ -1,7 +1,7 @@
 //! `study run`: recipe → plan → runs, many at a time → tables.
 
 use anyhow::Result;
-use lockstep_coordinator::client::{self, exit};
+use lockstep_coordinator::client::{self, Client, exit};
 use lockstep_proto::job::{self, Cluster};
 use lockstep_study::grid::{Grid, Settings};
 use lockstep_study::plan::{Known, Planner, Survey};
@@ -34,16 +34,12 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let mut planner = Planner::new(grid);
     let out = arguments.out.clone().unwrap_or_else(|| folder::default_folder(&recipe_name(&arguments.recipe)));
     let policy = policy(arguments);
-    let place = Place::of(arguments, planner.grid().cluster())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let place = runtime.block_on(Place::of(arguments, planner.grid().cluster()))?;
     let own = place.own(planner.grid().cluster())?;
     if arguments.dry_run {
         machine.assumed.iter().for_each(|line| eprintln!("{line}"));
         return dry_run(Shelf::new(folder::of(&out)?, own, policy), planner, arguments);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    if let Place::Cluster(url) = &place {
-        // Before anything is written.
-        runtime.block_on(client::connect(url))?;
     }
     // Nobody else works in it from here on: what is read stays true.
     let folder = OpenFolder::open(&out)?;
@@ -59,22 +55,22 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let view = View::of(arguments.quiet, arguments.json);
     let progress = Progress::new(view, &planner.grid().cells);
     let pool = Pool::new(&folder, planner, shelf, progress);
-    let ended = runtime.block_on(train(pool, &place, &arguments.data))?;
+    let ended = runtime.block_on(train(pool, place, arguments.data.clone()))?;
     finish(&folder, arguments, ended)
 }
 
 /// Where runs are trained.
-enum Place<'a> {
+enum Place {
     /// With what this machine has.
     Here(Offered),
-    /// By the coordinator's address.
-    Cluster(&'a str),
+    /// By this coordinator.
+    Cluster(Client),
 }
 
-impl<'a> Place<'a> {
-    fn of(arguments: &'a StudyRun, cluster: &Cluster) -> Result<Self> {
+impl Place {
+    async fn of(arguments: &StudyRun, cluster: &Cluster) -> Result<Self> {
         match &arguments.coordinator {
-            Some(url) => Ok(Self::Cluster(url)),
+            Some(url) => Ok(Self::Cluster(client::connect(url).await?)),
             None => Ok(Self::Here(device::offered(cluster.device, None)?)),
         }
     }
@@ -88,16 +84,15 @@ impl<'a> Place<'a> {
 }
 
 /// Trains what there is to train.
-async fn train(mut pool: Pool<'_>, place: &Place<'_>, data: &[NamedFolder]) -> Result<Ended> {
+async fn train(mut pool: Pool<'_>, place: Place, data: Vec<NamedFolder>) -> Result<Ended> {
     if pool.is_open() {
         let signals = Signals::listen()?;
         match place {
             Place::Here(offered) => {
-                let here = Here::start(pool.grid(), pool.files(), offered, data.to_owned()).await?;
+                let here = Here::start(pool.grid(), pool.files(), &offered, data).await?;
                 pool.train(here, signals).await?;
             }
-            Place::Cluster(url) => {
-                let client = client::connect(url).await?;
+            Place::Cluster(client) => {
                 let cluster = OnCluster::new(client, pool.files(), pool.grid().cluster().clone())?;
                 pool.train(cluster, signals).await?;
             }
@@ -151,8 +146,8 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
         let words: Vec<String> = std::env::args().skip(1).collect();
         let left = match go_on {
             0 => String::new(),
-            1 => "1 run goes on on the cluster; ".to_owned(),
-            many => format!("{many} runs go on on the cluster; "),
+            1 => "the cluster goes on with 1 run; ".to_owned(),
+            many => format!("the cluster goes on with {many} runs; "),
         };
         eprintln!("stopped; {left}what is done stays, and the same command goes on: lockstep {}", words.join(" "));
         return Ok(exit::INTERRUPTED);

@@ -122,10 +122,12 @@ impl Shelf {
         }
     }
 
-    /// A run has come to its end. One of another fingerprint is not trained again at once: that would come to the same.
-    pub fn finished(&mut self, key: &str, outcome: Outcome) {
+    /// A run has come to its end; whether it is used. One of another fingerprint is not trained again at once: that would
+    /// come to the same.
+    pub fn finished(&mut self, key: &str, outcome: Outcome) -> bool {
         self.foreign.remove(key);
         self.shelve(key, outcome, true);
+        self.known.contains_key(key)
     }
 
     /// Takes in a finished run. `stays`: if it is of another fingerprint, and those are not mixed.
