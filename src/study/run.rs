@@ -8,6 +8,7 @@ use lockstep_study::plan::{Known, Planner, Survey};
 use lockstep_study::recipe::RecipeFile;
 use lockstep_study::table::fingerprints;
 use lockstep_worker::datasets::NamedFolder;
+use tokio::runtime::Runtime;
 
 use super::cells;
 use super::cluster::OnCluster;
@@ -35,7 +36,7 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let out = arguments.out.clone().unwrap_or_else(|| folder::default_folder(&recipe_name(&arguments.recipe)));
     let policy = policy(arguments);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let place = runtime.block_on(Place::of(arguments, planner.grid().cluster()))?;
+    let place = Place::of(arguments, planner.grid().cluster(), &runtime)?;
     let own = place.own(planner.grid().cluster())?;
     if arguments.dry_run {
         machine.assumed.iter().for_each(|line| eprintln!("{line}"));
@@ -68,9 +69,9 @@ enum Place {
 }
 
 impl Place {
-    async fn of(arguments: &StudyRun, cluster: &Cluster) -> Result<Self> {
+    fn of(arguments: &StudyRun, cluster: &Cluster, runtime: &Runtime) -> Result<Self> {
         match &arguments.coordinator {
-            Some(url) => Ok(Self::Cluster(client::connect(url).await?)),
+            Some(url) => Ok(Self::Cluster(runtime.block_on(client::connect(url))?)),
             None => Ok(Self::Here(device::offered(cluster.device, None)?)),
         }
     }
