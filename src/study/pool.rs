@@ -107,8 +107,18 @@ impl<'a> Pool<'a> {
     async fn train_at(&mut self, site: &mut impl Site, mut signals: Signals) -> Result<()> {
         let mut followed = Followed::new();
         loop {
-            let wants_more = self.stop == Stop::None && self.are_used;
-            let waits = wants_more && self.hand_in(site, &mut followed).await?;
+            let mut waits = false;
+            if self.stop == Stop::None && self.are_used {
+                // Who asks others may have to wait for an answer; the user doesn't.
+                tokio::select! {
+                    looked = site.look_around(self.running.len()) => looked?,
+                    signal = signals.next() => {
+                        self.heed(site, signal).await;
+                        continue;
+                    }
+                }
+                waits = self.hand_in(site, &mut followed).await?;
+            }
             self.progress.update(&counts(&self.shelf, &self.survey, self.running.len()));
             if followed.is_empty() && !waits {
                 return Ok(());
@@ -118,21 +128,24 @@ impl<'a> Pool<'a> {
                     let (key, came) = ended?;
                     self.take_in(&key, came?);
                 }
-                signal = signals.next() => match signal {
-                    Asked::Stop(reason) => {
-                        self.stop = if self.stop == Stop::None { Stop::Asked } else { Stop::Hurried };
-                        site.stop(reason).await;
-                    }
-                    Asked::Checkpoint => site.write_checkpoints().await,
-                },
+                signal = signals.next() => self.heed(site, signal).await,
                 changed = site.changes() => changed?,
             }
         }
     }
 
+    async fn heed(&mut self, site: &mut impl Site, signal: Asked) {
+        match signal {
+            Asked::Stop(reason) => {
+                self.stop = if self.stop == Stop::None { Stop::Asked } else { Stop::Hurried };
+                site.stop(reason).await;
+            }
+            Asked::Checkpoint => site.write_checkpoints().await,
+        }
+    }
+
     /// Hands in runs that there is room for; whether others wait.
     async fn hand_in(&mut self, site: &mut impl Site, followed: &mut Followed) -> Result<bool> {
-        site.look_around(self.running.len()).await?;
         if let Some(news) = site.news() {
             self.progress.note(&news);
         }

@@ -35,7 +35,7 @@ pub type Following = Pin<Box<dyn Future<Output = Result<Came>> + Send>>;
 
 /// Where runs are trained.
 pub trait Site {
-    /// Looks how many more runs can be handed in, while so many are trained that were handed in before.
+    /// Looks how many more runs can be handed in, while so many are trained that were handed in before. It may be broken off.
     async fn look_around(&mut self, running: usize) -> Result<()>;
 
     /// Whether a run can be handed in now, which takes the room of one. `anew`: what was trained of it before is not wanted.
