@@ -256,15 +256,17 @@ fn key_of(name: &str) -> Option<&str> {
 /// Of the jobs that were handed in for each run the one that says most: one that goes on, else the newest that is done, else
 /// the newest that has failed, since it may have diverged. Useless ones, and those that somebody has ended, say nothing.
 fn by_key(jobs: Vec<JobView>, useless: &BTreeSet<String>) -> BTreeMap<String, JobView> {
-    let worth = |job: &JobView| match job.state.as_str() {
-        "failed" => 1,
-        "completed" => 2,
-        _ => 3,
+    let worth = |job: &JobView| {
+        let says = match job.state.as_str() {
+            "failed" => 1,
+            "completed" => 2,
+            _ => 3,
+        };
+        (says, job.submitted)
     };
     let says_nothing =
         |job: &JobView| useless.contains(&job.job) || matches!(job.state.as_str(), "cancelled" | "interrupted");
     let mut found: BTreeMap<String, JobView> = BTreeMap::new();
-    // Oldest first.
     for job in jobs.into_iter().filter(|job| !says_nothing(job)) {
         let Some(key) = key_of(&job.name) else { continue };
         if found.get(key).is_none_or(|other| worth(&job) >= worth(other)) {
@@ -307,8 +309,12 @@ mod tests {
     #[test]
     fn of_a_runs_jobs_the_one_that_says_most_is_found() {
         let found = |states: &[&str]| {
-            let jobs =
-                states.iter().enumerate().map(|(at, state)| job(&at.to_string(), &name("gap", "c01-1", KEY), state));
+            let each = |(at, state): (usize, &&str)| JobView {
+                submitted: at as f64,
+                ..job(&at.to_string(), &name("gap", "c01-1", KEY), state)
+            };
+            // Lists may have them in any order.
+            let jobs = states.iter().enumerate().map(each).rev();
             let found = by_key(jobs.collect(), &BTreeSet::from(["9".to_owned()]));
             found.get(KEY).map(|job| job.job.clone())
         };
