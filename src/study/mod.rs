@@ -5,6 +5,7 @@ mod cluster;
 mod fetched;
 mod folder;
 mod here;
+mod listed;
 mod machine;
 mod pool;
 mod progress;
