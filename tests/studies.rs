@@ -3,113 +3,13 @@
 mod lockstep;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use lockstep::process::{Ended, Process};
+use lockstep::study::{LONG, RECIPE, Study, TINY, runs, same_tables};
 use lockstep::{json, json_lines, names};
 use rustix::process::Signal;
 use serde_json::Value;
-
-/// Two tuned cells, one scaled, one that diverges: 4 × 2 runs, and 2 × 3 that tune at least.
-const RECIPE: &str = r#"
-[study]
-title = "Small"
-base = "BASE"
-seeds = 2
-
-[set]
-data = { validation = 320, limit = 640 }
-model.hidden = [16]
-schedule.epochs = 2
-metrics.every = 5
-
-[samples]
-"evaluate.every_steps" = 320
-
-[rate]
-base_batch = 32
-list = [1e30]
-
-[tuning]
-learning_rates = [1.0, 2.0, 4.0]
-extend = 1
-
-[[arm]]
-name = "plain"
-batch = [32, 64]
-rate = "tuned"
-
-[[arm]]
-name = "scaled, by the root"
-batch = 64
-rate = "sqrt"
-
-[[arm]]
-name = "hot"
-batch = 32
-rate = "listed"
-set.model.activation = "relu"
-set.model.output_activation = "none"
-set.loss.name = "cross_entropy"
-"#;
-
-/// A recipe in a folder, and where its study goes.
-struct Study {
-    scratch: tempfile::TempDir,
-}
-
-impl Study {
-    fn new(recipe: &str) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let study = Self { scratch };
-        study.say(recipe);
-        study
-    }
-
-    fn say(&self, recipe: &str) {
-        let base = lockstep::recipe("mnist-mlp.toml").display().to_string();
-        std::fs::write(self.scratch.path().join("small.toml"), recipe.replace("BASE", &base)).unwrap();
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.scratch.path().join("out")
-    }
-
-    fn run(&self, arguments: &[&str]) -> Command {
-        let mut command = lockstep::lockstep(["study", "run"]);
-        command.arg(self.scratch.path().join("small.toml")).arg("--out").arg(self.folder()).args(arguments);
-        command
-    }
-
-    /// Trains it to its end; the runs that this took.
-    fn finish(&self, arguments: &[&str]) -> BTreeSet<String> {
-        let said = Ended::of(self.run(arguments).arg("--json")).success();
-        runs(&json_lines(&said))
-    }
-
-    fn table(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder().join("tables").join(name)).unwrap()
-    }
-}
-
-/// Keys of runs that were told of.
-fn runs(lines: &[Value]) -> BTreeSet<String> {
-    let ended = lines.iter().filter(|line| line["kind"] == "run");
-    ended.map(|line| line["run"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Every table is the same bytes.
-fn same_tables(a: &Path, b: &Path) {
-    let tables = names(&a.join("tables"));
-    assert_eq!(tables, names(&b.join("tables")));
-    assert_eq!(tables.len(), 8, "{tables:?}");
-    for table in tables {
-        let text = |study: &Path| std::fs::read_to_string(study.join("tables").join(&table)).unwrap();
-        assert_eq!(text(a), text(b), "{table}");
-        assert!(text(a).ends_with("\n"));
-    }
-}
 
 #[test]
 fn a_study_that_is_killed_goes_on_to_the_tables_of_one_that_is_not_whatever_its_workers() {
@@ -150,15 +50,6 @@ fn a_study_that_is_killed_goes_on_to_the_tables_of_one_that_is_not_whatever_its_
     same_tables(&disturbed.folder(), &undisturbed.folder());
 }
 
-/// Two runs, long enough to be stopped.
-const LONG: &str = r#"
-study = { base = "BASE", seeds = 2 }
-set.data.limit = 6400
-set.metrics.every = 1
-rate.learning_rate = 1.0
-arm = [{ name = "plain", batch = 64, rate = "fixed", set.schedule.epochs = 20 }]
-"#;
-
 #[test]
 fn a_study_that_is_stopped_keeps_its_place() {
     let study = Study::new(LONG);
@@ -185,16 +76,6 @@ fn a_study_that_is_stopped_keeps_its_place() {
     whole.finish(&[]);
     same_tables(&study.folder(), &whole.folder());
 }
-
-/// Two runs that take no time.
-const TINY: &str = r#"
-study = { base = "BASE", seeds = 2 }
-set.data.limit = 640
-set.schedule.epochs = 1
-set.model.hidden = [16]
-rate.learning_rate = 1.0
-arm = [{ name = "plain", batch = 64, rate = "fixed" }]
-"#;
 
 #[test]
 fn what_has_changed_is_told_and_gone_on_with_only_if_the_user_says_so() {

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use lockstep_worker::datasets::NamedFolder;
 
 /// What to do with a study.
 #[derive(Debug, Subcommand)]
 pub enum StudyVerb {
-    /// Train all runs of a study on this machine, many at a time; go on where an earlier call has stopped
+    /// Train all runs of a study, many at a time, on this machine or a cluster; go on where an earlier call has stopped
     Run(StudyRun),
     /// Write a study's report: a page, figures, and what was found, out of its tables
     Report(StudyReport),
@@ -25,6 +26,12 @@ pub struct StudyRun {
     /// The study's folder; without it studies/ and the recipe's name
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Train on the cluster of this coordinator, and not in this process
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+    /// This machine's folder of a dataset that jobs name (data.name), e.g. --data imagenet=/datasets/imagenet
+    #[arg(long = "data", value_name = "NAME=DIR")]
+    pub data: Vec<NamedFolder>,
     /// Check the recipe, list its cells, and train nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -34,10 +41,10 @@ pub struct StudyRun {
     /// The recipe has changed since the folder was begun: go on with the runs that both have
     #[arg(long)]
     pub changed: bool,
-    /// Finished runs in the folder are of another build or device: go on with them, and mark them
+    /// Finished runs are of another build or device: go on with them, and mark them
     #[arg(long)]
     pub mixed: bool,
-    /// Finished runs in the folder are of another build or device: train them again
+    /// Finished runs are of another build or device: train them again
     #[arg(long, conflicts_with = "mixed")]
     pub again: bool,
     /// Print nothing but errors and the table of cells

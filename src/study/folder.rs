@@ -44,21 +44,6 @@ impl OpenFolder {
         let state = StudyState::of(planner, survey, known);
         state.write(&self.files.state()).with_context(|| self.files.state().display().to_string())
     }
-
-    /// Makes room for a run that begins anew. What lies under its key is its own: maybe less than a run, where a call was
-    /// killed just then.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn remove_run(&self, key: &str) -> Result<()> {
-        let run = self.files.run(key);
-        match std::fs::remove_dir_all(&run) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot empty {}", run.display()))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
 }
 
 /// A folder that is a study's, or may become one.
@@ -76,8 +61,9 @@ pub fn of(path: &Path) -> Result<StudyFolder> {
             return Err(BadInput(format!("study folder {shown}: {error}: choose another --out")).into());
         }
     };
-    let holds_something =
-        entries.flatten().any(|entry| !matches!(entry.file_name().to_str(), Some(".lock" | ".data" | "runs")));
+    let holds_something = entries
+        .flatten()
+        .any(|entry| !matches!(entry.file_name().to_str(), Some(".lock" | ".data" | ".pulled" | "runs")));
     if holds_something && !files.state().is_file() {
         let shown = files.0.display();
         return Err(BadInput(format!("{shown} is not empty and holds no study: choose another --out")).into());

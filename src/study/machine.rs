@@ -1,18 +1,25 @@
 //! What a grid has to know of data, networks and this machine.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use anyhow::Result;
 use lockstep_proto::job::{Job, Libraries};
 use lockstep_proto::slot::SlotDevice;
 use lockstep_study::grid::DataFacts;
 use lockstep_study::run::Fingerprint;
+use lockstep_worker::datasets::{self, NamedFolder};
 use lockstep_worker::trainer::{self, Hardware, Outlook};
 
+use crate::arguments::StudyRun;
 use crate::device::Offered;
 
 /// Looks at jobs; jobs that differ in nothing that matters here are looked at once.
 pub struct Machine {
+    /// Of named datasets.
+    folders: Vec<NamedFolder>,
+    /// Runs are trained elsewhere.
+    on_cluster: bool,
     is_dry_run: bool,
     /// Samples of a training split that is not there; none if it has to be.
     assume_samples: Option<u64>,
@@ -22,9 +29,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// `assume_samples`: of a training split that is not there; for dry runs alone.
-    pub fn new(is_dry_run: bool, assume_samples: Option<u64>) -> Self {
-        Self { is_dry_run, assume_samples, seen: HashMap::new(), assumed: BTreeSet::new() }
+    /// Nothing has been looked at.
+    pub fn new(arguments: &StudyRun) -> Self {
+        Self {
+            folders: arguments.data.clone(),
+            on_cluster: arguments.coordinator.is_some(),
+            is_dry_run: arguments.dry_run,
+            assume_samples: arguments.assume_samples,
+            seen: HashMap::new(),
+            assumed: BTreeSet::new(),
+        }
     }
 
     /// What a job's data are.
@@ -51,6 +65,18 @@ impl Machine {
     }
 
     fn outlook(&mut self, job: &Job) -> Result<Outlook, String> {
+        let name = &job.data.name;
+        let folder = datasets::folder(&job.data, &self.folders).map(Path::to_owned);
+        let path = folder.ok_or_else(|| {
+            format!("data.name = {name:?}: this machine has no such dataset: add --data {name}=DIR, or set data.path")
+        })?;
+        let mut job = job.clone();
+        job.data.path = path;
+        self.outlook_here(&job)
+    }
+
+    /// Of a job whose data are looked for where it says.
+    fn outlook_here(&mut self, job: &Job) -> Result<Outlook, String> {
         match (Outlook::of(job), self.assume_samples) {
             (Ok(outlook), _) => Ok(outlook),
             (Err(error), Some(samples)) if error.is_without_data() => {
@@ -65,6 +91,10 @@ impl Machine {
             (Err(error), None) if self.is_dry_run && error.is_without_data() => {
                 Err(format!("{error}; to look at the study without them add --assume-samples N"))
             }
+            (Err(error), None) if self.on_cluster && error.is_without_data() => Err(format!(
+                "{error}; the grid is worked out here, so this machine has to see the data as well: set data.name, and add \
+                 --data NAME=DIR with its own folder"
+            )),
             (Err(error), _) => Err(error.to_string()),
         }
     }

@@ -1,13 +1,18 @@
 //! `study`: a grid of jobs. What is to be trained, and what it says, is decided in the crate; here it is done.
 
 mod cells;
+mod cluster;
+mod fetched;
 mod folder;
+mod here;
+mod listed;
 mod machine;
 mod pool;
 mod progress;
 mod report;
 mod run;
 mod shelf;
+mod site;
 mod unpacked;
 
 use anyhow::Result;

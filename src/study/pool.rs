@@ -1,37 +1,37 @@
-//! Trains a study's runs, many at a time, through a coordinator and an agent of its own.
+//! Trains a study's runs, many at a time, at a site.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
-use lockstep_coordinator::client::{self, Client, ClientError, SubmitArgs};
-use lockstep_proto::job::Cluster;
+use anyhow::Result;
 use lockstep_proto::wire::JobView;
+use lockstep_study::grid::Grid;
 use lockstep_study::plan::{Planner, Survey, Task};
-use lockstep_study::run::{self, Found};
+use lockstep_study::run::Found;
+use lockstep_study::table::StudyFolder;
 use tokio::task::JoinSet;
 
 use super::folder::OpenFolder;
 use super::progress::{Counts, Progress};
 use super::shelf::Shelf;
-use super::unpacked::Unpacked;
-use crate::device::Offered;
-use crate::embedded::{Asked, Embedded, Signals};
-
-/// Runs that wait for a slot at the coordinator, so that one begins at once where another has ended.
-const WAITING: usize = 2;
+use super::site::{Came, Run, Site};
+use crate::embedded::{Asked, Signals};
 
 /// What a study's runs need to be trained.
 pub struct Pool<'a> {
     folder: &'a OpenFolder,
     planner: Planner,
     shelf: Shelf,
-    offered: Offered,
-    unpacked: Option<Unpacked>,
     progress: Progress,
+    survey: Survey,
     /// Handed in, and not yet ended.
     running: BTreeMap<String, (Task, Instant)>,
     failed: Vec<(String, String)>,
+    /// Runs that go on without this process.
+    go_on: usize,
+    /// Runs come back as the study needs them.
+    are_used: bool,
+    stop: Stop,
 }
 
 /// What became of it.
@@ -42,77 +42,163 @@ pub struct Ended {
     pub failed: Vec<(String, String)>,
     /// The user asked to stop, and runs are left.
     pub stopped: bool,
+    /// Runs that go on without this process.
+    pub go_on: usize,
 }
 
-/// How many runs there are at a time, and what slots that takes.
-struct Room {
-    runs: usize,
-    slots: u32,
+/// Whether the user wants it to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    None,
+    /// In order.
+    Asked,
+    /// At once.
+    Hurried,
 }
+
+/// Runs that are trained, each with its key.
+type Followed = JoinSet<(String, Result<Came>)>;
 
 impl<'a> Pool<'a> {
-    pub fn new(folder: &'a OpenFolder, planner: Planner, shelf: Shelf, offered: Offered, progress: Progress) -> Self {
+    /// Looks what there is to train.
+    pub fn new(folder: &'a OpenFolder, mut planner: Planner, mut shelf: Shelf, mut progress: Progress) -> Self {
+        let survey = shelf.survey(&mut planner);
         let (running, failed) = (BTreeMap::new(), Vec::new());
-        Self { folder, planner, shelf, offered, unpacked: None, progress, running, failed }
+        progress.begin(&counts(&shelf, &survey, 0));
+        Self { folder, planner, shelf, progress, survey, running, failed, go_on: 0, are_used: true, stop: Stop::None }
     }
 
-    fn survey(&mut self) -> Survey {
-        self.shelf.survey(&mut self.planner)
+    /// Whether there is anything to train.
+    pub fn is_open(&self) -> bool {
+        self.open().next().is_some()
+    }
+
+    /// What it trains.
+    pub fn grid(&self) -> &Grid {
+        self.planner.grid()
+    }
+
+    /// Where it goes.
+    pub fn files(&self) -> &StudyFolder {
+        &self.folder.files
+    }
+
+    /// Trains all that the plan names, until there is no more or the user stops it.
+    ///
+    /// # Errors
+    /// If something is lacking. What was finished stays.
+    pub async fn train(&mut self, mut site: impl Site, signals: Signals) -> Result<()> {
+        let trained = self.train_at(&mut site, signals).await;
+        let in_order = trained.is_ok() && self.stop != Stop::Hurried;
+        let ended = site.end(in_order).await;
+        trained?;
+        ended
+    }
+
+    /// Nothing more is trained.
+    pub fn end(self) -> Ended {
+        self.progress.end();
+        // Who stops it as its last run ends has a whole study.
+        let stopped = self.stop != Stop::None && !self.survey.is_whole(self.shelf.known());
+        let Self { planner, shelf, failed, go_on, .. } = self;
+        Ended { planner, shelf, failed, stopped, go_on }
+    }
+
+    async fn train_at(&mut self, site: &mut impl Site, mut signals: Signals) -> Result<()> {
+        let mut followed = Followed::new();
+        loop {
+            let mut waits = false;
+            if self.stop == Stop::None && self.are_used {
+                // Who asks others may have to wait for an answer; the user doesn't.
+                tokio::select! {
+                    looked = site.look_around(self.running.len()) => looked?,
+                    signal = signals.next() => {
+                        self.heed(site, signal).await;
+                        continue;
+                    }
+                }
+                waits = self.hand_in(site, &mut followed).await?;
+            }
+            self.progress.update(&counts(&self.shelf, &self.survey, self.running.len()));
+            if followed.is_empty() && !waits {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(ended) = followed.join_next() => {
+                    let (key, came) = ended?;
+                    self.take_in(&key, came?);
+                }
+                signal = signals.next() => self.heed(site, signal).await,
+                changed = site.changes() => changed?,
+            }
+        }
+    }
+
+    async fn heed(&mut self, site: &mut impl Site, signal: Asked) {
+        match signal {
+            Asked::Stop(reason) => {
+                self.stop = if self.stop == Stop::None { Stop::Asked } else { Stop::Hurried };
+                site.stop(reason).await;
+            }
+            Asked::Checkpoint => site.write_checkpoints().await,
+        }
+    }
+
+    /// Hands in runs that there is room for; whether others wait.
+    async fn hand_in(&mut self, site: &mut impl Site, followed: &mut Followed) -> Result<bool> {
+        if let Some(news) = site.news() {
+            self.progress.note(&news);
+        }
+        let mut waits = false;
+        let open: Vec<Task> = self.open().cloned().collect();
+        for task in open {
+            if !site.admits(&task.key, self.shelf.is_foreign(&task.key)) {
+                waits = true;
+                continue;
+            }
+            let Some(following) = site.hand_in(self.run(&task)).await? else { return Ok(true) };
+            let key = task.key.clone();
+            followed.spawn(async move { (key, following.await) });
+            self.running.insert(task.key.clone(), (task, Instant::now()));
+        }
+        Ok(waits)
+    }
+
+    fn run(&self, task: &Task) -> Run {
+        let cell = &self.planner.grid().cells[task.cell];
+        Run {
+            key: task.key.clone(),
+            name: format!("{}-{}", cell.id, task.seed),
+            job: task.job.clone(),
+            folder: self.folder.files.run(&task.key),
+            go_on: self.shelf.is_begun(&task.key),
+        }
     }
 
     /// Runs that can begin now, in order; each once.
-    fn next(&self, survey: &Survey) -> Vec<Task> {
+    fn open(&self) -> impl Iterator<Item = &Task> {
         let mut named = BTreeSet::new();
-        let is_open = |task: &&Task| {
-            let key = &task.key;
+        let is_open = |key: &String| {
             !self.shelf.known().contains_key(key)
                 && !self.shelf.is_withheld(key)
                 && !self.running.contains_key(key)
                 && !self.failed.iter().any(|(failed, _)| failed == key)
         };
-        survey.tasks.iter().filter(is_open).filter(|task| named.insert(&task.key)).cloned().collect()
+        self.survey.tasks.iter().filter(move |task| is_open(&task.key) && named.insert(&task.key))
     }
 
-    fn counts(&self, survey: &Survey) -> Counts {
-        let keys: BTreeSet<&String> = survey.tasks.iter().map(|task| &task.key).collect();
-        let known = self.shelf.known();
-        let done = keys.iter().filter(|key| known.contains_key(**key)).count();
-        let left = survey
-            .tasks
-            .iter()
-            .filter(|task| !known.contains_key(&task.key))
-            .map(|task| (task.cell, task.tunes))
-            .collect();
-        Counts { done, running: self.running.len(), of: keys.len() + survey.later, left, later: survey.later }
-    }
-
-    /// Hands a run in.
-    async fn submit(&mut self, client: &mut Client, task: Task) -> Result<String> {
-        let go_on = self.shelf.is_begun(&task.key);
-        if !go_on {
-            self.folder.remove_run(&task.key)?;
+    /// Takes in what became of a run.
+    fn take_in(&mut self, key: &str, came: Came) {
+        let Some((task, since)) = self.running.remove(key) else { return };
+        match came {
+            Came::Ended(ended) => self.take_in_ended(&task, since, *ended),
+            Came::GoesOn => self.go_on += 1,
+            Came::Nothing => {}
         }
-        let cell = &self.planner.grid().cells[task.cell];
-        let mut job = task.job.clone();
-        self.unpacked.iter().for_each(|unpacked| unpacked.name(&mut job));
-        let submission = SubmitArgs {
-            name: format!("{}-{}", cell.id, task.seed),
-            toml: job.to_toml(),
-            run_folder: self.folder.files.run(&task.key).display().to_string(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
-            from: Vec::new(),
-            go_on,
-        };
-        let submitted = client::submit_job(client, submission).await?;
-        self.running.insert(task.key.clone(), (task, Instant::now()));
-        Ok(submitted.job)
     }
 
-    /// Takes in how a run has ended.
-    fn take_in(&mut self, key: &str, job: Result<JobView, ClientError>) -> Result<()> {
-        let Some((task, since)) = self.running.remove(key) else { return Ok(()) };
-        let job = job?;
-        match run::look(&self.folder.files.run(key), key)? {
+    fn take_in_ended(&mut self, task: &Task, since: Instant, (job, found): (JobView, Found)) {
+        match found {
             Found::Finished(outcome) => {
                 // A run that waited for a slot took no time meanwhile.
                 let seconds = if job.started > 0.0 && job.ended > job.started {
@@ -120,102 +206,21 @@ impl<'a> Pool<'a> {
                 } else {
                     since.elapsed().as_secs_f64()
                 };
-                self.progress.finished(&self.planner.grid().cells[task.cell], &task, &outcome, seconds);
-                self.shelf.finished(key, *outcome);
+                self.progress.finished(&self.planner.grid().cells[task.cell], task, &outcome, seconds);
+                self.are_used &= self.shelf.finished(&task.key, *outcome);
+                self.survey = self.shelf.survey(&mut self.planner);
             }
             Found::Nothing | Found::Unfinished { .. } if job.state == "interrupted" => {}
-            Found::Nothing | Found::Unfinished { .. } => self.failed.push((key.to_owned(), job.reason)),
-        }
-        Ok(())
-    }
-}
-
-/// Trains all that the plan names, until there is no more or the user stops it.
-///
-/// # Errors
-/// If this machine lacks something. What was finished stays.
-pub async fn train(mut pool: Pool<'_>) -> Result<Ended> {
-    let mut survey = pool.survey();
-    pool.progress.begin(&pool.counts(&survey));
-    let mut stopped = false;
-    if !pool.next(&survey).is_empty() {
-        let signals = Signals::listen()?;
-        let room = room(pool.planner.grid().cluster(), &pool.offered);
-        let threads = pool.planner.grid().cluster().threads.max(1);
-        let unpacked = Unpacked::of(pool.planner.grid(), pool.folder.files.0.join(".data"))?;
-        let mut embedded = Embedded::start(room.slots, threads, &pool.offered, unpacked.folders()?).await?;
-        pool.unpacked = Some(unpacked);
-        let trained = train_over(&mut pool, &mut survey, &mut embedded, signals, room.runs).await;
-        let in_order = matches!(trained, Ok(Stop::None | Stop::Asked));
-        let ended = embedded.end(in_order).await;
-        // Who stops it as its last run ends has a whole study.
-        stopped = trained? != Stop::None && !survey.is_whole(pool.shelf.known());
-        ended?;
-    }
-    pool.progress.end();
-    let Pool { planner, shelf, failed, .. } = pool;
-    Ok(Ended { planner, shelf, failed, stopped })
-}
-
-/// Whether the user wants it to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    None,
-    /// After the steps in flight.
-    Asked,
-    /// At once.
-    Hurried,
-}
-
-async fn train_over(
-    pool: &mut Pool<'_>,
-    survey: &mut Survey,
-    embedded: &mut Embedded,
-    mut signals: Signals,
-    room: usize,
-) -> Result<Stop> {
-    let mut client = client::connect(&embedded.address).await?;
-    let mut following: JoinSet<(String, Result<JobView, ClientError>)> = JoinSet::new();
-    let mut stop = Stop::None;
-    loop {
-        if stop == Stop::None {
-            let free = (room + WAITING).saturating_sub(pool.running.len());
-            for task in pool.next(survey).into_iter().take(free) {
-                let key = task.key.clone();
-                let job = pool.submit(&mut client, task).await?;
-                let mut client = client.clone();
-                following.spawn(async move { (key, client::follow(&mut client, &job, client::View::Quiet).await) });
-            }
-        }
-        if following.is_empty() {
-            return Ok(stop);
-        }
-        tokio::select! {
-            Some(ended) = following.join_next() => {
-                let (key, job) = ended?;
-                pool.take_in(&key, job)?;
-                *survey = pool.survey();
-                pool.progress.update(&pool.counts(survey));
-            }
-            signal = signals.next() => match signal {
-                Asked::Stop(reason) => {
-                    stop = if stop == Stop::None { Stop::Asked } else { Stop::Hurried };
-                    embedded.handle.interrupt(reason).await;
-                }
-                Asked::Checkpoint => embedded.handle.write_checkpoints().await,
-            },
-            () = embedded.agent_ends() => return Err(anyhow!("the agent ended before the study")),
+            Found::Nothing | Found::Unfinished { .. } => self.failed.push((task.key.clone(), job.reason)),
         }
     }
 }
 
-/// As many runs as this machine's cores have threads for, or its GPUs workers; at least one.
-fn room(cluster: &Cluster, offered: &Offered) -> Room {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runs = match offered.most() {
-        Some(gpus) => gpus / cluster.workers.max(1),
-        None => (cores / (cluster.workers * cluster.threads).max(1) as usize) as u32,
-    };
-    let runs = runs.max(1);
-    Room { runs: runs as usize, slots: runs * (cluster.workers + cluster.spares) }
+fn counts(shelf: &Shelf, survey: &Survey, running: usize) -> Counts {
+    let keys: BTreeSet<&String> = survey.tasks.iter().map(|task| &task.key).collect();
+    let known = shelf.known();
+    let done = keys.iter().filter(|key| known.contains_key(**key)).count();
+    let is_left = |task: &&Task| !known.contains_key(&task.key);
+    let left = survey.tasks.iter().filter(is_left).map(|task| (task.cell, task.tunes)).collect();
+    Counts { done, running, of: keys.len() + survey.later, left, later: survey.later }
 }

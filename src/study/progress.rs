@@ -51,6 +51,8 @@ pub struct Progress {
     begun: Instant,
     /// Of the longest arm's name.
     width: usize,
+    /// Runs that are done, that are trained, and all, as they were told.
+    told: Option<[usize; 3]>,
     /// Seconds and runs of this call, by cell and whether they tune.
     taken: BTreeMap<(usize, bool), (f64, usize)>,
 }
@@ -66,7 +68,7 @@ impl Progress {
             bar.set_style(style.progress_chars("━━─"));
         }
         let width = cells.iter().map(|cell| cell.arm.chars().count()).max().unwrap_or(0);
-        Self { view, bar, terminal, begun: Instant::now(), width, taken: BTreeMap::new() }
+        Self { view, bar, terminal, begun: Instant::now(), width, told: None, taken: BTreeMap::new() }
     }
 
     /// The first run is about to begin.
@@ -80,8 +82,21 @@ impl Progress {
         self.update(counts);
     }
 
+    /// Something that people should know.
+    pub fn note(&self, note: &str) {
+        match self.view {
+            View::Lines => self.line(note),
+            View::Json => self.print(&json!({ "kind": "note", "note": note })),
+            View::Quiet => {}
+        }
+    }
+
     /// How far it is now.
-    pub fn update(&self, counts: &Counts) {
+    pub fn update(&mut self, counts: &Counts) {
+        let now = [counts.done, counts.running, counts.of];
+        if self.told.replace(now) == Some(now) {
+            return;
+        }
         let left = self.seconds_left(counts);
         let words = left.map_or_else(String::new, |left| format!(" · {} left", duration(left)));
         match self.view {

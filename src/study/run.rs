@@ -1,21 +1,27 @@
 //! `study run`: recipe → plan → runs, many at a time → tables.
 
 use anyhow::Result;
-use lockstep_coordinator::client::exit;
-use lockstep_proto::job;
+use lockstep_coordinator::client::{self, Client, exit};
+use lockstep_proto::job::{self, Cluster};
 use lockstep_study::grid::{Grid, Settings};
 use lockstep_study::plan::{Known, Planner, Survey};
 use lockstep_study::recipe::RecipeFile;
 use lockstep_study::table::fingerprints;
+use lockstep_worker::datasets::NamedFolder;
+use tokio::runtime::Runtime;
 
 use super::cells;
+use super::cluster::OnCluster;
 use super::folder::{self, OpenFolder};
+use super::here::Here;
 use super::machine::{Machine, fingerprint};
-use super::pool::{self, Ended, Pool};
+use super::pool::{Ended, Pool};
 use super::progress::{Progress, View};
-use super::shelf::{Foreign, Shelf};
+use super::shelf::{Foreign, Own, Shelf};
 use crate::arguments::StudyRun;
-use crate::{device, print, recipe_name};
+use crate::device::{self, Offered};
+use crate::embedded::Signals;
+use crate::{print, recipe_name};
 
 /// Trains a study; returns the exit code.
 ///
@@ -24,14 +30,14 @@ use crate::{device, print, recipe_name};
 pub fn run(arguments: &StudyRun) -> Result<u8> {
     let file = RecipeFile::read(&arguments.recipe)?;
     let settings = Settings { environment: job::environment(), overrides: arguments.set.clone() };
-    let mut machine = Machine::new(arguments.dry_run, arguments.assume_samples);
+    let mut machine = Machine::new(arguments);
     let grid = Grid::new(file, &settings, &mut |job| machine.look(job))?;
     let mut planner = Planner::new(grid);
     let out = arguments.out.clone().unwrap_or_else(|| folder::default_folder(&recipe_name(&arguments.recipe)));
-    let cluster = planner.grid().cluster().clone();
-    let offered = device::offered(cluster.device, None)?;
-    let own = fingerprint(&offered, cluster.libraries)?;
     let policy = policy(arguments);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let place = Place::of(arguments, planner.grid().cluster(), &runtime)?;
+    let own = place.own(planner.grid().cluster())?;
     if arguments.dry_run {
         machine.assumed.iter().for_each(|line| eprintln!("{line}"));
         return dry_run(Shelf::new(folder::of(&out)?, own, policy), planner, arguments);
@@ -42,17 +48,58 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let mut shelf = Shelf::new(folder.files.clone(), own, policy);
     let survey = shelf.survey(&mut planner);
     shelf.check_withheld()?;
-    if let Some(told) = shelf.foreign_told().filter(|_| policy == Foreign::Mix) {
-        eprintln!("{told}: they are used, and marked in the tables");
+    if let Some(told) = shelf.mixed_told() {
+        eprintln!("{told}");
     }
     std::fs::write(folder.files.recipe(), &planner.grid().file.text)?;
     folder.write(&mut planner, &survey, shelf.known())?;
     let view = View::of(arguments.quiet, arguments.json);
     let progress = Progress::new(view, &planner.grid().cells);
-    let pool = Pool::new(&folder, planner, shelf, offered, progress);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(pool::train(pool))?;
+    let pool = Pool::new(&folder, planner, shelf, progress);
+    let ended = runtime.block_on(train(pool, place, arguments.data.clone()))?;
     finish(&folder, arguments, ended)
+}
+
+/// Where runs are trained.
+enum Place {
+    /// With what this machine has.
+    Here(Offered),
+    /// By this coordinator.
+    Cluster(Client),
+}
+
+impl Place {
+    fn of(arguments: &StudyRun, cluster: &Cluster, runtime: &Runtime) -> Result<Self> {
+        match &arguments.coordinator {
+            Some(url) => Ok(Self::Cluster(runtime.block_on(client::connect(url))?)),
+            None => Ok(Self::Here(device::offered(cluster.device, None)?)),
+        }
+    }
+
+    fn own(&self, cluster: &Cluster) -> Result<Own> {
+        match self {
+            Self::Here(offered) => Ok(Own::Machine(fingerprint(offered, cluster.libraries)?)),
+            Self::Cluster(_) => Ok(Own::First(None)),
+        }
+    }
+}
+
+/// Trains what there is to train.
+async fn train(mut pool: Pool<'_>, place: Place, data: Vec<NamedFolder>) -> Result<Ended> {
+    if pool.is_open() {
+        let signals = Signals::listen()?;
+        match place {
+            Place::Here(offered) => {
+                let here = Here::start(pool.grid(), pool.files(), &offered, data).await?;
+                pool.train(here, signals).await?;
+            }
+            Place::Cluster(client) => {
+                let cluster = OnCluster::new(client, pool.files(), pool.grid().cluster().clone())?;
+                pool.train(cluster, signals).await?;
+            }
+        }
+    }
+    Ok(pool.end())
 }
 
 /// Lists what there is to train. The folder is only looked at.
@@ -74,7 +121,7 @@ fn policy(arguments: &StudyRun) -> Foreign {
 
 /// Writes tables, tells what came out.
 fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8> {
-    let Ended { mut planner, shelf, failed, stopped } = ended;
+    let Ended { mut planner, shelf, failed, stopped, go_on } = ended;
     let known = shelf.known();
     let survey = planner.survey(known);
     folder.write(&mut planner, &survey, known)?;
@@ -98,7 +145,12 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
     }
     if stopped {
         let words: Vec<String> = std::env::args().skip(1).collect();
-        eprintln!("stopped; what is done stays, and the same command goes on: lockstep {}", words.join(" "));
+        let left = match go_on {
+            0 => String::new(),
+            1 => "the cluster goes on with 1 run; ".to_owned(),
+            many => format!("the cluster goes on with {many} runs; "),
+        };
+        eprintln!("stopped; {left}what is done stays, and the same command goes on: lockstep {}", words.join(" "));
         return Ok(exit::INTERRUPTED);
     }
     // Some may have come to light on the way.

@@ -24,11 +24,36 @@ pub enum Foreign {
     Again,
 }
 
+/// The fingerprint that a study's runs should have.
+pub enum Own {
+    /// Of this program on this machine, where they are trained.
+    Machine(String),
+    /// Of the study's first finished run: the first of the plan that lies there, else the first that ends. Nobody knows what a
+    /// cluster computes with before it has.
+    First(Option<String>),
+}
+
+impl Own {
+    /// Whether it is this; the first that is asked for is, where it is not known.
+    fn is(&mut self, fingerprint: &str) -> bool {
+        match self {
+            Self::Machine(own) => own == fingerprint,
+            Self::First(own) => own.get_or_insert_with(|| fingerprint.to_owned()) == fingerprint,
+        }
+    }
+
+    fn whose(&self) -> &'static str {
+        match self {
+            Self::Machine(_) => "this program on this machine",
+            Self::First(_) => "the study's first finished run",
+        }
+    }
+}
+
 /// What is known of a study's runs, by key.
 pub struct Shelf {
     files: StudyFolder,
-    /// The fingerprint of runs on this machine.
-    own: String,
+    own: Own,
     policy: Foreign,
     looked: BTreeSet<String>,
     known: Known,
@@ -36,16 +61,18 @@ pub struct Shelf {
     begun: BTreeSet<String>,
     /// Finished ones of another fingerprint, with it.
     foreign: BTreeMap<String, String>,
+    /// Those of them that must stay as they are until the user says what becomes of them.
+    withheld: BTreeSet<String>,
     /// Those that can't be believed, with what is wrong.
     unreadable: BTreeMap<String, String>,
 }
 
 impl Shelf {
-    /// Nothing has been looked at. `own`: the fingerprint of runs on this machine.
-    pub fn new(files: StudyFolder, own: String, policy: Foreign) -> Self {
-        let (looked, begun) = (BTreeSet::new(), BTreeSet::new());
+    /// Nothing has been looked at.
+    pub fn new(files: StudyFolder, own: Own, policy: Foreign) -> Self {
+        let (looked, begun, withheld) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let (foreign, unreadable) = (BTreeMap::new(), BTreeMap::new());
-        Self { files, own, policy, looked, known: Known::new(), begun, foreign, unreadable }
+        Self { files, own, policy, looked, known: Known::new(), begun, foreign, withheld, unreadable }
     }
 
     /// Where they lie.
@@ -82,25 +109,38 @@ impl Shelf {
             }
             Ok(Found::Nothing) => {}
             Ok(Found::Finished(outcome)) => {
-                let is_own = outcome.fingerprint == self.own;
-                if !is_own {
-                    self.foreign.insert(key.to_owned(), outcome.fingerprint.clone());
-                }
-                if is_own || self.policy == Foreign::Mix {
-                    self.known.insert(key.to_owned(), *outcome);
-                }
+                let stays = self.policy == Foreign::Keep;
+                self.shelve(key, *outcome, stays);
             }
-            Ok(Found::Unfinished { fingerprint }) => {
-                if fingerprint == self.own && has_checkpoint(&folder) {
+            Ok(Found::Unfinished { fingerprint }) => match &self.own {
+                Own::Machine(own) if *own == fingerprint && has_checkpoint(&folder) => {
                     self.begun.insert(key.to_owned());
                 }
-            }
+                // A cluster has its own folders.
+                Own::Machine(_) | Own::First(_) => {}
+            },
         }
     }
 
-    /// A run has come to its end.
-    pub fn finished(&mut self, key: &str, outcome: Outcome) {
-        self.known.insert(key.to_owned(), outcome);
+    /// A run has come to its end; whether it is used. One of another fingerprint is not trained again at once: that would
+    /// come to the same.
+    pub fn finished(&mut self, key: &str, outcome: Outcome) -> bool {
+        self.foreign.remove(key);
+        self.shelve(key, outcome, true);
+        self.known.contains_key(key)
+    }
+
+    /// Takes in a finished run. `stays`: if it is of another fingerprint, and those are not mixed.
+    fn shelve(&mut self, key: &str, outcome: Outcome, stays: bool) {
+        let is_own = self.own.is(&outcome.fingerprint);
+        if !is_own {
+            self.foreign.insert(key.to_owned(), outcome.fingerprint.clone());
+        }
+        if is_own || self.policy == Foreign::Mix {
+            self.known.insert(key.to_owned(), outcome);
+        } else if stays {
+            self.withheld.insert(key.to_owned());
+        }
     }
 
     /// Whether a run can go on from where it is.
@@ -108,18 +148,20 @@ impl Shelf {
         self.begun.contains(key)
     }
 
-    /// Whether what lies there can't be used, but must stay as it is until the user says what becomes of it.
-    pub fn is_withheld(&self, key: &str) -> bool {
-        self.unreadable.contains_key(key) || (self.policy == Foreign::Keep && self.foreign.contains_key(key))
+    /// Whether what lies there is of another fingerprint.
+    pub fn is_foreign(&self, key: &str) -> bool {
+        self.foreign.contains_key(key)
     }
 
-    /// A line about runs of another fingerprint, if there are any.
-    pub fn foreign_told(&self) -> Option<String> {
-        let other = self.foreign.values().next()?;
-        let (shown, count) = (self.files.0.display(), self.foreign.len());
-        Some(format!(
-            "{shown}: {count} finished runs have another fingerprint than this program on this machine ({other})"
-        ))
+    /// Whether what lies there can't be used, but must stay as it is until the user says what becomes of it.
+    pub fn is_withheld(&self, key: &str) -> bool {
+        self.unreadable.contains_key(key) || self.withheld.contains(key)
+    }
+
+    /// A line about runs of another fingerprint that are used, if there are any.
+    pub fn mixed_told(&self) -> Option<String> {
+        let mixed = self.told(self.foreign.keys()).filter(|_| self.policy == Foreign::Mix);
+        mixed.map(|told| format!("{told}: they are used, and marked in the tables"))
     }
 
     /// Refuses to go on where runs are withheld.
@@ -130,13 +172,17 @@ impl Shelf {
         if let Some(problem) = self.unreadable.values().next() {
             return Err(BadInput(problem.clone()).into());
         }
-        match self.foreign_told() {
-            Some(told) if self.policy == Foreign::Keep => Err(BadInput(format!(
-                "{told}: add --again to train them again, --mixed to go on with them, or choose another --out"
-            ))
-            .into()),
-            Some(_) | None => Ok(()),
-        }
+        let Some(told) = self.told(self.withheld.iter()) else { return Ok(()) };
+        // Those that were trained again, and are of another one again, would be so once more.
+        let again = if self.policy == Foreign::Again { "" } else { "--again to train them again, " };
+        Err(BadInput(format!("{told}: add {again}--mixed to go on with them, or choose another --out")).into())
+    }
+
+    /// That these runs are of another fingerprint, if there are any.
+    fn told<'a>(&self, mut keys: impl ExactSizeIterator<Item = &'a String>) -> Option<String> {
+        let (shown, whose, count) = (self.files.0.display(), self.own.whose(), keys.len());
+        let other = self.foreign.get(keys.next()?)?;
+        Some(format!("{shown}: {count} finished runs have another fingerprint than {whose} ({other})"))
     }
 }
 

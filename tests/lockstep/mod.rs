@@ -13,6 +13,7 @@ pub mod pictures;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod study;
 pub mod undecodable;
 pub mod web;
 

@@ -35,25 +35,27 @@ impl fmt::Display for NamedFolder {
     }
 }
 
-/// Opens a job's data: in the node's own folder if it has one of the job's name, of which the last counts.
+/// Opens a job's data: in the node's own folder if it has one of the job's name.
 ///
 /// # Errors
 /// If the job says nothing but a name that the node doesn't know, or the data can't be used.
 pub fn open(data: &Data, folders: &[NamedFolder]) -> Result<Dataset, TrainerError> {
-    let path = path(data, folders).map_err(TrainerError::Job)?.to_owned();
+    let unknown = || {
+        TrainerError::Job(format!(
+            "data.name = {:?}: this node has no such dataset: start its agent with --data {}=DIR, or set data.path",
+            data.name, data.name
+        ))
+    };
+    let path = folder(data, folders).ok_or_else(unknown)?.to_owned();
     Ok(Dataset::open(&Data { path, ..data.clone() })?)
 }
 
-fn path<'a>(data: &'a Data, folders: &'a [NamedFolder]) -> Result<&'a Path, String> {
+/// Where a job's data are: in the folder of the job's name, of which the last counts, else where the job says; nowhere if it
+/// says nothing but a name that is not known.
+pub fn folder<'a>(data: &'a Data, folders: &'a [NamedFolder]) -> Option<&'a Path> {
     let known = folders.iter().rev().find(|folder| !data.name.is_empty() && folder.name == data.name);
-    match known {
-        Some(NamedFolder { folder, .. }) => Ok(folder),
-        None if data.path.as_os_str().is_empty() => Err(format!(
-            "data.name = {:?}: this node has no such dataset: start its agent with --data {}=DIR, or set data.path",
-            data.name, data.name
-        )),
-        None => Ok(&data.path),
-    }
+    let said = (!data.path.as_os_str().is_empty()).then_some(data.path.as_path());
+    known.map(|known| known.folder.as_path()).or(said)
 }
 
 #[cfg(test)]
@@ -65,13 +67,15 @@ mod tests {
         let folders = ["digits=/d", "pictures=/p", "digits=/e=f"].map(|text| text.parse::<NamedFolder>().unwrap());
         let found = |name: &str, path: &str| {
             let data = Data { name: name.to_owned(), path: path.into(), ..Data::default() };
-            super::path(&data, &folders).map(|path| path.display().to_string())
+            folder(&data, &folders).map(|path| path.display().to_string())
         };
-        assert_eq!(found("digits", "/x").as_deref(), Ok("/e=f"));
-        assert_eq!(found("pictures", "").as_deref(), Ok("/p"));
-        assert_eq!(found("other", "/x").as_deref(), Ok("/x"));
-        assert_eq!(found("", "/x").as_deref(), Ok("/x"));
-        assert!(found("other", "").unwrap_err().contains("--data other=DIR"));
+        assert_eq!(found("digits", "/x").as_deref(), Some("/e=f"));
+        assert_eq!(found("pictures", "").as_deref(), Some("/p"));
+        assert_eq!(found("other", "/x").as_deref(), Some("/x"));
+        assert_eq!(found("", "/x").as_deref(), Some("/x"));
+        assert_eq!(found("other", ""), None);
+        let unknown = Data { name: "other".to_owned(), ..Data::default() };
+        assert!(open(&unknown, &folders).err().unwrap().to_string().contains("--data other=DIR"));
         for wrong in ["", "digits", "=/d", "digits="] {
             assert!(wrong.parse::<NamedFolder>().is_err(), "{wrong}");
         }

@@ -67,6 +67,21 @@ impl ClientError {
         }
     }
 
+    /// Whether the connection broke: what was asked for may have been done or not.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost(_))
+    }
+
+    /// Whether the coordinator knows no such job.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code() == Code::NotFound)
+    }
+
+    /// Whether this machine can't write what came.
+    pub fn is_of_this_machine(&self) -> bool {
+        matches!(self, Self::NotEmpty(_) | Self::Folder { .. } | Self::Output(_))
+    }
+
     /// Whether the reader of the output has gone, so that nobody wants to know.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)

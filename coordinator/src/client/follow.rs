@@ -30,7 +30,7 @@ pub enum View {
 pub async fn follow(client: &mut Client, job: &str, view: View) -> Result<wire::JobView, ClientError> {
     let mut screen = (view == View::Bar).then(Screen::new);
     let mut known = false;
-    let mut lost_since: Option<Instant> = None;
+    let mut patience = Patience::default();
     loop {
         match follow_once(client, job, view, &mut screen, &mut known).await {
             Ok(Some(job)) => {
@@ -38,16 +38,53 @@ pub async fn follow(client: &mut Client, job: &str, view: View) -> Result<wire::
                 return Ok(job);
             }
             Err(error) if !known => return Err(error),
-            Ok(None) => lost_since = None,
+            Ok(None) => patience.begin_anew().await,
             Err(error) => {
-                let since = *lost_since.get_or_insert_with(now);
-                if since.elapsed() > COORDINATOR_AWAY {
+                if let Err(error) = patience.spend(error).await {
                     screen.iter().for_each(Screen::close);
                     return Err(error);
                 }
             }
         }
+    }
+}
+
+/// Waits until a job has ended that the coordinator is known to have; one that is restarted meanwhile is waited for.
+pub async fn await_end(client: &mut Client, job: &str) -> Result<wire::JobView, ClientError> {
+    let mut patience = Patience::default();
+    loop {
+        match follow_once(client, job, View::Quiet, &mut None, &mut true).await {
+            Ok(Some(job)) => return Ok(job),
+            Ok(None) => patience.begin_anew().await,
+            Err(error) => patience.spend(error).await?,
+        }
+    }
+}
+
+/// How a client bears with a coordinator that was there: it may be away for a while, and is asked again and again.
+#[derive(Debug, Default)]
+pub struct Patience {
+    lost_since: Option<Instant>,
+}
+
+impl Patience {
+    /// It has answered: waits a moment before it is asked again.
+    pub async fn begin_anew(&mut self) {
+        self.lost_since = None;
         tokio::time::sleep(TRY_AGAIN).await;
+    }
+
+    /// It has not answered, or not as it should: waits a moment, or gives the error back where it has gone on for too long.
+    ///
+    /// # Errors
+    /// The one that was given.
+    pub async fn spend(&mut self, error: ClientError) -> Result<(), ClientError> {
+        let since = *self.lost_since.get_or_insert_with(now);
+        if since.elapsed() > COORDINATOR_AWAY {
+            return Err(error);
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+        Ok(())
     }
 }
 
@@ -77,7 +114,7 @@ async fn follow_once(
                 continue;
             }
         };
-        let Ok(Some(message)) = message else { return Ok(newest.filter(ended)) };
+        let Ok(Some(message)) = message else { return Ok(newest.filter(has_ended)) };
         let Some(event) = message.event else { continue };
         *known = true;
         if view == View::Json {
@@ -97,6 +134,7 @@ async fn follow_once(
     }
 }
 
-fn ended(job: &wire::JobView) -> bool {
+/// Whether nothing more will happen to a job.
+pub fn has_ended(job: &wire::JobView) -> bool {
     matches!(job.state.as_str(), "completed" | "failed" | "cancelled" | "interrupted")
 }

@@ -18,13 +18,13 @@ use lockstep_proto::wire::{self, cluster_client::ClusterClient};
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
-pub use follow::{View, follow};
-pub use pull::{PullArgs, pull};
+pub use follow::{Patience, View, await_end, follow, has_ended};
+pub use pull::{PullArgs, pull, pull_run};
 pub use summary::print_summary;
 pub use table::{columns, duration, grouped, percent, print};
 pub use verbs::{
-    LogsArgs, SubmitArgs, cancel, checkpoint, list, list_agents, logs, pause, resume, scale, show, submit, submit_job,
-    wait, watch,
+    LogsArgs, SubmitArgs, ask_for_checkpoint, cancel, checkpoint, list, list_agents, list_all, logs, pause, resume,
+    scale, show, submit, submit_job, wait, watch,
 };
 
 /// A connection to a coordinator.
@@ -32,6 +32,8 @@ pub type Client = ClusterClient<Channel>;
 
 /// How long a coordinator may take to answer the first knock.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Bytes of an answer: a coordinator that has had many jobs lists them all.
+const LARGEST_ANSWER: usize = 256 << 20;
 
 /// Which coordinator, and how to print.
 #[derive(Clone, Debug)]
@@ -67,7 +69,7 @@ pub async fn connect(url: &str) -> Result<Client, ClientError> {
         endpoint.connect_timeout(CONNECT_LIMIT).http2_keep_alive_interval(CONNECT_LIMIT).keep_alive_while_idle(true);
     let unreachable = |e| ClientError::Unreachable { url: url.to_owned(), cause: innermost(&e) };
     let channel = endpoint.connect().await.map_err(unreachable)?;
-    Ok(ClusterClient::new(channel))
+    Ok(ClusterClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
 }
 
 /// The exit code that tells how a job ended.

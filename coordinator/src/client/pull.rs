@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lockstep_proto::wire;
 use sha2::{Digest, Sha256};
 
-use super::{ClientError, Remote, connect, exit, table};
+use super::{Client, ClientError, Remote, connect, exit, table};
 use crate::run_folder::{RunFolder, RunFolderError, atomic, hex, safe_path};
 
 /// What to pull, and where to.
@@ -19,7 +19,7 @@ pub struct PullArgs {
     pub to: PathBuf,
 }
 
-/// Copies a job's run folder; each file is whole and of the right hash, or absent.
+/// `pull`: copies a job's run folder; each file is whole and of the right hash, or absent.
 pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
     match RunFolder::check(&args.to) {
         Ok(()) => {}
@@ -27,14 +27,30 @@ pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
         Err(RunFolderError::Io { path, cause }) => return Err(ClientError::Folder { path, cause }),
     }
     let mut client = connect(&remote.coordinator).await?;
-    let request = wire::JobRequest { job: args.job.clone() };
+    let files = pull_run(&mut client, &args.job, &args.to).await?;
+    if remote.json {
+        let folder = args.to.to_string_lossy();
+        table::print(&format!("{}\n", serde_json::json!({ "folder": folder, "files": files })))?;
+    } else {
+        table::print(&format!("{} files in {}\n", files.len(), args.to.display()))?;
+    }
+    Ok(exit::COMPLETED)
+}
+
+/// Copies a job's run folder into another, file by file in the order of their names; gives these. Each file is whole and of
+/// the right hash, or absent.
+///
+/// # Errors
+/// At the first that doesn't come whole, or can't be written.
+pub async fn pull_run(client: &mut Client, job: &str, to: &Path) -> Result<Vec<String>, ClientError> {
+    let request = wire::JobRequest { job: job.to_owned() };
     let mut chunks = client.pull(request).await?.into_inner();
     let mut files = Vec::new();
     let mut incoming: Option<Incoming> = None;
     while let Some(chunk) = chunks.message().await? {
         let mut file = match incoming.take() {
             Some(file) => file,
-            None => Incoming::begin(&args.to, &chunk.path)?,
+            None => Incoming::begin(to, &chunk.path)?,
         };
         file.write(&chunk.data)?;
         if chunk.last {
@@ -43,16 +59,10 @@ pub async fn pull(remote: &Remote, args: &PullArgs) -> Result<u8, ClientError> {
             incoming = Some(file);
         }
     }
-    if let Some(file) = incoming {
-        return Err(file.wrong("it ended early"));
+    match incoming {
+        Some(file) => Err(file.wrong("it ended early")),
+        None => Ok(files),
     }
-    if remote.json {
-        let folder = args.to.to_string_lossy();
-        table::print(&format!("{}\n", serde_json::json!({ "folder": folder, "files": files })))?;
-    } else {
-        table::print(&format!("{} files in {}\n", files.len(), args.to.display()))?;
-    }
-    Ok(exit::COMPLETED)
 }
 
 /// A file on its way.

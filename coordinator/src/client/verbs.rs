@@ -51,10 +51,15 @@ pub async fn submit(remote: &Remote, args: SubmitArgs) -> Result<u8, ClientError
     Ok(exit::COMPLETED)
 }
 
+/// All jobs and agents.
+pub async fn list_all(client: &mut Client) -> Result<wire::ListReply, ClientError> {
+    Ok(client.list(wire::ListRequest {}).await?.into_inner())
+}
+
 /// `list`: all jobs.
 pub async fn list(remote: &Remote) -> Result<u8, ClientError> {
     let mut client = connect(&remote.coordinator).await?;
-    let jobs = client.list(wire::ListRequest {}).await?.into_inner().jobs;
+    let jobs = list_all(&mut client).await?.jobs;
     if remote.json {
         for job in &jobs {
             print(&format!("{}\n", json::job(job)))?;
@@ -84,7 +89,7 @@ pub async fn list(remote: &Remote) -> Result<u8, ClientError> {
 /// `list --agents`: all agents, and the GPUs that they have.
 pub async fn list_agents(remote: &Remote) -> Result<u8, ClientError> {
     let mut client = connect(&remote.coordinator).await?;
-    let agents = client.list(wire::ListRequest {}).await?.into_inner().agents;
+    let agents = list_all(&mut client).await?.agents;
     if remote.json {
         for agent in &agents {
             print(&format!("{}\n", json::agent(agent)))?;
@@ -140,10 +145,15 @@ pub async fn scale(remote: &Remote, job: &str, workers: u32) -> Result<u8, Clien
     print_change(remote, &job.into_inner())
 }
 
+/// Asks for a checkpoint; returns when it is on disk.
+pub async fn ask_for_checkpoint(client: &mut Client, job: &str) -> Result<wire::CheckpointView, ClientError> {
+    Ok(client.checkpoint(wire::JobRequest { job: job.to_owned() }).await?.into_inner())
+}
+
 /// `checkpoint`: asks for a checkpoint; returns when it is on disk.
 pub async fn checkpoint(remote: &Remote, job: &str) -> Result<u8, ClientError> {
     let mut client = connect(&remote.coordinator).await?;
-    let written = client.checkpoint(wire::JobRequest { job: job.to_owned() }).await?.into_inner();
+    let written = ask_for_checkpoint(&mut client, job).await?;
     if remote.json {
         print(&format!("{}\n", json::checkpoint(&written)))?;
     } else {
