@@ -111,7 +111,8 @@ fn figure(figure: &Figure) -> String {
     format!(
         "<figure id=\"{name}\"><h2>{title}</h2><div class=\"beside\"><div class=\"picture\">{wide}{narrow}</div>\
          <figcaption><p class=\"dim\">{}</p><h3>Found</h3>{}<h3>Would have refuted it</h3><p>{}</p>\
-         <p><a href=\"figures/{name}.csv\">Data (CSV)</a></p></figcaption></div></figure>\n",
+         <p class=\"files\"><a href=\"figures/{name}.csv\">Data (CSV)</a> <a href=\"figures/{name}.svg\">SVG</a> \
+         <a href=\"figures/{name}.png\">PNG</a></p></figcaption></div></figure>\n",
         escape(&figure.caption),
         lines(figure),
         escape(figure.refuted_by)

@@ -16,8 +16,12 @@ fn report_of(study: &Synthetic) -> Report {
     Report::of(folder.path()).unwrap()
 }
 
-fn file<'a>(report: &'a Report, name: &str) -> &'a str {
+fn bytes<'a>(report: &'a Report, name: &str) -> &'a [u8] {
     &report.files.iter().find(|file| file.0 == name).unwrap_or_else(|| panic!("no {name}")).1
+}
+
+fn file<'a>(report: &'a Report, name: &str) -> &'a str {
+    std::str::from_utf8(bytes(report, name)).unwrap()
 }
 
 /// What was found by the figure of this title.
@@ -427,10 +431,12 @@ fn pictures_are_whole_and_words_stay_words() {
         assert!(!page.contains("<script"), "a recipe's words became a script");
         assert!(!file(&report, "report.md").contains("<script"));
         pictures::well_formed(page);
-        for (name, text) in report.files.iter().filter(|file| file.0.starts_with("figures/")) {
+        for (name, content) in report.files.iter().filter(|file| file.0.starts_with("figures/")) {
             assert!(name.matches('/').count() == 1 && !name.contains(".."), "{name}");
             if name.ends_with(".svg") {
-                pictures::inside_of_its_box(name, text);
+                let svg = std::str::from_utf8(content).unwrap();
+                pictures::inside_of_its_box(name, svg);
+                pictures::as_pixels(bytes(&report, &name.replace(".svg", ".png")), svg);
             }
         }
         for picture in page.split("<svg ").skip(1) {

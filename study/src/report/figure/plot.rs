@@ -132,7 +132,7 @@ impl Plot {
     }
 
     /// How high it is, and what is in it.
-    pub(super) fn draw(&self, size: Size) -> (f64, String) {
+    pub(super) fn draw(&self, size: Size) -> (f64, Svg) {
         let mut svg = Svg::default();
         let mut top = legend::draw(&self.entries(), size, 4.0, &mut svg);
         if let Some((_, [low, high])) = &self.tiles {
@@ -159,7 +159,7 @@ impl Plot {
             let stride = (24.0 / shifted.len().max(1) as f64).min(5.0);
             marks::draw(series, &frame, place.map_or(0.0, |place| (place as f64 - middle) * stride), &mut svg);
         }
-        (frame.top + frame.height + 52.0, svg.finish())
+        (frame.top + frame.height + 52.0, svg)
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
