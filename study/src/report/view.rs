@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tables::{Cell, Job, ProbeValues, Tables};
+use super::tables::{Cell, Job, Over, ProbeValues, Tables};
 use super::words::{number, told_apart};
 use crate::statistics::mean;
 
@@ -87,6 +87,11 @@ impl<'a> View<'a> {
     /// Values of a job's probes.
     pub fn probes(&self, job: &Job) -> Option<&'a ProbeValues> {
         self.tables.probes.values.get(&job.job)
+    }
+
+    /// Over which samples a job has measured something.
+    pub fn over(&self, job: &Job, measure: &str) -> Option<&'a Over> {
+        self.tables.probes.over.get(&(job.job.clone(), measure.to_owned()))
     }
 
     /// The first value of a probe's figure at its last measurement.

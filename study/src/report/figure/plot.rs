@@ -167,10 +167,16 @@ impl Plot {
             label: &series.label,
             style: series.style,
             line: series.joined,
+            thin: false,
             mark: series.marked,
         });
-        let guides =
-            self.guides.iter().map(|guide| Entry { label: &guide.label, style: guide.style, line: true, mark: false });
+        let guides = self.guides.iter().map(|guide| Entry {
+            label: &guide.label,
+            style: guide.style,
+            line: true,
+            thin: guide.style != REFERENCE,
+            mark: false,
+        });
         series.chain(guides).filter(|entry| !entry.label.is_empty()).collect()
     }
 

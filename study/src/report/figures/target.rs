@@ -3,7 +3,7 @@
 use super::{Drawn, Figure, Finding};
 use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
-use crate::report::tables::Job;
+use crate::report::tables::{Cell, Job};
 use crate::report::view::{Line, RunNoise, View};
 use crate::report::words::{number, whole, with_interval};
 use crate::statistics::{HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_mean, mean_interval};
@@ -19,6 +19,43 @@ struct Way<'a> {
     /// The same of mean trΣ over mean ‖G‖².
     scale_of_means: Option<[f64; 3]>,
     noise: RunNoise,
+    /// What each batch size tells of its own noise.
+    by_batch: Vec<BatchNoise<'a>>,
+}
+
+/// The noise scale of a batch size.
+struct BatchNoise<'a> {
+    cell: &'a Cell,
+    /// Mean over seeds of B_simple's mean over the run.
+    scale: Option<Interval>,
+    noise: RunNoise,
+}
+
+impl<'a> BatchNoise<'a> {
+    fn of(view: &View<'a>, cell: &'a Cell) -> Self {
+        let scales = view.values(cell, |job| view.mean_scale(job)).into_values().collect::<Vec<_>>();
+        Self { cell, scale: mean_interval(&scales), noise: view.noise(&[cell]) }
+    }
+
+    /// Micro-batches of a batch, of which it takes two to tell noise from gradient.
+    fn lanes(&self) -> u64 {
+        self.cell.batch.div_ceil(self.cell.micro_batch.max(1))
+    }
+
+    /// The measured scale beside what the fit predicts it to be of the order of, or why there is none.
+    fn said(&self, critical: Option<f64>) -> String {
+        let Some(scale) = &self.scale else {
+            return match (self.lanes(), self.noise.reports) {
+                (..2, _) => "B_simple is not identified: it takes two lanes a batch, and here all of it is one".into(),
+                (_, 0) => "no run tells of its noise".into(),
+                _ => "B_simple is not identified at any reported step".into(),
+            };
+        };
+        let beside = critical.map_or(String::new(), |critical| {
+            format!("; B_crit is {} times that", number(critical / scale.value))
+        });
+        format!("B_simple, the mean over the run, is {} samples{}{beside}", with_interval(scale), self.noise.caveat())
+    }
 }
 
 fn ways<'a>(view: &'a View<'a>) -> Result<Vec<Way<'a>>, String> {
@@ -50,7 +87,8 @@ fn way<'a>(view: &'a View<'a>, line: &'a Line<'a>) -> Option<Way<'a>> {
     let fit = fit_hyperbola(&seeds.into_values().collect::<Vec<_>>());
     let noise_scale = over_cells(view, line, |job| view.mean_scale(job));
     let scale_of_means = over_cells(view, line, |job| view.scale_of_means(job));
-    Some(Way { line, reached, fit, noise_scale, scale_of_means, noise: view.noise(&line.cells) })
+    let by_batch = line.cells.iter().map(|cell| BatchNoise::of(view, cell)).collect();
+    Some(Way { line, reached, fit, noise_scale, scale_of_means, noise: view.noise(&line.cells), by_batch })
 }
 
 /// Geometric mean over cells (and seeds) of a scale, with the least and the most of the cells.
@@ -140,14 +178,48 @@ impl Way<'_> {
 }
 
 fn data(ways: &[Way<'_>]) -> Data {
-    let mut data =
-        Data::new(&["line", "batch", "steps", "low", "high", "samples", "reached", "missed", "fitted_steps"]);
+    let mut data = Data::new(&[
+        "line",
+        "batch",
+        "steps",
+        "low",
+        "high",
+        "samples",
+        "reached",
+        "missed",
+        "fitted_steps",
+        "lanes",
+        "noise_scale",
+        "noise_low",
+        "noise_high",
+        "noise_reports",
+        "noise_identified",
+    ]);
     for way in ways {
         for (batch, steps, reached, missed) in &way.reached {
             let fitted = way.fit.as_ref().ok().map(|fit| fit.curve.steps(*batch));
             let samples = steps.value * batch;
             let line = way.line.label.as_str();
-            data.row(&[&line, batch, &steps.value, &steps.low, &steps.high, &samples, reached, missed, &fitted]);
+            let noise = way.by_batch.iter().find(|noise| noise.cell.batch as f64 == *batch);
+            let scale = noise.and_then(|noise| noise.scale);
+            let end = |end: fn(Interval) -> Option<f64>| scale.and_then(end);
+            data.row(&[
+                &line,
+                batch,
+                &steps.value,
+                &steps.low,
+                &steps.high,
+                &samples,
+                reached,
+                missed,
+                &fitted,
+                &noise.map(BatchNoise::lanes),
+                &end(|scale| Some(scale.value)),
+                &end(|scale| scale.low),
+                &end(|scale| scale.high),
+                &noise.map(|noise| noise.noise.reports),
+                &noise.map(|noise| noise.noise.identified),
+            ]);
         }
     }
     data
@@ -199,7 +271,8 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
     let place = |batch: f64, steps: f64| (steps, batch * steps);
     let mut series: Vec<Series> = ways.iter().filter_map(|way| way.curve(place)).collect();
     series.extend(ways.iter().map(|way| way.measured(place, false)));
-    let clauses: Vec<Finding> = ways.iter().filter_map(Way::price).collect();
+    let prices = ways.iter().filter_map(Way::price);
+    let clauses: Vec<Finding> = prices.chain(ways.iter().flat_map(|way| way.noises(view))).collect();
     let plot = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
     Ok(vec![Figure {
         name: "trade-off".into(),
@@ -215,6 +288,16 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
 }
 
 impl Way<'_> {
+    /// What each batch size measured of its noise, beside B_crit. Nothing if no run of them tells of any.
+    fn noises(&self, view: &View<'_>) -> Vec<Finding> {
+        if self.noise.reports == 0 {
+            return Vec::new();
+        }
+        let critical = self.fit.as_ref().ok().map(|fit| fit.curve.critical_batch());
+        let one = |noise: &BatchNoise<'_>| Finding::of(&view.label(noise.cell), noise.said(critical));
+        self.by_batch.iter().map(one).collect()
+    }
+
     /// What the largest batch gains in steps, and what it costs in samples.
     fn price(&self) -> Option<Finding> {
         let [(small, long, ..), .., (large, short, ..)] = self.reached.as_slice() else { return None };
