@@ -10,6 +10,7 @@ mod figure;
 mod figures;
 mod markdown;
 mod page;
+mod symbols;
 mod tables;
 mod view;
 mod words;

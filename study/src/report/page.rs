@@ -2,7 +2,7 @@
 
 use super::confounders::State;
 use super::content::Content;
-use super::figure::{Size, escape, rules};
+use super::figure::{Size, escape, rules, typeset};
 use super::figures::{Figure, Finding, joined};
 use super::words::sentence;
 
@@ -33,14 +33,14 @@ pub fn page(content: &Content<'_>) -> String {
 
 fn header(content: &Content<'_>) -> String {
     let study = &content.tables.study;
-    let mut header = format!("<header><p class=\"over\">Lockstep study</p><h1>{}</h1>", escape(content.title()));
+    let mut header = format!("<header><p class=\"over\">Lockstep study</p><h1>{}</h1>", typeset(content.title()));
     if !study.question.is_empty() {
-        header += &format!("<p class=\"question\">{}</p>", escape(&study.question));
+        header += &format!("<p class=\"question\">{}</p>", typeset(&study.question));
     }
     header += "<div class=\"pair\">";
     for (word, said) in [("Predicted", &study.prediction), ("Would refute it", &study.refuted_by)] {
         if !said.is_empty() {
-            header += &format!("<div class=\"card\"><h2>{word}</h2><p>{}</p></div>", escape(said));
+            header += &format!("<div class=\"card\"><h2>{word}</h2><p>{}</p></div>", typeset(said));
         }
     }
     header + "</div></header>\n"
@@ -60,7 +60,7 @@ fn findings(content: &Content<'_>) -> String {
         section += "<p>The data allow none yet.</p>";
     } else {
         let one = |figure: &Figure| {
-            let (name, title, found) = (&figure.name, escape(&figure.title), escape(&figure.headline()));
+            let (name, title, found) = (&figure.name, typeset(&figure.title), typeset(&figure.headline()));
             format!("<li><a href=\"#{name}\">{title}.</a> {found}</li>")
         };
         section += &format!("<ul class=\"findings\">{}</ul>", key().map(one).collect::<String>());
@@ -71,15 +71,15 @@ fn findings(content: &Content<'_>) -> String {
 /// What was found: each clause a line, or rows of a table where there are many.
 fn lines(figure: &Figure) -> String {
     let (clauses, rows) = figure.told();
-    let lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", escape(&joined(&[*clause])))).collect();
+    let lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", typeset(&joined(&[*clause])))).collect();
     if rows.is_empty() {
         return lines;
     }
     let row = |finding: &&Finding| {
-        let said = escape(&sentence(&finding.said));
+        let said = typeset(&sentence(&finding.said));
         match finding.of.as_str() {
             "" => format!("<tr><td colspan=\"2\">{said}</td></tr>"),
-            of => format!("<tr><th scope=\"row\">{}</th><td>{said}</td></tr>", escape(of)),
+            of => format!("<tr><th scope=\"row\">{}</th><td>{said}</td></tr>", typeset(of)),
         }
     };
     let rows: String = rows.iter().map(row).collect();
@@ -94,16 +94,16 @@ fn lines(figure: &Figure) -> String {
 fn words(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
-        return escape(text);
+        return typeset(text);
     }
     let one = |(index, part): (usize, &&str)| {
-        if index % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }
+        if index % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { typeset(part) }
     };
     parts.iter().enumerate().map(one).collect()
 }
 
 fn figure(figure: &Figure) -> String {
-    let (name, title) = (&figure.name, escape(&figure.title));
+    let (name, title) = (&figure.name, typeset(&figure.title));
     let headline = figure.headline();
     let told = [figure.title.as_str(), headline.as_str()];
     let wide = figure.picture.draw(Size::Wide, name, told);
@@ -113,9 +113,9 @@ fn figure(figure: &Figure) -> String {
          <figcaption><p class=\"dim\">{}</p><h3>Found</h3>{}<h3>Would have refuted it</h3><p>{}</p>\
          <p class=\"files\"><a href=\"figures/{name}.csv\">Data (CSV)</a> <a href=\"figures/{name}.svg\">SVG</a> \
          <a href=\"figures/{name}.png\">PNG</a></p></figcaption></div></figure>\n",
-        escape(&figure.caption),
+        words(&figure.caption),
         lines(figure),
-        escape(figure.refuted_by)
+        typeset(figure.refuted_by)
     )
 }
 
@@ -139,7 +139,7 @@ fn confounders(content: &Content<'_>) -> String {
         format!(
             "<tr><th scope=\"row\">{}</th><td class=\"long\">{}</td><td><span class=\"state {class}\">{}</span></td></tr>",
             row.name,
-            escape(&row.control),
+            typeset(&row.control),
             row.state.word()
         )
     };
@@ -152,7 +152,7 @@ fn cells(content: &Content<'_>) -> String {
     let Some((head, rows)) = content.cells.split_first() else { return String::new() };
     let head: String = head.iter().map(|name| format!("<th>{}</th>", escape(name))).collect();
     let row = |row: &Vec<String>| {
-        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", typeset(cell))).collect();
         format!("<tr>{cells}</tr>")
     };
     let rows: String = rows.iter().map(row).collect();
@@ -173,7 +173,7 @@ fn list(title: &str, id: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let lines: String = lines.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+    let lines: String = lines.iter().map(|line| format!("<li>{}</li>", typeset(line))).collect();
     format!("<section id=\"{id}\"><h2>{title}</h2><ul>{lines}</ul></section>\n")
 }
 
@@ -222,7 +222,7 @@ thead th{color:var(--dim);font-weight:600}td.long{white-space:normal;min-width:3
 .scroll.found{max-height:460px;overflow:auto;margin:0}.found th,.found td{white-space:normal;padding:6px 10px 6px 0;\
 font-size:.88rem}.found th{min-width:6.5em}\
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}\
-footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}\
+footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}sub{font-size:.75em;line-height:0}\
 pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 @media (max-width:1020px){.beside{grid-template-columns:minmax(0,1fr);gap:12px}}\
 @media screen and (max-width:800px){main{padding:24px 16px 48px}.picture svg.wide{display:none}\

@@ -5,9 +5,10 @@
 
 use std::fmt::Write;
 
-use ttf_parser::{Face, OutlineBuilder};
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
-use super::svg::{Anchor, FONT};
+use super::svg::{Anchor, BELOW, FONT, INDEX};
+use crate::report::symbols::{Piece, pieces};
 
 const REGULAR: &[u8] = include_bytes!("roboto/Roboto-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("roboto/Roboto-Bold.ttf");
@@ -15,32 +16,41 @@ const BOLD: &[u8] = include_bytes!("roboto/Roboto-Bold.ttf");
 /// The `d` of a path that looks as these words do: with their start, middle or end at `at`, on their base line.
 pub fn outlines(words: &str, strong: bool, anchor: Anchor, [x, y]: [f64; 2]) -> String {
     let face = Face::parse(if strong { BOLD } else { REGULAR }, 0).expect("the font of this program");
-    let scale = FONT / f64::from(face.units_per_em());
-    let glyphs: Vec<_> = words.chars().map(|letter| face.glyph_index(letter).unwrap_or_default()).collect();
-    let advance = |glyph| scale * f64::from(face.glyph_hor_advance(glyph).unwrap_or(0));
-    let width: f64 = glyphs.iter().map(|glyph| advance(*glyph)).sum();
-    let left = match anchor {
+    let letters = pieces(words).into_iter().flat_map(|piece| {
+        let (words, size, below) = match piece {
+            Piece::Plain(words) => (words, FONT, 0.0),
+            Piece::Index(words) => (words, INDEX, BELOW),
+        };
+        words.chars().map(move |letter| (letter, size, below))
+    });
+    let scale_of = |size: f64| size / f64::from(face.units_per_em());
+    let glyphs: Vec<(GlyphId, f64, f64)> = letters
+        .map(|(letter, size, below)| (face.glyph_index(letter).unwrap_or_default(), scale_of(size), below))
+        .collect();
+    let advance = |glyph, scale: f64| scale * f64::from(face.glyph_hor_advance(glyph).unwrap_or(0));
+    let width: f64 = glyphs.iter().map(|(glyph, scale, _)| advance(*glyph, *scale)).sum();
+    let mut left = match anchor {
         Anchor::Start => x,
         Anchor::Middle => x - width / 2.0,
         Anchor::End => x - width,
     };
-    let mut pen = Pen { d: String::new(), at: [left, y], scale };
-    for glyph in glyphs {
+    let mut d = String::new();
+    for (glyph, scale, below) in glyphs {
         // None for a space.
-        let _ = face.outline_glyph(glyph, &mut pen);
-        pen.at[0] += advance(glyph);
+        let _ = face.outline_glyph(glyph, &mut Pen { d: &mut d, at: [left, y + below], scale });
+        left += advance(glyph, scale);
     }
-    pen.d
+    d
 }
 
 /// Writes a glyph at a place, upside down as fonts are.
-struct Pen {
-    d: String,
+struct Pen<'a> {
+    d: &'a mut String,
     at: [f64; 2],
     scale: f64,
 }
 
-impl Pen {
+impl Pen<'_> {
     fn stroke(&mut self, command: char, places: &[[f32; 2]]) {
         self.d.push(command);
         for [x, y] in places {
@@ -51,7 +61,7 @@ impl Pen {
     }
 }
 
-impl OutlineBuilder for Pen {
+impl OutlineBuilder for Pen<'_> {
     fn move_to(&mut self, x: f32, y: f32) {
         self.stroke('M', &[[x, y]]);
     }

@@ -21,7 +21,7 @@ pub use axis::Measure;
 pub use dots::{Dot, Dots};
 pub use plot::{Bounds, Guide, Plot, Point, Series, Tile};
 pub use style::{REFERENCE, rules};
-pub use svg::{escape, standalone};
+pub use svg::{escape, standalone, typeset};
 pub use ticks::{grouped, power_of_ten};
 
 use svg::Lettering;

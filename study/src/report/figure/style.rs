@@ -49,7 +49,7 @@ pub fn light_rules() -> String {
         .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
         .bar{fill:none;stroke-width:1.6}.mark{stroke-width:1.6}.thin{stroke-width:1.3}.band{opacity:.16}\
         .ref{stroke-dasharray:1 5;stroke-width:1.8}.grid{fill:none;stroke-width:1}.axis{fill:none;stroke-width:1}\
-        .chosen{fill:none;stroke-width:1.6}.strong{font-weight:600}";
+        .chosen{fill:none;stroke-width:1.6}.strong{font-weight:600}.index{font-size:10px}";
     let dashes: String =
         DASHES.iter().enumerate().map(|(index, dash)| format!(".line.s{index}{{stroke-dasharray:{dash}}}")).collect();
     let greys: String = (0..GREYS).map(|index| format!(".g{index}{{fill:{0}}}", grey(index))).collect();

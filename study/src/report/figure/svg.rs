@@ -1,9 +1,14 @@
 //! SVG as text: elements with escaped words and finite numbers.
 
 use super::{Size, letters, style};
+use crate::report::symbols::{Piece, pieces};
 
 /// Size of all text.
 pub const FONT: f64 = 13.0;
+/// Size of an index.
+pub const INDEX: f64 = 10.0;
+/// How far it is below the line.
+pub const BELOW: f64 = 3.0;
 
 /// A piece of SVG in the making.
 #[derive(Debug, Default)]
@@ -61,7 +66,7 @@ impl Part {
         match (self, lettering) {
             (Self::Drawn(element), _) => element,
             (Self::Words { class, anchor, at: [x, y], words }, Lettering::Text) => {
-                let (anchor, words) = (anchor.word(), escape(&words));
+                let (anchor, words) = (anchor.word(), spans(&words));
                 format!("<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>")
             }
             (Self::Words { class, anchor, at, words }, Lettering::Outlines) => {
@@ -80,6 +85,22 @@ impl Anchor {
             Self::End => "end",
         }
     }
+}
+
+/// Words of a text, with indices below the line.
+fn spans(words: &str) -> String {
+    let mut lowered = false;
+    let span = |piece: Piece<'_>| match piece {
+        Piece::Index(index) => {
+            lowered = true;
+            format!("<tspan class=\"index\" dy=\"{BELOW}\">{}</tspan>", escape(index))
+        }
+        Piece::Plain(words) if std::mem::take(&mut lowered) => {
+            format!("<tspan dy=\"-{BELOW}\">{}</tspan>", escape(words))
+        }
+        Piece::Plain(words) => escape(words),
+    };
+    pieces(words).into_iter().map(span).collect()
 }
 
 /// About how wide a text is, on the safe side for common system fonts.
@@ -111,6 +132,15 @@ pub fn fitted(words: &str, width: f64) -> String {
         taken.push(letter);
     }
     format!("{}…", taken.trim_end())
+}
+
+/// Words of a page, with indices below the line.
+pub fn typeset(words: &str) -> String {
+    let piece = |piece| match piece {
+        Piece::Plain(words) => escape(words),
+        Piece::Index(index) => format!("<sub>{}</sub>", escape(index)),
+    };
+    pieces(words).into_iter().map(piece).collect()
 }
 
 /// Words as text or attribute of HTML and XML. Characters that XML can't have become �.
