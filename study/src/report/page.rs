@@ -68,12 +68,15 @@ fn findings(content: &Content<'_>) -> String {
     section + "</section>\n"
 }
 
-/// What was found: each clause a line, or rows of a table where there are many.
-fn lines(figure: &Figure) -> String {
+/// What was found: each clause a line; and rows of a table where there are many.
+fn told(figure: &Figure) -> (String, String) {
     let (clauses, rows) = figure.told();
-    let lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", typeset(&joined(&[*clause])))).collect();
+    let mut lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", typeset(&joined(&[*clause])))).collect();
     if rows.is_empty() {
-        return lines;
+        return (lines, String::new());
+    }
+    if lines.is_empty() {
+        lines = "<p>One by one, below.</p>".into();
     }
     let row = |finding: &&Finding| {
         let said = typeset(&sentence(&finding.said));
@@ -84,10 +87,11 @@ fn lines(figure: &Figure) -> String {
     };
     let rows: String = rows.iter().map(row).collect();
     let label = escape(&figure.title);
-    format!(
-        "{lines}<div class=\"scroll found\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
+    let table = format!(
+        "<div class=\"scroll found\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
          </tbody></table></div>"
-    )
+    );
+    (lines, table)
 }
 
 /// Words as HTML, what is between backticks as code.
@@ -108,13 +112,14 @@ fn figure(figure: &Figure) -> String {
     let told = [figure.title.as_str(), headline.as_str()];
     let wide = figure.picture.draw(Size::Wide, name, told);
     let narrow = figure.picture.draw(Size::Narrow, name, told);
+    let (lines, table) = self::told(figure);
     format!(
         "<figure id=\"{name}\"><h2>{title}</h2><div class=\"beside\"><div class=\"picture\">{wide}{narrow}</div>\
          <figcaption><p class=\"dim\">{}</p><h3>Found</h3>{}<h3>Would have refuted it</h3><p>{}</p>\
          <p class=\"files\"><a href=\"figures/{name}.csv\">Data (CSV)</a> <a href=\"figures/{name}.svg\">SVG</a> \
-         <a href=\"figures/{name}.png\">PNG</a></p></figcaption></div></figure>\n",
+         <a href=\"figures/{name}.png\">PNG</a></p></figcaption></div>{table}</figure>\n",
         words(&figure.caption),
-        lines(figure),
+        lines,
         typeset(figure.refuted_by)
     )
 }
@@ -219,15 +224,16 @@ figcaption{font-size:.95rem}.dim{color:var(--dim)}\
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:8px 12px 8px 0;border-bottom:1px solid var(--edge);white-space:nowrap}\
 thead th{color:var(--dim);font-weight:600}td.long{white-space:normal;min-width:300px}tbody tr:last-child>*{border-bottom:0}\
-.scroll.found{max-height:460px;overflow:auto;margin:0}.found th,.found td{white-space:normal;padding:6px 10px 6px 0;\
-font-size:.88rem}.found th{min-width:6.5em}\
+.scroll.found{max-height:520px;overflow:auto;margin:16px 0 0}.found th,.found td{white-space:normal;padding:6px 14px 6px 0;\
+font-size:.9rem}.found th{min-width:8em;max-width:22em;font-weight:600}\
+.files a{margin-right:.8em}\
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}\
 footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}sub{font-size:.75em;line-height:0}\
 pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 @media (max-width:1020px){.beside{grid-template-columns:minmax(0,1fr);gap:12px}}\
 @media screen and (max-width:800px){main{padding:24px 16px 48px}.picture svg.wide{display:none}\
 .picture svg.narrow{display:block;max-width:480px;margin:0 auto}h1{font-size:1.6rem}\
-.card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption{padding:0 16px}\
+.card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption,.scroll.found{padding:0 16px}\
 .confounders thead{display:none}.confounders tr{display:block;padding:10px 0;border-bottom:1px solid var(--edge)}\
 .confounders tr>*{display:block;white-space:normal;border:0;padding:1px 0;min-width:0}}\
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}figure,.card,tr{break-inside:avoid}\

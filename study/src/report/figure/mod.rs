@@ -19,7 +19,7 @@ mod ticks;
 
 pub use axis::Measure;
 pub use dots::{Dot, Dots};
-pub use plot::{Bounds, Guide, Plot, Point, Series, Tile};
+pub use plot::{Bounds, Guide, Note, Plot, Point, Series, Tile};
 pub use style::{REFERENCE, rules};
 pub use svg::{escape, standalone, typeset};
 pub use ticks::{grouped, power_of_ten};

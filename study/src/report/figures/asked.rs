@@ -15,16 +15,18 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
     let cells = view.cells();
     let batches: BTreeSet<u64> = cells.iter().map(|cell| cell.batch).collect();
     let aims = |key: &str| study.job_key(["schedule", key]).and_then(|value| value.as_f64()).unwrap_or(0.0) > 0.0;
+    let aims_at_error = aims("target_accuracy") || aims("target_loss");
     let by_rule = |rule: &str| cells.iter().any(|cell| cell.rate == rule);
     match family {
-        "accuracy" | "gap" => batches.len() > 1,
+        // A run that ends at a target tells of the steps that it took: its error is the target's.
+        "accuracy" => batches.len() > 1 && !aims_at_error,
+        "gap" => batches.len() > 1 && (!aims_at_error || probed(view, "gap")),
         "variants" => {
             let variants: BTreeSet<_> = cells.iter().map(|cell| (&cell.arm, &cell.rate)).collect();
             variants.len() > 1
         }
         "steps-to-target" | "trade-off" => {
-            let reached = view.tables.jobs.iter().any(|job| job.steps_to_target.is_some());
-            aims("target_accuracy") || aims("target_loss") || reached
+            aims_at_error || view.tables.jobs.iter().any(|job| job.steps_to_target.is_some())
         }
         "sharpness" => {
             batches.len() > 1 && ["eigenvalues", "trace", "keskar", "sam"].iter().any(|name| probed(view, name))

@@ -63,6 +63,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
         caption,
         found: courses.iter().map(|course| course.clause(view)).collect(),
         key: name == "edge",
+        short: None,
         refuted_by: "A λ_max that stays far below the threshold to the end, or lastingly above it, would refute that \
                      training hovers at the edge; so would a late mean whose interval leaves 1 ± 0.1.",
         data: data.clone(),

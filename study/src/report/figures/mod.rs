@@ -36,6 +36,8 @@ pub struct Figure {
     pub found: Vec<Finding>,
     /// Whether that is among the key findings.
     pub key: bool,
+    /// That in short, where the clauses themselves are not.
+    pub short: Option<String>,
     /// What would have refuted it: one sentence.
     pub refuted_by: &'static str,
     /// The numbers.
@@ -84,8 +86,11 @@ impl Figure {
         if of_all.len() <= MOST_CLAUSES { (of_all, of_each) } else { (Vec::new(), all().collect()) }
     }
 
-    /// What was found, in short: of many clauses the first and the last.
+    /// What was found, in short: of many clauses the first and the last, unless the figure has something shorter.
     pub fn headline(&self) -> String {
+        if let Some(short) = &self.short {
+            return sentence(short);
+        }
         match self.found.as_slice() {
             [first, between @ .., last] if between.len() > 2 => {
                 sentence(&format!("{first}; {last} ({} more with the figure)", between.len()))

@@ -1,10 +1,10 @@
 //! A figure of every cell, with its interval, over the batch size: one series a line.
 
 use crate::report::data::Data;
-use crate::report::figure::{Measure, Picture, Plot, Point, Series};
+use crate::report::figure::{Dot, Dots, Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, Line, View};
-use crate::report::words::{change, count, quotient, whole};
+use crate::report::words::{change, count, quotient, whole, with_interval};
 use crate::statistics::{Interval, mean_interval, paired_interval};
 
 use super::Finding;
@@ -23,13 +23,16 @@ pub struct OverBatches<'a> {
 
 /// What came of it.
 pub struct Outcome {
+    /// `over batch size`, or `by arm` where no arm has two of them.
+    pub over: &'static str,
     pub picture: Picture,
     pub found: Vec<Finding>,
     pub data: Data,
 }
 
 impl OverBatches<'_> {
-    /// Draws a figure of jobs over some lines; `None` if no cell has it, or all have the same batch.
+    /// Draws a figure of jobs over some lines; `None` if no cell has it, or all have the same batch. Where each arm has a
+    /// batch size of its own, there is no line to be drawn: cells are rows, compared with the first of the smallest batch.
     pub fn draw<'a>(
         &self,
         view: &View<'a>,
@@ -37,10 +40,11 @@ impl OverBatches<'_> {
         figure: impl Fn(&'a Job) -> Option<f64>,
     ) -> Option<Outcome> {
         let mut data = Data::new(&["line", "cell", "batch", "value", "low", "high", "seeds"]);
-        let (mut series, mut clauses, mut batches) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut series, mut clauses, mut batches, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for line in lines {
             let cells: Vec<(&Cell, BySeed)> =
                 line.cells.iter().map(|cell| (*cell, view.values(cell, &figure))).filter(|c| !c.1.is_empty()).collect();
+            all.extend(cells.iter().cloned());
             let mut points = Vec::new();
             for (cell, values) in &cells {
                 let Some(mean) = self.mean(values) else { continue };
@@ -68,13 +72,35 @@ impl OverBatches<'_> {
         if batches.len() < 2 {
             return None;
         }
+        if clauses.is_empty() {
+            let (picture, found) = self.by_arm(view, &all);
+            return Some(Outcome { over: "by arm", picture, found, data });
+        }
         let y = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
         let x = Measure::log("batch size (samples)").at(batches);
         let plot = Plot { apart: true, ..Plot::new(x, y, series) };
-        if clauses.is_empty() {
-            clauses.push(format!("no line has {} at two batch sizes", self.what).into());
+        Some(Outcome { over: "over batch size", picture: Picture::Plot(Box::new(plot)), found: clauses, data })
+    }
+
+    /// A row for each cell, and how each differs from the first of the smallest batch.
+    fn by_arm(&self, view: &View<'_>, cells: &[(&Cell, BySeed)]) -> (Picture, Vec<Finding>) {
+        let first = cells.iter().min_by_key(|(cell, _)| cell.batch);
+        let (mut dots, mut found, mut guides) = (Vec::new(), Vec::new(), Vec::new());
+        for (style, (cell, values)) in cells.iter().enumerate() {
+            let Some(mean) = self.mean(values) else { continue };
+            let label = view.label(cell);
+            match first.filter(|first| first.0.cell != cell.cell) {
+                Some((reference, before)) => {
+                    let from = format!("from “{}” {}", view.label(reference), self.what);
+                    found.extend(self.changed(&from, &pairs(before, values)).map(|said| Finding::of(&label, said)));
+                }
+                None => guides.push(mean.value),
+            }
+            let ends = mean.low.zip(mean.high).map(|ends| [ends.0, ends.1]);
+            dots.push(Dot { label, words: with_interval(&mean), style, value: mean.value, ends });
         }
-        Some(Outcome { picture: Picture::Plot(Box::new(plot)), found: clauses, data })
+        let x = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
+        (Picture::Dots(Dots { x, dots, guides }), found)
     }
 
     fn mean(&self, values: &BySeed) -> Option<Interval> {
@@ -89,8 +115,12 @@ impl OverBatches<'_> {
     /// The change from the smallest to the largest batch.
     fn clause(&self, cells: &[(&Cell, BySeed)]) -> Option<String> {
         let [(small, before), .., (large, after)] = cells else { return None };
-        let pairs: Vec<(f64, f64)> = pairs(before, after);
         let span = format!("from batch {} to {} {}", whole(small.batch), whole(large.batch), self.what);
+        self.changed(&span, &pairs(before, after))
+    }
+
+    /// What pairs of values come to, as a clause that begins so.
+    fn changed(&self, span: &str, pairs: &[(f64, f64)]) -> Option<String> {
         if pairs.is_empty() {
             return Some(format!("{span} can't be compared: no seed has both"));
         }
@@ -99,7 +129,7 @@ impl OverBatches<'_> {
             let logarithms: Vec<_> = pairs.iter().map(|(before, after)| (before.ln(), after.ln())).collect();
             format!("{span} {} ({seeds} of seeds)", quotient(&paired_interval(&logarithms)?))
         } else {
-            format!("{span} {} ({seeds} of seeds)", change(&paired_interval(&pairs)?, self.unit))
+            format!("{span} {} ({seeds} of seeds)", change(&paired_interval(pairs)?, self.unit))
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Steps and samples to a target: perfect scaling, the hyperbola, the critical batch beside the measured noise scale.
 
-use super::{Drawn, Figure, Finding};
+use super::{Drawn, Figure, Finding, joined};
 use crate::report::data::Data;
-use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
+use crate::report::figure::{Guide, Measure, Note, Picture, Plot, Point, REFERENCE, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{Line, RunNoise, View};
 use crate::report::words::{number, whole, with_interval};
@@ -259,6 +259,7 @@ pub fn steps(view: &View<'_>) -> Drawn {
                 .into(),
         found: ways.iter().map(Way::clause).collect(),
         key: true,
+        short: None,
         refuted_by: "Steps that never level off, or that miss the curve by much more than seeds differ, would refute the \
                      hyperbola; a B_simple ten times away from B_crit would refute it as a predictor.",
         data: data(&ways),
@@ -271,16 +272,24 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
     let place = |batch: f64, steps: f64| (steps, batch * steps);
     let mut series: Vec<Series> = ways.iter().filter_map(|way| way.curve(place)).collect();
     series.extend(ways.iter().map(|way| way.measured(place, false)));
-    let prices = ways.iter().filter_map(Way::price);
-    let clauses: Vec<Finding> = prices.chain(ways.iter().flat_map(|way| way.noises(view))).collect();
-    let plot = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
+    let prices: Vec<Finding> = ways.iter().filter_map(Way::price).collect();
+    let short = joined(&prices.iter().collect::<Vec<_>>());
+    let clauses: Vec<Finding> = prices.into_iter().chain(ways.iter().flat_map(|way| way.noises(view))).collect();
+    let of_batch = |batch: f64, steps: f64| Note { at: place(batch, steps).into(), words: whole(batch as u64) };
+    let reached = ways.iter().flat_map(|way| &way.reached);
+    let notes = reached.map(|(batch, steps, ..)| of_batch(*batch, steps.value)).collect();
+    let axes = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
+    let plot = Plot { notes, ..axes };
     Ok(vec![Figure {
         name: "trade-off".into(),
         title: "What fewer steps cost in samples".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Each marker is a batch size, the smallest at the right; time is to the left, cost is upwards.".into(),
+        caption: "Each marker is a batch size, the number beside it; the hyperbola is that of the fit. Fewer steps are to the \
+                  left, and cost samples, which are upwards."
+            .into(),
         found: clauses,
         key: true,
+        short: Some(short),
         refuted_by: "A batch size that takes both fewer steps and fewer samples than a smaller one, beyond the scatter of \
                      seeds, would refute that steps are bought with samples.",
         data: data(&ways),

@@ -8,7 +8,7 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, View};
-use crate::report::words::{change, count, whole, with_interval};
+use crate::report::words::{change, count, list, whole, with_interval};
 use crate::statistics::{Interval, interval, mean, mean_interval, paired_interval};
 
 /// Arms of which each is compared with each in what it recovers.
@@ -111,6 +111,7 @@ impl Group<'_> {
             caption: self.caption(view),
             found: self.opening(view, word).into_iter().chain(clauses).map(Finding::from).collect(),
             key: true,
+            short: None,
             refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
                          includes zero or lies above it.",
             data,
@@ -188,7 +189,7 @@ impl Group<'_> {
     /// What each variant recovers of the gap, and how far they differ in that; none if there is no gap.
     fn recovery(&self, view: &View<'_>, word: &str, several: bool) -> Option<Figure> {
         let mut data = Data::new(&["cell", "arm", "less_cell", "less_arm", "share", "low", "high", "seeds"]);
-        let (mut dots, mut found) = (Vec::new(), Vec::new());
+        let (mut dots, mut found, mut short) = (Vec::new(), Vec::new(), Vec::new());
         let arms: Vec<&(&Cell, BySeed)> = self.cells.iter().skip(1).collect();
         for (index, (cell, values)) in arms.iter().enumerate() {
             let Some(share) = self.recovered(values) else { continue };
@@ -196,6 +197,7 @@ impl Group<'_> {
             data.row(&[&id, &arm, &"", &"", &share.value, &share.low, &share.high, &share.count]);
             let percent = share.map(|share| 100.0 * share);
             found.push(Finding::of(view.variant(cell), recovers(&share)));
+            short.push(format!("“{}” {} %", view.variant(cell), with_interval(&percent)));
             dots.push(Dot {
                 label: view.variant(cell).into(),
                 words: format!("{} %", with_interval(&percent)),
@@ -227,6 +229,7 @@ impl Group<'_> {
             ),
             found,
             key: true,
+            short: Some(format!("recovered of the gap: {}", list(&short))),
             refuted_by: "That an arm does what the small batch does would be refuted by a share whose interval includes 0 % or \
                          lies below 100 %; that one does it better than another, by a difference whose interval includes zero.",
             data,
