@@ -225,7 +225,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:
 th,td{text-align:left;vertical-align:top;padding:8px 12px 8px 0;border-bottom:1px solid var(--edge);white-space:nowrap}\
 thead th{color:var(--dim);font-weight:600}td.long{white-space:normal;min-width:300px}tbody tr:last-child>*{border-bottom:0}\
 .scroll.found{max-height:520px;overflow:auto;margin:16px 0 0}.found th,.found td{white-space:normal;padding:6px 14px 6px 0;\
-font-size:.9rem}.found th{min-width:8em;max-width:22em;font-weight:600}\
+font-size:.9rem}.found th{min-width:8em;max-width:36em;font-weight:600}\
 .files a{margin-right:.8em}\
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}\
 footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}sub{font-size:.75em;line-height:0}\

@@ -203,7 +203,9 @@ pub fn ratio(cell: &Cell) -> Option<f64> {
 fn lines(cells: &[Cell]) -> Vec<Line<'_>> {
     let key = |cell: &Cell| [cell.arm.clone(), cell.rate.clone(), cell.budget.clone()];
     let varies = |part: usize| cells.iter().map(|cell| key(cell)[part].clone()).collect::<BTreeSet<_>>().len() > 1;
-    let varying = [varies(0), varies(1), varies(2)];
+    // Arms that have a rule each are told apart by their names.
+    let ruled = cells.iter().any(|one| cells.iter().any(|other| one.arm == other.arm && one.rate != other.rate));
+    let varying = [varies(0), ruled, varies(2)];
     let crowded = |cell: &Cell| {
         let same = |other: &&Cell| key(other) == key(cell) && other.batch == cell.batch;
         cells.iter().filter(same).count() > 1

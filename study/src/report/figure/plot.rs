@@ -150,7 +150,7 @@ impl Plot {
             top = legend::draw_greys([low, high], top, &mut svg);
         }
         svg.text("strong", Anchor::Start, [8.0, top + 18.0], &fitted(&self.y.label, size.width() - 16.0));
-        let frame = self.frame(size, top + 30.0);
+        let frame = self.frame(size, top + 33.0);
         frame.draw_axes(size, &mut svg);
         for tile in self.tiles.iter().flat_map(|(tiles, _)| tiles) {
             frame.draw_tile(tile, &mut svg);

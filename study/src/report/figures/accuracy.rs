@@ -28,7 +28,7 @@ pub fn accuracy(view: &View<'_>) -> Drawn {
             .into(),
         found: drawn.found,
         key: true,
-        short: None,
+        short: drawn.short,
         refuted_by: "That larger batches generalise worse would be refuted by a paired change from the smallest to the \
                      largest batch whose interval includes zero or lies below it, with the learning rate tuned for each.",
         data: drawn.data,
@@ -68,7 +68,7 @@ pub fn gap(view: &View<'_>) -> Drawn {
         caption: format!("{source} Bars are 95 % bootstrap intervals over seeds."),
         found: drawn.found,
         key: true,
-        short: None,
+        short: drawn.short,
         refuted_by: "That the gap grows with the batch would be refuted by a paired change whose interval includes zero \
                      or lies below it; a higher error without a larger gap is a failure to optimise, not to generalise.",
         data: drawn.data,

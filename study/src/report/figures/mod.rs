@@ -73,7 +73,7 @@ impl std::fmt::Display for Finding {
 }
 
 /// Clauses that people read as a sentence; more are a table.
-const MOST_CLAUSES: usize = 6;
+const MOST_CLAUSES: usize = 4;
 
 impl Figure {
     /// What was found: clauses of a sentence, and rows of a table for what is too much for one.

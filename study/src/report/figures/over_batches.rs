@@ -4,7 +4,7 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, Line, View};
-use crate::report::words::{change, count, quotient, whole, with_interval};
+use crate::report::words::{change, count, list, quotient, whole, with_interval};
 use crate::statistics::{Interval, mean_interval, paired_interval};
 
 use super::Finding;
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub over: &'static str,
     pub picture: Picture,
     pub found: Vec<Finding>,
+    /// The same in short, where that is long.
+    pub short: Option<String>,
     pub data: Data,
 }
 
@@ -74,12 +76,12 @@ impl OverBatches<'_> {
         }
         if clauses.is_empty() {
             let (picture, found) = self.by_arm(view, &all);
-            return Some(Outcome { over: "by arm", picture, found, data });
+            return Some(Outcome { over: "by arm", picture, found, short: self.beside(view, &all), data });
         }
         let y = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
         let x = Measure::log("batch size (samples)").at(batches);
         let plot = Plot { apart: true, ..Plot::new(x, y, series) };
-        Some(Outcome { over: "over batch size", picture: Picture::Plot(Box::new(plot)), found: clauses, data })
+        Some(Outcome { over: "over batch size", picture: Picture::Plot(Box::new(plot)), found: clauses, short: None, data })
     }
 
     /// A row for each cell, and how each differs from the first of the smallest batch.
@@ -101,6 +103,29 @@ impl OverBatches<'_> {
         }
         let x = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
         (Picture::Dots(Dots { x, dots, guides }), found)
+    }
+
+    /// What each cell's is beside that of the first of the smallest batch.
+    fn beside(&self, view: &View<'_>, cells: &[(&Cell, BySeed)]) -> Option<String> {
+        let (reference, before) = cells.iter().min_by_key(|(cell, _)| cell.batch)?;
+        let one = |(cell, values): &(&Cell, BySeed)| {
+            let difference = self.difference(&pairs(before, values))?;
+            let told = if self.factors { with_interval(&difference.map(f64::exp)) } else { with_interval(&difference) };
+            Some(format!("“{}” {told}", view.label(cell)))
+        };
+        let others: Vec<String> = cells.iter().filter(|cell| cell.0.cell != reference.cell).filter_map(one).collect();
+        let unit = if self.unit.is_empty() { String::new() } else { format!(", in {}", self.unit) };
+        let beside = if self.factors { "divided by" } else { "less" };
+        let told = || format!("{} {beside} that of “{}”{unit}: {}", self.what, view.label(reference), list(&others));
+        (!others.is_empty()).then(told)
+    }
+
+    /// Of pairs of values; of their logarithms where changes are factors.
+    fn difference(&self, pairs: &[(f64, f64)]) -> Option<Interval> {
+        if !self.factors {
+            return paired_interval(pairs);
+        }
+        paired_interval(&pairs.iter().map(|(before, after)| (before.ln(), after.ln())).collect::<Vec<_>>())
     }
 
     fn mean(&self, values: &BySeed) -> Option<Interval> {
@@ -125,12 +150,9 @@ impl OverBatches<'_> {
             return Some(format!("{span} can't be compared: no seed has both"));
         }
         let seeds = count(pairs.len(), "pair");
-        Some(if self.factors {
-            let logarithms: Vec<_> = pairs.iter().map(|(before, after)| (before.ln(), after.ln())).collect();
-            format!("{span} {} ({seeds} of seeds)", quotient(&paired_interval(&logarithms)?))
-        } else {
-            format!("{span} {} ({seeds} of seeds)", change(&paired_interval(pairs)?, self.unit))
-        })
+        let difference = self.difference(pairs)?;
+        let told = if self.factors { quotient(&difference) } else { change(&difference, self.unit) };
+        Some(format!("{span} {told} ({seeds} of seeds)"))
     }
 }
 

@@ -76,7 +76,7 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
         ),
         found: drawn.found,
         key: true,
-        short: None,
+        short: drawn.short,
         refuted_by: "That large batches end in sharper minima would be refuted by a paired change, at equal training loss, \
                      whose interval includes no change or lies below it.",
         data: drawn.data,

@@ -77,7 +77,7 @@ impl Group<'_> {
             "recovered_low",
             "recovered_high",
         ]);
-        let (mut dots, mut clauses) = (Vec::new(), Vec::new());
+        let (mut dots, mut clauses, mut short) = (Vec::new(), Vec::new(), Vec::new());
         let shown = self.small.iter().chain(&self.cells);
         for (index, (cell, values)) in shown.enumerate() {
             let Some(mean) = mean_interval(&values.values().copied().collect::<Vec<_>>()) else { continue };
@@ -86,7 +86,8 @@ impl Group<'_> {
             let share = if other && cell.batch == self.batch { self.recovered(values) } else { None };
             self.tell(cell, values.len(), [Some(mean), difference, share], &mut data);
             if let Some(difference) = difference.filter(|_| cell.batch == self.batch) {
-                clauses.push(clause(view.variant(cell), &difference, share, word));
+                clauses.push(Finding::of(view.variant(cell), clause(&difference, share, word)));
+                short.push(format!("“{}” {}", view.variant(cell), with_interval(&difference)));
             }
             let words = match difference {
                 None => format!("{} % (reference)", with_interval(&mean)),
@@ -104,14 +105,17 @@ impl Group<'_> {
         }
         let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
         let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();
+        let opening = self.opening(view, word);
+        let against = format!("less that of “{}” it is, in points, {}", view.variant(self.cells[0].0), list(&short));
+        let short = opening.iter().cloned().chain([against]).collect::<Vec<_>>().join("; ");
         Figure {
             name: self.name("variants", several),
             title: format!("Arms at batch {}{}", whole(self.batch), self.of_budget(several)),
             picture: Picture::Dots(Dots { x: Measure::linear(&format!("{word} (%)")), dots, guides }),
             caption: self.caption(view),
-            found: self.opening(view, word).into_iter().chain(clauses).map(Finding::from).collect(),
+            found: opening.into_iter().map(Finding::from).chain(clauses).collect(),
             key: true,
-            short: None,
+            short: Some(short),
             refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
                          includes zero or lies above it.",
             data,
@@ -300,11 +304,11 @@ fn negated(interval: &Interval) -> Interval {
     Interval { value: -interval.value, low, high, count: interval.count }
 }
 
-fn clause(name: &str, difference: &Interval, share: Option<Interval>, word: &str) -> String {
+fn clause(difference: &Interval, share: Option<Interval>, word: &str) -> String {
     let recovered = match share {
         None => String::new(),
         Some(share) => format!(", {} % of the gap", with_interval(&share.map(|share| 100.0 * share))),
     };
     let pairs = count(difference.count, "pair");
-    format!("with “{name}” the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
+    format!("the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
 }
