@@ -68,6 +68,9 @@ fn findings(content: &Content<'_>) -> String {
     section + "</section>\n"
 }
 
+/// Rows of findings that a page shows without scrolling.
+const MOST_ROWS: usize = 12;
+
 /// What was found: each clause a line; and rows of a table where there are many.
 fn told(figure: &Figure) -> (String, String) {
     let (clauses, rows) = figure.told();
@@ -85,10 +88,11 @@ fn told(figure: &Figure) -> (String, String) {
             of => format!("<tr><th scope=\"row\">{}</th><td>{said}</td></tr>", typeset(of)),
         }
     };
+    let size = if rows.len() > MOST_ROWS { " many" } else { "" };
     let rows: String = rows.iter().map(row).collect();
     let label = escape(&figure.title);
     let table = format!(
-        "<div class=\"scroll found\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
+        "<div class=\"scroll found{size}\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
          </tbody></table></div>"
     );
     (lines, table)
@@ -224,7 +228,7 @@ figcaption{font-size:.95rem}.dim{color:var(--dim)}\
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:8px 12px 8px 0;border-bottom:1px solid var(--edge);white-space:nowrap}\
 thead th{color:var(--dim);font-weight:600}td.long{white-space:normal;min-width:300px}tbody tr:last-child>*{border-bottom:0}\
-.scroll.found{max-height:520px;overflow:auto;margin:16px 0 0}.found th,.found td{white-space:normal;padding:6px 14px 6px 0;\
+.scroll.found{margin:16px 0 0}.scroll.many{max-height:520px;overflow:auto}.found th,.found td{white-space:normal;padding:6px 14px 6px 0;\
 font-size:.9rem}.found th{min-width:8em;max-width:36em;font-weight:600}\
 .files a{margin-right:.8em}\
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}\
@@ -238,4 +242,4 @@ pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 .confounders tr>*{display:block;white-space:normal;border:0;padding:1px 0;min-width:0}}\
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}figure,.card,tr{break-inside:avoid}\
 figure,section,.card{border-color:#bbb;padding:12px 16px;margin:12px 0}.picture{max-width:520px}\
-.beside{display:block}.scroll,.scroll.found{overflow:visible;max-height:none}th,td{white-space:normal}details{display:none}}";
+.beside{display:block}.scroll,.scroll.many{overflow:visible;max-height:none}th,td{white-space:normal}details{display:none}}";

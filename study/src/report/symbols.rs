@@ -49,7 +49,8 @@ mod tests {
         assert_eq!(pieces("λ_max ÷ 2/η"), [Plain("λ"), Index("max"), Plain(" ÷ 2/η")]);
         assert_eq!(pieces("(S/S_min − 1)"), [Plain("(S/S"), Index("min"), Plain(" − 1)")]);
         assert_eq!(pieces("B_crit"), [Plain("B"), Index("crit")]);
-        for plain in ["", "weight_decay", "B_critical", "AB_crit", "λ_maxi", "_max", "tables/jobs_min.csv", "数_max"] {
+        for plain in ["", "weight_decay", "B_critical", "AB_crit", "λ_maxi", "_max", "tables/jobs_min.csv", "数_max"]
+        {
             assert_eq!(pieces(plain), [Plain(plain)]);
         }
     }

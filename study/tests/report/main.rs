@@ -58,7 +58,10 @@ fn a_gap_is_told_with_its_size_and_what_recovers_it() {
     let recovered = found(&report, "What arms recover of the gap");
     covers(interval(&recovered, "“penalty over micro-batches”: recovers"), 70.0);
     covers(interval(&recovered, "“penalty over the batch”: recovers"), 0.0);
-    assert!(recovered.contains("% of the gap: a part of it (5 seeds)") && recovered.contains("so none is shown"), "{recovered}");
+    assert!(
+        recovered.contains("% of the gap: a part of it (5 seeds)") && recovered.contains("so none is shown"),
+        "{recovered}"
+    );
     let against = "“penalty over micro-batches against penalty over the batch”: recovers more, by";
     // Intervals of five seeds miss their truth one time in twelve, as this one does by a hair.
     let [more, low, _] = interval(&recovered, against);
@@ -122,14 +125,21 @@ fn the_hyperbola_and_the_noise_scale_are_found() {
     assert!(!steps.contains("not identified"), "{steps}");
     let costs = found(&report, "What fewer steps cost in samples");
     let none = "B_simple is not identified: it takes two lanes a batch, and here all of it is one |";
-    assert!(costs.contains(&format!("| batch 8 | {none}")) && costs.contains(&format!("| batch 32 | {none}")), "{costs}");
+    assert!(
+        costs.contains(&format!("| batch 8 | {none}")) && costs.contains(&format!("| batch 32 | {none}")),
+        "{costs}"
+    );
     let [scale, ..] = interval(&costs, "| batch 512 | B_simple, the mean over the run, is");
     let ratio = after(&costs.split_once("| batch 512 |").unwrap().1, "B_crit is ");
     assert!((480.0..540.0).contains(&scale) && (ratio * scale / 204.0 - 1.0).abs() < 0.1, "{costs}");
     let data = file(&report, "figures/trade-off.csv");
     assert!(data.lines().nth(1).unwrap().ends_with(",1,,,,0,0"), "{data}");
     assert!(data.lines().nth(4).unwrap().ends_with(",600,600"), "{data}");
-    assert!(report.remarks.iter().any(|remark| remark.starts_with("not asked for: variants, ")), "{:?}", report.remarks);
+    assert!(
+        report.remarks.iter().any(|remark| remark.starts_with("not asked for: variants, ")),
+        "{:?}",
+        report.remarks
+    );
     assert!(found(&report, "Noise scale of the gradient over steps").contains("in its first quarter to "));
     assert!(found(&report, "What fewer steps cost in samples").contains("Batch 4,096 takes"));
 }

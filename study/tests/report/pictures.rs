@@ -65,12 +65,14 @@ pub fn as_pixels(png: &[u8], svg: &str) {
     let (width, height) = (info.width as usize, info.height as usize);
     let at = |x: usize, y: usize| -> [u8; 3] { data[3 * (y * width + x)..][..3].try_into().unwrap() };
     let inked = |[left, right]: [f64; 2], [top, bottom]: [f64; 2]| {
-        let pixels = |low: f64, high: f64, most: usize| (2.0 * low).max(0.0) as usize..((2.0 * high) as usize).min(most);
+        let pixels =
+            |low: f64, high: f64, most: usize| (2.0 * low).max(0.0) as usize..((2.0 * high) as usize).min(most);
         pixels(top, bottom, height).any(|y| pixels(left, right, width).any(|x| at(x, y) != [255; 3]))
     };
     each_element(svg, |element, words| match element.name().as_ref() {
         b"svg" => {
-            let view: Vec<f64> = attribute(element, "viewBox").unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
+            let view: Vec<f64> =
+                attribute(element, "viewBox").unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
             assert_eq!([width as f64, height as f64], [2.0 * view[2], 2.0 * view[3]]);
         }
         b"text" if !words.trim().is_empty() => {

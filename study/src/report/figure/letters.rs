@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn words_lie_where_they_are_anchored_and_are_no_wider_than_is_reckoned_with() {
-        for words in ["batch size (samples)", "λ_max ÷ threshold", "B_simple, mean over the run", "2×10⁻⁵", "−0.25 %"] {
+        for words in ["batch size (samples)", "λ_max ÷ threshold", "B_simple, mean over the run", "2×10⁻⁵", "−0.25 %"]
+        {
             for strong in [false, true] {
                 let of = |anchor| span(&outlines(words, strong, anchor, [100.0, 50.0]));
                 let ([start, _], [_, end]) = (of(Anchor::Start), of(Anchor::End));
@@ -115,7 +116,8 @@ mod tests {
     fn the_font_has_all_letters_of_reports() {
         for font in [REGULAR, BOLD] {
             let face = Face::parse(font, 0).unwrap();
-            for letter in "AZaz09Łéñß αβελημρσφΣЖ √²³−×÷±‖⁰¹⁴⁹⁻…–—“”’·^_%()[]≤≥∞½".chars() {
+            for letter in "AZaz09Łéñß αβελημρσφΣЖ √²³−×÷±‖⁰¹⁴⁹⁻…–—“”’·^_%()[]≤≥∞½".chars()
+            {
                 assert!(face.glyph_index(letter).is_some(), "{letter}");
             }
         }

@@ -97,9 +97,11 @@ fn list_in_short(cells: &[String]) -> String {
 fn all_samples(view: &View<'_>, cell: &Cell) -> Result<(), String> {
     for (_, job) in view.runs(cell).filter(|(_, job)| !job.diverged) {
         let Some(over) = view.over(job, "eigenvalues") else { continue };
-        let all = over.on == "train" || (over.on == "subset" && over.samples.is_some() && over.samples >= cell.train_samples);
+        let all =
+            over.on == "train" || (over.on == "subset" && over.samples.is_some() && over.samples >= cell.train_samples);
         if !all {
-            let samples = over.samples.map_or(String::new(), |samples| format!(" ({})", count(samples as usize, "sample")));
+            let samples =
+                over.samples.map_or(String::new(), |samples| format!(" ({})", count(samples as usize, "sample")));
             return Err(format!(
                 "2/η is the edge of the loss of all training samples, and λ_max was measured on {}{samples}: set \
                  `on = \"train\"` in the probe",
@@ -223,7 +225,10 @@ fn absolute(view: &View<'_>, courses: &[Course<'_>]) -> Plot {
         upright: false,
     };
     let guides = courses.iter().map(guide).collect();
-    Plot { guides, ..Plot::new(Measure::linear("step"), Measure::log("λ_max (loss per squared unit of weight)"), series) }
+    Plot {
+        guides,
+        ..Plot::new(Measure::linear("step"), Measure::log("λ_max (loss per squared unit of weight)"), series)
+    }
 }
 
 fn relative(view: &View<'_>, courses: &[Course<'_>]) -> Plot {

@@ -76,8 +76,9 @@ fn short(view: &View<'_>) -> Option<String> {
     let (low, high) = scales.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), scale| (l.min(*scale), h.max(*scale)));
     let caveat = view.noise(&cells).caveat();
     // Few cells are told one by one.
-    (scales.len() > 2)
-        .then(|| format!("the mean over the run is from {} to {} samples between cells{caveat}", number(low), number(high)))
+    (scales.len() > 2).then(|| {
+        format!("the mean over the run is from {} to {} samples between cells{caveat}", number(low), number(high))
+    })
 }
 
 /// A step of a cell.

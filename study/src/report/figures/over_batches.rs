@@ -81,7 +81,13 @@ impl OverBatches<'_> {
         let y = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
         let x = Measure::log("batch size (samples)").at(batches);
         let plot = Plot { apart: true, ..Plot::new(x, y, series) };
-        Some(Outcome { over: "over batch size", picture: Picture::Plot(Box::new(plot)), found: clauses, short: None, data })
+        Some(Outcome {
+            over: "over batch size",
+            picture: Picture::Plot(Box::new(plot)),
+            found: clauses,
+            short: None,
+            data,
+        })
     }
 
     /// A row for each cell, and how each differs from the first of the smallest batch.

@@ -51,9 +51,8 @@ impl<'a> BatchNoise<'a> {
                 _ => "B_simple is not identified at any reported step".into(),
             };
         };
-        let beside = critical.map_or(String::new(), |critical| {
-            format!("; B_crit is {} times that", number(critical / scale.value))
-        });
+        let beside = critical
+            .map_or(String::new(), |critical| format!("; B_crit is {} times that", number(critical / scale.value)));
         format!("B_simple, the mean over the run, is {} samples{}{beside}", with_interval(scale), self.noise.caveat())
     }
 }

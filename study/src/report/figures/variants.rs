@@ -106,7 +106,7 @@ impl Group<'_> {
         let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
         let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();
         let opening = self.opening(view, word);
-        let against = format!("less that of “{}” it is, in points, {}", view.variant(self.cells[0].0), list(&short));
+        let against = format!("less that of “{}”, in points: {}", view.variant(self.cells[0].0), list(&short));
         let short = opening.iter().cloned().chain([against]).collect::<Vec<_>>().join("; ");
         Figure {
             name: self.name("variants", several),
