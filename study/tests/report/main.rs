@@ -130,7 +130,7 @@ fn the_hyperbola_and_the_noise_scale_are_found() {
         "{costs}"
     );
     let [scale, ..] = interval(&costs, "| batch 512 | B_simple, the mean over the run, is");
-    let ratio = after(&costs.split_once("| batch 512 |").unwrap().1, "B_crit is ");
+    let ratio = after(costs.split_once("| batch 512 |").unwrap().1, "B_crit is ");
     assert!((480.0..540.0).contains(&scale) && (ratio * scale / 204.0 - 1.0).abs() < 0.1, "{costs}");
     let data = file(&report, "figures/trade-off.csv");
     assert!(data.lines().nth(1).unwrap().ends_with(",1,,,,0,0"), "{data}");

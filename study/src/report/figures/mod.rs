@@ -2,12 +2,14 @@
 
 mod accuracy;
 mod asked;
+mod batch_noise;
 mod collapse;
 mod density;
 mod distance;
 mod edge;
 mod noise;
 mod over_batches;
+mod recovered;
 mod sharpness;
 mod slices;
 mod target;

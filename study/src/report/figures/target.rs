@@ -1,9 +1,10 @@
 //! Steps and samples to a target: perfect scaling, the hyperbola, the critical batch beside the measured noise scale.
 
+use super::batch_noise::BatchNoise;
 use super::{Drawn, Figure, Finding, joined};
 use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Note, Picture, Plot, Point, REFERENCE, Series};
-use crate::report::tables::{Cell, Job};
+use crate::report::tables::Job;
 use crate::report::view::{Line, RunNoise, View};
 use crate::report::words::{number, whole, with_interval};
 use crate::statistics::{HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_mean, mean_interval};
@@ -21,40 +22,6 @@ struct Way<'a> {
     noise: RunNoise,
     /// What each batch size tells of its own noise.
     by_batch: Vec<BatchNoise<'a>>,
-}
-
-/// The noise scale of a batch size.
-struct BatchNoise<'a> {
-    cell: &'a Cell,
-    /// Mean over seeds of B_simple's mean over the run.
-    scale: Option<Interval>,
-    noise: RunNoise,
-}
-
-impl<'a> BatchNoise<'a> {
-    fn of(view: &View<'a>, cell: &'a Cell) -> Self {
-        let scales = view.values(cell, |job| view.mean_scale(job)).into_values().collect::<Vec<_>>();
-        Self { cell, scale: mean_interval(&scales), noise: view.noise(&[cell]) }
-    }
-
-    /// Micro-batches of a batch, of which it takes two to tell noise from gradient.
-    fn lanes(&self) -> u64 {
-        self.cell.batch.div_ceil(self.cell.micro_batch.max(1))
-    }
-
-    /// The measured scale beside what the fit predicts it to be of the order of, or why there is none.
-    fn said(&self, critical: Option<f64>) -> String {
-        let Some(scale) = &self.scale else {
-            return match (self.lanes(), self.noise.reports) {
-                (..2, _) => "B_simple is not identified: it takes two lanes a batch, and here all of it is one".into(),
-                (_, 0) => "no run tells of its noise".into(),
-                _ => "B_simple is not identified at any reported step".into(),
-            };
-        };
-        let beside = critical
-            .map_or(String::new(), |critical| format!("; B_crit is {} times that", number(critical / scale.value)));
-        format!("B_simple, the mean over the run, is {} samples{}{beside}", with_interval(scale), self.noise.caveat())
-    }
 }
 
 fn ways<'a>(view: &'a View<'a>) -> Result<Vec<Way<'a>>, String> {
