@@ -42,10 +42,13 @@ impl<'a> Content<'a> {
         let view = View::new(tables);
         let (mut figures, mut not_shown, mut not_asked) = (Vec::new(), Vec::new(), Vec::new());
         for (name, draw) in wanted(&tables.study.figures)? {
+            if !asked(&view, name) {
+                not_asked.push(name);
+                continue;
+            }
             match draw(&view) {
                 Ok(drawn) => figures.extend(drawn.into_iter().map(finished)),
-                Err(reason) if asked(&view, name) => not_shown.push((name, reason)),
-                Err(_) => not_asked.push(name),
+                Err(reason) => not_shown.push((name, reason)),
             }
         }
         Ok(Self {

@@ -29,6 +29,14 @@ pub enum ReportError {
         /// What is wrong, and the remedy.
         problem: String,
     },
+    /// A figure can't be drawn as pixels.
+    #[error("figure {figure:?} cannot be drawn as PNG: {problem}")]
+    Picture {
+        /// Its name.
+        figure: String,
+        /// Why.
+        problem: String,
+    },
     /// A file can't be written.
     #[error("cannot write {}: {}", .path.display(), .source)]
     Write {

@@ -10,6 +10,7 @@ mod figure;
 mod figures;
 mod markdown;
 mod page;
+mod symbols;
 mod tables;
 mod view;
 mod words;
@@ -31,7 +32,7 @@ pub fn figure_names() -> impl Iterator<Item = &'static str> {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Files by their places in the study's folder.
-    pub files: Vec<(String, String)>,
+    pub files: Vec<(String, Vec<u8>)>,
     /// How many figures it has.
     pub figures: usize,
     /// What is to be told beside: mixed fingerprints, runs that are missing, figures that the data don't allow.
@@ -46,12 +47,18 @@ impl Report {
     pub fn of(folder: &Path) -> Result<Self, ReportError> {
         let tables = Tables::read(folder)?;
         let content = Content::of(&tables)?;
-        let mut files =
-            vec![("report.html".into(), page::page(&content)), ("report.md".into(), markdown::markdown(&content))];
+        let mut files: Vec<(String, Vec<u8>)> = vec![
+            ("report.html".into(), page::page(&content).into()),
+            ("report.md".into(), markdown::markdown(&content).into()),
+        ];
         for figure in &content.figures {
-            let svg = figure.picture.draw(Size::Wide, &figure.name, [&figure.title, &figure.headline()]);
-            files.push((format!("figures/{}.svg", figure.name), figure::standalone(&svg)));
-            files.push((format!("figures/{}.csv", figure.name), figure.data.csv().to_owned()));
+            let name = &figure.name;
+            let svg = figure.picture.draw(Size::Wide, name, [&figure.title, &figure.headline()]);
+            let png = figure.picture.png();
+            let png = png.map_err(|problem| ReportError::Picture { figure: name.clone(), problem })?;
+            files.push((format!("figures/{name}.svg"), figure::standalone(&svg).into()));
+            files.push((format!("figures/{name}.png"), png));
+            files.push((format!("figures/{name}.csv"), figure.data.csv().into()));
         }
         let not_shown = content.not_shown.iter().map(|(name, reason)| format!("{name}: not shown because {reason}"));
         let not_asked =
@@ -69,9 +76,9 @@ impl Report {
         let failed = |path: &Path, source| ReportError::Write { path: path.to_owned(), source };
         let figures = folder.join("figures");
         std::fs::create_dir_all(&figures).map_err(|source| failed(&figures, source))?;
-        for (name, text) in &self.files {
+        for (name, content) in &self.files {
             let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|source| failed(&path, source))?;
+            std::fs::write(&path, content).map_err(|source| failed(&path, source))?;
         }
         Ok(folder.join("report.html"))
     }

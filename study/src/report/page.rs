@@ -2,7 +2,7 @@
 
 use super::confounders::State;
 use super::content::Content;
-use super::figure::{Size, escape, rules};
+use super::figure::{Size, escape, rules, typeset};
 use super::figures::{Figure, Finding, joined};
 use super::words::sentence;
 
@@ -33,14 +33,14 @@ pub fn page(content: &Content<'_>) -> String {
 
 fn header(content: &Content<'_>) -> String {
     let study = &content.tables.study;
-    let mut header = format!("<header><p class=\"over\">Lockstep study</p><h1>{}</h1>", escape(content.title()));
+    let mut header = format!("<header><p class=\"over\">Lockstep study</p><h1>{}</h1>", typeset(content.title()));
     if !study.question.is_empty() {
-        header += &format!("<p class=\"question\">{}</p>", escape(&study.question));
+        header += &format!("<p class=\"question\">{}</p>", typeset(&study.question));
     }
     header += "<div class=\"pair\">";
     for (word, said) in [("Predicted", &study.prediction), ("Would refute it", &study.refuted_by)] {
         if !said.is_empty() {
-            header += &format!("<div class=\"card\"><h2>{word}</h2><p>{}</p></div>", escape(said));
+            header += &format!("<div class=\"card\"><h2>{word}</h2><p>{}</p></div>", typeset(said));
         }
     }
     header + "</div></header>\n"
@@ -60,7 +60,7 @@ fn findings(content: &Content<'_>) -> String {
         section += "<p>The data allow none yet.</p>";
     } else {
         let one = |figure: &Figure| {
-            let (name, title, found) = (&figure.name, escape(&figure.title), escape(&figure.headline()));
+            let (name, title, found) = (&figure.name, typeset(&figure.title), typeset(&figure.headline()));
             format!("<li><a href=\"#{name}\">{title}.</a> {found}</li>")
         };
         section += &format!("<ul class=\"findings\">{}</ul>", key().map(one).collect::<String>());
@@ -68,53 +68,63 @@ fn findings(content: &Content<'_>) -> String {
     section + "</section>\n"
 }
 
-/// What was found: each clause a line, or rows of a table where there are many.
-fn lines(figure: &Figure) -> String {
+/// Rows of findings that a page shows without scrolling.
+const MOST_ROWS: usize = 12;
+
+/// What was found: each clause a line; and rows of a table where there are many.
+fn told(figure: &Figure) -> (String, String) {
     let (clauses, rows) = figure.told();
-    let lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", escape(&joined(&[*clause])))).collect();
+    let mut lines: String = clauses.iter().map(|clause| format!("<p>{}</p>", typeset(&joined(&[*clause])))).collect();
     if rows.is_empty() {
-        return lines;
+        return (lines, String::new());
+    }
+    if lines.is_empty() {
+        lines = "<p>One by one, below.</p>".into();
     }
     let row = |finding: &&Finding| {
-        let said = escape(&sentence(&finding.said));
+        let said = typeset(&sentence(&finding.said));
         match finding.of.as_str() {
             "" => format!("<tr><td colspan=\"2\">{said}</td></tr>"),
-            of => format!("<tr><th scope=\"row\">{}</th><td>{said}</td></tr>", escape(of)),
+            of => format!("<tr><th scope=\"row\">{}</th><td>{said}</td></tr>", typeset(of)),
         }
     };
+    let size = if rows.len() > MOST_ROWS { " many" } else { "" };
     let rows: String = rows.iter().map(row).collect();
     let label = escape(&figure.title);
-    format!(
-        "{lines}<div class=\"scroll found\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
+    let table = format!(
+        "<div class=\"scroll found{size}\" tabindex=\"0\" role=\"region\" aria-label=\"{label}: found\"><table><tbody>{rows}\
          </tbody></table></div>"
-    )
+    );
+    (lines, table)
 }
 
 /// Words as HTML, what is between backticks as code.
 fn words(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
-        return escape(text);
+        return typeset(text);
     }
     let one = |(index, part): (usize, &&str)| {
-        if index % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }
+        if index % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { typeset(part) }
     };
     parts.iter().enumerate().map(one).collect()
 }
 
 fn figure(figure: &Figure) -> String {
-    let (name, title) = (&figure.name, escape(&figure.title));
+    let (name, title) = (&figure.name, typeset(&figure.title));
     let headline = figure.headline();
     let told = [figure.title.as_str(), headline.as_str()];
     let wide = figure.picture.draw(Size::Wide, name, told);
     let narrow = figure.picture.draw(Size::Narrow, name, told);
+    let (lines, table) = self::told(figure);
     format!(
         "<figure id=\"{name}\"><h2>{title}</h2><div class=\"beside\"><div class=\"picture\">{wide}{narrow}</div>\
          <figcaption><p class=\"dim\">{}</p><h3>Found</h3>{}<h3>Would have refuted it</h3><p>{}</p>\
-         <p><a href=\"figures/{name}.csv\">Data (CSV)</a></p></figcaption></div></figure>\n",
-        escape(&figure.caption),
-        lines(figure),
-        escape(figure.refuted_by)
+         <p class=\"files\"><a href=\"figures/{name}.csv\">Data (CSV)</a> <a href=\"figures/{name}.svg\">SVG</a> \
+         <a href=\"figures/{name}.png\">PNG</a></p></figcaption></div>{table}</figure>\n",
+        words(&figure.caption),
+        lines,
+        typeset(figure.refuted_by)
     )
 }
 
@@ -138,7 +148,7 @@ fn confounders(content: &Content<'_>) -> String {
         format!(
             "<tr><th scope=\"row\">{}</th><td class=\"long\">{}</td><td><span class=\"state {class}\">{}</span></td></tr>",
             row.name,
-            escape(&row.control),
+            typeset(&row.control),
             row.state.word()
         )
     };
@@ -151,7 +161,7 @@ fn cells(content: &Content<'_>) -> String {
     let Some((head, rows)) = content.cells.split_first() else { return String::new() };
     let head: String = head.iter().map(|name| format!("<th>{}</th>", escape(name))).collect();
     let row = |row: &Vec<String>| {
-        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", typeset(cell))).collect();
         format!("<tr>{cells}</tr>")
     };
     let rows: String = rows.iter().map(row).collect();
@@ -172,7 +182,7 @@ fn list(title: &str, id: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let lines: String = lines.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+    let lines: String = lines.iter().map(|line| format!("<li>{}</li>", typeset(line))).collect();
     format!("<section id=\"{id}\"><h2>{title}</h2><ul>{lines}</ul></section>\n")
 }
 
@@ -218,17 +228,18 @@ figcaption{font-size:.95rem}.dim{color:var(--dim)}\
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:8px 12px 8px 0;border-bottom:1px solid var(--edge);white-space:nowrap}\
 thead th{color:var(--dim);font-weight:600}td.long{white-space:normal;min-width:300px}tbody tr:last-child>*{border-bottom:0}\
-.scroll.found{max-height:460px;overflow:auto;margin:0}.found th,.found td{white-space:normal;padding:6px 10px 6px 0;\
-font-size:.88rem}.found th{min-width:6.5em}\
+.scroll.found{margin:16px 0 0}.scroll.many{max-height:520px;overflow:auto}.found th,.found td{white-space:normal;padding:6px 14px 6px 0;\
+font-size:.9rem}.found th{min-width:8em;max-width:36em;font-weight:600}\
+.files a{margin-right:.8em}\
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}\
-footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}\
+footer{color:var(--dim);font-size:.9rem;margin-top:32px}code,pre{font-size:.85em}code{overflow-wrap:anywhere}sub{font-size:.75em;line-height:0}\
 pre{overflow-x:auto;max-height:420px}summary{cursor:pointer}\
 @media (max-width:1020px){.beside{grid-template-columns:minmax(0,1fr);gap:12px}}\
 @media screen and (max-width:800px){main{padding:24px 16px 48px}.picture svg.wide{display:none}\
 .picture svg.narrow{display:block;max-width:480px;margin:0 auto}h1{font-size:1.6rem}\
-.card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption{padding:0 16px}\
+.card,section{padding:16px}figure{padding:16px 0;margin:16px 0}figure>h2,figcaption,.scroll.found{padding:0 16px}\
 .confounders thead{display:none}.confounders tr{display:block;padding:10px 0;border-bottom:1px solid var(--edge)}\
 .confounders tr>*{display:block;white-space:normal;border:0;padding:1px 0;min-width:0}}\
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}figure,.card,tr{break-inside:avoid}\
 figure,section,.card{border-color:#bbb;padding:12px 16px;margin:12px 0}.picture{max-width:520px}\
-.beside{display:block}.scroll,.scroll.found{overflow:visible;max-height:none}th,td{white-space:normal}details{display:none}}";
+.beside{display:block}.scroll,.scroll.many{overflow:visible;max-height:none}th,td{white-space:normal}details{display:none}}";

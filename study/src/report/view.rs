@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tables::{Cell, Job, ProbeValues, Tables};
+use super::tables::{Cell, Job, Over, ProbeValues, Tables};
 use super::words::{number, told_apart};
 use crate::statistics::mean;
 
@@ -87,6 +87,11 @@ impl<'a> View<'a> {
     /// Values of a job's probes.
     pub fn probes(&self, job: &Job) -> Option<&'a ProbeValues> {
         self.tables.probes.values.get(&job.job)
+    }
+
+    /// Over which samples a job has measured something.
+    pub fn over(&self, job: &Job, measure: &str) -> Option<&'a Over> {
+        self.tables.probes.over.get(&(job.job.clone(), measure.to_owned()))
     }
 
     /// The first value of a probe's figure at its last measurement.
@@ -198,7 +203,9 @@ pub fn ratio(cell: &Cell) -> Option<f64> {
 fn lines(cells: &[Cell]) -> Vec<Line<'_>> {
     let key = |cell: &Cell| [cell.arm.clone(), cell.rate.clone(), cell.budget.clone()];
     let varies = |part: usize| cells.iter().map(|cell| key(cell)[part].clone()).collect::<BTreeSet<_>>().len() > 1;
-    let varying = [varies(0), varies(1), varies(2)];
+    // Arms that have a rule each are told apart by their names.
+    let ruled = cells.iter().any(|one| cells.iter().any(|other| one.arm == other.arm && one.rate != other.rate));
+    let varying = [varies(0), ruled, varies(2)];
     let crowded = |cell: &Cell| {
         let same = |other: &&Cell| key(other) == key(cell) && other.batch == cell.batch;
         cells.iter().filter(same).count() > 1

@@ -1,125 +1,172 @@
-//! Descents whose course is known in closed form: SGD on a noisy quadratic gets to a target in as many steps as its
-//! moments say, and the hyperbola of these steps is found with its critical batch; gradient descent on a quadratic is
-//! stable up to its limit.
-//!
-//! The quadratic has L = ½ Σ λ_i θ_i², so H = diag(λ), and a sample's gradient is Hθ plus noise of covariance
-//! Σ = diag(σ_i²). With a batch B and a learning rate η the second moments m_i = E θ_i² follow
-//! m_i′ = (1 − ηλ_i)² m_i + η² σ_i²/B exactly, and E L = ½ Σ λ_i m_i.
+//! Descents whose course is known in closed form: SGD whose noise scale stays the same gets to a target by a hyperbola whose
+//! critical batch is that scale; on a noisy quadratic, where the scale grows on the way, nearly so; gradient descent on a
+//! quadratic is stable up to its limit.
 
 use super::*;
 
-/// Distinct curvatures: 1, 1/2, … 1/32.
-const CURVATURES: usize = 32;
-/// Directions of each: with many the loss of a run is close to its expectation, and it does not get there early by luck.
-const ALIKE: usize = 100;
-/// σ_i² = this · λ_i: with θ_i² = 1/λ_i at the start it is trΣ/‖G‖² there.
-const NOISE: f64 = 20.0;
-/// Share of the first loss that is to be reached.
-const TARGET: f64 = 0.1;
-const BATCHES: [f64; 9] = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+const BATCHES: [f64; 7] = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-fn curvature(place: usize) -> f64 {
-    1.0 / (place + 1) as f64
-}
+/// SGD with a noise scale that stays the same: n directions of curvature 1, each with the gradient θ(1 + ξ√(N/B)), ξ = ±1.
+/// So trΣ/‖G‖² = N at any θ, and with η = ε/(1 + N/B), a fixed share of the best rate, a step multiplies E θ² by
+///
+///     (1 − η)² + η² N/B = 1 − κ/(1 + N/B),  κ = 2ε − ε².
+///
+/// The loss falls to a share T of the first in S(B) = ln T / ln(1 − κ/(1 + N/B)) steps, of which 1/κ is large:
+///
+///     S = ln(1/T) · ((1 + N/B)/κ − ½ + O(κ)),  so S_min = ln(1/T)(1/κ − ½), E_min = ln(1/T) N/κ, B_crit = N/(1 − κ/2).
+mod constant_scale {
+    use super::*;
 
-/// Second moments on the way with all samples (an infinite batch) or a batch, until the expected loss is at the target.
-fn expected(batch: f64, rate: f64, most: usize) -> Option<Vec<[f64; CURVATURES]>> {
-    let mut moments: [f64; CURVATURES] = std::array::from_fn(|place| 1.0 / curvature(place));
-    let mut course = Vec::new();
-    let loss = |moments: &[f64; CURVATURES]| (0..CURVATURES).map(|i| curvature(i) * moments[i]).sum::<f64>();
-    let target = TARGET * loss(&moments);
-    while loss(&moments) > target {
-        if course.len() == most {
-            return None;
-        }
-        course.push(moments);
-        moments = std::array::from_fn(|i| {
-            (1.0 - rate * curvature(i)).powi(2) * moments[i] + rate * rate * NOISE * curvature(i) / batch
-        });
+    /// N: B_simple of every step.
+    pub const SCALE: f64 = 16.0;
+    const EPSILON: f64 = 0.01;
+    const TARGET: f64 = 0.1;
+    /// Few, so that seeds differ by some per cent.
+    const DIRECTIONS: usize = 16;
+    const KAPPA: f64 = 2.0 * EPSILON - EPSILON * EPSILON;
+
+    /// By the closed form, to O(κ²).
+    pub fn truth() -> Hyperbola {
+        let way = (1.0 / TARGET).ln();
+        Hyperbola { s_min: way * (1.0 / KAPPA - 0.5), e_min: way * SCALE / KAPPA }
     }
-    Some(course)
-}
 
-/// The best learning rate of a batch, and the steps that it takes to the target.
-fn tuned(batch: f64) -> (f64, usize) {
-    let mut best = (0.0, 5000);
-    let mut rate = 1.9;
-    while rate > 1e-3 {
-        if let Some(course) = expected(batch, rate, best.1 - 1) {
-            best = (rate, course.len());
-        }
-        rate /= 1.05;
+    /// Steps of the expected loss, not rounded to whole ones.
+    pub fn expected(batch: f64) -> f64 {
+        TARGET.ln() / (1.0 - KAPPA / (1.0 + SCALE / batch)).ln()
     }
-    assert!(best.0 > 0.0, "batch {batch} never gets there");
-    best
-}
 
-fn normal(generator: &mut Generator) -> f64 {
-    let radius = (-2.0 * (1.0 - generator.even()).ln()).sqrt();
-    radius * (2.0 * std::f64::consts::PI * generator.even()).cos()
-}
-
-/// Steps of one run to the target.
-fn simulated(batch: f64, rate: f64, generator: &mut Generator) -> f64 {
-    let places: Vec<f64> = (0..CURVATURES * ALIKE).map(|place| curvature(place % CURVATURES)).collect();
-    let mut weights: Vec<f64> = places.iter().map(|curvature| curvature.sqrt().recip()).collect();
-    let loss = |weights: &[f64]| weights.iter().zip(&places).map(|(w, curvature)| curvature * w * w).sum::<f64>();
-    let target = TARGET * loss(&weights);
-    let mut steps = 0;
-    while loss(&weights) > target {
-        assert!(steps < 10_000, "batch {batch}");
-        for (weight, curvature) in weights.iter_mut().zip(&places) {
-            *weight -= rate * (curvature * *weight + (NOISE * curvature / batch).sqrt() * normal(generator));
+    /// Steps of one run until its loss is at the target.
+    pub fn simulated(batch: f64, generator: &mut Generator) -> f64 {
+        let rate = EPSILON / (1.0 + SCALE / batch);
+        let spread = (SCALE / batch).sqrt();
+        let mut weights = [1.0_f64; DIRECTIONS];
+        let mut steps = 0;
+        while weights.iter().map(|weight| weight * weight).sum::<f64>() > TARGET * DIRECTIONS as f64 {
+            let mut signs = generator.below(1 << DIRECTIONS);
+            for weight in &mut weights {
+                let sign = if signs & 1 == 1 { spread } else { -spread };
+                *weight -= rate * *weight * (1.0 + sign);
+                signs >>= 1;
+            }
+            steps += 1;
         }
-        steps += 1;
+        f64::from(steps)
     }
-    f64::from(steps)
 }
 
 #[test]
-fn the_critical_batch_of_a_noisy_quadratic_is_found() {
-    let best = BATCHES.map(tuned);
-    let exact: Vec<(f64, f64)> = BATCHES.iter().zip(best).map(|(batch, (_, steps))| (*batch, steps as f64)).collect();
-    let truth = fit_hyperbola(std::slice::from_ref(&exact)).unwrap();
-    // The curve is a hyperbola, if only nearly: steps are whole, and the noise scale grows on the way.
-    assert!(truth.residual < 0.06, "{truth:?}");
+fn a_constant_noise_scale_is_the_critical_batch() {
+    let truth = constant_scale::truth();
+    let exact = fit_hyperbola(&[BATCHES.map(|batch| (batch, constant_scale::expected(batch))).to_vec()]).unwrap();
+    // κ² is 4e-4.
+    let off = [exact.curve.s_min / truth.s_min, exact.curve.critical_batch() / truth.critical_batch()];
+    assert!(off.iter().all(|off| (off - 1.0).abs() < 4e-4) && exact.residual < 1e-4, "{off:?} of {truth:?}");
+    // McCandlish et al. 2018: where the noise scale is the same all the way, it is the critical batch.
+    assert!((exact.curve.critical_batch() / constant_scale::SCALE - 1.0).abs() < 0.0105);
+}
 
+/// Many studies of five seeds each. Their intervals are to have the closed form as often as those of five normal means do
+/// (0.92, as `intervals_cover_what_they_say` has it), and to leave out what is a twentieth off: a fit or an interval that
+/// is biased or too narrow fails the first, one that is too wide the second.
+#[test]
+fn intervals_of_the_critical_batch_have_it_and_little_else() {
+    const STUDIES: usize = 60;
+    let Hyperbola { s_min, e_min } = constant_scale::truth();
+    // Runs end with a whole step: half of one more, on average.
+    let truth = Hyperbola { s_min: s_min + 0.5, e_min }.critical_batch();
     let mut generator = Generator::new(11);
-    let seeds: Vec<Vec<(f64, f64)>> = (0..5)
+    let fits: Vec<HyperbolaFit> = (0..STUDIES)
         .map(|_| {
-            BATCHES
-                .iter()
-                .zip(best)
-                .map(|(batch, (rate, _))| (*batch, simulated(*batch, rate, &mut generator)))
-                .collect()
+            let seed = |generator: &mut Generator| {
+                BATCHES.map(|batch| (batch, constant_scale::simulated(batch, generator))).to_vec()
+            };
+            fit_hyperbola(&(0..5).map(|_| seed(&mut generator)).collect::<Vec<_>>()).unwrap()
         })
         .collect();
-    for (place, (batch, steps)) in exact.iter().enumerate() {
-        let measured = mean(&seeds.iter().map(|seed| seed[place].1).collect::<Vec<_>>()).unwrap();
-        assert!(
-            (measured - steps).abs() < 1.0 + 0.1 * steps,
-            "batch {batch}: {measured} steps, and {steps} by moments"
-        );
-    }
-    let fit = fit_hyperbola(&seeds).unwrap();
-    let critical = truth.curve.critical_batch();
-    let Interval { value, low: Some(low), high: Some(high), .. } = fit.critical_batch else { panic!("{fit:?}") };
-    // A run of a small batch gets there when its loss first dips to the target, some steps in a hundred before its
-    // expectation does: that is no matter of seeds, so the interval need not have it.
-    assert!((0.93 * low..1.07 * high).contains(&critical) && fit.bends_within, "{critical} is not in {fit:?}");
-    assert!(high - low < 0.4 * value, "an interval that says little: {fit:?}");
+    let have = |value: f64| fits.iter().filter(|fit| !fit.critical_batch.excludes(value)).count();
+    // Binomial, 60 draws of 0.92: a standard deviation of 2.1.
+    assert!((50..60).contains(&have(truth)), "{} of {STUDIES} have {truth}", have(truth));
+    assert!(have(0.95 * truth) < 6 && have(1.05 * truth) < 6, "{} and {}", have(0.95 * truth), have(1.05 * truth));
+    assert!(fits.iter().all(|fit| fit.bends_within));
+    let middle = mean(&fits.iter().map(|fit| fit.critical_batch.value.ln()).collect::<Vec<_>>()).unwrap();
+    let values: Vec<f64> = fits.iter().map(|fit| fit.critical_batch.value.ln() - middle).collect();
+    let error = (values.iter().map(|value| value * value).sum::<f64>() / (STUDIES * (STUDIES - 1)) as f64).sqrt();
+    // And no bias that 60 studies could show, of 0.1 % each.
+    assert!((middle - truth.ln()).abs() < 4.0 * error && error < 0.0015, "{} and {truth}, ± {error}", middle.exp());
+}
 
-    // McCandlish et al. 2018: B_crit is of the order of the noise scale, averaged over the run (here of all samples).
-    let scale = |moments: &[f64; CURVATURES]| {
+/// A quadratic L = ½ Σ λ_i θ_i², so H = diag(λ), whose samples' gradients are Hθ plus noise of covariance diag(σ_i²). With a
+/// batch B and a learning rate η the second moments m_i = E θ_i² follow m_i′ = (1 − ηλ_i)² m_i + η² σ_i²/B exactly, and
+/// E L = ½ Σ λ_i m_i.
+mod quadratic {
+    /// Distinct curvatures: 1, 1/2, … 1/32.
+    const CURVATURES: usize = 32;
+    /// σ_i² = this · λ_i: with θ_i² = 1/λ_i at the start it is trΣ/‖G‖² there.
+    pub const NOISE: f64 = 20.0;
+    /// Share of the first loss that is to be reached.
+    const TARGET: f64 = 0.1;
+
+    pub type Moments = [f64; CURVATURES];
+
+    fn curvature(place: usize) -> f64 {
+        1.0 / (place + 1) as f64
+    }
+
+    /// Second moments on the way with all samples (an infinite batch) or a batch, until the expected loss is at the target.
+    pub fn course(batch: f64, rate: f64, most: usize) -> Option<Vec<Moments>> {
+        let mut moments: Moments = std::array::from_fn(|place| 1.0 / curvature(place));
+        let mut course = Vec::new();
+        let loss = |moments: &Moments| (0..CURVATURES).map(|i| curvature(i) * moments[i]).sum::<f64>();
+        let target = TARGET * loss(&moments);
+        while loss(&moments) > target {
+            if course.len() == most {
+                return None;
+            }
+            course.push(moments);
+            moments = std::array::from_fn(|i| {
+                (1.0 - rate * curvature(i)).powi(2) * moments[i] + rate * rate * NOISE * curvature(i) / batch
+            });
+        }
+        Some(course)
+    }
+
+    /// The best learning rate of a batch, and the steps that it takes to the target.
+    pub fn tuned(batch: f64) -> (f64, usize) {
+        let mut best = (0.0, 5000);
+        let mut rate = 1.9;
+        while rate > 1e-3 {
+            if let Some(course) = course(batch, rate, best.1 - 1) {
+                best = (rate, course.len());
+            }
+            rate /= 1.05;
+        }
+        assert!(best.0 > 0.0, "batch {batch} never gets there");
+        best
+    }
+
+    /// trΣ/‖G‖².
+    pub fn scale(moments: &Moments) -> f64 {
         let trace: f64 = (0..CURVATURES).map(|i| NOISE * curvature(i)).sum();
         trace / (0..CURVATURES).map(|i| curvature(i).powi(2) * moments[i]).sum::<f64>()
-    };
-    let course = expected(f64::INFINITY, tuned(f64::INFINITY).0, 5000).unwrap();
-    assert!((scale(&course[0]) - NOISE).abs() < 1e-9);
-    let average = mean(&course.iter().map(scale).collect::<Vec<_>>()).unwrap();
+    }
+}
+
+/// McCandlish et al. 2018: B_crit is of the order of the noise scale, averaged over the run (here of all samples), also where
+/// that grows.
+#[test]
+fn the_critical_batch_of_a_noisy_quadratic_is_of_the_order_of_its_noise_scale() {
+    let steps = |batch: f64| (batch, quadratic::tuned(batch).1 as f64);
+    let fit = fit_hyperbola(&[BATCHES.into_iter().chain([256.0, 512.0]).map(steps).collect()]).unwrap();
+    // The curve is a hyperbola, if only nearly: steps are whole, and the noise scale grows on the way.
+    assert!(fit.residual < 0.06 && fit.bends_within, "{fit:?}");
+    let course = quadratic::course(f64::INFINITY, quadratic::tuned(f64::INFINITY).0, 5000).unwrap();
+    assert!((quadratic::scale(&course[0]) - quadratic::NOISE).abs() < 1e-9);
+    let average = mean(&course.iter().map(quadratic::scale).collect::<Vec<_>>()).unwrap();
+    let critical = fit.curve.critical_batch();
     assert!(
-        (1.0 / 3.0..3.0).contains(&(value / average)) && value > NOISE,
-        "B_crit {value}, noise scale {average} averaged over the run"
+        (1.0 / 3.0..3.0).contains(&(critical / average)) && critical > quadratic::NOISE,
+        "B_crit {critical}, noise scale {average} averaged over the run"
     );
 }
 

@@ -54,6 +54,37 @@ pub fn inside_of_its_box(name: &str, svg: &str) {
     assert!(seen > 10, "{name} has {seen} parts");
 }
 
+/// A PNG shows what the SVG does: two pixels a unit, white, with ink in the place of each word and the colour of each
+/// series, and nothing in the margins.
+pub fn as_pixels(png: &[u8], svg: &str) {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut data).unwrap();
+    let (width, height) = (info.width as usize, info.height as usize);
+    let at = |x: usize, y: usize| -> [u8; 3] { data[3 * (y * width + x)..][..3].try_into().unwrap() };
+    let inked = |[left, right]: [f64; 2], [top, bottom]: [f64; 2]| {
+        let pixels =
+            |low: f64, high: f64, most: usize| (2.0 * low).max(0.0) as usize..((2.0 * high) as usize).min(most);
+        pixels(top, bottom, height).any(|y| pixels(left, right, width).any(|x| at(x, y) != [255; 3]))
+    };
+    each_element(svg, |element, words| match element.name().as_ref() {
+        b"svg" => {
+            let view: Vec<f64> =
+                attribute(element, "viewBox").unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
+            assert_eq!([width as f64, height as f64], [2.0 * view[2], 2.0 * view[3]]);
+        }
+        b"text" if !words.trim().is_empty() => {
+            let number = |key: &str| attribute(element, key).unwrap().parse::<f64>().unwrap();
+            let (x, y) = (number("x"), number("y"));
+            assert!(inked([x - 9.0, x + 9.0], [y - 11.0, y + 3.0]), "no {words:?} at {x} {y}");
+        }
+        _ => {}
+    });
+    assert_eq!([at(0, 0), at(width - 1, height - 1)], [[255; 3]; 2]);
+}
+
 /// Calls back with each element and the text right behind its start.
 fn each_element(text: &str, mut each: impl FnMut(&BytesStart<'_>, &str)) {
     let mut reader = Reader::from_str(text);

@@ -12,6 +12,8 @@ pub struct Synthetic {
     cells: Vec<serde_json::Value>,
     tables: [(&'static str, String); 6],
     generator: Generator,
+    /// What probes are on, and over how many samples.
+    pub probed: (&'static str, u64),
 }
 
 /// A cell of the grid.
@@ -73,7 +75,7 @@ impl Synthetic {
             ("remarks.csv", "job,step,probe,remark\n"),
         ];
         let tables = tables.map(|(name, head)| (name, head.to_owned()));
-        Self { study, cells: Vec::new(), tables, generator: Generator::new(1) }
+        Self { study, cells: Vec::new(), tables, generator: Generator::new(1), probed: ("subset", 1024) }
     }
 
     /// Adds a cell; its name.
@@ -151,11 +153,12 @@ impl Synthetic {
     }
 
     pub fn probe_named(&mut self, name: &str, job: &str, step: u64, [measure, figure]: [&str; 2], values: &[f64]) {
+        let (on, samples) = self.probed;
         for (index, value) in values.iter().enumerate() {
             let value = if value.is_finite() { value.to_string() } else { String::new() };
             self.line(
                 PROBES,
-                &format!("{job},{step},0,{name},{measure},subset,1024,\"exact, f32\",{figure},{index},{value}"),
+                &format!("{job},{step},0,{name},{measure},{on},{samples},\"exact, f32\",{figure},{index},{value}"),
             );
         }
     }
@@ -264,7 +267,9 @@ pub fn critical_batch() -> Synthetic {
             let steps_to_target = (!missed).then_some(steps.round());
             let run = Run { steps: 4000, steps_to_target, test_error: 0.03, train_accuracy: 0.99, ..Run::default() };
             let job = study.run(cell, seed, run);
-            for step in (0..120).map(|index| 1 + index * 20) {
+            // A single lane tells of no noise.
+            let steps = if *batch > 32 { 120 } else { 0 };
+            for step in (0..steps).map(|index| 1 + index * 20) {
                 let squared_norm = 1.0 / (1.0 + step as f64 / 300.0) * (0.2 * study.normal()).exp();
                 let trace = 100.0 * (0.1 * study.normal()).exp();
                 study.noise(&job, step, trace, squared_norm);
@@ -307,6 +312,7 @@ pub fn ratio() -> Synthetic {
 /// λ_max that rises to 2/η and stays, for two learning rates; of a third it never gets there.
 pub fn edge() -> Synthetic {
     let mut study = Synthetic::new("Edge");
+    study.probed = ("train", 5000);
     for learning_rate in [0.02, 0.05, 0.2] {
         let cell = Cell { arm: "full batch", batch: 5000, rate: "listed", budget: "steps", learning_rate };
         let cell = study.cell(cell);

@@ -36,7 +36,7 @@ const LEFT: f64 = 14.0;
 
 impl Dots {
     /// How high it is, and what is in it.
-    pub(super) fn draw(&self, size: Size) -> (f64, String) {
+    pub(super) fn draw(&self, size: Size) -> (f64, Svg) {
         let mut svg = Svg::default();
         let values = self.dots.iter().flat_map(|dot| [dot.value].into_iter().chain(dot.ends.into_iter().flatten()));
         let values = values.chain(self.guides.iter().copied());
@@ -63,7 +63,7 @@ impl Dots {
         svg.path("axis", &format!("M{LEFT} {bottom:.1}h{width:.1}"));
         let label = fitted(&self.x.label, size.width() - 16.0);
         svg.text("strong", Anchor::Middle, [size.width() / 2.0, bottom + 42.0], &label);
-        (bottom + 54.0, svg.finish())
+        (bottom + 54.0, svg)
     }
 }
 

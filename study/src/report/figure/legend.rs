@@ -13,6 +13,8 @@ pub struct Entry<'a> {
     pub style: usize,
     /// With a piece of line.
     pub line: bool,
+    /// Which is thin.
+    pub thin: bool,
     /// With a marker.
     pub mark: bool,
 }
@@ -33,7 +35,9 @@ pub fn draw(entries: &[Entry<'_>], size: Size, top: f64, svg: &mut Svg) -> f64 {
         }
         let middle = row + ROW / 2.0;
         if entry.line {
-            svg.path(&stroke(entry.style), &format!("M{x:.1} {middle:.1}h{SAMPLE}"));
+            let class = stroke(entry.style);
+            let class = if entry.thin { format!("{class} thin") } else { class };
+            svg.path(&class, &format!("M{x:.1} {middle:.1}h{SAMPLE}"));
         }
         if entry.mark {
             let class = format!("mark {}", stroke(entry.style).trim_start_matches("line "));

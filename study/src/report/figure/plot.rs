@@ -21,6 +21,8 @@ pub struct Plot {
     pub apart: bool,
     /// Marks that point up: what is meant lies above them.
     pub bounds: Vec<Bounds>,
+    /// Words beside places, where there is room.
+    pub notes: Vec<Note>,
     /// A map in grey, below all else, with words for its lowest and highest level.
     pub tiles: Option<(Vec<Tile>, [String; 2])>,
 }
@@ -86,6 +88,15 @@ pub struct Bounds {
     pub points: Vec<[f64; 2]>,
 }
 
+/// Words beside a place.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// To the right, upwards.
+    pub at: [f64; 2],
+    /// A number or a word.
+    pub words: String,
+}
+
 /// A rectangle of a map.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
@@ -128,18 +139,18 @@ impl Frame<'_> {
 impl Plot {
     /// A plot of series alone.
     pub fn new(x: Measure, y: Measure, series: Vec<Series>) -> Self {
-        Self { x, y, series, guides: Vec::new(), apart: false, bounds: Vec::new(), tiles: None }
+        Self { x, y, series, guides: Vec::new(), apart: false, bounds: Vec::new(), notes: Vec::new(), tiles: None }
     }
 
     /// How high it is, and what is in it.
-    pub(super) fn draw(&self, size: Size) -> (f64, String) {
+    pub(super) fn draw(&self, size: Size) -> (f64, Svg) {
         let mut svg = Svg::default();
         let mut top = legend::draw(&self.entries(), size, 4.0, &mut svg);
         if let Some((_, [low, high])) = &self.tiles {
             top = legend::draw_greys([low, high], top, &mut svg);
         }
         svg.text("strong", Anchor::Start, [8.0, top + 18.0], &fitted(&self.y.label, size.width() - 16.0));
-        let frame = self.frame(size, top + 30.0);
+        let frame = self.frame(size, top + 33.0);
         frame.draw_axes(size, &mut svg);
         for tile in self.tiles.iter().flat_map(|(tiles, _)| tiles) {
             frame.draw_tile(tile, &mut svg);
@@ -159,7 +170,8 @@ impl Plot {
             let stride = (24.0 / shifted.len().max(1) as f64).min(5.0);
             marks::draw(series, &frame, place.map_or(0.0, |place| (place as f64 - middle) * stride), &mut svg);
         }
-        (frame.top + frame.height + 52.0, svg.finish())
+        frame.draw_notes(&self.notes, &mut svg);
+        (frame.top + frame.height + 52.0, svg)
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
@@ -167,10 +179,16 @@ impl Plot {
             label: &series.label,
             style: series.style,
             line: series.joined,
+            thin: false,
             mark: series.marked,
         });
-        let guides =
-            self.guides.iter().map(|guide| Entry { label: &guide.label, style: guide.style, line: true, mark: false });
+        let guides = self.guides.iter().map(|guide| Entry {
+            label: &guide.label,
+            style: guide.style,
+            line: true,
+            thin: guide.style != REFERENCE,
+            mark: false,
+        });
         series.chain(guides).filter(|entry| !entry.label.is_empty()).collect()
     }
 
@@ -239,6 +257,20 @@ impl Frame<'_> {
         };
         let class = style::stroke(guide.style);
         svg.path(&if guide.style == REFERENCE { class } else { format!("{class} thin") }, &d);
+    }
+
+    /// Above the right of their places, within the plot; one that would lie on another is left out.
+    fn draw_notes(&self, notes: &[Note], svg: &mut Svg) {
+        let mut taken: Vec<[f64; 2]> = Vec::new();
+        for note in notes.iter().filter(|note| self.has(&Point::new(note.at[0], note.at[1]))) {
+            let width = width_of(&note.words);
+            let x = (self.x(note.at[0]) + 8.0).min(self.left + self.width - width);
+            let y = (self.y(note.at[1]) - 7.0).max(self.top + 12.0);
+            if taken.iter().all(|other| (other[0] - x).abs() > width + 4.0 || (other[1] - y).abs() > 15.0) {
+                svg.text("", Anchor::Start, [x, y], &note.words);
+                taken.push([x, y]);
+            }
+        }
     }
 
     fn draw_tile(&self, tile: &Tile, svg: &mut Svg) {

@@ -39,17 +39,22 @@ pub fn marker(style: usize, [x, y]: [f64; 2], r: f64) -> String {
 
 /// Rules for all pictures. Variables and nesting are left out: not every viewer of SVG knows them.
 pub fn rules() -> String {
+    let dark = colours(&DARK, ["#12161c", "#e6edf3", "#a2abb5", "#2b323c", "#8b949e"]);
+    format!("{}@media screen and (prefers-color-scheme:dark){{{dark}}}", light_rules())
+}
+
+/// Those of a light page alone.
+pub fn light_rules() -> String {
     let shapes = "svg text{font:13px system-ui,-apple-system,\"Segoe UI\",Roboto,sans-serif}\
         .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
         .bar{fill:none;stroke-width:1.6}.mark{stroke-width:1.6}.thin{stroke-width:1.3}.band{opacity:.16}\
         .ref{stroke-dasharray:1 5;stroke-width:1.8}.grid{fill:none;stroke-width:1}.axis{fill:none;stroke-width:1}\
-        .chosen{fill:none;stroke-width:1.6}.strong{font-weight:600}";
+        .chosen{fill:none;stroke-width:1.6}.strong{font-weight:600}.index{font-size:10px}";
     let dashes: String =
         DASHES.iter().enumerate().map(|(index, dash)| format!(".line.s{index}{{stroke-dasharray:{dash}}}")).collect();
     let greys: String = (0..GREYS).map(|index| format!(".g{index}{{fill:{0}}}", grey(index))).collect();
     let light = colours(&LIGHT, ["#ffffff", "#1f2328", "#57606a", "#e4e7eb", "#6e7781"]);
-    let dark = colours(&DARK, ["#12161c", "#e6edf3", "#a2abb5", "#2b323c", "#8b949e"]);
-    format!("{shapes}{dashes}{greys}{light}@media screen and (prefers-color-scheme:dark){{{dark}}}")
+    format!("{shapes}{dashes}{greys}{light}")
 }
 
 fn grey(index: usize) -> String {
@@ -59,7 +64,7 @@ fn grey(index: usize) -> String {
 
 fn colours(series: &[&str; STYLES], [page, ink, dim, grid, reference]: [&str; 5]) -> String {
     let mut rules = format!(
-        "svg .page{{fill:{page}}}svg text{{fill:{dim}}}svg text.strong{{fill:{ink}}}.grid{{stroke:{grid}}}\
+        "svg .page{{fill:{page}}}svg text,.letters{{fill:{dim}}}svg text.strong,.letters.strong{{fill:{ink}}}.grid{{stroke:{grid}}}\
          .axis,.ref,.chosen{{stroke:{reference}}}.fr{{fill:{reference}}}"
     );
     for (index, colour) in series.iter().enumerate() {

@@ -1,15 +1,36 @@
 //! SVG as text: elements with escaped words and finite numbers.
 
-use std::fmt::Write;
-
-use super::{Size, style};
+use super::{Size, letters, style};
+use crate::report::symbols::{Piece, pieces};
 
 /// Size of all text.
 pub const FONT: f64 = 13.0;
+/// Size of an index.
+pub const INDEX: f64 = 10.0;
+/// How far it is below the line.
+pub const BELOW: f64 = 3.0;
 
 /// A piece of SVG in the making.
 #[derive(Debug, Default)]
-pub struct Svg(String);
+pub struct Svg(Vec<Part>);
+
+/// An element.
+#[derive(Debug)]
+enum Part {
+    /// As it is written.
+    Drawn(String),
+    /// Words, which are written as text or as the outlines of letters.
+    Words { class: String, anchor: Anchor, at: [f64; 2], words: String },
+}
+
+/// How words are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lettering {
+    /// As text, in a font of whoever looks at it.
+    Text,
+    /// As paths, in our own font, for who has none.
+    Outlines,
+}
 
 /// On which side of its place a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,31 +42,65 @@ pub enum Anchor {
 
 impl Svg {
     pub fn path(&mut self, class: &str, d: &str) {
-        // Writing to a String can't fail, here and below.
-        let _ = write!(self.0, "<path class=\"{class}\" d=\"{d}\"/>");
+        self.0.push(Part::Drawn(format!("<path class=\"{class}\" d=\"{d}\"/>")));
     }
 
     pub fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4]) {
-        let _ = write!(
-            self.0,
+        self.0.push(Part::Drawn(format!(
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-        );
+        )));
     }
 
-    pub fn text(&mut self, class: &str, anchor: Anchor, [x, y]: [f64; 2], words: &str) {
-        let anchor = match anchor {
-            Anchor::Start => "start",
-            Anchor::Middle => "middle",
-            Anchor::End => "end",
-        };
-        let words = escape(words);
-        let _ =
-            write!(self.0, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
+    pub fn text(&mut self, class: &str, anchor: Anchor, at: [f64; 2], words: &str) {
+        self.0.push(Part::Words { class: class.into(), anchor, at, words: words.into() });
     }
 
-    pub fn finish(self) -> String {
-        self.0
+    /// All of it, with words written so.
+    pub fn finish(self, lettering: Lettering) -> String {
+        self.0.into_iter().map(|part| part.written(lettering)).collect()
     }
+}
+
+impl Part {
+    fn written(self, lettering: Lettering) -> String {
+        match (self, lettering) {
+            (Self::Drawn(element), _) => element,
+            (Self::Words { class, anchor, at: [x, y], words }, Lettering::Text) => {
+                let (anchor, words) = (anchor.word(), spans(&words));
+                format!("<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>")
+            }
+            (Self::Words { class, anchor, at, words }, Lettering::Outlines) => {
+                let d = letters::outlines(&words, class == "strong", anchor, at);
+                format!("<path class=\"letters {class}\" d=\"{d}\"/>")
+            }
+        }
+    }
+}
+
+impl Anchor {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Middle => "middle",
+            Self::End => "end",
+        }
+    }
+}
+
+/// Words of a text, with indices below the line.
+fn spans(words: &str) -> String {
+    let mut lowered = false;
+    let span = |piece: Piece<'_>| match piece {
+        Piece::Index(index) => {
+            lowered = true;
+            format!("<tspan class=\"index\" dy=\"{BELOW}\">{}</tspan>", escape(index))
+        }
+        Piece::Plain(words) if std::mem::take(&mut lowered) => {
+            format!("<tspan dy=\"-{BELOW}\">{}</tspan>", escape(words))
+        }
+        Piece::Plain(words) => escape(words),
+    };
+    pieces(words).into_iter().map(span).collect()
 }
 
 /// About how wide a text is, on the safe side for common system fonts.
@@ -77,6 +132,15 @@ pub fn fitted(words: &str, width: f64) -> String {
         taken.push(letter);
     }
     format!("{}…", taken.trim_end())
+}
+
+/// Words of a page, with indices below the line.
+pub fn typeset(words: &str) -> String {
+    let piece = |piece| match piece {
+        Piece::Plain(words) => escape(words),
+        Piece::Index(index) => format!("<sub>{}</sub>", escape(index)),
+    };
+    pieces(words).into_iter().map(piece).collect()
 }
 
 /// Words as text or attribute of HTML and XML. Characters that XML can't have become �.
@@ -112,6 +176,11 @@ pub fn wrapped(size: Size, height: f64, inside: &str, name: &str, [title, descri
 
 /// A picture as a file of its own: with its style.
 pub fn standalone(svg: &str) -> String {
+    styled(svg, &style::rules())
+}
+
+/// A picture with these rules in it.
+pub fn styled(svg: &str, rules: &str) -> String {
     let at = svg.find("<title").unwrap_or(svg.len());
-    format!("{}<style>{}</style>{}\n", &svg[..at], style::rules(), &svg[at..])
+    format!("{}<style>{rules}</style>{}\n", &svg[..at], &svg[at..])
 }

@@ -15,8 +15,15 @@ fn round_up(least: f64) -> f64 {
     [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= least * 0.999).unwrap_or(10.0 * power)
 }
 
+/// Ranges up to this factor have ticks in even steps: of 1, 2 and 5 some would leave half of the axis bare.
+const EVEN: f64 = 3.5;
+
 /// Round values of a logarithmic axis: powers of ten, with 2 and 5 (or 3) between them where there is room.
+/// Where the values are within a few times each other, even steps.
 pub fn logarithmic(low: f64, high: f64, wanted: usize) -> Vec<f64> {
+    if high < EVEN * low {
+        return linear(low, high, wanted.min(6)).0;
+    }
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let within = |value: &f64| (low * 0.999..=high * 1.001).contains(value);
     let all = |between: &[f64], stride: usize| -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! Error on held-out samples, and its distance from the training error, over the batch size.
 
 use super::over_batches::OverBatches;
-use super::{Drawn, Figure};
+use super::{Drawn, Figure, variants};
 use crate::report::tables::Job;
 use crate::report::view::View;
 
@@ -17,14 +17,18 @@ pub fn accuracy(view: &View<'_>) -> Drawn {
     };
     let lines: Vec<_> = view.lines().iter().collect();
     let drawn = over.draw(view, &lines, error).ok_or("no two batch sizes have a test or validation error yet")?;
+    if drawn.over == "by arm" && variants::draw(view).is_ok() {
+        return Err("each arm has one batch size: `variants` compares them".into());
+    }
     Ok(vec![Figure {
         name: "accuracy".into(),
-        title: if tested { "Test error over batch size" } else { "Validation error over batch size" }.into(),
+        title: format!("{} error {}", if tested { "Test" } else { "Validation" }, drawn.over),
         picture: drawn.picture,
         caption: "Mean over seeds of the error at the end of training; bars are 95 % bootstrap intervals over seeds."
             .into(),
         found: drawn.found,
         key: true,
+        short: drawn.short,
         refuted_by: "That larger batches generalise worse would be refuted by a paired change from the smallest to the \
                      largest batch whose interval includes zero or lies below it, with the learning rate tuned for each.",
         data: drawn.data,
@@ -59,11 +63,12 @@ pub fn gap(view: &View<'_>) -> Drawn {
     };
     Ok(vec![Figure {
         name: "gap".into(),
-        title: "Generalisation gap over batch size".into(),
+        title: format!("Generalisation gap {}", drawn.over),
         picture: drawn.picture,
         caption: format!("{source} Bars are 95 % bootstrap intervals over seeds."),
         found: drawn.found,
         key: true,
+        short: drawn.short,
         refuted_by: "That the gap grows with the batch would be refuted by a paired change whose interval includes zero \
                      or lies below it; a higher error without a larger gap is a failure to optimise, not to generalise.",
         data: drawn.data,

@@ -1,10 +1,12 @@
-//! What a study is after: figures that it lacks for another reason than not having asked for their data.
+//! What a study is after: the figures that its report has without being told, or says why it lacks them.
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::report::view::View;
 
-/// Whether a study that has no figure of this family was after one. What its recipe names, it was after.
+/// Whether a study is after the figures of this family. What its recipe names, it is after.
 pub fn asked(view: &View<'_>, family: &str) -> bool {
     let study = &view.tables.study;
     if study.figures.iter().any(|name| name == family) {
@@ -13,14 +15,19 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
     let cells = view.cells();
     let batches: BTreeSet<u64> = cells.iter().map(|cell| cell.batch).collect();
     let aims = |key: &str| study.job_key(["schedule", key]).and_then(|value| value.as_f64()).unwrap_or(0.0) > 0.0;
+    let aims_at_error = aims("target_accuracy") || aims("target_loss");
     let by_rule = |rule: &str| cells.iter().any(|cell| cell.rate == rule);
     match family {
-        "accuracy" | "gap" => batches.len() > 1,
+        // A run that ends at a target tells of the steps that it took: its error is the target's.
+        "accuracy" => batches.len() > 1 && !aims_at_error,
+        "gap" => batches.len() > 1 && (!aims_at_error || probed(view, "gap")),
         "variants" => {
             let variants: BTreeSet<_> = cells.iter().map(|cell| (&cell.arm, &cell.rate)).collect();
             variants.len() > 1
         }
-        "steps-to-target" | "trade-off" => aims("target_accuracy") || aims("target_loss"),
+        "steps-to-target" | "trade-off" => {
+            aims_at_error || view.tables.jobs.iter().any(|job| job.steps_to_target.is_some())
+        }
         "sharpness" => {
             batches.len() > 1 && ["eigenvalues", "trace", "keskar", "sam"].iter().any(|name| probed(view, name))
         }
@@ -28,9 +35,7 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
         // Nobody expects the edge of batches that are not all samples, or sees it in one measurement.
         "edge" => {
             let full = cells.iter().any(|cell| cell.train_samples.is_none_or(|samples| cell.batch >= samples));
-            let listed = view.tables.study.job.get("probe").and_then(|probes| probes.as_array());
-            let once = |probe: &serde_json::Value| probe.get("every").and_then(|every| every.as_u64()) == Some(0);
-            full && probed(view, "eigenvalues") && !listed.is_some_and(|probes| probes.iter().all(once))
+            full && probed(view, "eigenvalues") && !once(view, "eigenvalues")
         }
         "distance" => probed(view, "weights"),
         "density" | "slice" | "plane" => probed(view, family),
@@ -41,9 +46,20 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
 
 /// Whether the base job measures it, or a run did. Without their table nobody can say which runs did.
 fn probed(view: &View<'_>, measure: &str) -> bool {
-    let listed = view.tables.study.job.get("probe").and_then(|probes| probes.as_array());
-    let is = |probe: &serde_json::Value| probe.get("measure").and_then(|name| name.as_str()) == Some(measure);
     view.tables.absent.contains("probes.csv")
         || view.tables.probes.taken.contains_key(measure)
-        || listed.is_some_and(|probes| probes.iter().any(is))
+        || listed(view, measure).next().is_some()
+}
+
+/// Whether the base job measures it, and only at the end.
+fn once(view: &View<'_>, measure: &str) -> bool {
+    let at_end = |probe: &Value| probe.get("every").and_then(Value::as_u64) == Some(0);
+    listed(view, measure).next().is_some() && listed(view, measure).all(at_end)
+}
+
+/// The base job's probes of it.
+fn listed<'a>(view: &View<'a>, measure: &str) -> impl Iterator<Item = &'a Value> {
+    let listed = view.tables.study.job.get("probe").and_then(Value::as_array);
+    let is = move |probe: &&Value| probe.get("measure").and_then(Value::as_str) == Some(measure);
+    listed.into_iter().flatten().filter(is)
 }

@@ -102,6 +102,7 @@ fn scatter<'a>(
                 .into(),
         found: found(&valued, what).into_iter().map(Finding::from).collect(),
         key: true,
+        short: None,
         refuted_by: "Curves of different batch sizes that lie apart at equal η/B by more than their intervals would refute \
                      the collapse; so would the learning rate or the batch alone explaining as much.",
         data,
@@ -203,6 +204,7 @@ fn curves(view: &View<'_>, cells: &[Placed<'_>]) -> Option<Figure> {
             ratios.len()
         ))],
         key: false,
+        short: None,
         refuted_by: "Curves of one colour that run apart from early on would refute that η/B sets the course.",
         data,
     })

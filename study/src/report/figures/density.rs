@@ -59,6 +59,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
         ),
         found: clauses,
         key: true,
+        short: None,
         refuted_by: "A bulk that is not at zero, or outliers that do not move with the batch, would refute that the batch acts \
                      on a few sharp directions over a flat bulk.",
         data,

@@ -41,6 +41,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
                 .into(),
         found: clauses,
         key: true,
+        short: None,
         refuted_by: "A fit by √t (ordinary diffusion) that explains more than the one by ln t would refute ultra-slow diffusion.",
         data,
     }])

@@ -1,4 +1,5 @@
-//! The edge of stability: the largest eigenvalue over steps, against what gradient descent can follow.
+//! The edge of stability: the largest eigenvalue over steps, against what gradient descent can follow. Of the loss that is
+//! descended, that is: a λ_max of other samples than all that are trained on has no such threshold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,11 @@ use crate::report::data::Data;
 use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::View;
-use crate::report::words::{list, number, whole, with_interval};
+use crate::report::words::{count, list, number, whole, with_interval};
 use crate::statistics::{Interval, mean, mean_interval, stability_limit};
+
+/// Thresholds that the legend names.
+const NAMED: usize = 4;
 
 /// A cell's course.
 struct Course<'a> {
@@ -30,7 +34,7 @@ struct Course<'a> {
 pub fn draw(view: &View<'_>) -> Drawn {
     let (mut courses, mut without) = (Vec::new(), Vec::<(String, Vec<String>)>::new());
     for (cell, runs) in view.cells().iter().map(|cell| (cell, measured(view, cell))).filter(|of| !of.1.is_empty()) {
-        match limit(cell) {
+        match all_samples(view, cell).and_then(|()| limit(cell)) {
             Ok((limit, formula)) => courses.extend(course(cell, &runs, limit, formula)),
             Err(reason) => match without.iter_mut().find(|cells| cells.0 == reason) {
                 Some(cells) => cells.1.push(cell.cell.clone()),
@@ -59,17 +63,18 @@ pub fn draw(view: &View<'_>) -> Drawn {
         caption,
         found: courses.iter().map(|course| course.clause(view)).collect(),
         key: name == "edge",
+        short: None,
         refuted_by: "A λ_max that stays far below the threshold to the end, or lastingly above it, would refute that \
                      training hovers at the edge; so would a late mean whose interval leaves 1 ± 0.1.",
         data: data.clone(),
     };
-    let band = "Mean over seeds; the band is from the lowest seed to the highest.";
+    let band = "λ_max is of the loss of all training samples. Mean over seeds; the band is from the lowest seed to the highest.";
     Ok(vec![
         course(
             "edge",
             "Largest eigenvalue over steps",
             absolute(view, &courses),
-            format!("{band} Thin level lines are each cell's {formulas}.{without}"),
+            format!("{band} Thin level lines are each cell's threshold, {formulas}.{without}"),
         ),
         course(
             "edge-ratio",
@@ -86,6 +91,25 @@ fn list_in_short(cells: &[String]) -> String {
         [first, second, third, _, _, ..] => format!("{first}, {second}, {third} and {} more", cells.len() - 3),
         few => list(few),
     }
+}
+
+/// Whether a cell's runs have measured the loss that they descend; or why not, in words.
+fn all_samples(view: &View<'_>, cell: &Cell) -> Result<(), String> {
+    for (_, job) in view.runs(cell).filter(|(_, job)| !job.diverged) {
+        let Some(over) = view.over(job, "eigenvalues") else { continue };
+        let all =
+            over.on == "train" || (over.on == "subset" && over.samples.is_some() && over.samples >= cell.train_samples);
+        if !all {
+            let samples =
+                over.samples.map_or(String::new(), |samples| format!(" ({})", count(samples as usize, "sample")));
+            return Err(format!(
+                "2/η is the edge of the loss of all training samples, and λ_max was measured on {}{samples}: set \
+                 `on = \"train\"` in the probe",
+                over.on
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// λ_max·η at which a cell's descent is at the edge, and the threshold in words; or why there is none.
@@ -192,14 +216,19 @@ impl Course<'_> {
 
 fn absolute(view: &View<'_>, courses: &[Course<'_>]) -> Plot {
     let series = courses.iter().map(|course| course.series(view, &course.points)).collect();
+    // A line's threshold is named where that leaves a legend that can be read.
+    let named = courses.len() <= NAMED;
     let guide = |course: &Course<'_>| Guide {
-        label: String::new(),
+        label: if named { format!("threshold {}", number(course.threshold)) } else { String::new() },
         style: view.place(course.cell),
         at: course.threshold,
         upright: false,
     };
     let guides = courses.iter().map(guide).collect();
-    Plot { guides, ..Plot::new(Measure::linear("step"), Measure::log("λ_max"), series) }
+    Plot {
+        guides,
+        ..Plot::new(Measure::linear("step"), Measure::log("λ_max (loss per squared unit of weight)"), series)
+    }
 }
 
 fn relative(view: &View<'_>, courses: &[Course<'_>]) -> Plot {

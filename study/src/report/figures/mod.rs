@@ -2,12 +2,14 @@
 
 mod accuracy;
 mod asked;
+mod batch_noise;
 mod collapse;
 mod density;
 mod distance;
 mod edge;
 mod noise;
 mod over_batches;
+mod recovered;
 mod sharpness;
 mod slices;
 mod target;
@@ -36,6 +38,8 @@ pub struct Figure {
     pub found: Vec<Finding>,
     /// Whether that is among the key findings.
     pub key: bool,
+    /// That in short, where the clauses themselves are not.
+    pub short: Option<String>,
     /// What would have refuted it: one sentence.
     pub refuted_by: &'static str,
     /// The numbers.
@@ -71,7 +75,7 @@ impl std::fmt::Display for Finding {
 }
 
 /// Clauses that people read as a sentence; more are a table.
-const MOST_CLAUSES: usize = 6;
+const MOST_CLAUSES: usize = 4;
 
 impl Figure {
     /// What was found: clauses of a sentence, and rows of a table for what is too much for one.
@@ -84,8 +88,11 @@ impl Figure {
         if of_all.len() <= MOST_CLAUSES { (of_all, of_each) } else { (Vec::new(), all().collect()) }
     }
 
-    /// What was found, in short: of many clauses the first and the last.
+    /// What was found, in short: of many clauses the first and the last, unless the figure has something shorter.
     pub fn headline(&self) -> String {
+        if let Some(short) = &self.short {
+            return sentence(short);
+        }
         match self.found.as_slice() {
             [first, between @ .., last] if between.len() > 2 => {
                 sentence(&format!("{first}; {last} ({} more with the figure)", between.len()))

@@ -61,10 +61,24 @@ pub fn draw(view: &View<'_>) -> Drawn {
         ),
         found: clauses,
         key: true,
+        short: short(view),
         refuted_by: "That gradients become noisier as training goes on would be refuted by a noise scale that stays or falls; \
                      values that depend on the batch size at equal progress would put the estimate in doubt.",
         data,
     }])
+}
+
+/// The run averages of all cells together.
+fn short(view: &View<'_>) -> Option<String> {
+    let cells: Vec<&Cell> = view.cells().iter().collect();
+    let average = |cell: &&Cell| mean(&view.values(cell, |job| view.mean_scale(job)).into_values().collect::<Vec<_>>());
+    let scales: Vec<f64> = cells.iter().filter_map(average).collect();
+    let (low, high) = scales.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), scale| (l.min(*scale), h.max(*scale)));
+    let caveat = view.noise(&cells).caveat();
+    // Few cells are told one by one.
+    (scales.len() > 2).then(|| {
+        format!("the mean over the run is from {} to {} samples between cells{caveat}", number(low), number(high))
+    })
 }
 
 /// A step of a cell.

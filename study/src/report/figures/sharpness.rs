@@ -68,7 +68,7 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
     let drawn = OverBatches { what, unit: "", label, factors }.draw(view, &lines, value)?;
     Some(Figure {
         name: (*name).into(),
-        title: format!("{title} over batch size"),
+        title: format!("{title} {}", drawn.over),
         picture: drawn.picture,
         caption: format!(
             "The last probe of each run. {}{left_out} Bars are 95 % bootstrap intervals over seeds.",
@@ -76,6 +76,7 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
         ),
         found: drawn.found,
         key: true,
+        short: drawn.short,
         refuted_by: "That large batches end in sharper minima would be refuted by a paired change, at equal training loss, \
                      whose interval includes no change or lies below it.",
         data: drawn.data,

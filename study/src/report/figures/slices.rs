@@ -37,6 +37,7 @@ pub fn slice(view: &View<'_>) -> Drawn {
                 .into(),
         found: clauses,
         key: true,
+        short: None,
         refuted_by: "Slices of large batches that are as wide as those of small ones would refute that their minima are \
                      narrower; a single random direction sees little of a few sharp ones.",
         data,
@@ -121,6 +122,7 @@ fn map(view: &View<'_>, cell: &Cell) -> Option<Figure> {
             number(high)
         ))],
         key: false,
+        short: None,
         refuted_by: "A lowest point away from the middle would refute that training has ended at a minimum of these directions.",
         data,
     })

@@ -1,8 +1,9 @@
 //! Steps and samples to a target: perfect scaling, the hyperbola, the critical batch beside the measured noise scale.
 
-use super::{Drawn, Figure, Finding};
+use super::batch_noise::BatchNoise;
+use super::{Drawn, Figure, Finding, joined};
 use crate::report::data::Data;
-use crate::report::figure::{Guide, Measure, Picture, Plot, Point, REFERENCE, Series};
+use crate::report::figure::{Guide, Measure, Note, Picture, Plot, Point, REFERENCE, Series};
 use crate::report::tables::Job;
 use crate::report::view::{Line, RunNoise, View};
 use crate::report::words::{number, whole, with_interval};
@@ -19,6 +20,8 @@ struct Way<'a> {
     /// The same of mean trΣ over mean ‖G‖².
     scale_of_means: Option<[f64; 3]>,
     noise: RunNoise,
+    /// What each batch size tells of its own noise.
+    by_batch: Vec<BatchNoise<'a>>,
 }
 
 fn ways<'a>(view: &'a View<'a>) -> Result<Vec<Way<'a>>, String> {
@@ -50,7 +53,8 @@ fn way<'a>(view: &'a View<'a>, line: &'a Line<'a>) -> Option<Way<'a>> {
     let fit = fit_hyperbola(&seeds.into_values().collect::<Vec<_>>());
     let noise_scale = over_cells(view, line, |job| view.mean_scale(job));
     let scale_of_means = over_cells(view, line, |job| view.scale_of_means(job));
-    Some(Way { line, reached, fit, noise_scale, scale_of_means, noise: view.noise(&line.cells) })
+    let by_batch = line.cells.iter().map(|cell| BatchNoise::of(view, cell)).collect();
+    Some(Way { line, reached, fit, noise_scale, scale_of_means, noise: view.noise(&line.cells), by_batch })
 }
 
 /// Geometric mean over cells (and seeds) of a scale, with the least and the most of the cells.
@@ -140,14 +144,48 @@ impl Way<'_> {
 }
 
 fn data(ways: &[Way<'_>]) -> Data {
-    let mut data =
-        Data::new(&["line", "batch", "steps", "low", "high", "samples", "reached", "missed", "fitted_steps"]);
+    let mut data = Data::new(&[
+        "line",
+        "batch",
+        "steps",
+        "low",
+        "high",
+        "samples",
+        "reached",
+        "missed",
+        "fitted_steps",
+        "lanes",
+        "noise_scale",
+        "noise_low",
+        "noise_high",
+        "noise_reports",
+        "noise_identified",
+    ]);
     for way in ways {
         for (batch, steps, reached, missed) in &way.reached {
             let fitted = way.fit.as_ref().ok().map(|fit| fit.curve.steps(*batch));
             let samples = steps.value * batch;
             let line = way.line.label.as_str();
-            data.row(&[&line, batch, &steps.value, &steps.low, &steps.high, &samples, reached, missed, &fitted]);
+            let noise = way.by_batch.iter().find(|noise| noise.cell.batch as f64 == *batch);
+            let scale = noise.and_then(|noise| noise.scale);
+            let end = |end: fn(Interval) -> Option<f64>| scale.and_then(end);
+            data.row(&[
+                &line,
+                batch,
+                &steps.value,
+                &steps.low,
+                &steps.high,
+                &samples,
+                reached,
+                missed,
+                &fitted,
+                &noise.map(BatchNoise::lanes),
+                &end(|scale| Some(scale.value)),
+                &end(|scale| scale.low),
+                &end(|scale| scale.high),
+                &noise.map(|noise| noise.noise.reports),
+                &noise.map(|noise| noise.noise.identified),
+            ]);
         }
     }
     data
@@ -187,6 +225,7 @@ pub fn steps(view: &View<'_>) -> Drawn {
                 .into(),
         found: ways.iter().map(Way::clause).collect(),
         key: true,
+        short: None,
         refuted_by: "Steps that never level off, or that miss the curve by much more than seeds differ, would refute the \
                      hyperbola; a B_simple ten times away from B_crit would refute it as a predictor.",
         data: data(&ways),
@@ -199,15 +238,24 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
     let place = |batch: f64, steps: f64| (steps, batch * steps);
     let mut series: Vec<Series> = ways.iter().filter_map(|way| way.curve(place)).collect();
     series.extend(ways.iter().map(|way| way.measured(place, false)));
-    let clauses: Vec<Finding> = ways.iter().filter_map(Way::price).collect();
-    let plot = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
+    let prices: Vec<Finding> = ways.iter().filter_map(Way::price).collect();
+    let short = joined(&prices.iter().collect::<Vec<_>>());
+    let clauses: Vec<Finding> = prices.into_iter().chain(ways.iter().flat_map(|way| way.noises(view))).collect();
+    let of_batch = |batch: f64, steps: f64| Note { at: place(batch, steps).into(), words: whole(batch as u64) };
+    let reached = ways.iter().flat_map(|way| &way.reached);
+    let notes = reached.map(|(batch, steps, ..)| of_batch(*batch, steps.value)).collect();
+    let axes = Plot::new(Measure::log("steps to the target"), Measure::log("samples to the target"), series);
+    let plot = Plot { notes, ..axes };
     Ok(vec![Figure {
         name: "trade-off".into(),
         title: "What fewer steps cost in samples".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption: "Each marker is a batch size, the smallest at the right; time is to the left, cost is upwards.".into(),
+        caption: "Each marker is a batch size, the number beside it; the hyperbola is that of the fit. Fewer steps are to the \
+                  left, and cost samples, which are upwards."
+            .into(),
         found: clauses,
         key: true,
+        short: Some(short),
         refuted_by: "A batch size that takes both fewer steps and fewer samples than a smaller one, beyond the scatter of \
                      seeds, would refute that steps are bought with samples.",
         data: data(&ways),
@@ -215,6 +263,16 @@ pub fn trade_off(view: &View<'_>) -> Drawn {
 }
 
 impl Way<'_> {
+    /// What each batch size measured of its noise, beside B_crit. Nothing if no run of them tells of any.
+    fn noises(&self, view: &View<'_>) -> Vec<Finding> {
+        if self.noise.reports == 0 {
+            return Vec::new();
+        }
+        let critical = self.fit.as_ref().ok().map(|fit| fit.curve.critical_batch());
+        let one = |noise: &BatchNoise<'_>| Finding::of(&view.label(noise.cell), noise.said(critical));
+        self.by_batch.iter().map(one).collect()
+    }
+
     /// What the largest batch gains in steps, and what it costs in samples.
     fn price(&self) -> Option<Finding> {
         let [(small, long, ..), .., (large, short, ..)] = self.reached.as_slice() else { return None };

@@ -48,6 +48,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
                 .into(),
         found: clauses,
         key: false,
+        short: None,
         refuted_by: "A chosen rate at the end of its curve would refute that the comparison is between tuned rates.",
         data,
     }])

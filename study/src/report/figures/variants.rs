@@ -1,4 +1,4 @@
-//! Arms beside each other at one batch size: what each recovers of the gap between small and large batch.
+//! Arms beside each other at one batch size; what they recover of the gap is `recovered`'s.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, View};
-use crate::report::words::{change, count, whole, with_interval};
-use crate::statistics::{Interval, interval, mean, mean_interval, paired_interval};
+use crate::report::words::{change, count, list, whole, with_interval};
+use crate::statistics::{Interval, mean, mean_interval, paired_interval};
 
 /// One batch and budget at which several cells are compared.
-struct Group<'a> {
-    batch: u64,
+pub struct Group<'a> {
+    pub batch: u64,
     budget: &'a str,
     /// In the recipe's order; the first is what others are compared with.
-    cells: Vec<(&'a Cell, BySeed)>,
+    pub cells: Vec<(&'a Cell, BySeed)>,
     /// The smallest batch of this budget: what there is to recover.
-    small: Option<(&'a Cell, BySeed)>,
+    pub small: Option<(&'a Cell, BySeed)>,
 }
 
 /// For each budget, at the batch with most variants (the largest of these).
@@ -35,7 +35,8 @@ pub fn draw(view: &View<'_>) -> Drawn {
     if groups.is_empty() {
         return Err("no batch size has two arms with an error to compare".into());
     }
-    Ok(groups.iter().map(|group| group.figure(view, word, several)).collect())
+    let both = |group: &Group<'_>| [Some(group.figure(view, word, several)), group.recovery(view, word, several)];
+    Ok(groups.iter().flat_map(both).flatten().collect())
 }
 
 fn group<'a>(view: &View<'a>, budget: &'a str, error: impl Fn(&'a Job) -> Option<f64>) -> Option<Group<'a>> {
@@ -73,7 +74,7 @@ impl Group<'_> {
             "recovered_low",
             "recovered_high",
         ]);
-        let (mut dots, mut clauses) = (Vec::new(), Vec::new());
+        let (mut dots, mut clauses, mut short) = (Vec::new(), Vec::new(), Vec::new());
         let shown = self.small.iter().chain(&self.cells);
         for (index, (cell, values)) in shown.enumerate() {
             let Some(mean) = mean_interval(&values.values().copied().collect::<Vec<_>>()) else { continue };
@@ -82,7 +83,8 @@ impl Group<'_> {
             let share = if other && cell.batch == self.batch { self.recovered(values) } else { None };
             self.tell(cell, values.len(), [Some(mean), difference, share], &mut data);
             if let Some(difference) = difference.filter(|_| cell.batch == self.batch) {
-                clauses.push(clause(view.variant(cell), &difference, share, word));
+                clauses.push(Finding::of(view.variant(cell), clause(&difference, share, word)));
+                short.push(format!("“{}” {}", view.variant(cell), with_interval(&difference)));
             }
             let words = match difference {
                 None => format!("{} % (reference)", with_interval(&mean)),
@@ -100,14 +102,17 @@ impl Group<'_> {
         }
         let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
         let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();
-        let budget = if several { format!(", equal {}", self.budget) } else { String::new() };
+        let opening = self.opening(view, word);
+        let against = format!("less that of “{}”, in points: {}", view.variant(self.cells[0].0), list(&short));
+        let short = opening.iter().cloned().chain([against]).collect::<Vec<_>>().join("; ");
         Figure {
-            name: if several { format!("variants-{}", self.budget) } else { "variants".into() },
-            title: format!("Arms at batch {}{budget}", whole(self.batch)),
+            name: self.name("variants", several),
+            title: format!("Arms at batch {}{}", whole(self.batch), self.of_budget(several)),
             picture: Picture::Dots(Dots { x: Measure::linear(&format!("{word} (%)")), dots, guides }),
             caption: self.caption(view),
-            found: self.opening(view, word).into_iter().chain(clauses).map(Finding::from).collect(),
+            found: opening.into_iter().map(Finding::from).chain(clauses).collect(),
             key: true,
+            short: Some(short),
             refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
                          includes zero or lies above it.",
             data,
@@ -137,29 +142,32 @@ impl Group<'_> {
         ]);
     }
 
-    /// The gap that there is to recover.
-    fn opening(&self, view: &View<'_>, word: &str) -> Option<String> {
-        let (small, before) = self.small.as_ref()?;
-        let gap = paired_interval(&pairs(before, &self.cells[0].1))?;
-        let batches = format!("from batch {} to {}", whole(small.batch), whole(self.batch));
-        Some(format!("{batches} (“{}”) the {word} {}", view.variant(self.cells[0].0), change(&gap, "points")))
+    /// What a file of this budget is called.
+    pub fn name(&self, word: &str, several: bool) -> String {
+        if several { format!("{word}-{}", self.budget) } else { word.into() }
     }
 
-    /// The share of the gap that a variant recovers, over the seeds that all three have; none if the gap itself is not
-    /// shown.
-    fn recovered(&self, variant: &BySeed) -> Option<Interval> {
-        let (_, small) = self.small.as_ref()?;
-        let large = &self.cells[0].1;
-        if !paired_interval(&pairs(small, large))?.excludes(0.0) {
-            return None;
-        }
-        let of = |(seed, large): (&u64, &f64)| Some([*small.get(seed)?, *large, *variant.get(seed)?]);
-        let seeds: Vec<[f64; 3]> = large.iter().filter_map(of).collect();
-        interval(seeds.len(), |sample| {
-            let part = |which: usize| mean(&sample.iter().map(|seed| seeds[*seed][which]).collect::<Vec<_>>());
-            let (small, large, variant) = (part(0)?, part(1)?, part(2)?);
-            Some((large - variant) / (large - small))
-        })
+    /// In a title.
+    pub fn of_budget(&self, several: bool) -> String {
+        if several { format!(", equal {}", self.budget) } else { String::new() }
+    }
+
+    /// From the small batch to the plain large one.
+    pub fn gap(&self) -> Option<Interval> {
+        paired_interval(&pairs(&self.small.as_ref()?.1, &self.cells[0].1))
+    }
+
+    /// The gap that there is to recover, or that there is none.
+    fn opening(&self, view: &View<'_>, word: &str) -> Option<String> {
+        let (small, _) = self.small.as_ref()?;
+        let gap = self.gap()?;
+        let batches = format!("from batch {} to {}", whole(small.batch), whole(self.batch));
+        let none = match gap.low {
+            Some(low) if low > 0.0 => "",
+            Some(_) if gap.excludes(0.0) => ", so the large batch has no gap of which arms could recover a share",
+            _ => ", so no share of it is told that arms recover",
+        };
+        Some(format!("{batches} (“{}”) the {word} {}{none}", view.variant(self.cells[0].0), change(&gap, "points")))
     }
 
     fn caption(&self, view: &View<'_>) -> String {
@@ -175,11 +183,11 @@ impl Group<'_> {
     }
 }
 
-fn clause(name: &str, difference: &Interval, share: Option<Interval>, word: &str) -> String {
+fn clause(difference: &Interval, share: Option<Interval>, word: &str) -> String {
     let recovered = match share {
         None => String::new(),
         Some(share) => format!(", {} % of the gap", with_interval(&share.map(|share| 100.0 * share))),
     };
     let pairs = count(difference.count, "pair");
-    format!("with “{name}” the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
+    format!("the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))
 }

@@ -7,7 +7,7 @@ mod study_json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-pub use rows::{Evaluation, Job, Noise, ProbeValues, Probes, Trial};
+pub use rows::{Evaluation, Job, Noise, Over, ProbeValues, Probes, Trial};
 pub use study_json::{Cell, StudyJson};
 
 use self::csv::Table;

@@ -179,13 +179,24 @@ pub struct Probes {
     pub taken: BTreeMap<String, BTreeSet<String>>,
     /// By measure, those that do not.
     pub left_out: BTreeMap<String, BTreeSet<String>>,
+    /// Over which samples those that count are, by job and measure.
+    pub over: BTreeMap<(String, String), Over>,
+}
+
+/// Samples that a probe is over.
+#[derive(Clone, Debug)]
+pub struct Over {
+    /// `train`, `validation` or `subset`.
+    pub on: String,
+    /// How many; none where the table doesn't say.
+    pub samples: Option<u64>,
 }
 
 /// Values of probes.
 pub fn probes(table: &Table) -> Result<Probes, ReportError> {
     let at = |name| table.column(name);
     let (job, step, probe, measure, on) = (at("job")?, at("step")?, at("probe")?, at("measure")?, at("on")?);
-    let (figure, index, value) = (at("figure")?, at("index")?, at("value")?);
+    let (samples, figure, index, value) = (at("samples")?, at("figure")?, at("index")?, at("value")?);
     let mut probes = Probes::default();
     let mut names: BTreeMap<(&str, &str), (&str, &str)> = BTreeMap::new();
     for row in table.rows() {
@@ -197,6 +208,11 @@ pub fn probes(table: &Table) -> Result<Probes, ReportError> {
         let words = format!("{} on {}", name.0, name.1);
         if !of_measure.contains(&words) {
             of_measure.insert(words);
+        }
+        if is_first {
+            let of = (job.to_owned(), measure.to_owned());
+            let samples = row.maybe(samples, "a number of samples")?;
+            probes.over.entry(of).or_insert_with(|| Over { on: name.1.into(), samples });
         }
         let (index, step) = (row.maybe(index, "an index")?.unwrap_or(0), row.value(step, "a step")?);
         if let Some(value) = row.number(value)?.filter(|_| is_first) {
