@@ -63,6 +63,7 @@ fn job(arguments: &Fork, run: &Run, point: ForkPoint) -> Result<Job> {
         let line = format!("checkpoint.dir = {dir:?} has the other run's checkpoints: leave it out, or set another");
         return Err(BadInput(line).into());
     }
+    trainer::seal_weights(&mut job).map_err(BadInput::from_display)?;
     train::settle_threads(&mut job);
     Ok(job)
 }

@@ -108,6 +108,34 @@ fn another_batch_begins_with_the_next_epoch_and_other_keys_at_once() {
     assert_eq!(rows(&original.beside("again"), 2), [[0, 1280, 5]]);
 }
 
+/// A fork at a run's last step has no step to make: it takes its probes, and is the same weights.
+#[test]
+fn between_two_solutions_there_is_a_line_without_training() {
+    let original = Original::train(&["checkpoint.every_steps=20"]);
+    let (first, second) = (original.folder(), original.beside("second"));
+    let mut train = binary(["fork"]);
+    train.arg(&first).args(["--quiet", "--at", "20", "--set", "batch.size=128", "--out"]).arg(&second);
+    Ended::of(&mut train).success();
+    let line = |run: &Path, from: &Path, name: &str| {
+        let from = from.join("final/model.safetensors");
+        let probe = format!("probe=[{{ measure = 'interpolation', points = 5, from = '{}' }}]", from.display());
+        let mut fork = binary(["fork"]);
+        fork.arg(run).args(["--quiet", "--workers", "2", "--threads", "1", "--set", &probe, "--out"]);
+        Ended::of(fork.arg(original.beside(name))).success();
+        assert_eq!(weights_sha256(&original.beside(name)), weights_sha256(run));
+        let lines = json_lines(&std::fs::read_to_string(original.beside(name).join("metrics.jsonl")).unwrap());
+        lines.into_iter().find(|line| line["kind"] == "probe").unwrap()["figures"]["loss"].clone()
+    };
+    let (there, back) = (line(&second, &first, "there"), line(&first, &second, "back"));
+    let mut back = back.as_array().unwrap().clone();
+    assert!(back.len() == 5 && back.iter().all(Value::is_f64) && back[1] != back[3], "{back:?}");
+    back.reverse();
+    assert_eq!(there, json!(back));
+    let gone = ["--set", "probe=[{ measure = 'interpolation', from = '/nowhere/w' }]"];
+    original.fork("fork", &gone).is_refused_with(&["probe interpolation: `from`: /nowhere/w: cannot be read"]);
+    assert!(!original.beside("fork").exists());
+}
+
 #[test]
 fn a_windowed_order_may_be_forked_with_another_batch() {
     let windowed = ["data.order=windowed", "data.block=100", "data.streams=2", "data.window=50"];

@@ -20,6 +20,7 @@ mod hessian;
 mod lane_gradients;
 mod lines;
 mod margins;
+mod normaliser;
 mod outlook;
 mod passes;
 mod probing;
@@ -41,6 +42,7 @@ use super::TrainerError;
 use super::generation::Generation;
 use super::lane::Work;
 use super::measures;
+use super::sealed_weights;
 use crate::control::StopReason;
 use crate::trainer::Trainer;
 
@@ -87,6 +89,8 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
             ProbeMeasure::Fgsm => check_attack(job, probe, work)?,
             ProbeMeasure::LaneGradients => lane_gradients::check(probe, job, &work.dataset)?,
             ProbeMeasure::Keskar => check_subspace(probe, work.model.parameters())?,
+            // Now, and not behind hours of training.
+            ProbeMeasure::Interpolation => drop(sealed_weights::of_probe(probe, work.model.tensors())?),
             _ => {}
         }
     }
