@@ -43,6 +43,12 @@ fn steps(run: &Path) -> Vec<(u64, f64, f64)> {
     lines.iter().filter_map(step).collect()
 }
 
+/// Over how many steps a run's noise scale was told with each.
+fn noise_steps(run: &Path) -> Vec<u64> {
+    let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    lines.iter().filter_map(|line| line["noise"]["steps"].as_u64()).collect()
+}
+
 /// The rows of a run's ledger that are of an epoch: positions and steps.
 fn rows(run: &Path, epoch: u64) -> Vec<[u64; 3]> {
     let proof = Ended::of(binary(["ledger", "--json"]).arg(run)).success();
@@ -89,6 +95,8 @@ fn another_batch_begins_with_the_next_epoch_and_other_keys_at_once() {
     assert_eq!((after.len(), &after[..40]), (50, &before[..40]));
     assert_eq!(after[40].0, 41);
     assert_ne!(after[40].1, before[40].1, "41 is the first step of another batch");
+    // What is told of noise is of one batch.
+    assert_eq!((noise_steps(&batch)[39], &noise_steps(&batch)[40..]), (40, &Vec::from_iter(1..=10)[..]));
     assert_eq!((rows(&batch, 1).last(), rows(&batch, 2)), (Some(&[17 * 64, 1280, 3]), vec![[0, 1280, 10]]));
     assert_eq!(json(&batch.join("run.json"))["forked_from"]["settings"], json!({ "batch.growth": "[[2, 128]]" }));
 
@@ -97,9 +105,14 @@ fn another_batch_begins_with_the_next_epoch_and_other_keys_at_once() {
     original.fork("rate", &arguments).success();
     let rate = steps(&original.beside("rate"));
     assert_eq!((rate.len(), &rate[..37]), (40, &before[..37]));
+    assert_eq!(noise_steps(&original.beside("rate")), Vec::from_iter(1..=40), "of the same lanes");
     // The loss is of the weights that the step began with.
     assert_eq!((rate[37].1, rate[37].2), (before[37].1, 0.25));
     assert_ne!(rate[38].1, before[38].1);
+
+    // Other lanes begin at once, and with them what is told of noise.
+    original.fork("lanes", &["--at", "37", "--set", "batch.micro_batch=16"]).success();
+    assert_eq!(noise_steps(&original.beside("lanes")), [Vec::from_iter(1..=37), Vec::from_iter(1..=23)].concat());
 
     // A fork can be gone on from, and forked again.
     let mut again = binary(["fork"]);

@@ -293,7 +293,8 @@ fn margins_are_those_of_single_predictions() {
     assert_eq!(one(&report[0], "mean"), mean);
     // Over the product of the layers' norms, by power iteration in f64.
     let norms = ["fc1.weight", "fc2.weight"].map(|name| spectral_norm(&weights, name)).iter().product::<f64>();
-    let near = |found: f64, wanted: f64| assert!((found - wanted).abs() <= 1e-6 * wanted.abs(), "{found}, not {wanted}");
+    let near =
+        |found: f64, wanted: f64| assert!((found - wanted).abs() <= 1e-6 * wanted.abs(), "{found}, not {wanted}");
     near(one(&report[0], "spectral_norms"), norms);
     near(one(&report[0], "normalised_mean"), mean / norms);
     assert_eq!(figure(&report[0], "normalised").len(), wanted.len());

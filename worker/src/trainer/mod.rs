@@ -27,6 +27,7 @@ mod forked;
 mod generation;
 mod gradient_noise;
 mod hardware;
+mod host_memory;
 mod initial_weights;
 pub(crate) mod lane;
 #[cfg(test)]
@@ -64,6 +65,7 @@ mod snapshot;
 mod state;
 mod stops;
 mod trial;
+mod update;
 mod upload;
 mod weights_file;
 

@@ -17,6 +17,7 @@ mod directions;
 mod figures;
 mod gap;
 mod hessian;
+mod kept;
 mod lane_gradients;
 mod lines;
 mod margins;
@@ -47,6 +48,7 @@ use crate::control::StopReason;
 use crate::trainer::Trainer;
 
 use figures::Figures;
+pub use kept::{Kept, kept};
 pub use outlook::ProbeOutlook;
 use probing::{Broken, Probing};
 pub(super) use samples::{Samples, gradient_lanes, lane_sizes};
