@@ -127,7 +127,7 @@ fn between_two_solutions_there_is_a_line_without_training() {
     let original = Original::train(&["checkpoint.every_steps=20"]);
     let (first, second) = (original.folder(), original.beside("second"));
     let mut train = binary(["fork"]);
-    train.arg(&first).args(["--quiet", "--at", "20", "--set", "batch.size=128", "--out"]).arg(&second);
+    train.arg(&first).args(["--quiet", "--at", "40", "--set", "optimizer.learning_rate=0.25", "--out"]).arg(&second);
     Ended::of(&mut train).success();
     let line = |run: &Path, from: &Path, name: &str| {
         let from = from.join("final/model.safetensors");
