@@ -453,4 +453,10 @@ fn a_probe_that_does_not_apply_is_refused_before_the_job_starts() {
     let problem = "probe fgsm: it does not apply to networks with batch normalisation or dropout, whose way back is that \
                    of training: leave it out";
     assert_eq!(refused(&job), problem);
+    // 17 terabytes.
+    let mut job = mlp(3, 16);
+    job.model.hidden = vec![65_536, 65_536];
+    job.probe = vec![Probe { measure: ProbeMeasure::Eigenvalues, iterations: 1000, ..Probe::default() }];
+    let problem = refused(&job);
+    assert!(problem.starts_with("probe eigenvalues: it may keep 1001 vectors of 43"), "{problem}");
 }

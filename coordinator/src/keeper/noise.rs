@@ -1,8 +1,7 @@
 //! Noise of gradients as the wire has it.
 
-use lockstep_proto::wire;
-
 use lockstep_proto::report::{LayerNoise, NoiseEstimate, NoiseScale};
+use lockstep_proto::wire;
 
 /// A step's part about noise.
 pub fn noise(noise: &NoiseScale) -> wire::NoiseScale {

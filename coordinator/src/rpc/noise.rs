@@ -1,10 +1,10 @@
 //! Noise of gradients: messages to checked types.
 
 use lockstep_proto::identity::Malformed;
+use lockstep_proto::report::{LayerNoise, NoiseEstimate, NoiseScale};
 use lockstep_proto::wire;
 
 use super::checked::{number, short};
-use lockstep_proto::report::{LayerNoise, NoiseEstimate, NoiseScale};
 
 /// Layers of a model: more than the longest job file can list.
 const MOST_LAYERS: usize = 10_000;

@@ -47,9 +47,9 @@ fn noise_panel(noise: &Noise) -> Panel<'_> {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_proto::report::{EvaluationReport, NoiseEstimate, NoiseScale, Report, StepReport};
+
     use super::*;
-    use crate::cluster::facts::{EvaluationReport, Report, StepReport};
-    use lockstep_proto::report::{NoiseEstimate, NoiseScale};
 
     /// A run like LeNet-5's, noise from a fixed generator.
     pub fn example() -> Curves {

@@ -1,9 +1,7 @@
 //! The noise scale of a whole run, for `summary.json`.
 
+use lockstep_proto::report::{NoiseScale, Report};
 use serde::Serialize;
-
-use crate::cluster::facts::Report;
-use lockstep_proto::report::NoiseScale;
 
 /// What a run's reports tell of the noise in its gradients.
 #[derive(Default)]
@@ -72,11 +70,10 @@ impl RunNoise {
 
 #[cfg(test)]
 mod tests {
-    use lockstep_proto::report::NoiseEstimate;
+    use lockstep_proto::report::{NoiseEstimate, StepReport};
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::facts::StepReport;
 
     fn report(trace: f64, squared_norm: f64, scale: Option<f64>) -> Report {
         let all = NoiseEstimate { trace: Some(trace), squared_norm: Some(squared_norm), scale, ..Default::default() };

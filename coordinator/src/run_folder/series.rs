@@ -1,7 +1,6 @@
 //! What the curves show: series of (step, value), down-sampled where they grow long.
 
-use crate::cluster::facts::Report;
-use lockstep_proto::report::{NoiseEstimate, NoiseScale};
+use lockstep_proto::report::{NoiseEstimate, NoiseScale, Report};
 
 /// Points that a series keeps in memory before it halves itself.
 const KEPT: usize = 20_000;

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use lockstep_dataset::Dataset;
+use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
 
 use super::TrainerError;
@@ -29,10 +30,7 @@ struct Room {
 ///
 /// # Errors
 /// Names the first that does not, and what would. The job's fault if all of the memory would not do.
-pub(super) fn check_host_memory<D: lockstep_kernels::device::Device>(
-    job: &Job,
-    work: &Work<D>,
-) -> Result<(), TrainerError> {
+pub(super) fn check_host_memory<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
     let Some(room) = Room::here() else { return Ok(()) };
     check(job, &work.dataset, work.model.parameters(), room)
 }
