@@ -46,8 +46,7 @@ pub fn fork(arguments: &Fork) -> Result<u8> {
         let _ = std::fs::remove_dir_all(&folder);
         return Err(error.into());
     }
-    Training { job, offered, name, folder, from: Vec::new(), go_on: true }
-        .to_its_end(train::view(arguments.quiet, arguments.json))
+    Training { job, offered, name, folder, from: Vec::new(), go_on: true }.to_its_end(train::view(&arguments.shown))
 }
 
 /// The run's job with the settings; nothing of the environment goes into it.
@@ -55,14 +54,14 @@ fn job(arguments: &Fork, run: &Run, point: ForkPoint) -> Result<Job> {
     // A place of its own: in the other run's, the other's newest checkpoint would be gone on from.
     let mut overrides = vec!["checkpoint.dir=''".to_owned()];
     overrides.extend(arguments.set.iter().cloned());
-    overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
-    overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
+    overrides.extend(arguments.size.settings());
     let mut job = run.job.forked(&overrides, point).map_err(BadInput::from_display)?;
     let dir = &job.checkpoint.dir;
     if !dir.is_empty() && *dir == run.job.checkpoint.dir {
         let line = format!("checkpoint.dir = {dir:?} has the other run's checkpoints: leave it out, or set another");
         return Err(BadInput(line).into());
     }
+    trainer::seal_weights(&mut job).map_err(BadInput::from_display)?;
     train::settle_threads(&mut job);
     Ok(job)
 }

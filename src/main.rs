@@ -164,7 +164,7 @@ fn on_runtime(verb: impl Future<Output = Result<u8, ClientError>>) -> Result<u8>
 
 fn load_job(path: &Path, overrides: &[String]) -> Result<Job> {
     let mut job = Job::load(path, job::environment(), overrides)?;
-    trainer::seal_initial_weights(&mut job).map_err(BadInput::from_display)?;
+    trainer::seal_weights(&mut job).map_err(BadInput::from_display)?;
     Ok(job)
 }
 

@@ -8,7 +8,7 @@ use lockstep_proto::job::Job;
 use lockstep_proto::wire::JobView;
 use lockstep_worker::trainer;
 
-use crate::arguments::Train;
+use crate::arguments::{Shown, Train};
 use crate::device::{self, Offered};
 use crate::dry_run;
 use crate::embedded::{Asked, Embedded, Signals};
@@ -22,9 +22,9 @@ use crate::{BadInput, load_job, recipe_name};
 pub fn train(arguments: &Train) -> Result<u8> {
     if arguments.dry_run {
         let file = arguments.job.as_deref().ok_or_else(|| BadInput("name a job file".into()))?;
-        return dry_run::tell(&Training::job(file, arguments)?, arguments.json);
+        return dry_run::tell(&Training::job(file, arguments)?, arguments.shown.json);
     }
-    Training::prepare(arguments)?.to_its_end(view(arguments.quiet, arguments.json))
+    Training::prepare(arguments)?.to_its_end(view(&arguments.shown))
 }
 
 /// What is to be trained, and where its files go.
@@ -94,8 +94,7 @@ impl Training {
         let text = |path: &PathBuf| serde_json::Value::from(path.to_string_lossy());
         overrides.extend(arguments.init_from.as_ref().map(|path| format!("model.init_from={}", text(path))));
         overrides.extend(arguments.new_head.then(|| "model.new_head=true".to_owned()));
-        overrides.extend(arguments.workers.map(|workers| format!("cluster.workers={workers}")));
-        overrides.extend(arguments.threads.map(|threads| format!("cluster.threads={threads}")));
+        overrides.extend(arguments.size.settings());
         let mut job = load_job(file, &overrides)?;
         settle_threads(&mut job);
         Ok(job)
@@ -170,10 +169,10 @@ fn shortest(folder: &Path) -> &Path {
 }
 
 /// How progress is shown.
-pub fn view(quiet: bool, json: bool) -> View {
-    if quiet {
+pub fn view(shown: &Shown) -> View {
+    if shown.quiet {
         View::Quiet
-    } else if json {
+    } else if shown.json {
         View::Json
     } else {
         View::Bar

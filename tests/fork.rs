@@ -43,6 +43,12 @@ fn steps(run: &Path) -> Vec<(u64, f64, f64)> {
     lines.iter().filter_map(step).collect()
 }
 
+/// Over how many steps a run's noise scale was told with each.
+fn noise_steps(run: &Path) -> Vec<u64> {
+    let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+    lines.iter().filter_map(|line| line["noise"]["steps"].as_u64()).collect()
+}
+
 /// The rows of a run's ledger that are of an epoch: positions and steps.
 fn rows(run: &Path, epoch: u64) -> Vec<[u64; 3]> {
     let proof = Ended::of(binary(["ledger", "--json"]).arg(run)).success();
@@ -89,6 +95,8 @@ fn another_batch_begins_with_the_next_epoch_and_other_keys_at_once() {
     assert_eq!((after.len(), &after[..40]), (50, &before[..40]));
     assert_eq!(after[40].0, 41);
     assert_ne!(after[40].1, before[40].1, "41 is the first step of another batch");
+    // What is told of noise is of one batch.
+    assert_eq!((noise_steps(&batch)[39], &noise_steps(&batch)[40..]), (40, &Vec::from_iter(1..=10)[..]));
     assert_eq!((rows(&batch, 1).last(), rows(&batch, 2)), (Some(&[17 * 64, 1280, 3]), vec![[0, 1280, 10]]));
     assert_eq!(json(&batch.join("run.json"))["forked_from"]["settings"], json!({ "batch.growth": "[[2, 128]]" }));
 
@@ -97,15 +105,48 @@ fn another_batch_begins_with_the_next_epoch_and_other_keys_at_once() {
     original.fork("rate", &arguments).success();
     let rate = steps(&original.beside("rate"));
     assert_eq!((rate.len(), &rate[..37]), (40, &before[..37]));
+    assert_eq!(noise_steps(&original.beside("rate")), Vec::from_iter(1..=40), "of the same lanes");
     // The loss is of the weights that the step began with.
     assert_eq!((rate[37].1, rate[37].2), (before[37].1, 0.25));
     assert_ne!(rate[38].1, before[38].1);
+
+    // Other lanes begin at once, and with them what is told of noise.
+    original.fork("lanes", &["--at", "37", "--set", "batch.micro_batch=16"]).success();
+    assert_eq!(noise_steps(&original.beside("lanes")), [Vec::from_iter(1..=37), Vec::from_iter(1..=23)].concat());
 
     // A fork can be gone on from, and forked again.
     let mut again = binary(["fork"]);
     again.arg(&batch).args(["--quiet", "--set", "batch.size=256", "--out"]).arg(original.beside("again"));
     Ended::of(&mut again).success();
     assert_eq!(rows(&original.beside("again"), 2), [[0, 1280, 5]]);
+}
+
+/// A fork at a run's last step has no step to make: it takes its probes, and is the same weights.
+#[test]
+fn between_two_solutions_there_is_a_line_without_training() {
+    let original = Original::train(&["checkpoint.every_steps=20"]);
+    let (first, second) = (original.folder(), original.beside("second"));
+    let mut train = binary(["fork"]);
+    train.arg(&first).args(["--quiet", "--at", "40", "--set", "optimizer.learning_rate=0.25", "--out"]).arg(&second);
+    Ended::of(&mut train).success();
+    let line = |run: &Path, from: &Path, name: &str| {
+        let from = from.join("final/model.safetensors");
+        let probe = format!("probe=[{{ measure = 'interpolation', points = 5, from = '{}' }}]", from.display());
+        let mut fork = binary(["fork"]);
+        fork.arg(run).args(["--quiet", "--workers", "2", "--threads", "1", "--set", &probe, "--out"]);
+        Ended::of(fork.arg(original.beside(name))).success();
+        assert_eq!(weights_sha256(&original.beside(name)), weights_sha256(run));
+        let lines = json_lines(&std::fs::read_to_string(original.beside(name).join("metrics.jsonl")).unwrap());
+        lines.into_iter().find(|line| line["kind"] == "probe").unwrap()["figures"]["loss"].clone()
+    };
+    let (there, back) = (line(&second, &first, "there"), line(&first, &second, "back"));
+    let mut back = back.as_array().unwrap().clone();
+    assert!(back.len() == 5 && back.iter().all(Value::is_f64) && back[1] != back[3], "{back:?}");
+    back.reverse();
+    assert_eq!(there, json!(back));
+    let gone = ["--set", "probe=[{ measure = 'interpolation', from = '/nowhere/w' }]"];
+    original.fork("fork", &gone).is_refused_with(&["probe interpolation: `from`: /nowhere/w: cannot be read"]);
+    assert!(!original.beside("fork").exists());
 }
 
 #[test]

@@ -433,3 +433,35 @@ fn a_window_goes_on_from_its_words() {
     }
     assert_eq!(Window::from_words(3, &words), None);
 }
+
+#[test]
+fn steps_of_another_kind_begin_a_window_anew() {
+    let (quadratic, mut random) = (Quadratic::at(1.0), Random::new(11));
+    let mut draw = |count: usize| -> Vec<_> { (0..count).map(|_| quadratic.draw(&mut random, &[4, 4])).collect() };
+    let (before, behind) = (draw(70), draw(50));
+    let mut both = Window::new(2);
+    for (kind, steps) in [(3, &before), (8, &behind)] {
+        for drawn in steps {
+            both.turn_to(kind);
+            both.add(&drawn.step());
+        }
+    }
+    let mut alone = Window::new(2);
+    alone.turn_to(8);
+    behind.iter().for_each(|drawn| alone.add(&drawn.step()));
+    assert_eq!((both.steps(), &both), (50, &alone));
+
+    // The kind is in its words: who goes on from them does the same. A window of no kind goes before all kinds.
+    let mut resumed = Window::from_words(2, &both.words()).unwrap();
+    assert_eq!(resumed, both);
+    resumed.turn_to(8);
+    assert_eq!(resumed.steps(), 50);
+    resumed.turn_to(9);
+    assert_eq!((resumed.steps(), resumed.words().len()), (0, 1));
+    let mut old = Window::new(2);
+    before.iter().for_each(|drawn| old.add(&drawn.step()));
+    assert_eq!((old.words().len() % 6, both.words().len() % 6), (1, 2), "blocks are of six words");
+    let mut old = Window::from_words(2, &old.words()).unwrap();
+    old.turn_to(3);
+    assert!(old.is_empty());
+}

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod job;
 pub mod ledger;
 pub mod plans;
+pub mod report;
 pub mod slot;
 
 /// The version that agents, workers and clients must have in common.

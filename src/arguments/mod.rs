@@ -110,6 +110,36 @@ pub struct JobFile {
     pub set: Vec<String>,
 }
 
+/// How much computes a job on this machine.
+#[derive(Debug, Args)]
+pub struct Size {
+    /// Worker processes
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// Threads a worker
+    #[arg(long, value_name = "T")]
+    pub threads: Option<u32>,
+}
+
+impl Size {
+    /// As settings of the job.
+    pub fn settings(&self) -> impl Iterator<Item = String> {
+        let setting = |key: &'static str, value: Option<u32>| value.map(|value| format!("cluster.{key}={value}"));
+        setting("workers", self.workers).into_iter().chain(setting("threads", self.threads))
+    }
+}
+
+/// What is printed of a job on its way.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print a line of JSON for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `train`.
 #[derive(Debug, Args)]
 pub struct Train {
@@ -128,12 +158,8 @@ pub struct Train {
     /// Begin with a new last layer, whatever the file has of it (model.new_head)
     #[arg(long)]
     pub new_head: bool,
-    /// Worker processes
-    #[arg(long, value_name = "N")]
-    pub workers: Option<u32>,
-    /// Threads a worker
-    #[arg(long, value_name = "T")]
-    pub threads: Option<u32>,
+    #[command(flatten)]
+    pub size: Size,
     /// Run folder; without it runs/ and the recipe's name with the time
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -143,12 +169,8 @@ pub struct Train {
     /// Work out steps, lanes, memory and reads of the job, and start nothing
     #[arg(long, conflicts_with_all = ["from", "out", "overwrite", "quiet"])]
     pub dry_run: bool,
-    /// Print nothing but errors
-    #[arg(long, conflicts_with = "json")]
-    pub quiet: bool,
-    /// Print a line of JSON for each event
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `fork`.
@@ -163,24 +185,16 @@ pub struct Fork {
     /// Change a key from there on, e.g. --set optimizer.learning_rate=0.1; batch.size changes with the next epoch
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Worker processes
-    #[arg(long, value_name = "N")]
-    pub workers: Option<u32>,
-    /// Threads a worker
-    #[arg(long, value_name = "T")]
-    pub threads: Option<u32>,
+    #[command(flatten)]
+    pub size: Size,
     /// Run folder; without it runs/ and the run's name with the time
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Replace the run folder if it is not empty
     #[arg(long)]
     pub overwrite: bool,
-    /// Print nothing but errors
-    #[arg(long, conflicts_with = "json")]
-    pub quiet: bool,
-    /// Print a line of JSON for each event
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `diff`.

@@ -46,7 +46,7 @@ impl Machine {
     /// # Errors
     /// In one line, what a run of it would fail with at its start.
     pub fn look(&mut self, job: &mut Job) -> Result<DataFacts, String> {
-        trainer::seal_initial_weights(job).map_err(|error| error.to_string())?;
+        trainer::seal_weights(job).map_err(|error| error.to_string())?;
         let mut alike = job.clone();
         alike.optimizer.learning_rate = 1.0;
         (alike.seed, alike.evaluate) = Default::default();

@@ -165,7 +165,7 @@ fn job_at(
     });
     job.model.init_from = folder.join("weights").display().to_string();
     std::fs::write(&job.model.init_from, safetensors::serialize(views, None).unwrap()).unwrap();
-    trainer::seal_initial_weights(&mut job).unwrap();
+    trainer::seal_weights(&mut job).unwrap();
     job.probe = probes;
     job
 }

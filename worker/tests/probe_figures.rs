@@ -156,6 +156,40 @@ fn an_interpolation_goes_from_the_initial_weights_through_those_of_now() {
     }
 }
 
+#[test]
+fn an_interpolation_may_begin_at_a_files_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = mlp(3, 16);
+    let (_, other, _) = train(&Job { seed: lockstep_proto::job::Seed { init: 5, ..job.seed }, ..job.clone() });
+    let file = folder.path().join("other.safetensors");
+    std::fs::write(&file, named(&other).to_safetensors().unwrap()).unwrap();
+    job.probe = vec![Probe { points: 5, from: file.display().to_string(), ..on_train(ProbeMeasure::Interpolation) }];
+    trainer::seal_weights(&mut job).unwrap();
+    let (report, weights, _) = train(&job);
+    let (alphas, losses) = (figure(&report[0], "alpha"), figure(&report[0], "loss"));
+    assert_eq!(alphas, [-0.5, 0.0, 0.5, 1.0, 1.5]);
+    for (alpha, loss) in alphas.iter().zip(losses) {
+        let between = combined(&other, &weights, |from, to| (1.0 - alpha) * from + alpha * to);
+        assert_eq!(*loss, evaluated(&job, &between, Split::Train).loss, "{alpha}");
+    }
+    assert_ne!(losses[1], evaluated(&job, &initial_weights(&job), Split::Train).loss);
+
+    // Another file, one of another network, and none.
+    let refused = |job: &Job| trainer::check(job, &[]).expect_err("must be refused").to_string();
+    let mut larger = job.clone();
+    larger.model.hidden = vec![31];
+    assert!(refused(&larger).starts_with("probe interpolation: `from`: /"), "{}", refused(&larger));
+    assert!(refused(&larger).contains("of shape [10, 30], the model's of [10, 31]"), "{}", refused(&larger));
+    std::fs::write(&file, named(&weights).to_safetensors().unwrap()).unwrap();
+    assert!(
+        refused(&job).contains("its BLAKE3 is ") && refused(&job).contains("not from_blake3 = "),
+        "{}",
+        refused(&job)
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert!(refused(&job).contains("cannot be read"), "{}", refused(&job));
+}
+
 /// The probe's normal direction of this number, for the tensors of an MLP of two layers: the last one's come first.
 fn direction(job: &Job, place: u64, number: u64, weights: &Weights) -> Weights {
     let mut stream = (0..).flat_map(|block| {
@@ -257,6 +291,35 @@ fn margins_are_those_of_single_predictions() {
     assert_eq!(right, one(&report[1], "train_accuracy"));
     let mean = margins.iter().map(|margin| f64::from(*margin)).sum::<f64>() / margins.len() as f64;
     assert_eq!(one(&report[0], "mean"), mean);
+    // Over the product of the layers' norms, by power iteration in f64.
+    let norms = ["fc1.weight", "fc2.weight"].map(|name| spectral_norm(&weights, name)).iter().product::<f64>();
+    let near =
+        |found: f64, wanted: f64| assert!((found - wanted).abs() <= 1e-6 * wanted.abs(), "{found}, not {wanted}");
+    near(one(&report[0], "spectral_norms"), norms);
+    near(one(&report[0], "normalised_mean"), mean / norms);
+    assert_eq!(figure(&report[0], "normalised").len(), wanted.len());
+    figure(&report[0], "normalised").iter().zip(&wanted).for_each(|(found, margin)| near(*found, margin / norms));
+    assert!(report[0].remarks.is_empty(), "{:?}", report[0].remarks);
+}
+
+/// The largest singular value of a matrix of `weights`: ‖W·v‖ where v ← Wᵀ·W·v has settled.
+fn spectral_norm(weights: &Weights, name: &str) -> f64 {
+    let (_, shape, values) = weights.iter().find(|tensor| tensor.0 == name).unwrap();
+    let rows = || values.chunks_exact(shape[1]);
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let mut v = vec![1.0; shape[1]];
+    let mut largest = 0.0;
+    for _ in 0..3000 {
+        let length = norm(&v);
+        v.iter_mut().for_each(|x| *x /= length);
+        let product: Vec<f64> = rows().map(|row| row.iter().zip(&v).map(|(w, x)| f64::from(*w) * x).sum()).collect();
+        largest = norm(&product);
+        v.fill(0.0);
+        for (row, y) in rows().zip(&product) {
+            v.iter_mut().zip(row).for_each(|(x, w)| *x += f64::from(*w) * y);
+        }
+    }
+    largest
 }
 
 #[test]
@@ -390,4 +453,10 @@ fn a_probe_that_does_not_apply_is_refused_before_the_job_starts() {
     let problem = "probe fgsm: it does not apply to networks with batch normalisation or dropout, whose way back is that \
                    of training: leave it out";
     assert_eq!(refused(&job), problem);
+    // 17 terabytes.
+    let mut job = mlp(3, 16);
+    job.model.hidden = vec![65_536, 65_536];
+    job.probe = vec![Probe { measure: ProbeMeasure::Eigenvalues, iterations: 1000, ..Probe::default() }];
+    let problem = refused(&job);
+    assert!(problem.starts_with("probe eigenvalues: it may keep 1001 vectors of 43"), "{problem}");
 }

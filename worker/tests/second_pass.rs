@@ -265,7 +265,7 @@ fn job_as_in_the_script(folder: &Path, network: &Network, keys: &str) -> Job {
     );
     let mut job = Job::from_toml(&text).unwrap();
     write_weights(&job, network);
-    trainer::seal_initial_weights(&mut job).unwrap();
+    trainer::seal_weights(&mut job).unwrap();
     job
 }
 

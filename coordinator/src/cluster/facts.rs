@@ -1,11 +1,8 @@
 //! What workers tell about a run: fingerprint, reports, outcome. Checked types; the wire's stop at `rpc`.
 
-use std::collections::BTreeMap;
-
 use lockstep_proto::job::{Libraries, instruction_set_family};
+pub use lockstep_proto::report::{EvaluationReport, PhaseSeconds, ProbeReport, Report, StepReport};
 use serde::{Deserialize, Serialize};
-
-use super::noise::NoiseScale;
 
 /// What results depend on beside job and data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,135 +108,6 @@ pub struct CheckpointFact {
     pub seconds: f64,
     /// The folder or address that it is in.
     pub dir: String,
-}
-
-/// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Report {
-    /// Some steps were committed.
-    Step(StepReport),
-    /// An evaluation was done.
-    Evaluation(EvaluationReport),
-    /// A probe was taken.
-    Probe(ProbeReport),
-}
-
-impl Report {
-    /// Steps committed, when it was made.
-    pub fn step(&self) -> u64 {
-        match self {
-            Self::Step(report) => report.step,
-            Self::Evaluation(report) => report.step,
-            Self::Probe(report) => report.step,
-        }
-    }
-
-    /// What tells reports of one step apart: nothing of the step itself, the split of an evaluation, a probe's title.
-    pub fn of_step(&self) -> (&'static str, &str) {
-        match self {
-            Self::Step(_) => ("step", ""),
-            Self::Evaluation(report) => ("evaluation", &report.split),
-            Self::Probe(report) => ("probe", &report.probe),
-        }
-    }
-}
-
-/// JSON has no word for NaN and infinities: they are written as null.
-fn number_or_null<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(value)?.unwrap_or(f64::NAN))
-}
-
-/// Measures of a step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepReport {
-    /// Steps committed, this one included.
-    pub step: u64,
-    /// Counted from 0.
-    pub epoch: u64,
-    /// Mean over the batch.
-    #[serde(deserialize_with = "number_or_null")]
-    pub loss: f64,
-    /// Fraction of the batch that was right.
-    #[serde(deserialize_with = "number_or_null")]
-    pub accuracy: f64,
-    /// η of this step.
-    #[serde(deserialize_with = "number_or_null")]
-    pub learning_rate: f64,
-    /// Of the whole job.
-    #[serde(deserialize_with = "number_or_null")]
-    pub samples_per_second: f64,
-    /// Committed so far, over all epochs.
-    pub samples: u64,
-    /// Of one worker, summed since its previous report.
-    pub seconds: PhaseSeconds,
-    /// Of the gradients; none in files from before it was measured.
-    pub noise: Option<NoiseScale>,
-}
-
-/// Time by phase.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PhaseSeconds {
-    /// Waiting for samples.
-    pub data: f64,
-    /// Forward pass.
-    pub forward: f64,
-    /// Backward pass.
-    pub backward: f64,
-    /// Reduction.
-    pub reduce: f64,
-    /// Update of the state.
-    pub commit: f64,
-}
-
-/// Measures of an evaluation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EvaluationReport {
-    /// Steps committed.
-    pub step: u64,
-    /// Epochs done.
-    pub epoch: u64,
-    /// `validation` or `test`.
-    pub split: String,
-    /// Mean over the split.
-    #[serde(deserialize_with = "number_or_null")]
-    pub loss: f64,
-    /// Fraction of the split that was right.
-    #[serde(deserialize_with = "number_or_null")]
-    pub accuracy: f64,
-    /// Fraction whose class is among the five best answers; absent in files from before it was measured.
-    #[serde(default)]
-    pub top5_accuracy: Option<f64>,
-    /// Samples of the split that it is over.
-    pub samples: u64,
-    /// Samples that could not be decoded and were left out, the first hundred of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skipped: Vec<u64>,
-}
-
-/// What a probe has come to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ProbeReport {
-    /// Steps committed.
-    pub step: u64,
-    /// Epochs done.
-    pub epoch: u64,
-    /// Its title.
-    pub probe: String,
-    /// What it measures.
-    pub measure: String,
-    /// Over which samples; empty where it looks at none.
-    pub on: String,
-    /// How many.
-    pub samples: u64,
-    /// How, where there are several ways.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub method: String,
-    /// What was measured, by name; null where it can't be told.
-    pub figures: BTreeMap<String, Vec<Option<f64>>>,
-    /// What could not be told, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
 }
 
 /// Why a worker's loop ended by itself.

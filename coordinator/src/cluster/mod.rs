@@ -11,7 +11,6 @@ pub mod event;
 pub mod facts;
 pub mod job;
 mod nodes;
-pub mod noise;
 pub mod record;
 mod requests;
 pub mod scheduler;

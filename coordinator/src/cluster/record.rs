@@ -108,6 +108,8 @@ pub struct Record {
     pub reason: String,
     /// Failed because of what the job says.
     pub bad_input: bool,
+    /// Failed because a step was not finite: steps committed before it.
+    pub diverged: Option<u64>,
     /// When it was handed in.
     pub submitted: Timestamp,
     /// When its first generation was ready.

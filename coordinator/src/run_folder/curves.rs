@@ -47,9 +47,9 @@ fn noise_panel(noise: &Noise) -> Panel<'_> {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_proto::report::{EvaluationReport, NoiseEstimate, NoiseScale, Report, StepReport};
+
     use super::*;
-    use crate::cluster::facts::{EvaluationReport, Report, StepReport};
-    use crate::cluster::noise::NoiseScale;
 
     /// A run like LeNet-5's, noise from a fixed generator.
     pub fn example() -> Curves {
@@ -63,13 +63,14 @@ mod tests {
             let scale = 30.0 * (step as f64 / 60.0) * (0.9 + 0.2 * noise);
             let is_clear = step > 400 && !(16_000..17_000).contains(&step);
             let told = |value: f64| Some(value).filter(|_| is_clear);
-            let noise = NoiseScale {
+            let all = NoiseEstimate {
                 scale: told(scale),
                 low: told(scale / 1.4),
                 high: told(scale * (1.5 + 2.0 * noise)),
                 above: Some(scale / 2.0).filter(|_| !is_clear),
                 ..Default::default()
             };
+            let noise = NoiseScale { all, ..Default::default() };
             curves.add(&Report::Step(StepReport { step, loss, accuracy, noise: Some(noise), ..Default::default() }));
             if step % 1250 == 0 {
                 let (split, loss) = ("test".into(), loss * 0.8 + 0.03);

@@ -1,9 +1,7 @@
 //! The noise scale of a whole run, for `summary.json`.
 
+use lockstep_proto::report::{NoiseScale, Report};
 use serde::Serialize;
-
-use crate::cluster::facts::Report;
-use crate::cluster::noise::NoiseScale;
 
 /// What a run's reports tell of the noise in its gradients.
 #[derive(Default)]
@@ -45,11 +43,11 @@ impl RunNoise {
     pub fn add(&mut self, report: &Report) {
         let Report::Step(step) = report else { return };
         let Some(noise) = &step.noise else { return };
-        if let (Some(trace), Some(squared_norm)) = (noise.trace, noise.squared_norm) {
+        if let (Some(trace), Some(squared_norm)) = (noise.all.trace, noise.all.squared_norm) {
             self.traces += trace;
             self.squared_norms += squared_norm;
         }
-        if let Some(scale) = noise.scale {
+        if let Some(scale) = noise.all.scale {
             self.scales += scale;
             self.identified += 1;
         }
@@ -72,13 +70,14 @@ impl RunNoise {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_proto::report::{NoiseEstimate, StepReport};
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::facts::StepReport;
 
     fn report(trace: f64, squared_norm: f64, scale: Option<f64>) -> Report {
-        let noise = NoiseScale { trace: Some(trace), squared_norm: Some(squared_norm), scale, ..Default::default() };
+        let all = NoiseEstimate { trace: Some(trace), squared_norm: Some(squared_norm), scale, ..Default::default() };
+        let noise = NoiseScale { all, ..Default::default() };
         Report::Step(StepReport { noise: Some(noise), ..Default::default() })
     }
 

@@ -1,7 +1,6 @@
 //! What the curves show: series of (step, value), down-sampled where they grow long.
 
-use crate::cluster::facts::Report;
-use crate::cluster::noise::NoiseScale;
+use lockstep_proto::report::{NoiseEstimate, NoiseScale, Report};
 
 /// Points that a series keeps in memory before it halves itself.
 const KEPT: usize = 20_000;
@@ -52,8 +51,8 @@ impl Series {
 impl Noise {
     fn add(&mut self, step: u64, noise: &NoiseScale) {
         let [low, high] = &mut self.interval;
-        let all =
-            [(&mut self.scale, noise.scale), (low, noise.low), (high, noise.high), (&mut self.above, noise.above)];
+        let NoiseEstimate { scale, low: lower, high: upper, above, .. } = noise.all;
+        let all = [(&mut self.scale, scale), (low, lower), (high, upper), (&mut self.above, above)];
         for (series, value) in all {
             series.add(step, value.filter(|value| *value > 0.0).unwrap_or(f64::NAN));
         }

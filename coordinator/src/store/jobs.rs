@@ -18,7 +18,7 @@ impl Store {
             .prepare_cached(
                 "INSERT OR REPLACE INTO jobs VALUES (:job, :name, :toml, :command, :run_folder, :state,
              :reason, :bad_input, :submitted, :started, :ended, :outcome, :placements, :workers,
-             :source, :generation, :generation_id, :members, :facts, :fingerprint)",
+             :source, :generation, :generation_id, :members, :facts, :fingerprint, :diverged)",
             )?
             .execute(named_params! {
                 ":job": record.job.as_str(),
@@ -41,6 +41,7 @@ impl Store {
                 ":members": json(&record.job, &record.members)?,
                 ":facts": json(&record.job, &record.facts)?,
                 ":fingerprint": json(&record.job, &record.fingerprint)?,
+                ":diverged": record.diverged.map(integer),
             })?;
         Ok(())
     }
@@ -109,6 +110,7 @@ fn record(row: &Row<'_>) -> Result<Record, StoreError> {
         state: StateName::parse(&state).ok_or_else(|| wrong(format!("state {state:?}")))?,
         reason: row.get("reason")?,
         bad_input: row.get("bad_input")?,
+        diverged: row.get::<_, Option<i64>>("diverged")?.and_then(|steps| u64::try_from(steps).ok()),
         submitted: timestamp(row.get("submitted")?),
         started: row.get::<_, Option<i64>>("started")?.map(timestamp),
         ended: row.get::<_, Option<i64>>("ended")?.map(timestamp),

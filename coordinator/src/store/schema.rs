@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// What makes a database of version n one of version n + 1; the version is kept in SQLite's `user_version`.
-const UPGRADES: [&str; 2] = [TABLES, SURVIVING_JOBS];
+const UPGRADES: [&str; 3] = [TABLES, SURVIVING_JOBS, DIVERGED_JOBS];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -61,6 +61,11 @@ CREATE TABLE memberships (
     PRIMARY KEY (job, number)
 ) STRICT;
 DROP TABLE generations;
+";
+
+/// Since version 3 it is kept that a job has failed because a step was not finite.
+const DIVERGED_JOBS: &str = "
+ALTER TABLE jobs ADD COLUMN diverged INTEGER;
 ";
 
 /// Makes the tables in an empty database, and adds what an older one lacks; refuses those of a newer program.

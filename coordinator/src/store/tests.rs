@@ -35,6 +35,7 @@ fn record(id: &str) -> Record {
         state: StateName::Recovering,
         reason: "all 10 steps are done".into(),
         bad_input: false,
+        diverged: Some(9),
         submitted: Timestamp::from_millis(1000),
         started: Some(Timestamp::from_millis(2000)),
         ended: None,
@@ -204,6 +205,7 @@ fn a_database_of_version_1_is_taken_over() {
     assert_eq!((restored.record.name.as_str(), restored.record.workers), ("old", 2));
     assert_eq!((restored.record.state, restored.record.generation), (StateName::Running, 0));
     assert_eq!((restored.record.members.len(), restored.record.facts), (0, RunFacts::default()));
+    assert_eq!(restored.record.diverged, None);
     assert_eq!(store.logs(&job("a")).unwrap()[0].line, "a line");
     // It is one of this version now.
     store.save_progress(&job("a"), 0, &[row(0, 1)], 10).unwrap();
@@ -229,7 +231,7 @@ fn a_newer_schema_is_refused_with_both_versions() {
     store.database.pragma_update(None, "user_version", 7).unwrap();
     drop(store);
     let error = Store::open(&state).err().unwrap().to_string();
-    assert!(error.ends_with("has schema version 7, this program knows up to 2: use the newer program"), "{error}");
+    assert!(error.ends_with("has schema version 7, this program knows up to 3: use the newer program"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,10 @@
 //! come again within an epoch), sums of several steps nearly are. A window begins with blocks of one step and joins
 //! neighbours when it is full, up to [`BLOCK_STEPS`], so that short jobs have intervals as well; then the oldest block
 //! goes for each new one. It is part of a job's state: sums in a fixed order, nothing else.
+//!
+//! All steps of a window are of one *kind*: taken with the same settings, as whoever adds them tells apart. One of
+//! another kind begins the window anew, since a mean over both would be neither's, and the jackknife's blocks no draws of
+//! one thing.
 
 use super::jackknife::Blocks;
 use super::scale::Estimate;
@@ -34,6 +38,8 @@ struct Block {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     layers: usize,
+    /// Of its steps; none where nobody has told, as in windows from before kinds were told apart.
+    kind: Option<u64>,
     /// Steps of a full block.
     span: u64,
     /// The oldest first.
@@ -73,7 +79,7 @@ impl Block {
 impl Window {
     /// Before the first step of a network with so many layers.
     pub fn new(layers: usize) -> Self {
-        Self { layers, span: 1, blocks: Vec::new() }
+        Self { layers, kind: None, span: 1, blocks: Vec::new() }
     }
 
     /// Layers of its network.
@@ -89,6 +95,13 @@ impl Window {
     /// Steps that it holds.
     pub fn steps(&self) -> u64 {
         self.blocks.iter().map(|block| block.steps).sum()
+    }
+
+    /// Steps from now on are of this kind: a window of others begins anew.
+    pub fn turn_to(&mut self, kind: u64) {
+        if self.kind != Some(kind) {
+            *self = Self { kind: Some(kind), ..Self::new(self.layers) };
+        }
     }
 
     /// Takes a step in. One that does not tell noise from gradient ([`Step::identifies`]) leaves the window as it was: a
@@ -144,9 +157,11 @@ impl Window {
         blocks.map(|blocks| Estimate::of(&blocks))
     }
 
-    /// All of it as words, for a state: steps of a full block; then for each block its steps, its pairs and its sums.
+    /// All of it as words, for a state: steps of a full block; the kind, if it is told and there are blocks; then for each
+    /// block its steps, its pairs and its sums.
     pub fn words(&self) -> Vec<u64> {
         let mut words = vec![self.span];
+        words.extend(self.kind.filter(|_| !self.is_empty()));
         for block in &self.blocks {
             words.extend([block.steps, block.pairs.to_bits()]);
             words.extend(block.sums.as_flattened().iter().map(|sum| sum.to_bits()));
@@ -158,6 +173,11 @@ impl Window {
     pub fn from_words(layers: usize, words: &[u64]) -> Option<Self> {
         let (&span, words) = words.split_first()?;
         let length = 2 + 2 * layers;
+        // Blocks have two words at least, so that a word more can be nothing but the kind.
+        let (kind, words) = match words.split_first() {
+            Some((kind, words)) if !words.is_empty() && words.len().is_multiple_of(length) => (Some(*kind), words),
+            _ => (None, words),
+        };
         let is_span = span.is_power_of_two() && span <= BLOCK_STEPS;
         if !is_span || !words.len().is_multiple_of(length) || words.len() / length > BLOCKS {
             return None;
@@ -174,6 +194,6 @@ impl Window {
             }
             blocks.push(block);
         }
-        Some(Self { layers, span, blocks })
+        Some(Self { layers, kind, span, blocks })
     }
 }

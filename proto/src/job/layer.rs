@@ -14,8 +14,12 @@ use super::text::{MAX_JOB_BYTES, known_keys};
 const PREFIX: &str = "LOCKSTEP__";
 
 /// Keys that hold paths: table, name, both. An address with a scheme is no path.
-const PATHS: [(&str, &str, &str); 3] =
-    [("data", "path", "data.path"), ("checkpoint", "dir", "checkpoint.dir"), ("model", "init_from", "model.init_from")];
+const PATHS: [(&str, &str, &str); 4] = [
+    ("data", "path", "data.path"),
+    ("checkpoint", "dir", "checkpoint.dir"),
+    ("model", "init_from", "model.init_from"),
+    ("probe", "from", "probe.from"),
+];
 
 /// Keys that one place says, checked but not yet merged.
 #[derive(Clone, Debug)]
@@ -83,16 +87,27 @@ impl Layer {
         // Before merging, so that the error names this layer.
         read(table.clone(), &origin)?;
         for (table_name, name, key) in PATHS {
-            if let Some(Value::String(path)) = table.get_mut(table_name).and_then(|inner| inner.get_mut(name))
-                && !path.is_empty()
-                && !path.contains("://")
-            {
-                let invalid = |problem| JobError::Invalid { origin: origin.clone(), key, problem };
-                *path = absolute(folder, path).map_err(|text| invalid(format!("`{key}` = {text}")))?;
+            for inner in tables(table.get_mut(table_name)) {
+                if let Some(Value::String(path)) = inner.get_mut(name)
+                    && !path.is_empty()
+                    && !path.contains("://")
+                {
+                    let invalid = |problem| JobError::Invalid { origin: origin.clone(), key, problem };
+                    *path = absolute(folder, path).map_err(|text| invalid(format!("`{key}` = {text}")))?;
+                }
             }
         }
         Ok(Self { origin, table })
     }
+}
+
+/// A table, or each of a list of tables.
+fn tables(value: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
+    let (one, many) = match value {
+        Some(Value::Array(tables)) => (None, Some(tables)),
+        one => (one, None),
+    };
+    one.into_iter().chain(many.into_iter().flatten())
 }
 
 /// The text of a file that people write.

@@ -80,7 +80,19 @@ fn relative_paths_start_where_they_are_written() {
     assert_eq!(path("data.path = '../digits'", &[]), root.join("digits"));
     assert_eq!(path("data.path = 'absent'", &[]), root.join("recipes/absent"));
     assert_eq!(path("data.path = '/absent'", &[]), Path::new("/absent"));
+    fs::write(
+        &file,
+        "data.path = 'absent'\n[[probe]]\n[[probe]]\nname = 'b'\nmeasure = 'interpolation'\nfrom = '../w'",
+    )
+    .unwrap();
+    let probes = Job::load(&file, [], &[]).unwrap().probe;
+    assert_eq!(
+        probes.iter().map(|probe| &*probe.from).collect::<Vec<_>>(),
+        ["", &*root.join("recipes/../w").display().to_string()]
+    );
     let here = std::env::current_dir().unwrap();
+    let said = "probe=[{measure='interpolation', from='w'}]".to_owned();
+    assert_eq!(Job::load(&file, [], &[said]).unwrap().probe[0].from, here.join("w").display().to_string());
     assert_eq!(path("", &["data.path=absent".to_owned()]), here.join("absent"));
     assert_eq!(path("", &["data.path=src".to_owned()]), fs::canonicalize(here.join("src")).unwrap());
 }

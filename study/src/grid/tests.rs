@@ -168,7 +168,15 @@ fn keys_tell_runs_apart_by_what_they_measure() {
     assert!(differs(&|job| job.metrics.every = 7));
     assert!(differs(&|job| job.evaluate.every_steps = 7));
     assert!(differs(&|job| job.evaluate.test = false));
-    assert!(differs(&|job| job.probe.push(lockstep_proto::job::Probe::default())));
+    let probe = |from: &str, from_blake3: &str| lockstep_proto::job::Probe {
+        from: from.into(),
+        from_blake3: from_blake3.into(),
+        ..Default::default()
+    };
+    let probed = |from, hash| key(&Job { probe: vec![probe(from, hash)], ..job.clone() }, "digits");
+    assert!(differs(&|job| job.probe.push(probe("", ""))));
+    assert_eq!(probed("/here", "ab"), probed("/there", "ab"));
+    assert_ne!(probed("/here", "ab"), probed("/here", "cd"));
     assert!(!differs(&|job| job.cluster.threads = 7));
     assert!(!differs(&|job| job.checkpoint.every_steps = 7));
     assert!(!differs(&|job| job.data.path = "elsewhere".into()));

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub use lines::{Evaluation, Line, Noise, NoiseLayer, Probe, Step, lines};
+pub use lines::lines;
 pub use outcome::{Fingerprint, Found, look};
 
 /// Most bytes of a JSON file.

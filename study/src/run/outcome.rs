@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use lockstep_proto::job::{Job, Libraries, instruction_set_family, text_of_file};
+use lockstep_proto::report::Report;
 use serde::Deserialize;
 
-use super::{Line, RunError, json, lines};
+use super::{RunError, json, lines};
 use crate::grid::key;
 use crate::plan::Outcome;
 
@@ -116,23 +117,23 @@ fn measured(path: &Path, outcome: &mut Outcome) -> Result<(), RunError> {
     let mut gap = None;
     lines(path, |line| {
         match line {
-            Line::Step(step) => {
+            Report::Step(step) => {
                 if epoch != Some(step.epoch) {
                     (epoch, right, steps) = (Some(step.epoch), 0.0, 0);
                 }
-                right += step.accuracy.unwrap_or(f64::NAN);
+                right += step.accuracy;
                 steps += 1;
             }
-            Line::Evaluation(evaluation) if evaluation.split == "validation" => {
-                outcome.validation_loss = evaluation.loss;
-                outcome.validation_error = evaluation.accuracy.map(|accuracy| 1.0 - accuracy);
+            Report::Evaluation(evaluation) if evaluation.split == "validation" => {
+                outcome.validation_loss = Some(evaluation.loss).filter(|loss| loss.is_finite());
+                outcome.validation_error = Some(1.0 - evaluation.accuracy).filter(|error| error.is_finite());
             }
-            Line::Evaluation(evaluation) if evaluation.split == "test" => outcome.test_evaluations += 1,
-            Line::Probe(probe) if probe.measure == "gap" => {
+            Report::Evaluation(evaluation) if evaluation.split == "test" => outcome.test_evaluations += 1,
+            Report::Probe(probe) if probe.measure == "gap" => {
                 let figure = |name: &str| probe.figures.get(name).and_then(|values| *values.first()?);
                 gap = Some((figure("train_loss"), figure("train_accuracy")));
             }
-            Line::Evaluation(_) | Line::Probe(_) => {}
+            Report::Evaluation(_) | Report::Probe(_) => {}
         }
         Ok(())
     })?;

@@ -28,9 +28,9 @@ fn run(stop_reason: &str) -> (tempfile::TempDir, String) {
     write(
         folder.path(),
         "metrics.jsonl",
-        r#"{"kind":"step","step":1,"epoch":0,"samples":2,"loss":9,"accuracy":0.1,"learning_rate":0.1}
-{"kind":"step","step":3,"epoch":1,"samples":6,"loss":null,"accuracy":0.5,"learning_rate":0.1,"noise":{"scale":7,"layers":[]}}
-{"kind":"step","step":4,"epoch":1,"samples":8,"loss":1,"accuracy":0.75,"learning_rate":0.1}
+        r#"{"kind":"step","step":1,"epoch":0,"samples":2,"loss":9,"accuracy":0.1,"learning_rate":0.1,"samples_per_second":1,"seconds":{"data":0,"forward":0,"backward":0,"reduce":0,"commit":0}}
+{"kind":"step","step":3,"epoch":1,"samples":6,"loss":null,"accuracy":0.5,"learning_rate":0.1,"samples_per_second":1,"seconds":{"data":0,"forward":0,"backward":0,"reduce":0,"commit":0},"noise":{"scale":7,"steps":3,"layers":[]}}
+{"kind":"step","step":4,"epoch":1,"samples":8,"loss":1,"accuracy":0.75,"learning_rate":0.1,"samples_per_second":1,"seconds":{"data":0,"forward":0,"backward":0,"reduce":0,"commit":0}}
 {"kind":"evaluation","step":4,"epoch":2,"split":"validation","loss":0.25,"accuracy":0.75,"samples":8}
 "#,
     );
@@ -88,7 +88,7 @@ fn what_can_not_be_believed_is_told_with_file_and_line() {
     told("summary.json", "{");
     told("run.json", "[]");
     told("job.toml", "batch.size = \"x\"");
-    let step = r#"{"kind":"step","step":1,"epoch":0,"samples":2,"loss":9,"accuracy":0.1,"learning_rate":0.1}"#;
+    let step = r#"{"kind":"step","step":1,"epoch":0,"samples":2,"loss":9,"accuracy":0.1,"learning_rate":0.1,"samples_per_second":1,"seconds":{"data":0,"forward":0,"backward":0,"reduce":0,"commit":0}}"#;
     assert!(told("metrics.jsonl", &format!("{step}\n{{}}\n")).contains("line 2: "));
     assert!(told("metrics.jsonl", step).contains("line 1: is cut off"));
     let (folder, _) = run("completed");

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use lockstep_proto::report::{EvaluationReport, ProbeReport, Report, StepReport};
+
 use super::file::Csv;
 use super::{StudyFolder, TableError};
 use crate::csv::Field;
 use crate::plan::{Known, Task};
-use crate::run::{Evaluation, Line, Probe, RunError, Step, lines};
+use crate::run::{RunError, lines};
 
 /// The open files.
 struct Tables {
@@ -72,18 +74,18 @@ impl Tables {
         })
     }
 
-    fn add(&mut self, job: &str, line: &Line) -> io::Result<()> {
+    fn add(&mut self, job: &str, line: &Report) -> io::Result<()> {
         match line {
-            Line::Step(step) => self.step(job, step),
-            Line::Evaluation(evaluation) => {
-                let Evaluation { step, epoch, split, loss, accuracy, samples } = evaluation;
+            Report::Step(step) => self.step(job, step),
+            Report::Evaluation(evaluation) => {
+                let EvaluationReport { step, epoch, split, loss, accuracy, samples, .. } = evaluation;
                 self.evaluations.row(&[&job, step, epoch, split, loss, accuracy, samples])
             }
-            Line::Probe(probe) => self.probe(job, probe),
+            Report::Probe(probe) => self.probe(job, probe),
         }
     }
 
-    fn step(&mut self, job: &str, line: &Step) -> io::Result<()> {
+    fn step(&mut self, job: &str, line: &StepReport) -> io::Result<()> {
         let noise = line.noise.clone().unwrap_or_default();
         let fields: [&dyn Field; 15] = [
             &job,
@@ -93,24 +95,31 @@ impl Tables {
             &line.loss,
             &line.accuracy,
             &line.learning_rate,
-            &noise.trace,
-            &noise.squared_norm,
-            &noise.scale,
-            &noise.low,
-            &noise.high,
-            &noise.above,
+            &noise.all.trace,
+            &noise.all.squared_norm,
+            &noise.all.scale,
+            &noise.all.low,
+            &noise.all.high,
+            &noise.all.above,
             &noise.lane_squared_norm,
             &noise.implicit_gradient,
         ];
         self.steps.row(&fields)?;
         for layer in &noise.layers {
-            self.layers.row(&[&job, &line.step, &layer.name, &layer.trace, &layer.squared_norm, &layer.scale])?;
+            self.layers.row(&[
+                &job,
+                &line.step,
+                &layer.name,
+                &layer.own.trace,
+                &layer.own.squared_norm,
+                &layer.own.scale,
+            ])?;
         }
         Ok(())
     }
 
-    fn probe(&mut self, job: &str, line: &Probe) -> io::Result<()> {
-        let Probe { step, epoch, probe, measure, on, samples, method, figures, remarks } = line;
+    fn probe(&mut self, job: &str, line: &ProbeReport) -> io::Result<()> {
+        let ProbeReport { step, epoch, probe, measure, on, samples, method, figures, remarks } = line;
         for (figure, values) in figures {
             for (index, value) in values.iter().enumerate() {
                 self.probes.row(&[&job, step, epoch, probe, measure, on, samples, method, figure, &index, value])?;

@@ -36,6 +36,7 @@ pub use initial::initial_values;
 pub use named::{SampleShape, build};
 pub use named_weights::{NamedWeights, ParameterSet, WeightsError, read_bounded};
 pub use needs::Need;
+pub(crate) use parts::BATCH_NORM_EPSILON;
 pub use plan::Plan;
 pub use tangent::{Along, LossAt, TangentMemory};
 

@@ -11,8 +11,8 @@ use lockstep_kernels::pool2d::{AdaptivePool2dSize, Pool2dSize};
 use super::{BuildError, Builder, Shape, ValueId};
 use crate::layers;
 
-/// ε of PyTorch's batch norm.
-const BATCH_NORM_EPSILON: f32 = 1e-5;
+/// ε of every batch normalisation: PyTorch's.
+pub(crate) const BATCH_NORM_EPSILON: f32 = 1e-5;
 /// Largest window of a pooling.
 const MAX_WINDOW: usize = 16;
 

@@ -4,13 +4,14 @@
 //! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
 //! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of the first,
 //! which has the plain gradients at the weights; where each lane has one, plain gradients are never added up, and nothing is
-//! told. A step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
+//! told. Where the batch grows, or a fork has other settings of what a lane's gradient is, the window begins anew with the
+//! first step of the new kind ([`Kinds`]). A step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
 //! was.
 
 use lockstep_collective::Tally;
 use lockstep_estimators::noise::{Estimate, Scale, Step, Window};
 use lockstep_kernels::device::Device;
-use lockstep_proto::job::{AscentOver, Job};
+use lockstep_proto::job::{AscentOver, Batch, Job};
 use lockstep_proto::wire;
 
 use super::crew::Devices;
@@ -26,6 +27,38 @@ pub(super) struct ByProducts<D: Device> {
     /// ‖Σ s_k‖² of each layer, of the newest step.
     of_sum: Vec<f64>,
     unidentified: Option<&'static str>,
+    kinds: Kinds,
+}
+
+/// Which of a job's steps tell of the same noise: those of the same batch and micro-batch, over samples that are augmented
+/// and labelled alike, with the same loss. Where the weights are, and how fast they move, is no part of it: that changes
+/// with every step.
+struct Kinds {
+    batch: Batch,
+    settings: blake3::Hasher,
+}
+
+impl Kinds {
+    fn of(job: &Job) -> Self {
+        let decides =
+            |key: &str| ["augment.", "data.", "loss.", "seed.augment"].iter().any(|start| key.starts_with(start));
+        let places =
+            ["data.cache_bytes", "data.name", "data.path", "data.prefetch_bytes", "data.skip_bad", "data.threads"];
+        let mut settings = blake3::Hasher::new();
+        for (key, value) in job.keys().iter().filter(|(key, _)| decides(key) && !places.contains(&key.as_str())) {
+            settings.update(format!("{key} = {value}\n").as_bytes());
+        }
+        Self { batch: job.batch.clone(), settings }
+    }
+
+    /// That of an epoch's steps.
+    fn of_epoch(&self, epoch: u64) -> u64 {
+        let (size, micro_batch) = (self.batch.size_at(epoch), self.batch.micro_batch);
+        let mut hasher = self.settings.clone();
+        hasher.update(format!("{size} in lanes of {micro_batch}\n").as_bytes());
+        let digits = hasher.finalize();
+        digits.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
 }
 
 /// What is told of a step by itself.
@@ -55,6 +88,7 @@ impl<D: Device> ByProducts<D> {
             blocks: Blocks::new(model.layer_ranges()),
             of_sum: Vec::new(),
             unidentified: unidentified(job),
+            kinds: Kinds::of(job),
         }
     }
 
@@ -71,6 +105,11 @@ impl<D: Device> ByProducts<D> {
         let step =
             Step { lanes: measures::lanes(tally), of_lanes: measures::squared_norms(tally), of_sum: &self.of_sum };
         self.unidentified.is_none().then_some(step)
+    }
+
+    /// The kind of an epoch's steps: those of one kind are averaged.
+    pub(super) fn kind_of(&self, epoch: u64) -> u64 {
+        self.kinds.of_epoch(epoch)
     }
 
     /// A report's part about noise.
@@ -145,5 +184,40 @@ impl Told {
             Scale::Above(bound) => Self { above: Some(bound), ..Self::default() },
             Scale::Unknown(why) => Self { reason: why.to_string(), ..Self::default() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_apart_by_what_their_lanes_are() {
+        let mut job = Job::default();
+        job.batch.growth = vec![(3, 128)];
+        let kind = |job: &Job, epoch| Kinds::of(job).of_epoch(epoch);
+        let own = kind(&job, 0);
+        assert_eq!((kind(&job, 2), kind(&job, 4)), (own, kind(&job, 3)));
+        assert_ne!(kind(&job, 3), own);
+        let with = |change: fn(&mut Job)| {
+            let mut other = job.clone();
+            change(&mut other);
+            kind(&other, 0)
+        };
+        let alike: [fn(&mut Job); 4] = [
+            |job| job.optimizer.learning_rate = 0.5,
+            |job| job.cluster.workers = 3,
+            |job| job.data.path = "/elsewhere".into(),
+            |job| job.schedule.epochs = 9,
+        ];
+        alike.into_iter().for_each(|change| assert_eq!(with(change), own));
+        let others: [fn(&mut Job); 5] = [
+            |job| job.batch.size = 96,
+            |job| job.batch.micro_batch = 16,
+            |job| job.loss.smoothing = 0.1,
+            |job| job.seed.augment = 7,
+            |job| job.data.label_noise = 0.1,
+        ];
+        others.into_iter().for_each(|change| assert_ne!(with(change), own));
     }
 }

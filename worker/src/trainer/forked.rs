@@ -7,8 +7,10 @@ use lockstep_proto::job::Job;
 
 use super::TrainerError;
 use super::hardware::Hardware;
+use super::host_memory::check_host_memory;
 use super::optimizer::kept;
 use super::prepare::{about, instruction_set, samples_in_order, work};
+use super::probes;
 use super::schedule::Schedule;
 use crate::datasets;
 
@@ -25,6 +27,8 @@ pub fn forked(original: &Job, job: &Job, snapshot: Snapshot) -> Result<Snapshot,
     let dataset = datasets::open(&job.data, &[])?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
+    probes::check(job, &work)?;
+    check_host_memory(job, &work)?;
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }

@@ -5,10 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use lockstep_kernels::device::Device;
-use lockstep_proto::ledger::LedgerRow;
 use lockstep_proto::wire;
 
-use super::by_products::LaneNorm;
 use super::ending::End;
 use super::foresight::Foresight;
 use super::measures::{self, Score};
@@ -18,9 +16,10 @@ use super::reduction::Reduction;
 use super::schedule::StepPlan;
 use super::second_pass::Place;
 use super::signals::Signals;
-use super::state::{Advance, State};
+use super::state::State;
 use super::stops::{self, Completion, Evaluations};
-use super::{Task, Trainer, TrainerError, optimizer, skipped};
+use super::update::{Committed, Update};
+use super::{Task, Trainer, TrainerError, skipped};
 use crate::control::{StopReason, TrainerEvent};
 
 /// Passes of a step that reduce: gradients at the weights are the first; evaluations have a count of their own. Second
@@ -48,15 +47,6 @@ pub(super) struct Generation<'a, D: Device> {
     /// Seconds of training before this generation.
     pub(super) seconds_before: f64,
     pub(super) outbox: Outbox,
-}
-
-/// What a committed step tells the loop.
-struct Committed {
-    epoch: u64,
-    flags: u64,
-    score: Score,
-    learning_rate: f64,
-    lanes: LaneNorm,
 }
 
 impl<D: Device> Generation<'_, D> {
@@ -165,7 +155,7 @@ impl<D: Device> Generation<'_, D> {
         if let Some(foresight) = &self.foresight {
             foresight.expect_training(cursor, &self.trainer.work.dataset);
         }
-        let measured = self.measure_curvature_if_due(&plan)?;
+        let measured_curvature = self.measure_curvature_if_due(&plan)?;
         let mut batch = self.batch(plan);
         let Some(place) = self.step_up_if_wanted(&mut batch)? else { return Ok(Err(Place::Weights)) };
         self.compute_lanes(&mut batch, place)?;
@@ -176,38 +166,23 @@ impl<D: Device> Generation<'_, D> {
             return Ok(Err(place));
         }
 
-        self.trainer.seat.progress.enter(Phase::Commit, cursor.step);
         let committing = Instant::now();
-        let seconds = self.seconds_before + self.trainer.meter.generation_seconds();
-        let Trainer { crew, optimizer, by_products, injected, curvature, above, schedule, work, .. } =
-            &mut *self.trainer;
-        let (mut tally, mut sums) = (reduced.tally, self.state.sums(reduced.gradient));
-        match (place, above) {
-            (Place::Above, Some(above)) => (tally, sums) = above.blend(crew, sums),
-            _ => by_products.measure(crew, sums.gradient),
-        }
-        let noise = by_products.of_step(tally);
-        if let Some(injected) = injected {
-            sums.gradient = injected.add(crew, (tally.counts[measures::SAMPLES], cursor.step), sums.gradient);
-        }
-        let (score, flags) = (Score::of(tally), tally.flags);
-        let learning_rate = schedule.learning_rate(&cursor);
-        let lanes = LaneNorm::of(noise.as_ref(), learning_rate);
-        let constants = optimizer::Step { learning_rate, count: score.samples, steps: cursor.step };
-        let behind = schedule.advance(&cursor, &plan);
-        let epoch_loss = self.state.epoch_loss.with(&score, behind.epoch > plan.epoch);
-        let row = row(&plan, cursor.step, self.number, &tally.counts, skipped.clone());
-        let evaluations = self.evaluated.take().unwrap_or(self.state.evaluations);
-        let parameters = 0..work.model.parameters();
-        let curvature = curvature.as_ref().filter(|_| measured).map(|curvature| D::view(curvature, parameters));
-        let advance = Advance { cursor: behind, epoch_loss, evaluations, noise, seconds, row, curvature };
-        self.state.commit(crew, optimizer, &constants, sums, advance)?;
+        let update = Update {
+            plan,
+            place,
+            measured_curvature,
+            evaluations: self.evaluated.take().unwrap_or(self.state.evaluations),
+            generation: self.number,
+            seconds: self.seconds_before + self.trainer.meter.generation_seconds(),
+            skipped: skipped.clone(),
+        };
+        let committed = update.commit(self.trainer, &mut self.state, reduced)?;
         self.outbox.committed(&self.state.ledger);
         if self.rank == 0 {
             skipped::tell(&self.trainer.work, &plan, cursor.step + 1, &skipped);
         }
-        self.trainer.meter.step(&score, batch.reducing, committing.elapsed());
-        Ok(Ok(Committed { epoch: plan.epoch, flags, score, learning_rate, lanes }))
+        self.trainer.meter.step(&committed.score, batch.reducing, committing.elapsed());
+        Ok(Ok(committed))
     }
 
     /// Every `metrics.every` steps, and at the last.
@@ -294,20 +269,5 @@ impl<D: Device> Generation<'_, D> {
     pub(super) fn write_checkpoint(&mut self) {
         let device = &mut self.trainer.crew.first().device;
         self.trainer.checkpoints.write_wanted(&self.state, device, self.trainer.work.model.tensors());
-    }
-}
-
-/// A step in the ledger, with what the reduction counted.
-fn row(plan: &StepPlan, step: u64, generation: u64, counts: &[u64], skipped: Vec<u64>) -> LedgerRow {
-    LedgerRow {
-        epoch: plan.epoch,
-        from: plan.first,
-        to: plan.first + plan.samples,
-        first_step: step,
-        steps: 1,
-        generation,
-        samples: counts[measures::SAMPLES],
-        hashes: counts[measures::SAMPLE_HASHES],
-        skipped,
     }
 }

@@ -1,14 +1,10 @@
 //! The flat vector that a job begins with: drawn from its seed, or taken from a file that all workers see.
-//!
-//! The file is told by its hash, which is part of the job: whoever sees another file under that path refuses the job.
-
-use std::path::Path;
 
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::Job;
 
-use super::TrainerError;
-use crate::model::{Model, NamedWeights, WeightsError, initial_values, read_bounded};
+use super::{TrainerError, sealed_weights};
+use crate::model::{Model, WeightsError, initial_values};
 
 /// Parameters and running statistics before the first step.
 ///
@@ -19,7 +15,7 @@ pub fn initial_weights<D: Device>(job: &Job, model: &Model<D>) -> Result<Vec<f32
     if job.model.init_from.is_empty() {
         return Ok(flat);
     }
-    let weights = read(job)?;
+    let weights = sealed_weights::of_beginning(job)?;
     // The last layer's parameters come first.
     let last = model.layer_ranges().into_iter().next().unwrap_or_default();
     let anew = if job.model.new_head { last.clone() } else { 0..0 };
@@ -34,31 +30,4 @@ pub fn initial_weights<D: Device>(job: &Job, model: &Model<D>) -> Result<Vec<f32
         }
     })?;
     Ok(flat)
-}
-
-fn read(job: &Job) -> Result<NamedWeights, TrainerError> {
-    let (path, wanted) = (&job.model.init_from, &job.model.init_blake3);
-    let bytes = read_bounded(Path::new(path))?;
-    let found = blake3::hash(&bytes).to_hex();
-    if found.as_str() != wanted {
-        return Err(TrainerError::Job(format!(
-            "model.init_from: {path}: its BLAKE3 is {found}, not model.init_blake3 = {wanted:?}: take the file that \
-             the job was made with"
-        )));
-    }
-    let weights = NamedWeights::parse(path.clone(), &bytes)?;
-    weights.check_finite()?;
-    Ok(weights)
-}
-
-/// Fills in the hash of the job's file of weights, unless the job says it.
-///
-/// # Errors
-/// If the file cannot be read.
-pub fn seal_initial_weights(job: &mut Job) -> Result<(), TrainerError> {
-    if !job.model.init_from.is_empty() && job.model.init_blake3.is_empty() {
-        let bytes = read_bounded(Path::new(&job.model.init_from))?;
-        job.model.init_blake3 = blake3::hash(&bytes).to_hex().to_string();
-    }
-    Ok(())
 }

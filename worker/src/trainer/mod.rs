@@ -27,6 +27,7 @@ mod forked;
 mod generation;
 mod gradient_noise;
 mod hardware;
+mod host_memory;
 mod initial_weights;
 pub(crate) mod lane;
 #[cfg(test)]
@@ -55,6 +56,7 @@ mod recorder;
 mod reduction;
 mod replay;
 mod schedule;
+mod sealed_weights;
 mod second_pass;
 mod share;
 mod signals;
@@ -63,6 +65,7 @@ mod snapshot;
 mod state;
 mod stops;
 mod trial;
+mod update;
 mod upload;
 mod weights_file;
 
@@ -99,12 +102,12 @@ pub use fault::Fault;
 pub use fingerprint::{canary, fingerprint};
 pub use forked::forked;
 pub use hardware::{Hardware, transport};
-pub use initial_weights::seal_initial_weights;
 pub use measures::sample_hash;
 pub use outlook::{BatchOutlook, Outlook, positions_of_step};
 pub use prepare::check;
 pub use probes::ProbeOutlook;
 pub use progress::{Phase, Progress};
+pub use sealed_weights::seal_weights;
 pub use signals::Signals;
 pub use trial::Trial;
 

@@ -18,6 +18,7 @@ use super::crew::{Crew, Devices};
 use super::fingerprint::fingerprint;
 use super::gradient_noise::GradientNoise;
 use super::hardware::{Hardware, Owned};
+use super::host_memory::check_host_memory;
 use super::initial_weights::initial_weights;
 use super::lane::{LaneRunner, Work};
 use super::loss::Loss;
@@ -67,6 +68,7 @@ impl<D: Owned> Trainer<D> {
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let mut work = work(&job, dataset)?;
         probes::check(&job, &work)?;
+        check_host_memory(&job, &work)?;
         work.loader = loader(&job, &work, seat.hardware)?;
         let mut devices = D::of_seat(&seat, &job)?;
         devices.iter_mut().try_for_each(|device| check_memory(device, &job, &work))?;
@@ -209,6 +211,7 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
     probes::check(job, &work)?;
+    check_host_memory(job, &work)?;
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }

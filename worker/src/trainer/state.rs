@@ -89,6 +89,8 @@ pub struct Advance<'a, D: Device> {
     pub evaluations: Evaluations,
     /// What the step tells of the gradient's noise, if the job's do.
     pub noise: Option<noise::Step<'a>>,
+    /// Steps of which kind that may be averaged with.
+    pub noise_kind: u64,
     /// Seconds of training with the step.
     pub seconds: f64,
     /// The step in the ledger.
@@ -310,7 +312,10 @@ impl<D: Device> State<D> {
         self.follow_statistics(crew, step, sums.statistics);
         (self.cursor, self.epoch_loss) = (advance.cursor, advance.epoch_loss);
         (self.evaluations, self.seconds) = (advance.evaluations, advance.seconds);
-        advance.noise.iter().for_each(|step| self.noise.add(step));
+        if let Some(step) = &advance.noise {
+            self.noise.turn_to(advance.noise_kind);
+            self.noise.add(step);
+        }
         Ok(())
     }
 

@@ -218,6 +218,10 @@ impl Job {
             state: self.state.name(),
             reason: self.reason.clone(),
             bad_input: matches!(&self.state, State::Failed(failure) if failure.bad_input),
+            diverged: match &self.state {
+                State::Failed(failure) => failure.diverged,
+                _ => None,
+            },
             submitted: self.submitted,
             started: self.started,
             ended: self.ended,

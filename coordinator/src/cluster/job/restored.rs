@@ -33,9 +33,11 @@ impl Job {
             (StateName::Completed, _, Some(outcome)) => State::Completed(outcome),
             (StateName::Cancelled, _, outcome) => State::Cancelled(outcome),
             (StateName::Interrupted, _, outcome) => State::Interrupted(outcome),
-            (StateName::Failed, ..) => {
-                State::Failed(Failure { reason: job.reason.clone(), bad_input: record.bad_input, diverged: None })
-            }
+            (StateName::Failed, ..) => State::Failed(Failure {
+                reason: job.reason.clone(),
+                bad_input: record.bad_input,
+                diverged: record.diverged,
+            }),
             (
                 StateName::Starting
                 | StateName::Running
@@ -137,4 +139,42 @@ fn wish_that_was(state: StateName) -> Option<Wanted> {
         | StateName::Interrupted => return None,
     };
     Some(Wanted { why, reason: reason.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use lockstep_proto::identity::JobId;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_job_is_remembered_as_what_it_failed_of() {
+        let mut toml = JobSpec::default();
+        toml.data.path = "/data".into();
+        let assignment = Assignment {
+            job: JobId::try_from("a").unwrap(),
+            name: "a".into(),
+            toml: toml.to_toml(),
+            run_folder: "/runs/a".into(),
+            command: String::new(),
+            from: Vec::new(),
+        };
+        let mut record = Job::adopted(assignment, Timestamp::default()).unwrap().record();
+        for (bad_input, diverged) in [(false, Some(41)), (true, None), (false, None)] {
+            (record.state, record.bad_input, record.diverged) = (StateName::Failed, bad_input, diverged);
+            record.reason = "step 42 is not finite".into();
+            let restored = Restored {
+                record: record.clone(),
+                recorded_step: 40,
+                ledger: Default::default(),
+                checkpoints: Vec::new(),
+                generations: Vec::new(),
+                measured: Vec::new(),
+            };
+            let job = Job::restored(restored, Timestamp::default());
+            let reason = record.reason.clone();
+            assert!(matches!(&job.state, State::Failed(found) if *found == Failure { reason, bad_input, diverged }));
+            assert_eq!(job.record(), record);
+        }
+    }
 }

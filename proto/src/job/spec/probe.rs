@@ -36,6 +36,11 @@ pub struct Probe {
     pub lanes: u32,
     /// `slice`, `plane`, `interpolation`: points along a line.
     pub points: u32,
+    /// `interpolation`: a safetensors file of the weights that the line begins at, seen by all workers; empty for the
+    /// initial ones.
+    pub from: String,
+    /// Its BLAKE3 in hexadecimal.
+    pub from_blake3: String,
     /// `slice`, `plane`: how far to both sides, in norms of each filter.
     pub extent: f64,
     /// `shifts`, `rotations`, `scalings`, `noise`, `fgsm`: how strong, one result each.
@@ -106,7 +111,7 @@ pub enum ProbeMeasure {
     Slice,
     /// Loss over two of them.
     Plane,
-    /// Loss between the initial weights and those of now (Goodfellow et al. 2015).
+    /// Loss between the initial weights, or a file's, and those of now (Goodfellow et al. 2015).
     Interpolation,
     /// Quantiles of margins.
     Margins,
@@ -161,7 +166,7 @@ impl ProbeMeasure {
             Self::Sam => &["radius"],
             Self::LaneGradients => &["lanes"],
             Self::Slice | Self::Plane => &["points", "extent"],
-            Self::Interpolation => &["points"],
+            Self::Interpolation => &["points", "from"],
             Self::Shifts | Self::Rotations | Self::Scalings | Self::Noise | Self::Fgsm => &["strengths"],
             Self::Gap | Self::Margins | Self::Weights | Self::Spectra => &[],
         }

@@ -849,4 +849,16 @@ fn probes_are_checked_one_by_one() {
         &probes("[[probe]]\nmeasure = 'sam'\nradius = -1.0"),
         expect!["job.toml: `radius` = -1 of sam: must be 0 to 1000"],
     );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'slice'\nfrom = '/w'"),
+        expect!["job.toml: slice has no part for `from`: leave it out"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'interpolation'\nfrom_blake3 = 'ab'"),
+        expect!["job.toml: `from_blake3` of interpolation needs `from`: name the file of weights"],
+    );
+    check_file(
+        &probes("[[probe]]\nmeasure = 'interpolation'\nfrom = '/w'\nfrom_blake3 = 'AB'"),
+        expect!["job.toml: `from_blake3` of interpolation must be 64 hexadecimal digits in lower case, or be left out"],
+    );
 }

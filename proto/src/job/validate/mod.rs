@@ -203,12 +203,16 @@ fn initial_weights(job: &Job) -> Result<(), Violation> {
             return Err(Violation::new(&[key, "model.init_from"], problem));
         }
     }
-    let digits = hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    if !hash.is_empty() && (hash.len() != 64 || !digits) {
+    if !hash.is_empty() && !is_blake3(hash) {
         let problem = "`model.init_blake3` must be 64 hexadecimal digits in lower case, or be left out".to_owned();
         return Err(Violation::new(&["model.init_blake3"], problem));
     }
     Ok(())
+}
+
+/// Whether a text is a hash as files of weights are told by.
+fn is_blake3(hash: &str) -> bool {
+    hash.len() == 64 && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn output_activation(job: &Job) -> Result<(), Violation> {

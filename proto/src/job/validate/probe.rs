@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use super::Violation;
+use super::{Violation, is_blake3};
 use crate::job::spec::{Job, MOST_PROBE_VALUES, Precision, Probe, ProbeMeasure, ProbeSamples};
 
 const MAX_PROBES: usize = 64;
@@ -38,6 +38,7 @@ pub(super) fn probes(job: &Job) -> Result<(), Violation> {
         name(probe)?;
         samples(probe, job)?;
         numbers(probe)?;
+        file(probe)?;
         products(probe, job)?;
     }
     Ok(())
@@ -130,6 +131,21 @@ fn numbers(probe: &Probe) -> Result<(), Violation> {
         return refuse(format!("`strengths` of {title}: up to {MAX_STRENGTHS} numbers, each -1000 to 1000"));
     }
     strengths(probe)
+}
+
+/// A file of weights, with its hash.
+fn file(probe: &Probe) -> Result<(), Violation> {
+    let title = probe.title();
+    if !probe.from.is_empty() && !probe.measure.keys().contains(&"from") {
+        return refuse(format!("{title} has no part for `from`: leave it out"));
+    }
+    if !probe.from_blake3.is_empty() && probe.from.is_empty() {
+        return refuse(format!("`from_blake3` of {title} needs `from`: name the file of weights"));
+    }
+    if !probe.from_blake3.is_empty() && !is_blake3(&probe.from_blake3) {
+        return refuse(format!("`from_blake3` of {title} must be 64 hexadecimal digits in lower case, or be left out"));
+    }
+    Ok(())
 }
 
 /// Strengths that leave something of an image.

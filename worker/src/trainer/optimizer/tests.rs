@@ -135,6 +135,7 @@ fn train(state: &mut State<Cpu>, keys: &job::Optimizer, trained: &[Tensor], flat
             epoch_loss,
             evaluations,
             noise: Some(noise),
+            noise_kind: 7,
             seconds,
             row,
             curvature: done.is_multiple_of(2).then_some(&curvature[..]),

@@ -5,7 +5,7 @@ use lockstep_estimators::density::{self, Density};
 use lockstep_estimators::eigenvalues::{self, Ended, Search};
 use lockstep_estimators::trace::{self, Estimate};
 use lockstep_kernels::device::Device;
-use lockstep_proto::job::{Optimizer, OptimizerName};
+use lockstep_proto::job::{Optimizer, OptimizerName, Probe};
 
 use super::figures::Figures;
 use super::probing::{Broken, Probing};
@@ -22,7 +22,7 @@ pub fn eigenvalues<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, B
     let probe = probing.probe;
     let search = Search {
         top: or(probe.top, TOP),
-        iterations: or(probe.iterations, ITERATIONS),
+        iterations: iterations(probe),
         tolerance: if probe.tolerance > 0.0 { probe.tolerance } else { TOLERANCE },
         seed: probing.seed(),
     };
@@ -50,6 +50,11 @@ pub fn eigenvalues<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, B
         figures.remark(format!("{} of {} eigenvalues were found", found.values.len(), search.top));
     }
     Ok(figures)
+}
+
+/// Most steps of Lanczos of `eigenvalues`.
+pub fn iterations(probe: &Probe) -> usize {
+    or(probe.iterations, ITERATIONS)
 }
 
 /// Hutchinson's estimate of the trace.

@@ -17,7 +17,7 @@ use crate::trainer::measures;
 const LANES: usize = 32;
 
 /// Lanes whose gradients are kept: whole ones alone, since a short one's mean is noisier.
-fn lanes(probe: &Probe, samples: Samples, micro_batch: u64) -> u64 {
+pub fn lanes(probe: &Probe, samples: Samples, micro_batch: u64) -> u64 {
     (samples.count / micro_batch).min(or(probe.lanes, LANES) as u64)
 }
 

@@ -1,5 +1,5 @@
-//! Losses along lines: `slice` and `plane` from the weights in random directions, `interpolation` from the initial weights
-//! to those of now. Each point is a pass in evaluation mode. A loss that is not finite is told as null.
+//! Losses along lines: `slice` and `plane` from the weights in random directions, `interpolation` from the initial
+//! weights, or a file's, to those of now. Each point is a pass in evaluation mode. A loss that is not finite is told as null.
 //!
 //! Directions are filter-normalised (Li, Xu, Taylor, Studer & Goldstein 2018, "Visualizing the loss landscape of neural
 //! nets", §4): each filter of a normal random direction has the norm of the weights' filter, so that how far a step of 1
@@ -13,6 +13,7 @@ use super::figures::Figures;
 use super::probing::{Broken, Probing};
 use crate::layers::Role;
 use crate::model::Tensor;
+use crate::trainer::sealed_weights;
 
 /// `points` of a slice or an interpolation that says none.
 const POINTS: u32 = 41;
@@ -45,15 +46,17 @@ pub fn plane<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken>
     Ok(figures)
 }
 
-/// `alpha` from −0.5 to 1.5, and `loss` and `accuracy` at (1 − α)·w₀ + α·w, w₀ the initial weights (Goodfellow, Vinyals &
-/// Saxe 2015, "Qualitatively characterizing neural network optimization problems"). Running statistics lie on the line as
+/// `alpha` from −0.5 to 1.5, and `loss` and `accuracy` at (1 − α)·w₀ + α·w. w₀ are the initial weights (Goodfellow, Vinyals
+/// & Saxe 2015, "Qualitatively characterizing neural network optimization problems"), or those of the file `from`, such as
+/// another solution (Keskar et al. 2017, "On large-batch training for deep learning", figure 3). Running statistics lie on the line as
 /// well, so that its ends are the networks that there were; beyond them a variance may be negative, and the loss no number.
 pub fn interpolation<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
-    let (initial, now) = (probing.initial_weights()?, probing.weights());
+    let of_file = sealed_weights::of_probe(probing.probe, probing.work.model.tensors())?;
+    let (start, now) = (of_file.map_or_else(|| probing.initial_weights(), Ok)?, probing.weights());
     let alphas: Vec<f64> = around(points(probing.probe), 1.0).into_iter().map(|x| 0.5 + x).collect();
     scan(probing, alphas, |alpha| {
         let between = |(from, to): (&f32, &f32)| ((1.0 - alpha) * f64::from(*from) + alpha * f64::from(*to)) as f32;
-        initial.iter().zip(&now).map(between).collect()
+        start.iter().zip(&now).map(between).collect()
     })
 }
 

@@ -1,8 +1,9 @@
-//! `margins`: how far the right class is ahead of the best other, in outputs of the network.
+//! `margins`: how far the right class is ahead of the best other, in outputs of the network, and over how steep it may be.
 
 use lockstep_kernels::device::Device;
 
 use super::figures::Figures;
+use super::normaliser;
 use super::passes::place;
 use super::probing::{Broken, Probing};
 use crate::trainer::lane::Evaluation;
@@ -16,6 +17,9 @@ const QUANTILES: [f64; 9] = [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
 /// is of the last layer's outputs as they are, in front of the loss's softmax or sigmoid. The quantile q of n margins in
 /// ascending order is the one at ⌊q·(n − 1)⌋.
 ///
+/// `normalised` and `normalised_mean` are these over `spectral_norms`, the [product](normaliser::product) of the layers'
+/// norms. Where that is not known, and for LeNet-5's distances, which are no linear map's, a remark says so.
+///
 /// All margins of all ranks are brought together and sorted, so that quantiles are exact, and whose lanes they come from
 /// does not show. One that is not a number goes behind all.
 pub fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
@@ -25,9 +29,29 @@ pub fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broke
     all.sort_unstable_by(f32::total_cmp);
     let at = |quantile: &f64| f64::from(all[(quantile * (all.len() - 1) as f64) as usize]);
     let mut figures = Figures::over(all.len() as u64);
-    figures.many("quantile", QUANTILES.to_vec()).many("margin", QUANTILES.iter().map(at).collect());
-    figures.one("mean", all.iter().map(|margin| f64::from(*margin)).sum::<f64>() / all.len() as f64);
+    let margins: Vec<f64> = QUANTILES.iter().map(at).collect();
+    let mean = all.iter().map(|margin| f64::from(*margin)).sum::<f64>() / all.len() as f64;
+    figures.many("quantile", QUANTILES.to_vec()).many("margin", margins.clone()).one("mean", mean);
+    match spectral_norms(probing, &weights)? {
+        Ok(norms) => {
+            figures.one("spectral_norms", norms).one("normalised_mean", mean / norms);
+            figures.many("normalised", margins.iter().map(|margin| margin / norms).collect());
+        }
+        Err(problem) => _ = figures.remark(format!("margins are not normalised: {problem}")),
+    }
     Ok(figures)
+}
+
+/// The product of the layers' norms, or why it is not known.
+fn spectral_norms<D: Device>(probing: &Probing<'_, D>, flat: &[f32]) -> Result<Result<f64, String>, Broken> {
+    if matches!(probing.work.loss, Loss::Map { .. }) {
+        return Ok(Err("the outputs are distances".to_owned()));
+    }
+    let norms = normaliser::product(probing.work.model.tensors(), flat, || probing.alive())?;
+    Ok(norms.and_then(|norms| match norms > 0.0 && norms.is_finite() {
+        true => Ok(norms),
+        false => Err("a layer's norm is 0 or no number".to_owned()),
+    }))
 }
 
 /// The margins of this worker's lanes.

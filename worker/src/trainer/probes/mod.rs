@@ -17,9 +17,11 @@ mod directions;
 mod figures;
 mod gap;
 mod hessian;
+mod kept;
 mod lane_gradients;
 mod lines;
 mod margins;
+mod normaliser;
 mod outlook;
 mod passes;
 mod probing;
@@ -41,10 +43,12 @@ use super::TrainerError;
 use super::generation::Generation;
 use super::lane::Work;
 use super::measures;
+use super::sealed_weights;
 use crate::control::StopReason;
 use crate::trainer::Trainer;
 
 use figures::Figures;
+pub use kept::{Kept, kept};
 pub use outlook::ProbeOutlook;
 use probing::{Broken, Probing};
 pub(super) use samples::{Samples, gradient_lanes, lane_sizes};
@@ -87,6 +91,8 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
             ProbeMeasure::Fgsm => check_attack(job, probe, work)?,
             ProbeMeasure::LaneGradients => lane_gradients::check(probe, job, &work.dataset)?,
             ProbeMeasure::Keskar => check_subspace(probe, work.model.parameters())?,
+            // Now, and not behind hours of training.
+            ProbeMeasure::Interpolation => drop(sealed_weights::of_probe(probe, work.model.tensors())?),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::layers::Role;
 /// Singular values of a layer that are told.
 const TOLD: usize = 10;
 /// Singular values of a layer that there is time for: Householder's reflections take a third of their cube.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 
 /// For each weight, as a matrix of outputs × all else: `singular/…` the largest, `deviation/…` σ of the noise, `edge/…`
 /// σ·(√m + √n), `above/…` singular values above it. What a layer is too small or too large for is a remark.
