@@ -124,10 +124,10 @@ fn another_batch_begins_with_the_next_epoch_and_other_keys_at_once() {
 /// A fork at a run's last step has no step to make: it takes its probes, and is the same weights.
 #[test]
 fn between_two_solutions_there_is_a_line_without_training() {
-    let original = Original::train(&["checkpoint.every_steps=20"]);
+    let original = Original::train(&[]);
     let (first, second) = (original.folder(), original.beside("second"));
     let mut train = binary(["fork"]);
-    train.arg(&first).args(["--quiet", "--at", "40", "--set", "optimizer.learning_rate=0.25", "--out"]).arg(&second);
+    train.arg(&first).args(["--quiet", "--at", "37", "--set", "optimizer.learning_rate=0.25", "--out"]).arg(&second);
     Ended::of(&mut train).success();
     let line = |run: &Path, from: &Path, name: &str| {
         let from = from.join("final/model.safetensors");
