@@ -78,7 +78,7 @@ fn damaged_files() {
     check(
         &packed[..packed.len() - 12],
         expect![
-            "train-images-idx3-ubyte: is truncated: its header promises 88 bytes, but there are 22: get the file again"
+            "train-images-idx3-ubyte: is truncated: its header promises 88 bytes, but there are 25: get the file again"
         ],
     );
     check(
