@@ -14,6 +14,7 @@ mod symbols;
 mod tables;
 mod view;
 mod words;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -68,18 +69,12 @@ impl Report {
         Ok(Self { files, figures: content.figures.len(), remarks })
     }
 
-    /// Writes it into the study's folder, over an earlier one; returns the page's path.
+    /// Writes it into the study's folder in place of an earlier one; returns the page's path.
     ///
     /// # Errors
     /// If a file can't be written.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, ReportError> {
-        let failed = |path: &Path, source| ReportError::Write { path: path.to_owned(), source };
-        let figures = folder.join("figures");
-        std::fs::create_dir_all(&figures).map_err(|source| failed(&figures, source))?;
-        for (name, content) in &self.files {
-            let path = folder.join(name);
-            std::fs::write(&path, content).map_err(|source| failed(&path, source))?;
-        }
+        written::write(&self.files, folder)?;
         Ok(folder.join("report.html"))
     }
 }

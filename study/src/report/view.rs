@@ -137,7 +137,7 @@ impl<'a> View<'a> {
     }
 
     /// The noise scale of a whole run: the mean of the scales that it reported, which is what McCandlish et al. (2018)
-    /// give. Too low where many were not identified.
+    /// give. It may be too low where many were not identified.
     pub fn mean_scale(&self, job: &Job) -> Option<f64> {
         let steps = self.tables.noise.get(&job.job)?;
         mean(&steps.iter().filter_map(|step| step.scale).collect::<Vec<_>>())
@@ -164,15 +164,19 @@ pub struct RunNoise {
 }
 
 impl RunNoise {
+    /// Per cent of the reports that have no scale.
+    pub fn lost(&self) -> f64 {
+        if self.reports == 0 { 0.0 } else { 100.0 * (self.reports - self.identified) as f64 / self.reports as f64 }
+    }
+
     /// What a mean over identified scales has to be read with; nothing if all are.
     pub fn caveat(&self) -> String {
-        let lost = self.reports - self.identified;
-        if lost == 0 {
+        if self.reports == self.identified {
             return String::new();
         }
-        let share = number(100.0 * lost as f64 / self.reports as f64);
+        let share = number(self.lost());
         format!(
-            "; at {share} % of the reported steps the scale is not identified, so the mean over the others is too low"
+            "; at {share} % of the reported steps the scale is not identified, so the mean over the others may be too low"
         )
     }
 }

@@ -76,8 +76,8 @@ fn alike(values: [f64; 3], spread: f64) -> [String; 3] {
 pub fn change(difference: &Interval, unit: &str) -> String {
     let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
     let size = |interval: &Interval| with_interval(interval);
-    if difference.low.is_none() {
-        return format!("changes by {}{unit} (too few seeds for an interval)", number(difference.value));
+    if let Some(reason) = difference.lacks() {
+        return format!("changes by {}{unit} ({reason})", number(difference.value));
     }
     if !difference.excludes(0.0) {
         return format!("changes by {}{unit}: the interval includes zero, so no change is shown", size(difference));
@@ -97,8 +97,8 @@ pub fn change(difference: &Interval, unit: &str) -> String {
 /// What a quotient comes to, from the interval of its logarithm.
 pub fn quotient(logarithm: &Interval) -> String {
     let factor = logarithm.map(f64::exp);
-    if logarithm.low.is_none() {
-        return format!("changes by a factor of {} (too few seeds for an interval)", number(factor.value));
+    if let Some(reason) = logarithm.lacks() {
+        return format!("changes by a factor of {} ({reason})", number(factor.value));
     }
     if !logarithm.excludes(0.0) {
         let factor = with_interval(&factor);
@@ -114,6 +114,16 @@ pub fn quotient(logarithm: &Interval) -> String {
         count: logarithm.count,
     };
     format!("falls by a factor of {}", with_interval(&turned.map(f64::exp)))
+}
+
+/// What has to stand behind a figure in a list of such: that it has no interval, or that its interval includes `null`, so
+/// that `nothing` can be said of it.
+pub fn doubt(figure: &Interval, null: f64, nothing: &str) -> String {
+    match figure.lacks() {
+        Some(reason) => format!(" ({reason})"),
+        None if !figure.excludes(null) => format!(" ({nothing})"),
+        None => String::new(),
+    }
 }
 
 /// `3 seeds`, `1 seed`.
@@ -172,6 +182,9 @@ mod tests {
         assert!(change(&Interval::bare(0.3, 1), "points").contains("too few seeds"));
         assert_eq!(quotient(&interval(3f64.ln(), 2f64.ln(), 4f64.ln())), "rises by a factor of 3.0 [2.0, 4.0]");
         assert!(quotient(&interval(0.1, -0.2, 0.3)).contains("includes one"));
+        let doubts = [interval(0.1, -0.2, 0.3), interval(0.2, 0.1, 0.3), Interval::bare(0.3, 4)];
+        let doubts = doubts.map(|figure| doubt(&figure, 0.0, "none is shown"));
+        assert_eq!(doubts, [" (none is shown)", "", " (too few seeds for an interval)"]);
     }
 
     #[test]

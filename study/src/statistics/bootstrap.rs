@@ -4,8 +4,9 @@ use super::{Generator, mean, quantile};
 
 /// Resamplings of an interval.
 const RESAMPLINGS: usize = 4000;
-/// Seeds that an interval takes: the values of two or three don't tell how much more they could differ.
-const FEWEST: usize = 4;
+/// Seeds that an interval takes. Resampling gives none wider than from the least value to the most, and of four these
+/// leave the median out one time in eight.
+pub const FEWEST_SEEDS: usize = 5;
 /// The stream of all intervals: two figures of the same seeds are resampled alike.
 const SEED: u64 = 0x10C5_7E90;
 
@@ -28,6 +29,15 @@ impl Interval {
         Self { value, low: None, high: None, count }
     }
 
+    /// Why there is no interval; `None` if there is one.
+    pub fn lacks(&self) -> Option<&'static str> {
+        match (self.low.is_some(), self.count < FEWEST_SEEDS) {
+            (true, _) => None,
+            (false, true) => Some("too few seeds for an interval"),
+            (false, false) => Some("no interval: too many resamplings of the seeds don't have the figure"),
+        }
+    }
+
     /// Whether the interval is there and leaves `value` out.
     pub fn excludes(&self, value: f64) -> bool {
         self.low.zip(self.high).is_some_and(|(low, high)| value < low || value > high)
@@ -45,7 +55,8 @@ impl Interval {
 }
 
 /// The 95 % interval of a statistic of `count` seeds: the percentiles of its values over resampled seeds. The statistic
-/// takes indices of seeds and is `None` where a resample doesn't have it; an interval needs it in 19 of 20 of them.
+/// takes indices of seeds and is `None` where a resample doesn't have it. Such resamples count as if they lay beyond
+/// either end, so that there is no interval where they are more than an end cuts off.
 ///
 /// The percentiles are Hesterberg's *expanded* ones (*What teachers should know about the bootstrap*, 2015, section
 /// 5.3.2): Φ(−√(n/(n−1)) · t₀.₉₇₅(n−1)) in place of 0.025, since plain ones of few seeds are too narrow: of five they
@@ -53,7 +64,7 @@ impl Interval {
 pub fn interval(count: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Interval> {
     let all: Vec<usize> = (0..count).collect();
     let value = statistic(&all).filter(|value| value.is_finite())?;
-    if count < FEWEST {
+    if count < FEWEST_SEEDS {
         return Some(Interval::bare(value, count));
     }
     let mut generator = Generator::new(SEED);
@@ -63,17 +74,25 @@ pub fn interval(count: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Op
         sample.iter_mut().for_each(|index| *index = generator.below(count));
         values.extend(statistic(&sample).filter(|value| value.is_finite()));
     }
-    if values.len() * 20 < RESAMPLINGS * 19 {
+    let (tail, lost) = (expanded_tail(count), 1.0 - values.len() as f64 / RESAMPLINGS as f64);
+    if lost > tail {
         return Some(Interval::bare(value, count));
     }
     values.sort_by(f64::total_cmp);
-    let tail = expanded_tail(count);
-    Some(Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail), count })
+    // Of those that are there less is to be cut off.
+    let rest = (tail - lost) / (1.0 - lost);
+    Some(Interval { value, low: quantile(&values, rest), high: quantile(&values, 1.0 - rest), count })
 }
 
 /// The interval of a mean.
 pub fn mean_interval(values: &[f64]) -> Option<Interval> {
     interval(values.len(), |seeds| mean(&seeds.iter().map(|seed| values[*seed]).collect::<Vec<_>>()))
+}
+
+/// The interval of a geometric mean; `None` of nothing, or where a value is not positive.
+pub fn geometric_interval(values: &[f64]) -> Option<Interval> {
+    let logarithms: Option<Vec<f64>> = values.iter().map(|value| (*value > 0.0).then(|| value.ln())).collect();
+    mean_interval(&logarithms?).map(|interval| interval.map(f64::exp))
 }
 
 /// The interval of the mean difference `after − before`, paired by seed: pairs are resampled, so that what a seed does

@@ -12,7 +12,7 @@ mod line;
 mod quantile;
 mod stability;
 
-pub use bootstrap::{Interval, interval, mean_interval, paired_interval};
+pub use bootstrap::{FEWEST_SEEDS, Interval, geometric_interval, interval, mean_interval, paired_interval};
 pub use generator::Generator;
 pub use groups::explained_share;
 pub use hyperbola::{Hyperbola, HyperbolaFit, Unfit, fit_hyperbola};

@@ -82,6 +82,15 @@ pub fn as_pixels(png: &[u8], svg: &str) {
         }
         _ => {}
     });
+    let inks: std::collections::BTreeSet<[u8; 3]> =
+        data.chunks_exact(3).map(|pixel| pixel.try_into().unwrap()).collect();
+    for style in 0..8 {
+        if ["line", "bar", "mark"].iter().any(|part| svg.contains(&format!("class=\"{part} s{style}\""))) {
+            let rule = svg.split_once(&format!(".s{style}{{stroke:#")).unwrap().1;
+            let colour = [0, 2, 4].map(|from| u8::from_str_radix(&rule[from..from + 2], 16).unwrap());
+            assert!(inks.contains(&colour), "series {style} has no pixel of {colour:?}");
+        }
+    }
     assert_eq!([at(0, 0), at(width - 1, height - 1)], [[255; 3]; 2]);
 }
 

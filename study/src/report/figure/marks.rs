@@ -81,12 +81,17 @@ fn line(run: &[Point], style: usize, frame: &Frame, shift: f64, svg: &mut Svg) {
     svg.path(&stroke(style), &track(run.iter().map(|point| [frame.x(point.x) + shift, frame.y(point.y)])));
 }
 
+/// One for each stretch of points that have an interval; a bar where such a point is alone.
 fn band(run: &[Point], style: usize, frame: &Frame, svg: &mut Svg) {
-    let ends: Vec<_> = run.iter().filter_map(|point| Some((point.x, point.low?, point.high?))).collect();
-    if ends.len() > 1 {
-        let there = ends.iter().map(|(x, low, _)| [frame.x(*x), frame.y(*low)]);
-        let back = ends.iter().rev().map(|(x, _, high)| [frame.x(*x), frame.y(*high)]);
-        svg.path(&format!("band {}", fill(style)), &format!("{}z", track(there.chain(back))));
+    let ends = |point: &Point| Some((point.x, point.low?, point.high?));
+    for stretch in run.split(|point| ends(point).is_none()) {
+        if let [alone] = stretch {
+            bar(alone, style, frame, 0.0, svg);
+        } else if !stretch.is_empty() {
+            let there = stretch.iter().filter_map(ends).map(|(x, low, _)| [frame.x(x), frame.y(low)]);
+            let back = stretch.iter().rev().filter_map(ends).map(|(x, _, high)| [frame.x(x), frame.y(high)]);
+            svg.path(&format!("band {}", fill(style)), &format!("{}z", track(there.chain(back))));
+        }
     }
 }
 

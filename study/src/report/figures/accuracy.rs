@@ -1,7 +1,7 @@
 //! Error on held-out samples, and its distance from the training error, over the batch size.
 
 use super::over_batches::OverBatches;
-use super::{Drawn, Figure, variants};
+use super::{Drawn, Figure, bars};
 use crate::report::tables::Job;
 use crate::report::view::View;
 
@@ -17,20 +17,17 @@ pub fn accuracy(view: &View<'_>) -> Drawn {
     };
     let lines: Vec<_> = view.lines().iter().collect();
     let drawn = over.draw(view, &lines, error).ok_or("no two batch sizes have a test or validation error yet")?;
-    if drawn.over == "by arm" && variants::draw(view).is_ok() {
-        return Err("each arm has one batch size: `variants` compares them".into());
-    }
     Ok(vec![Figure {
         name: "accuracy".into(),
         title: format!("{} error {}", if tested { "Test" } else { "Validation" }, drawn.over),
         picture: drawn.picture,
-        caption: "Mean over seeds of the error at the end of training; bars are 95 % bootstrap intervals over seeds."
-            .into(),
+        caption: format!("Mean over seeds of the error at the end of training. {}", bars()),
         found: drawn.found,
         key: true,
         short: drawn.short,
         refuted_by: "That larger batches generalise worse would be refuted by a paired change from the smallest to the \
-                     largest batch whose interval includes zero or lies below it, with the learning rate tuned for each.",
+                     largest batch whose interval lies below zero, with the learning rate tuned for each; one that includes \
+                     zero shows nothing either way.",
         data: drawn.data,
     }])
 }
@@ -65,12 +62,12 @@ pub fn gap(view: &View<'_>) -> Drawn {
         name: "gap".into(),
         title: format!("Generalisation gap {}", drawn.over),
         picture: drawn.picture,
-        caption: format!("{source} Bars are 95 % bootstrap intervals over seeds."),
+        caption: format!("{source} {}", bars()),
         found: drawn.found,
         key: true,
         short: drawn.short,
-        refuted_by: "That the gap grows with the batch would be refuted by a paired change whose interval includes zero \
-                     or lies below it; a higher error without a larger gap is a failure to optimise, not to generalise.",
+        refuted_by: "That the gap grows with the batch would be refuted by a paired change whose interval lies below \
+                     zero (one that includes it shows nothing either way); a higher error without a larger gap is a failure to optimise, not to generalise.",
         data: drawn.data,
     }])
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::variants;
+use crate::report::tables::Job;
 use crate::report::view::View;
 
 /// Whether a study is after the figures of this family. What its recipe names, it is after.
@@ -15,11 +17,19 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
     let cells = view.cells();
     let batches: BTreeSet<u64> = cells.iter().map(|cell| cell.batch).collect();
     let aims = |key: &str| study.job_key(["schedule", key]).and_then(|value| value.as_f64()).unwrap_or(0.0) > 0.0;
-    let aims_at_error = aims("target_accuracy") || aims("target_loss");
+    // An arm may set a target of its own: what runs end at is theirs. The mean training loss of `loss` is another matter.
+    let to_a_loss: BTreeSet<&str> =
+        cells.iter().filter(|cell| cell.budget == "loss").map(|cell| cell.cell.as_str()).collect();
+    let ended_at_one = |job: &Job| job.stop_reason == "target" && !to_a_loss.contains(job.cell.as_str());
+    let aims_at_error = aims("target_accuracy") || aims("target_loss") || view.tables.jobs.iter().any(ended_at_one);
     let by_rule = |rule: &str| cells.iter().any(|cell| cell.rate == rule);
     match family {
         // A run that ends at a target tells of the steps that it took: its error is the target's.
-        "accuracy" => batches.len() > 1 && !aims_at_error,
+        // Arms of one batch size each are what `variants` compares, where it can.
+        "accuracy" => {
+            let by_arm = view.lines().iter().all(|line| line.cells.len() < 2);
+            batches.len() > 1 && !aims_at_error && !(by_arm && variants::draw(view).is_ok())
+        }
         "gap" => batches.len() > 1 && (!aims_at_error || probed(view, "gap")),
         "variants" => {
             let variants: BTreeSet<_> = cells.iter().map(|cell| (&cell.arm, &cell.rate)).collect();

@@ -3,12 +3,12 @@
 use crate::report::tables::Cell;
 use crate::report::view::{RunNoise, View};
 use crate::report::words::{number, with_interval};
-use crate::statistics::{Interval, mean_interval};
+use crate::statistics::{Interval, geometric_interval};
 
 /// The noise scale of a batch size.
 pub struct BatchNoise<'a> {
     pub cell: &'a Cell,
-    /// Mean over seeds of B_simple's mean over the run.
+    /// Geometric mean over seeds of B_simple's mean over the run.
     pub scale: Option<Interval>,
     pub noise: RunNoise,
 }
@@ -16,8 +16,9 @@ pub struct BatchNoise<'a> {
 impl<'a> BatchNoise<'a> {
     /// What the runs of a cell tell.
     pub fn of(view: &View<'a>, cell: &'a Cell) -> Self {
-        let scales = view.values(cell, |job| view.mean_scale(job)).into_values().collect::<Vec<_>>();
-        Self { cell, scale: mean_interval(&scales), noise: view.noise(&[cell]) }
+        let scales = view.values(cell, |job| view.mean_scale(job).filter(|scale| *scale > 0.0));
+        let scale = geometric_interval(&scales.into_values().collect::<Vec<_>>());
+        Self { cell, scale, noise: view.noise(&[cell]) }
     }
 
     /// Micro-batches of a batch, of which it takes two to tell noise from gradient.
@@ -34,8 +35,8 @@ impl<'a> BatchNoise<'a> {
                 _ => "B_simple is not identified at any reported step".into(),
             };
         };
-        let beside = critical
-            .map_or(String::new(), |critical| format!("; B_crit is {} times that", number(critical / scale.value)));
-        format!("B_simple, the mean over the run, is {} samples{}{beside}", with_interval(scale), self.noise.caveat())
+        let times = |critical: f64| format!(", {} times B_crit", number(scale.value / critical));
+        let beside = critical.map_or(String::new(), times);
+        format!("B_simple, the mean over the run, is {} samples{beside}{}", with_interval(scale), self.noise.caveat())
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawn, Figure, Finding};
+use super::{Drawn, Figure, Finding, bars};
 use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, View, ratio};
-use crate::report::words::{number, told_apart, whole, with_interval};
-use crate::statistics::{explained_share, interval, mean, mean_interval};
+use crate::report::words::{doubt, number, told_apart, whole, with_interval};
+use crate::statistics::{Interval, explained_share, interval, mean, mean_interval};
 
 /// A cell with what it is grouped by.
 struct Placed<'a> {
@@ -30,15 +30,10 @@ pub fn draw(view: &View<'_>) -> Drawn {
     let label = if tested { "test error (%)" } else { "validation error (%)" };
     let width = |job: &Job| view.sharpness(job).last().map(|last| last.1).filter(|value| *value > 0.0);
     let mut figures = Vec::new();
-    figures.extend(scatter(
-        view,
-        &cells,
-        ["ratio-error", "Error over η/B", "the error"],
-        Measure::linear(label),
-        error,
-    ));
-    let measure = Measure::log("λ_max");
-    figures.extend(scatter(view, &cells, ["ratio-width", "Width of the minimum over η/B", "λ_max"], measure, width));
+    figures.extend(scatter(view, &cells, ["ratio-error", "Error over η/B", "the error", label], false, error));
+    // As over the batch size: a cell has one value in a report.
+    let names = ["ratio-width", "Width of the minimum over η/B", "ln λ_max", "λ_max"];
+    figures.extend(scatter(view, &cells, names, true, width));
     figures.extend(curves(view, &cells));
     if figures.is_empty() {
         Err("no cell of these has an error, a λ_max or evaluations yet".into())
@@ -59,19 +54,24 @@ fn crosses(cells: &[Placed<'_>]) -> bool {
     several && cells.iter().any(|a| cells.iter().any(|b| pair(a, b)))
 }
 
+/// A figure of jobs over η/B: its file's name, title, what the variance is of, the axis. Of `factors` means, variances and
+/// distances are of logarithms, and the axis is logarithmic.
 fn scatter<'a>(
     view: &View<'a>,
     cells: &[Placed<'a>],
-    [name, title, what]: [&str; 3],
-    y: Measure,
+    [name, title, what, label]: [&str; 4],
+    factors: bool,
     figure: impl Fn(&'a Job) -> Option<f64>,
 ) -> Option<Figure> {
+    let [inner, outer]: [fn(f64) -> f64; 2] = if factors { [f64::ln, f64::exp] } else { [|value| value; 2] };
+    let y = if factors { Measure::log(label) } else { Measure::linear(label) };
+    let values = |cell: &Cell| view.values(cell, |job| figure(job).map(inner));
     let valued: Vec<(&Placed<'a>, BySeed)> =
-        cells.iter().map(|cell| (cell, view.values(cell.cell, &figure))).filter(|cell| !cell.1.is_empty()).collect();
+        cells.iter().map(|cell| (cell, values(cell.cell))).filter(|cell| !cell.1.is_empty()).collect();
     let mut data = Data::new(&["cell", "batch", "learning_rate", "ratio", "value", "low", "high", "seeds"]);
     let mut series: BTreeMap<u64, Series> = BTreeMap::new();
     for (cell, values) in &valued {
-        let mean = mean_interval(&values.values().copied().collect::<Vec<_>>())?;
+        let mean = mean_interval(&values.values().copied().collect::<Vec<_>>())?.map(outer);
         let (batch, seeds) = (cell.cell.batch, values.len());
         let id = cell.cell.cell.as_str();
         data.row(&[&id, &batch, &cell.rate, &cell.ratio, &mean.value, &mean.low, &mean.high, &seeds]);
@@ -95,12 +95,13 @@ fn scatter<'a>(
         name: name.into(),
         title: title.into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption:
-            "One curve a batch size; where η/B decides, they lie on each other. Bars are 95 % bootstrap intervals over \
-                  seeds. Shares of variance are adjusted for the number of groups (ε²), so that groupings of different \
-                  sizes compare: one at random explains 0 % on average, and may come out below."
-                .into(),
-        found: found(&valued, what).into_iter().map(Finding::from).collect(),
+        caption: format!(
+            "One curve a batch size; where η/B decides, they lie on each other. {} Shares of variance are adjusted for the \
+             number of groups (ε²), so that groupings of different sizes compare: one at random explains 0 % on average, and \
+             may come out below.",
+            bars()
+        ),
+        found: found(&valued, what, outer).into_iter().map(Finding::from).collect(),
         key: true,
         short: None,
         refuted_by: "Curves of different batch sizes that lie apart at equal η/B by more than their intervals would refute \
@@ -110,7 +111,8 @@ fn scatter<'a>(
 }
 
 /// How much of the variance between cells η/B explains, and what else would; where it is worst.
-fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> Vec<String> {
+/// `outer` leads from values as they vary to those that are told.
+fn found(cells: &[(&Placed<'_>, BySeed)], what: &str, outer: fn(f64) -> f64) -> Vec<String> {
     let key = |by: fn(&Placed<'_>) -> f64| -> Vec<u64> { cells.iter().map(|(cell, _)| by(cell).to_bits()).collect() };
     let share = |groups: &[u64]| {
         let seeds: Vec<u64> = cells
@@ -130,20 +132,22 @@ fn found(cells: &[(&Placed<'_>, BySeed)], what: &str) -> Vec<String> {
     let Some(ratio) = share(&key(|cell| cell.ratio)) else {
         return vec![format!("there are too few cells with {what} at equal η/B to say how much it explains")];
     };
-    let percent =
-        |share: &crate::statistics::Interval| format!("{} %", with_interval(&share.map(|share| 100.0 * share)));
+    let percent = |share: &Interval| {
+        let told = with_interval(&share.map(|share| 100.0 * share));
+        format!("{told} %{}", doubt(share, 0.0, "which may be nothing"))
+    };
     let mut clauses = vec![format!("η/B explains {} of the variance of {what} between cells", percent(&ratio))];
     let others =
         [("the learning rate alone", key(|cell| cell.rate)), ("the batch alone", key(|cell| cell.cell.batch as f64))];
     for (name, groups) in others {
         clauses.extend(share(&groups).map(|share| format!("{name} explains {}", percent(&share))));
     }
-    clauses.extend(worst(cells));
+    clauses.extend(worst(cells, outer));
     clauses
 }
 
 /// The ratio at which batches lie farthest apart.
-fn worst(cells: &[(&Placed<'_>, BySeed)]) -> Option<String> {
+fn worst(cells: &[(&Placed<'_>, BySeed)], outer: fn(f64) -> f64) -> Option<String> {
     let mut spreads: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
     for (cell, values) in cells {
         let value = mean(&values.values().copied().collect::<Vec<_>>())?;
@@ -151,7 +155,8 @@ fn worst(cells: &[(&Placed<'_>, BySeed)]) -> Option<String> {
         (spread.1, spread.2) = (spread.1.min(value), spread.2.max(value));
     }
     let (ratio, low, high) = spreads.into_values().max_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)))?;
-    Some(format!("batches lie farthest apart at η/B = {}: {} to {}", number(ratio), number(low), number(high)))
+    let (ratio, low, high) = (number(ratio), number(outer(low)), number(outer(high)));
+    Some(format!("batches lie farthest apart at η/B = {ratio}: {low} to {high}"))
 }
 
 /// Evaluations over epochs: one curve a cell, coloured by its ratio.

@@ -14,6 +14,9 @@ use crate::statistics::{Interval, mean, mean_interval, stability_limit};
 /// Thresholds that the legend names.
 const NAMED: usize = 4;
 
+/// How far beside the threshold λ_max still hovers at it, as a share of it.
+const BESIDE: f64 = 0.1;
+
 /// A cell's course.
 struct Course<'a> {
     cell: &'a Cell,
@@ -65,7 +68,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
         key: name == "edge",
         short: None,
         refuted_by: "A λ_max that stays far below the threshold to the end, or lastingly above it, would refute that \
-                     training hovers at the edge; so would a late mean whose interval leaves 1 ± 0.1.",
+                     training hovers at the edge; so would a late mean whose interval lies outside of 1 ± 0.1.",
         data: data.clone(),
     };
     let band = "λ_max is of the loss of all training samples. Mean over seeds; the band is from the lowest seed to the highest.";
@@ -189,16 +192,29 @@ impl Course<'_> {
     fn clause(&self, view: &View<'_>) -> Finding {
         let threshold = &self.formula;
         let off = 100.0 * (self.late.value - 1.0);
-        let verdict = match off {
-            off if off.abs() <= 10.0 => format!("hovers at {threshold} ({off:+.0} %)").replace('-', "−"),
-            off if off < 0.0 => format!("stays {:.0} % below {threshold}: the edge is not reached", -off),
-            off => format!("is {off:.0} % above {threshold}: no steady course at the edge"),
+        let (near, far) = (1.0 - BESIDE, 1.0 + BESIDE);
+        let verdict = match self.late.low.zip(self.late.high) {
+            None => format!(", {threshold}: {}", self.late.lacks().unwrap_or_default()),
+            Some((low, high)) if low >= near && high <= far => {
+                format!(", so it hovers at {threshold} ({off:+.0} %)").replace('-', "−")
+            }
+            Some((_, high)) if high < near => {
+                format!(", so it stays {:.0} % below {threshold}: the edge is not reached", -off)
+            }
+            Some((low, _)) if low > far => {
+                format!(", so it is {off:.0} % above {threshold}: no steady course at the edge")
+            }
+            Some((low, high)) => format!(
+                ", {threshold}: the interval reaches from {} to {}, so it is not shown whether it hovers there",
+                number(low),
+                number(high)
+            ),
         };
         let rate = number(self.cell.learning_rate.unwrap_or_default());
         let late = with_interval(&self.late);
         let label = view.label(self.cell);
         let rate = if label.contains("η = ") { String::new() } else { format!("at η = {rate} ") };
-        let said = format!("{rate}in the last quarter λ_max is {late} of the threshold, so it {verdict}");
+        let said = format!("{rate}in the last quarter λ_max is {late} of the threshold{verdict}");
         Finding::of(&label, said)
     }
 

@@ -22,6 +22,7 @@ use super::data::Data;
 use super::figure::Picture;
 use super::view::View;
 use super::words::sentence;
+use crate::statistics::FEWEST_SEEDS;
 
 /// A figure of the report.
 #[derive(Clone, Debug)]
@@ -105,6 +106,11 @@ impl Figure {
 /// Clauses as one sentence.
 pub fn joined(clauses: &[&Finding]) -> String {
     sentence(&clauses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+/// What bars are, in a caption: they aren't there where seeds are few.
+fn bars() -> String {
+    format!("Bars are 95 % bootstrap intervals over seeds, where there are at least {FEWEST_SEEDS}.")
 }
 
 /// A family's figures, or why there are none.

@@ -7,8 +7,8 @@ use crate::report::data::Data;
 use crate::report::figure::{Bounds, Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Noise};
 use crate::report::view::{BySeed, View};
-use crate::report::words::{number, with_interval};
-use crate::statistics::{mean, mean_interval};
+use crate::report::words::{count, number, with_interval};
+use crate::statistics::{Interval, geometric_interval, mean};
 
 /// B_simple over steps, by cell.
 pub fn draw(view: &View<'_>) -> Drawn {
@@ -68,17 +68,37 @@ pub fn draw(view: &View<'_>) -> Drawn {
     }])
 }
 
+/// Per cent of a cell's reported steps that may lack a scale without its mean being left out of the range of means.
+const MOST_LOST: f64 = 5.0;
+
 /// The run averages of all cells together.
 fn short(view: &View<'_>) -> Option<String> {
-    let cells: Vec<&Cell> = view.cells().iter().collect();
-    let average = |cell: &&Cell| mean(&view.values(cell, |job| view.mean_scale(job)).into_values().collect::<Vec<_>>());
-    let scales: Vec<f64> = cells.iter().filter_map(average).collect();
-    let (low, high) = scales.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), scale| (l.min(*scale), h.max(*scale)));
-    let caveat = view.noise(&cells).caveat();
+    let told = |cell: &Cell| (view.noise(&[cell]).lost(), average(view.values(cell, |job| view.mean_scale(job))));
+    let reported = view.cells().iter().filter(|cell| view.noise(&[cell]).reports > 0);
+    let cells: Vec<(f64, Option<Interval>)> = reported.map(told).collect();
     // Few cells are told one by one.
-    (scales.len() > 2).then(|| {
-        format!("the mean over the run is from {} to {} samples between cells{caveat}", number(low), number(high))
+    if cells.len() <= 2 {
+        return None;
+    }
+    let kept = cells.iter().filter(|(lost, _)| *lost <= MOST_LOST).filter_map(|(_, scale)| Some(scale.as_ref()?.value));
+    let kept: Vec<f64> = kept.collect();
+    let (low, high) = kept.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), scale| (l.min(*scale), h.max(*scale)));
+    let worst = cells.iter().map(|cell| cell.0).fold(0.0, f64::max);
+    let lost = format!("(at up to {} %), so that means over the others may be too low", number(worst));
+    let unidentified =
+        format!("the scale is not identified at more than {} % of the reported steps {lost}", number(MOST_LOST));
+    let range = format!("the mean over the run is from {} to {} samples between cells", number(low), number(high));
+    Some(match cells.len() - kept.len() {
+        0 if worst > 0.0 => format!("{range}; some reported steps of cells have no identified scale {lost}"),
+        0 => range,
+        all if all == cells.len() => format!("in all {} {unidentified}", count(all, "cell")),
+        some => format!("{range}; left out: {} where {unidentified}", count(some, "cell")),
     })
+}
+
+/// The geometric mean over seeds.
+fn average(scales: BySeed) -> Option<Interval> {
+    geometric_interval(&scales.into_values().filter(|scale| *scale > 0.0).collect::<Vec<_>>())
 }
 
 /// A step of a cell.
@@ -119,15 +139,14 @@ fn steps(view: &View<'_>, cell: &Cell) -> Vec<Step> {
 
 /// The run averages of both kinds, and how the last quarter compares with the first.
 fn clause(view: &View<'_>, cell: &Cell, points: &[Point]) -> Option<Finding> {
-    let interval = |scales: BySeed| mean_interval(&scales.into_values().collect::<Vec<_>>());
-    let average = match interval(view.values(cell, |job| view.mean_scale(job))) {
+    let of_run = match average(view.values(cell, |job| view.mean_scale(job))) {
         Some(scale) => {
             let caveat = view.noise(&[cell]).caveat();
             format!("the mean over the run is {} samples{caveat}", with_interval(&scale))
         }
         None => "no reported step has an identified scale".into(),
     };
-    let of_means = match interval(view.values(cell, |job| view.scale_of_means(job))) {
+    let of_means = match average(view.values(cell, |job| view.scale_of_means(job))) {
         Some(scale) => format!("mean trΣ over mean ‖G‖² is {}", with_interval(&scale)),
         None => "mean ‖G‖² is not above zero".into(),
     };
@@ -140,5 +159,5 @@ fn clause(view: &View<'_>, cell: &Cell, points: &[Point]) -> Option<Finding> {
             format!("; the curve goes from {} in its first quarter to {} in its last", number(early), number(late))
         }
     };
-    Some(Finding::of(&view.label(cell), format!("{average}; {of_means}{course}")))
+    Some(Finding::of(&view.label(cell), format!("{of_run}; {of_means}{course}")))
 }

@@ -4,8 +4,8 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, Line, View};
-use crate::report::words::{change, count, list, quotient, whole, with_interval};
-use crate::statistics::{Interval, mean_interval, paired_interval};
+use crate::report::words::{change, count, doubt, list, quotient, whole, with_interval};
+use crate::statistics::{Interval, geometric_interval, mean_interval, paired_interval};
 
 use super::Finding;
 
@@ -117,7 +117,7 @@ impl OverBatches<'_> {
         let one = |(cell, values): &(&Cell, BySeed)| {
             let difference = self.difference(&pairs(before, values))?;
             let told = if self.factors { with_interval(&difference.map(f64::exp)) } else { with_interval(&difference) };
-            Some(format!("“{}” {told}", view.label(cell)))
+            Some(format!("“{}” {told}{}", view.label(cell), doubt(&difference, 0.0, "no change is shown")))
         };
         let others: Vec<String> = cells.iter().filter(|cell| cell.0.cell != reference.cell).filter_map(one).collect();
         let unit = if self.unit.is_empty() { String::new() } else { format!(", in {}", self.unit) };
@@ -136,11 +136,7 @@ impl OverBatches<'_> {
 
     fn mean(&self, values: &BySeed) -> Option<Interval> {
         let values: Vec<f64> = values.values().copied().collect();
-        if !self.factors {
-            return mean_interval(&values);
-        }
-        let logarithms: Vec<f64> = values.iter().map(|value| value.ln()).collect();
-        mean_interval(&logarithms).map(|interval| interval.map(f64::exp))
+        if self.factors { geometric_interval(&values) } else { mean_interval(&values) }
     }
 
     /// The change from the smallest to the largest batch.

@@ -6,11 +6,11 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::Cell;
 use crate::report::view::{BySeed, View};
-use crate::report::words::{count, list, whole, with_interval};
+use crate::report::words::{count, doubt, list, whole, with_interval};
 use crate::statistics::{Interval, interval, mean};
 
-/// Arms of which each is compared with each in what it recovers.
-const MOST_PAIRED: usize = 4;
+/// Arms of which each is compared with each in what it recovers: 21 pairs. Of more only the first is, with each.
+const MOST_PAIRED: usize = 7;
 
 impl Group<'_> {
     /// The share of the gap that a variant recovers, over the seeds that all three have; none if the gap itself is not
@@ -47,11 +47,15 @@ impl Group<'_> {
             data.row(&[&id, &arm, &"", &"", &share.value, &share.low, &share.high, &share.count]);
         }
         let mut found: Vec<_> = shares.iter().map(|(name, _, share)| Finding::of(name, recovers(share))).collect();
-        let short: Vec<_> = shares.iter().map(|(name, _, share)| format!("“{name}” {}", percent(share))).collect();
+        let short: Vec<_> = shares
+            .iter()
+            .map(|(name, _, share)| format!("“{name}” {}{}", percent(share), doubt(share, 0.0, "none is shown")))
+            .collect();
         // Behind the styles of the small batch and of the plain large one.
         let dots = shares.iter().enumerate().map(|(index, (name, _, share))| dot(name, index + 2, share)).collect();
         found.extend(self.between(view, &arms, &mut data));
         let (small, _) = self.small.as_ref()?;
+        let span = format!("from batch {} to {}", whole(small.batch), whole(self.batch));
         Some(Figure {
             name: self.name("recovered", several),
             title: format!("What arms recover of the gap{}", self.of_budget(several)),
@@ -60,29 +64,34 @@ impl Group<'_> {
                 dots,
                 guides: vec![0.0, 100.0],
             }),
-            caption: format!(
-                "(variant − large)/(small − large) of the mean {word}s: 0 % is “{}” at batch {}, 100 % is {} (dotted lines). \
-                 Intervals resample seeds, those of all three together; those of differences are not widened for their number.",
-                view.variant(self.cells[0].0),
-                whole(self.batch),
-                view.label(small),
-            ),
+            caption: self.recovery_caption(view, word, arms.len()),
             found,
             key: true,
-            short: Some(format!("recovered of the gap: {}", list(&short))),
-            refuted_by: "That an arm does what the small batch does would be refuted by a share whose interval includes 0 % or \
-                         lies below 100 %; that one does it better than another, by a difference whose interval includes zero.",
+            short: Some(format!("of the gap in the {word} {span} arms recover: {}", list(&short))),
+            refuted_by: "That an arm does what the small batch does would be refuted by a share whose interval lies below 100 %; \
+                         that one does it better than another, by a difference whose interval lies below zero (one that \
+                         includes zero shows nothing either way).",
             data,
         })
     }
 
-    /// By how much shares differ, each pair of few arms.
+    fn recovery_caption(&self, view: &View<'_>, word: &str, arms: usize) -> String {
+        let small = self.small.as_ref().map_or(String::new(), |(small, _)| view.label(small));
+        let pairs = if arms > MOST_PAIRED { " Of so many arms the first alone is compared with each." } else { "" };
+        format!(
+            "(variant − large)/(small − large) of the mean {word}s: 0 % is “{}” at batch {}, 100 % is {small} (dotted lines). \
+             Intervals resample seeds, those of all three together; those of differences are not widened for their \
+             number.{pairs}",
+            view.variant(self.cells[0].0),
+            whole(self.batch),
+        )
+    }
+
+    /// By how much shares differ: each pair of few arms, the first of many with each.
     fn between(&self, view: &View<'_>, arms: &[&(&Cell, BySeed)], data: &mut Data) -> Vec<Finding> {
         let mut found = Vec::new();
-        if arms.len() > MOST_PAIRED {
-            return found;
-        }
-        for (index, (one, of_one)) in arms.iter().enumerate() {
+        let firsts = if arms.len() > MOST_PAIRED { 1 } else { arms.len() };
+        for (index, (one, of_one)) in arms.iter().enumerate().take(firsts) {
             for (other, of_other) in &arms[index + 1..] {
                 let Some(difference) = self.of_gap(of_other, of_one) else { continue };
                 let (cells, names) = ([one.cell.as_str(), other.cell.as_str()], [one.arm.as_str(), other.arm.as_str()]);
@@ -110,7 +119,7 @@ fn percent(share: &Interval) -> String {
 /// What a share comes to.
 fn recovers(share: &Interval) -> String {
     let verdict = match (share.excludes(0.0), share.excludes(1.0)) {
-        _ if share.low.is_none() => "too few seeds for an interval",
+        _ if share.low.is_none() => share.lacks().unwrap_or_default(),
         (false, false) => "which may be nothing or all of it",
         (false, true) => "the interval includes zero, so none is shown",
         (true, _) if share.value < 0.0 => "it widens the gap",
@@ -124,11 +133,11 @@ fn recovers(share: &Interval) -> String {
 /// What two shares differ by.
 fn differs(difference: &Interval) -> String {
     let told = percent(difference);
-    match (difference.low.is_some(), difference.excludes(0.0)) {
-        (false, _) => format!("the shares differ by {told} of the gap (too few seeds for an interval)"),
-        (true, false) => format!("the shares differ by {told} of the gap: no difference is shown"),
-        (true, true) if difference.value > 0.0 => format!("recovers more, by {told} of the gap"),
-        (true, true) => format!("recovers less, by {} of the gap", percent(&negated(difference))),
+    match (difference.lacks(), difference.excludes(0.0)) {
+        (Some(reason), _) => format!("the shares differ by {told} of the gap ({reason})"),
+        (None, false) => format!("the shares differ by {told} of the gap: no difference is shown"),
+        (None, true) if difference.value > 0.0 => format!("recovers more, by {told} of the gap"),
+        (None, true) => format!("recovers less, by {} of the gap", percent(&negated(difference))),
     }
 }
 

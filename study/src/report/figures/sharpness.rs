@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::over_batches::OverBatches;
-use super::{Drawn, Figure, absent};
+use super::{Drawn, Figure, absent, bars};
 use crate::report::tables::Job;
 use crate::report::view::{Line, View};
 use crate::report::words::{count, number};
@@ -70,15 +70,12 @@ fn one(view: &View<'_>, [measure, figure, name, title, what, label]: &[&str; 6])
         name: (*name).into(),
         title: format!("{title} {}", drawn.over),
         picture: drawn.picture,
-        caption: format!(
-            "The last probe of each run. {}{left_out} Bars are 95 % bootstrap intervals over seeds.",
-            losses(view, &lines, &fell_short)
-        ),
+        caption: format!("The last probe of each run. {}{left_out} {}", losses(view, &lines, &fell_short), bars()),
         found: drawn.found,
         key: true,
         short: drawn.short,
         refuted_by: "That large batches end in sharper minima would be refuted by a paired change, at equal training loss, \
-                     whose interval includes no change or lies below it.",
+                     whose interval lies below no change; one that includes no change shows nothing either way.",
         data: drawn.data,
     })
 }

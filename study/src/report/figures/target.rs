@@ -7,7 +7,9 @@ use crate::report::figure::{Guide, Measure, Note, Picture, Plot, Point, REFERENC
 use crate::report::tables::Job;
 use crate::report::view::{Line, RunNoise, View};
 use crate::report::words::{number, whole, with_interval};
-use crate::statistics::{HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_mean, mean_interval};
+use crate::statistics::{
+    FEWEST_SEEDS, HyperbolaFit, Interval, Unfit, fit_hyperbola, geometric_interval, geometric_mean,
+};
 
 /// A line's way to the target.
 struct Way<'a> {
@@ -39,10 +41,9 @@ fn way<'a>(view: &'a View<'a>, line: &'a Line<'a>) -> Option<Way<'a>> {
     let mut seeds: std::collections::BTreeMap<u64, Vec<(f64, f64)>> = std::collections::BTreeMap::new();
     for cell in &line.cells {
         let steps = view.values(cell, |job| job.steps_to_target.filter(|steps| *steps > 0.0));
-        let logarithms: Vec<f64> = steps.values().map(|steps| steps.ln()).collect();
-        let Some(mean) = mean_interval(&logarithms) else { continue };
+        let Some(mean) = geometric_interval(&steps.values().copied().collect::<Vec<_>>()) else { continue };
         let missed = view.runs(cell).count() - steps.len();
-        reached.push((cell.batch as f64, mean.map(f64::exp), steps.len(), missed));
+        reached.push((cell.batch as f64, mean, steps.len(), missed));
         for (seed, steps) in steps {
             seeds.entry(seed).or_default().push((cell.batch as f64, steps));
         }
@@ -81,8 +82,9 @@ impl Way<'_> {
             Ok(fit) => {
                 let beyond =
                     if fit.bends_within { "" } else { ", which is beyond the batches measured: an extrapolation" };
+                let bare = fit.critical_batch.lacks().map_or(String::new(), |reason| format!(" ({reason})"));
                 format!(
-                    "the hyperbola has S_min = {} steps and E_min = {} samples, so B_crit = {} samples{beyond}; single \
+                    "the hyperbola has S_min = {} steps and E_min = {} samples, so B_crit = {} samples{bare}{beyond}; single \
                      runs lie {} % off it (rms)",
                     with_interval(&fit.s_min),
                     with_interval(&fit.e_min),
@@ -219,10 +221,10 @@ pub fn steps(view: &View<'_>) -> Drawn {
         name: "steps-to-target".into(),
         title: "Steps to the target over batch size".into(),
         picture: Picture::Plot(Box::new(plot)),
-        caption:
-            "Geometric mean over seeds with 95 % bootstrap intervals; the hyperbola (S/S_min − 1)(E/E_min − 1) = 1 is \
-                  fitted to ln S over all seeds, its intervals by resampling seeds."
-                .into(),
+        caption: format!(
+            "Geometric mean over seeds with 95 % bootstrap intervals where there are at least {FEWEST_SEEDS}; the hyperbola \
+             (S/S_min − 1)(E/E_min − 1) = 1 is fitted to ln S over all seeds, its intervals by resampling seeds."
+        ),
         found: ways.iter().map(Way::clause).collect(),
         key: true,
         short: None,

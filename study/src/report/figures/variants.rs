@@ -8,8 +8,8 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, View};
-use crate::report::words::{change, count, list, whole, with_interval};
-use crate::statistics::{Interval, mean, mean_interval, paired_interval};
+use crate::report::words::{change, count, doubt, list, whole, with_interval};
+use crate::statistics::{FEWEST_SEEDS, Interval, mean, mean_interval, paired_interval};
 
 /// One batch and budget at which several cells are compared.
 pub struct Group<'a> {
@@ -56,54 +56,86 @@ fn group<'a>(view: &View<'a>, budget: &'a str, error: impl Fn(&'a Job) -> Option
     several.then_some(Group { batch, budget, cells, small })
 }
 
+/// A row of the figure.
+struct Shown<'a> {
+    cell: &'a Cell,
+    seeds: usize,
+    mean: Interval,
+    /// From the cell that others are compared with, paired by seed; none for that one itself.
+    difference: Option<Interval>,
+    /// The share of the gap that it recovers.
+    share: Option<Interval>,
+}
+
+const COLUMNS: [&str; 14] = [
+    "cell",
+    "arm",
+    "rate",
+    "batch",
+    "error",
+    "low",
+    "high",
+    "seeds",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "recovered",
+    "recovered_low",
+    "recovered_high",
+];
+
+impl Shown<'_> {
+    fn tell(&self, data: &mut Data) {
+        let value = |figure: Option<Interval>| figure.map(|figure| figure.value);
+        let low = |figure: Option<Interval>| figure.and_then(|figure| figure.low);
+        let high = |figure: Option<Interval>| figure.and_then(|figure| figure.high);
+        data.row(&[
+            &self.cell.cell.as_str(),
+            &self.cell.arm.as_str(),
+            &self.cell.rate.as_str(),
+            &self.cell.batch,
+            &self.mean.value,
+            &self.mean.low,
+            &self.mean.high,
+            &self.seeds,
+            &value(self.difference),
+            &low(self.difference),
+            &high(self.difference),
+            &value(self.share),
+            &low(self.share),
+            &high(self.share),
+        ]);
+    }
+
+    fn dot(&self, label: String, style: usize) -> Dot {
+        let words = match &self.difference {
+            None => format!("{} % (reference)", with_interval(&self.mean)),
+            Some(difference) => format!("{} %, difference {}", with_interval(&self.mean), with_interval(difference)),
+        };
+        let ends = self.mean.low.zip(self.mean.high).map(|ends| [ends.0, ends.1]);
+        Dot { label, words, style, value: self.mean.value, ends }
+    }
+}
+
 impl Group<'_> {
     fn figure(&self, view: &View<'_>, word: &str, several: bool) -> Figure {
-        let mut data = Data::new(&[
-            "cell",
-            "arm",
-            "rate",
-            "batch",
-            "error",
-            "low",
-            "high",
-            "seeds",
-            "difference",
-            "difference_low",
-            "difference_high",
-            "recovered",
-            "recovered_low",
-            "recovered_high",
-        ]);
-        let (mut dots, mut clauses, mut short) = (Vec::new(), Vec::new(), Vec::new());
-        let shown = self.small.iter().chain(&self.cells);
-        for (index, (cell, values)) in shown.enumerate() {
-            let Some(mean) = mean_interval(&values.values().copied().collect::<Vec<_>>()) else { continue };
-            let other = !std::ptr::eq(*cell, self.cells[0].0);
-            let difference = if other { paired_interval(&pairs(&self.cells[0].1, values)) } else { None };
-            let share = if other && cell.batch == self.batch { self.recovered(values) } else { None };
-            self.tell(cell, values.len(), [Some(mean), difference, share], &mut data);
-            if let Some(difference) = difference.filter(|_| cell.batch == self.batch) {
-                clauses.push(Finding::of(view.variant(cell), clause(&difference, share, word)));
-                short.push(format!("“{}” {}", view.variant(cell), with_interval(&difference)));
-            }
-            let words = match difference {
-                None => format!("{} % (reference)", with_interval(&mean)),
-                Some(difference) => format!("{} %, difference {}", with_interval(&mean), with_interval(&difference)),
-            };
-            let batch = if cell.batch == self.batch { String::new() } else { format!(", batch {}", whole(cell.batch)) };
-            let label = format!("{}{batch}", view.variant(cell));
-            dots.push(Dot {
-                label,
-                words,
-                style: index,
-                value: mean.value,
-                ends: mean.low.zip(mean.high).map(|e| [e.0, e.1]),
-            });
-        }
+        let rows = self.small.iter().chain(&self.cells);
+        let shown: Vec<Shown<'_>> = rows.filter_map(|(cell, values)| self.shown(cell, values)).collect();
+        let mut data = Data::new(&COLUMNS);
+        shown.iter().for_each(|row| row.tell(&mut data));
+        let dots = shown.iter().enumerate().map(|(style, row)| row.dot(self.label(view, row.cell), style)).collect();
         let guides = [self.small.as_ref(), self.cells.first()].into_iter().flatten();
         let guides = guides.filter_map(|cell| mean(&cell.1.values().copied().collect::<Vec<_>>())).collect();
+        let (mut clauses, mut short) = (Vec::new(), Vec::new());
+        for row in shown.iter().filter(|row| row.cell.batch == self.batch) {
+            let (Some(difference), name) = (&row.difference, view.variant(row.cell)) else { continue };
+            clauses.push(Finding::of(name, clause(difference, row.share, word)));
+            let doubt = doubt(difference, 0.0, "no change is shown");
+            short.push(format!("“{name}” {}{doubt}", with_interval(difference)));
+        }
         let opening = self.opening(view, word);
-        let against = format!("less that of “{}”, in points: {}", view.variant(self.cells[0].0), list(&short));
+        let plain = view.variant(self.cells[0].0);
+        let against = format!("the {word} of arms less that of “{plain}”, in points: {}", list(&short));
         let short = opening.iter().cloned().chain([against]).collect::<Vec<_>>().join("; ");
         Figure {
             name: self.name("variants", several),
@@ -113,33 +145,23 @@ impl Group<'_> {
             found: opening.into_iter().map(Finding::from).chain(clauses).collect(),
             key: true,
             short: Some(short),
-            refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval \
-                         includes zero or lies above it.",
+            refuted_by: "That an arm makes up for the large batch would be refuted by a paired difference whose interval lies \
+                         above zero; one that includes zero shows nothing either way.",
             data,
         }
     }
 
-    fn tell(&self, cell: &Cell, seeds: usize, figures: [Option<Interval>; 3], data: &mut Data) {
-        let [mean, difference, share] = figures;
-        let value = |figure: Option<Interval>| figure.map(|figure| figure.value);
-        let low = |figure: Option<Interval>| figure.and_then(|figure| figure.low);
-        let high = |figure: Option<Interval>| figure.and_then(|figure| figure.high);
-        data.row(&[
-            &cell.cell.as_str(),
-            &cell.arm.as_str(),
-            &cell.rate.as_str(),
-            &cell.batch,
-            &value(mean),
-            &low(mean),
-            &high(mean),
-            &seeds,
-            &value(difference),
-            &low(difference),
-            &high(difference),
-            &value(share),
-            &low(share),
-            &high(share),
-        ]);
+    fn shown<'c>(&self, cell: &'c Cell, values: &BySeed) -> Option<Shown<'c>> {
+        let mean = mean_interval(&values.values().copied().collect::<Vec<_>>())?;
+        let other = !std::ptr::eq(cell, self.cells[0].0);
+        let difference = if other { paired_interval(&pairs(&self.cells[0].1, values)) } else { None };
+        let share = if other && cell.batch == self.batch { self.recovered(values) } else { None };
+        Some(Shown { cell, seeds: values.len(), mean, difference, share })
+    }
+
+    fn label(&self, view: &View<'_>, cell: &Cell) -> String {
+        let batch = if cell.batch == self.batch { String::new() } else { format!(", batch {}", whole(cell.batch)) };
+        format!("{}{batch}", view.variant(cell))
     }
 
     /// What a file of this budget is called.
@@ -176,7 +198,7 @@ impl Group<'_> {
             None => String::new(),
         };
         format!(
-            "Means over seeds with 95 % bootstrap intervals; dotted lines are at the rows that others are compared with: {}.{small} \
+            "Means over seeds with 95 % bootstrap intervals where there are at least {FEWEST_SEEDS}; dotted lines are at the rows that others are compared with: {}.{small} \
              Differences are paired by seed.",
             view.variant(self.cells[0].0)
         )
