@@ -178,6 +178,16 @@ fn print(text: &str) -> Result<()> {
     client::print(text).map_err(|error| ClientError::from(error).into())
 }
 
+/// What this process was called with, for people: not all need be Unicode.
+fn command_words() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned())
+}
+
+/// The same on a line.
+fn command_line() -> String {
+    command_words().collect::<Vec<_>>().join(" ")
+}
+
 /// The job file's stem, for people.
 fn recipe_name(path: &Path) -> String {
     path.file_stem().map_or_else(|| "job".into(), |stem| stem.to_string_lossy().into_owned())
@@ -196,7 +206,7 @@ fn submit(arguments: Submit) -> Result<u8> {
         name: recipe_name(&arguments.file.job),
         toml: job.to_toml(),
         run_folder: String::new(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        command: command_line(),
         from,
         go_on: false,
     };

@@ -131,7 +131,7 @@ impl Training {
             name: self.name.clone(),
             toml: self.job.to_toml(),
             run_folder: self.folder.display().to_string(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: crate::command_line(),
             from: self.from.clone(),
             go_on: self.go_on,
         };

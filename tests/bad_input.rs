@@ -194,3 +194,15 @@ fn runs_that_are_none_and_ledgers_that_prove_nothing() {
     std::fs::remove_dir_all(run.join("checkpoints")).unwrap();
     from(&run).is_refused_with(&["checkpoints: no checkpoint to go on from"]);
 }
+
+#[test]
+fn names_that_are_not_unicode_are_names_all_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path().join(std::ffi::OsStr::from_bytes(b"j\xffb.toml"));
+    std::fs::copy(mlp(), &job).unwrap();
+    // A port that was free just now.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = binary(["submit", "--coordinator", &format!("http://{free}")]);
+    Ended::of(command.arg(&job)).is_refused_with(&["cannot reach the coordinator at"]);
+}

@@ -263,6 +263,11 @@ fn every_study_that_ships_can_be_looked_at() {
         assert!(cells > 0 && json_lines(&ended.stdout).len() > 1);
         dry(&large.join(name), &["--assume-samples", "10000"]).is_refused_with(&["10000 samples"]);
     }
+    // Data that have nothing but a name are not there either.
+    let named = TINY.replace("set.data.limit = 640", "set.data = { limit = 640, path = \"\", name = \"elsewhere\" }");
+    let ended = Ended::of(&mut Study::new(&named).run(&["--dry-run", "--assume-samples", "6000"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("data.name = \"elsewhere\": the data are not there"), "{ended:?}");
     let mut command = lockstep::lockstep(["study", "run", "--assume-samples", "9"]);
     let ended = Ended::of(command.arg(small.join("edge.toml")));
     assert_eq!(ended.code, Some(2), "{ended:?}");

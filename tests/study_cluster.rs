@@ -47,7 +47,11 @@ fn tables_are_those_of_a_study_on_one_machine_whatever_happens_to_agents() {
     // All is done, here and on one machine; without its folder it is found on the cluster.
     assert_eq!((study.finish(&on(&cluster)), study.finish(&[])), (BTreeSet::new(), BTreeSet::new()));
     std::fs::remove_dir_all(study.folder()).unwrap();
-    assert_eq!(study.finish(&on(&cluster)), trained);
+    let lines = json_lines(&Ended::of(study.run(&on(&cluster)).arg("--json")).success());
+    assert_eq!(runs(&lines), trained);
+    // What was only fetched says nothing of how long others take.
+    let mut progress = lines.iter().filter(|line| line["kind"] == "progress");
+    assert!(progress.all(|line| line["seconds_left"].is_null()), "{lines:?}");
     same_tables(&study.folder(), &alone.folder());
     assert_eq!(cluster.ask("list", &[]).len(), trained.len(), "a run was trained twice");
 }
@@ -119,19 +123,24 @@ fn runs_of_another_fingerprint_are_told_and_trained_again_only_if_the_user_says_
     let mixed = Ended::of(study.run(&on(&cluster)).args(["--mixed", "--quiet"]));
     assert_eq!(mixed.code, Some(0), "{mixed:?}");
     assert!(mixed.stderr.contains("runs of 2 fingerprints are mixed"), "{mixed:?}");
-    // What the cluster has of it may be of the other one, too.
+    // What the cluster has of it is of the study's: an earlier call may have had it trained, and was stopped.
     let again = Ended::of(study.run(&on(&cluster)).args(["--again", "--json"])).success();
     assert_eq!(runs(&json_lines(&again)), BTreeSet::from([second.clone()]));
-    assert_eq!((study.table("jobs.csv"), jobs(&cluster, "completed")), (tables, 3));
+    assert_eq!((study.table("jobs.csv"), jobs(&cluster, "completed")), (tables.clone(), 2));
+
+    // The study's own is kept, though another comes first.
+    let first = tables.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    another_build(&first);
+    let refused = Ended::of(&mut study.run(&on(&cluster)));
+    refused.is_refused_with(&[words, "add --again to train them again, --mixed to go on with them"]);
+    assert!(!refused.stderr.contains("--out"), "the cluster's jobs are the same for any folder: {refused:?}");
 
     // The study's is another than what comes back: it would be so again.
-    let first = study.table("jobs.csv").lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
-    another_build(&first);
     std::fs::remove_dir_all(study.folder().join("runs").join(&second)).unwrap();
     let words = "1 finished runs have another fingerprint than the study's first finished run";
     for (arguments, remedy, jobs_then) in [
-        (["--quiet"].as_slice(), ": add --again to train them again, --mixed to go on", 3),
-        (&["--quiet", "--again"], ": add --mixed to go on", 4),
+        (["--quiet"].as_slice(), ": add --again to train them again, --mixed to go on", 2),
+        (&["--quiet", "--again"], ": add --mixed to go on", 3),
     ] {
         let ended = Ended::of(study.run(&on(&cluster)).args(arguments));
         assert_eq!((ended.code, jobs(&cluster, "completed")), (Some(2), jobs_then), "{ended:?}");
@@ -169,4 +178,37 @@ fn what_can_not_be_is_refused_before_anything_is_written() {
     let named = "set.data = { limit = 640, path = \"/nowhere\", name = \"digits\" }";
     study.say(&TINY.replace("set.data.limit = 640", named));
     assert_eq!(study.finish(&[option, url, "--data", &digits]).len(), 2);
+}
+
+#[test]
+fn an_agents_data_that_are_others_end_the_call_with_what_is_done() {
+    let cluster = Cluster::start();
+    let [option, url] = on(&cluster);
+    let of = |folder: &std::path::Path| format!("digits={}", folder.display());
+    let (here, other) = (lockstep::recipe("../data/mnist"), tempfile::tempdir().unwrap());
+    for kind in ["images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"] {
+        for split in ["train", "t10k"] {
+            // Test samples in place of those that are trained on.
+            std::fs::copy(here.join(format!("t10k-{kind}")), other.path().join(format!("{split}-{kind}"))).unwrap();
+        }
+    }
+    let mut agent = cluster.agent_command(1);
+    let _agent = cluster.agent_of({
+        agent.arg("--data").arg(of(other.path()));
+        agent
+    });
+    let study = Study::new(
+        &TINY.replace("set.data.limit = 640", "set.data = { limit = 640, path = \"/nowhere\", name = \"digits\" }"),
+    );
+    let words = "error: an agent's data \"digits\" are another dataset than this machine's: give both the same";
+    for trained in [1, 2] {
+        let ended = Ended::of(&mut study.run(&[option, url, "--data", &of(&here)]));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains(words), "{ended:?}");
+        // By the next call the other one may have ended as well.
+        let goes_on = ended.stderr.contains("the cluster goes on with 1 run; what is done stays");
+        assert!(goes_on || trained > 1, "{ended:?}");
+        assert!(study.folder().join("tables/jobs.csv").exists() && ended.stdout.contains("plain"), "{ended:?}");
+        assert!(jobs(&cluster, "completed") >= trained);
+    }
 }

@@ -10,16 +10,19 @@ use lockstep_proto::job::Cluster;
 use lockstep_proto::wire::JobView;
 use lockstep_study::run::Found;
 use lockstep_study::table::StudyFolder;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fetched::{Fetched, Inbox};
-use super::listed::{by_key, is_waiting, name, runs_with_room};
-use super::site::{Came, Following, Run, Site};
+use super::listed::{by_key, is_waiting, name, runs_with_room, why_all_wait};
+use super::site::{Came, Following, Run, RunEnd, Site};
+use crate::command_line;
 
 /// Runs that wait at the coordinator beside those that its free slots have room for, so that one begins at once where another
 /// has ended, or where an agent joins.
 const WAITING: usize = 2;
-/// Where no run ends, how long until the cluster is asked again: slots come and go with agents and with others' jobs.
+/// Where no run ends, how long until the cluster is asked again: slots come and go with agents and with others' jobs. The
+/// longest that a run's end waits for the next question.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A cluster, seen by its coordinator.
@@ -38,6 +41,8 @@ pub struct OnCluster {
     /// Jobs that have ended and came to nothing.
     useless: BTreeSet<String>,
     room: usize,
+    /// When to ask again at the earliest.
+    ask_from: Instant,
     /// Nothing has happened for a while.
     is_quiet: bool,
     /// Why all runs wait, and whether it was told.
@@ -64,6 +69,7 @@ impl OnCluster {
             followed: BTreeSet::new(),
             useless: BTreeSet::new(),
             room: 0,
+            ask_from: Instant::now(),
             is_quiet: false,
             waits: None,
             leave: CancellationToken::new(),
@@ -71,17 +77,12 @@ impl OnCluster {
         })
     }
 
-    /// The job that a run was handed in as before, if it is any use. `anew`: one that has ended is none.
-    fn known(&self, key: &str, anew: bool) -> Option<&JobView> {
-        self.found.get(key).filter(|job| !(anew && client::has_ended(job)))
-    }
-
     async fn submit(&mut self, run: &Run) -> Result<JobView, ClientError> {
         let submission = SubmitArgs {
             name: name(&self.study, &run.name, &run.key),
             toml: run.job.to_toml(),
             run_folder: String::new(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: command_line(),
             from: Vec::new(),
             go_on: false,
         };
@@ -90,15 +91,17 @@ impl OnCluster {
 
     /// Notes why this call's runs wait, where all of them do.
     fn note_why(&mut self, ours: &[&JobView]) {
-        let why = ours.first().filter(|_| ours.iter().all(|job| is_waiting(job)));
-        if why.map(|job| &job.reason) != self.waits.as_ref().map(|(why, _)| why) {
-            self.waits = why.map(|job| (job.reason.clone(), false));
+        let why = why_all_wait(ours);
+        if why.as_ref() != self.waits.as_ref().map(|(why, _)| why) {
+            self.waits = why.map(|why| (why, false));
         }
     }
 }
 
 impl Site for OnCluster {
     async fn look_around(&mut self, _: usize) -> Result<()> {
+        tokio::time::sleep_until(self.ask_from).await;
+        let asked = Instant::now();
         let listed = match client::list_all(&mut self.client).await {
             Ok(listed) => listed,
             Err(error) if error.is_lost() => {
@@ -108,6 +111,8 @@ impl Site for OnCluster {
             Err(error) => return Err(error.into()),
         };
         self.patience = Patience::default();
+        // The list is of all jobs that there ever were: nobody may be kept busy with it.
+        self.ask_from = Instant::now() + asked.elapsed().min(ASK_AGAIN);
         let is_ours = |job: &&JobView| self.followed.contains(&job.job) && !client::has_ended(job);
         let ours: Vec<&JobView> = listed.jobs.iter().filter(is_ours).collect();
         let waiting = ours.iter().filter(|job| is_waiting(job)).count();
@@ -121,17 +126,16 @@ impl Site for OnCluster {
         Ok(())
     }
 
-    fn admits(&mut self, key: &str, anew: bool) -> bool {
-        if self.known(key, anew).is_some() {
+    fn admits(&mut self, key: &str) -> bool {
+        if self.found.contains_key(key) {
             return true;
         }
-        self.found.remove(key);
         let admitted = self.room > 0;
         self.room -= usize::from(admitted);
         admitted
     }
 
-    async fn hand_in(&mut self, run: Run) -> Result<Option<Following>> {
+    async fn hand_in(&mut self, mut run: Run) -> Result<Option<Following>> {
         let job = match self.found.remove(&run.key) {
             Some(job) => job,
             None => match self.submit(&run).await {
@@ -148,6 +152,8 @@ impl Site for OnCluster {
             // If nothing comes of it, this is not tried again.
             self.useless.insert(job.job.clone());
         } else {
+            // Whatever comes of it: it would be so again.
+            run.wanted = None;
             self.followed.insert(job.job.clone());
         }
         let follower = Follower {
@@ -201,12 +207,13 @@ struct Follower {
 
 impl Follower {
     async fn follow(mut self, job: JobView, run: Run) -> Result<Came> {
-        // One of an earlier call.
+        let begun_before = job.started > 0.0;
+        // One of an earlier call. What was wrong then may have been mended.
         if client::has_ended(&job) {
             let Some(fetched) = self.fetch(&job, &run).await? else { return Ok(Came::GoesOn) };
             return match fetched {
-                Fetched::Result(found) => Ok(Came::Ended(Box::new((job, found)))),
-                Fetched::Nothing(_) => Ok(Came::Nothing),
+                Fetched::Result(found) => Ok(Came::Ended(Box::new(RunEnd { job, found, begun_before }))),
+                Fetched::Nothing(_) | Fetched::OtherData(_) => Ok(Came::Nothing),
             };
         }
         let ended = tokio::select! {
@@ -223,9 +230,10 @@ impl Follower {
         let (reason, found) = match fetched {
             Fetched::Result(found) => (None, found),
             Fetched::Nothing(reason) => (reason, Found::Nothing),
+            Fetched::OtherData(problem) => return Ok(Came::Unusable(problem)),
         };
         let reason = reason.unwrap_or_else(|| ended.reason.clone());
-        Ok(Came::Ended(Box::new((JobView { reason, ..ended }, found))))
+        Ok(Came::Ended(Box::new(RunEnd { job: JobView { reason, ..ended }, found, begun_before })))
     }
 
     /// Nothing if the user doesn't want to wait for it.

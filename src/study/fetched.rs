@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use lockstep_coordinator::client::{self, Client, ClientError, Patience};
+use lockstep_proto::job::Data;
 use lockstep_proto::wire::JobView;
 use lockstep_study::run::{self, Found};
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ pub enum Fetched {
     Result(Found),
     /// None; why, where it is not that the job has failed.
     Nothing(Option<String>),
+    /// It is of other data than the study's: in words.
+    OtherData(String),
 }
 
 /// Where run folders come in. It is removed when the last of this is dropped.
@@ -56,23 +59,41 @@ impl Inbox {
         let folder = self.0.folder.join(&run.key);
         let pulled = pull(client, &job.job, &folder).await;
         let fetched = match pulled {
-            Ok(()) => match run::look(&folder, &run.key) {
-                Ok(found @ Found::Finished(_)) => {
-                    put(&folder, &run.folder).with_context(|| run.folder.display().to_string())?;
-                    return Ok(Fetched::Result(found));
-                }
-                Ok(Found::Nothing | Found::Unfinished { .. }) => {
-                    let strange = job.state == "completed";
-                    Fetched::Nothing(strange.then(|| "its run folder has no result".to_owned()))
-                }
-                Err(error) => Fetched::Nothing(Some(error.to_string())),
-            },
+            Ok(()) => found(&folder, job, run),
             Err(error) if error.is_lost() || error.is_of_this_machine() => return Err(error.into()),
             Err(error) => Fetched::Nothing(Some(error.to_string())),
         };
-        remove(&folder)?;
+        match fetched {
+            Fetched::Result(_) => put(&folder, &run.folder).with_context(|| run.folder.display().to_string())?,
+            Fetched::Nothing(_) | Fetched::OtherData(_) => remove(&folder)?,
+        }
         Ok(fetched)
     }
+}
+
+/// What there is in a run folder that has come whole.
+fn found(folder: &Path, job: &JobView, run: &Run) -> Fetched {
+    match run::dataset(folder) {
+        Ok(Some(dataset)) if dataset != run.dataset => return Fetched::OtherData(other_data(&run.job.data)),
+        Ok(_) => {}
+        Err(error) => return Fetched::Nothing(Some(error.to_string())),
+    }
+    match run::look(folder, &run.key) {
+        Ok(Found::Finished(outcome)) if run.wanted.as_ref().is_some_and(|wanted| *wanted != outcome.fingerprint) => {
+            Fetched::Nothing(Some("it is of another fingerprint".to_owned()))
+        }
+        Ok(found @ Found::Finished(_)) => Fetched::Result(found),
+        Ok(Found::Nothing | Found::Unfinished { .. }) => {
+            let strange = job.state == "completed";
+            Fetched::Nothing(strange.then(|| "its run folder has no result".to_owned()))
+        }
+        Err(error) => Fetched::Nothing(Some(error.to_string())),
+    }
+}
+
+fn other_data(data: &Data) -> String {
+    let name = if data.name.is_empty() { data.path.display().to_string() } else { data.name.clone() };
+    format!("an agent's data {name:?} are another dataset than this machine's: give both the same")
 }
 
 impl Drop for Room {
@@ -83,6 +104,7 @@ impl Drop for Room {
 }
 
 /// Tries again where the coordinator is away, or a file has gone while it was sent, as checkpoints do that are kept no longer.
+/// Who has sent something was not away until then.
 async fn pull(client: &mut Client, job: &str, to: &Path) -> Result<(), ClientError> {
     let mut patience = Patience::default();
     loop {
@@ -93,7 +115,12 @@ async fn pull(client: &mut Client, job: &str, to: &Path) -> Result<(), ClientErr
             Err(error) if error.is_of_this_machine() || error.exit_code() == client::exit::BAD_INPUT => {
                 return Err(error);
             }
-            Err(error) => patience.spend(error).await?,
+            Err(error) => {
+                if error.is_lost() && to.exists() {
+                    patience = Patience::default();
+                }
+                patience.spend(error).await?;
+            }
         }
     }
 }

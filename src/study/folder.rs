@@ -4,10 +4,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use lockstep_study::plan::{Known, Planner, Survey};
+use lockstep_study::plan::{Planner, Survey};
 use lockstep_study::table::{self, Change, StudyFolder, StudyState};
 use rustix::fs::FlockOperation;
 
+use super::shelf::Shelf;
 use crate::BadInput;
 
 /// The folder while this process works in it.
@@ -39,9 +40,9 @@ impl OpenFolder {
     ///
     /// # Errors
     /// Of the file system, or a run that can't be read.
-    pub fn write(&self, planner: &mut Planner, survey: &Survey, known: &Known) -> Result<()> {
-        table::write(&self.files, planner, survey, known)?;
-        let state = StudyState::of(planner, survey, known);
+    pub fn write(&self, planner: &mut Planner, survey: &Survey, shelf: &Shelf) -> Result<()> {
+        table::write(&self.files, planner, survey, shelf.known())?;
+        let state = StudyState::of(planner, survey, shelf.known(), shelf.own());
         state.write(&self.files.state()).with_context(|| self.files.state().display().to_string())
     }
 }

@@ -8,8 +8,9 @@ use lockstep_study::run;
 use lockstep_study::table::StudyFolder;
 use lockstep_worker::datasets::NamedFolder;
 
-use super::site::{Came, Following, Run, Site};
+use super::site::{Came, Following, Run, RunEnd, Site};
 use super::unpacked::Unpacked;
+use crate::command_line;
 use crate::device::Offered;
 use crate::embedded::Embedded;
 
@@ -66,7 +67,7 @@ impl Site for Here {
         Ok(())
     }
 
-    fn admits(&mut self, _: &str, _: bool) -> bool {
+    fn admits(&mut self, _: &str) -> bool {
         let admitted = self.room > 0;
         self.room -= usize::from(admitted);
         admitted
@@ -81,7 +82,7 @@ impl Site for Here {
             name: run.name,
             toml: run.job.to_toml(),
             run_folder: run.folder.display().to_string(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: command_line(),
             from: Vec::new(),
             go_on: run.go_on,
         };
@@ -90,7 +91,7 @@ impl Site for Here {
         Ok(Some(Box::pin(async move {
             let job = client::await_end(&mut client, &submitted.job).await?;
             let found = run::look(&run.folder, &run.key)?;
-            Ok(Came::Ended(Box::new((job, found))))
+            Ok(Came::Ended(Box::new(RunEnd { job, found, begun_before: run.go_on })))
         })))
     }
 

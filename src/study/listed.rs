@@ -13,6 +13,18 @@ pub fn is_waiting(job: &JobView) -> bool {
     job.state == "queued"
 }
 
+/// Why none of these jobs is trained, if none is and there are some.
+pub fn why_all_wait(jobs: &[&JobView]) -> Option<String> {
+    let is_paused = |job: &JobView| job.state == "paused";
+    let first = jobs.first().filter(|_| jobs.iter().all(|job| is_waiting(job) || is_paused(job)))?;
+    let JobView { job, reason, .. } = first;
+    Some(if is_paused(first) {
+        format!("job {job}: {reason}: `lockstep resume {job}` goes on with it")
+    } else {
+        reason.clone()
+    })
+}
+
 /// A run's job, for people and for the next call.
 pub fn name(study: &str, run: &str, key: &str) -> String {
     let study: String = study.chars().take(LONGEST_STUDY).collect();
@@ -48,16 +60,18 @@ pub fn by_key(jobs: Vec<JobView>, useless: &BTreeSet<String>) -> BTreeMap<String
     found
 }
 
-/// Runs that free slots have room for: of GPUs where the study may have them and there are some, as the scheduler has it.
+/// Runs that free slots have room for: of GPUs where the study may have them and there are as many as a run takes, or no fewer
+/// than slots of CPUs, as the scheduler has it.
 pub fn runs_with_room(agents: &[AgentView], needs: &Cluster) -> usize {
-    let has_gpus = agents.iter().any(|agent| agent.device == "cuda");
+    let slots = (needs.workers + needs.spares).max(1);
+    let of = |device: &'static str| agents.iter().filter(move |agent| agent.device == device);
+    let [gpus, cpus] = ["cuda", "cpu"].map(|device| of(device).map(|agent| agent.slots).sum::<u32>());
     let device = match needs.device {
         DeviceKind::Cpu => "cpu",
-        DeviceKind::Auto if !has_gpus => "cpu",
+        DeviceKind::Auto if gpus == 0 || gpus < slots.min(cpus) => "cpu",
         DeviceKind::Auto | DeviceKind::Cuda => "cuda",
     };
-    let free: u32 = agents.iter().filter(|agent| agent.device == device).map(|agent| agent.free).sum();
-    (free / (needs.workers + needs.spares).max(1)) as usize
+    (of(device).map(|agent| agent.free).sum::<u32>() / slots) as usize
 }
 
 #[cfg(test)]
@@ -110,5 +124,22 @@ mod tests {
         assert_eq!(runs_with_room(&both[..1], &needs(DeviceKind::Auto, 1, 0)), 5);
         assert_eq!(runs_with_room(&both[..1], &needs(DeviceKind::Cuda, 1, 0)), 0);
         assert_eq!(runs_with_room(&[], &needs(DeviceKind::Auto, 1, 0)), 0);
+        // A run that takes more than there are GPUs goes to CPUs, where these have slots for it.
+        let few = [AgentView { slots: 1, ..agent("cuda", 1) }, agent("cpu", 7)];
+        assert_eq!(runs_with_room(&few, &needs(DeviceKind::Auto, 1, 0)), 1);
+        assert_eq!(runs_with_room(&few, &needs(DeviceKind::Auto, 2, 1)), 2);
+        assert_eq!(runs_with_room(&few, &needs(DeviceKind::Cuda, 2, 1)), 0);
+    }
+
+    #[test]
+    fn why_nothing_is_trained_is_told_of_jobs_that_wait_or_are_paused() {
+        let at = |state: &str| JobView { reason: format!("is {state}"), ..job("7", "run", state) };
+        let why = |states: &[&str]| {
+            let jobs: Vec<JobView> = states.iter().map(|state| at(state)).collect();
+            why_all_wait(&jobs.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(why(&["queued", "paused"]).as_deref(), Some("is queued"));
+        assert_eq!(why(&["paused"]).as_deref(), Some("job 7: is paused: `lockstep resume 7` goes on with it"));
+        assert_eq!((why(&["queued", "running"]), why(&["paused", "starting"]), why(&[])), (None, None, None));
     }
 }

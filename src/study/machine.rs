@@ -67,6 +67,9 @@ impl Machine {
     fn outlook(&mut self, job: &Job) -> Result<Outlook, String> {
         let name = &job.data.name;
         let folder = datasets::folder(&job.data, &self.folders).map(Path::to_owned);
+        if let (None, Some(samples)) = (&folder, self.assume_samples) {
+            return self.assume(job, samples, &format!("data.name = {name:?}"));
+        }
         let path = folder.ok_or_else(|| {
             format!("data.name = {name:?}: this machine has no such dataset: add --data {name}=DIR, or set data.path")
         })?;
@@ -75,18 +78,22 @@ impl Machine {
         self.outlook_here(&job)
     }
 
+    /// Of a job whose data are not there, as if they had so many samples.
+    fn assume(&mut self, job: &Job, samples: u64, data: &str) -> Result<Outlook, String> {
+        self.assumed.insert(format!(
+            "{data}: the data are not there; all is reckoned for {samples} training samples (--assume-samples) of {0}×{0} \
+             pixels (data.size)",
+            job.data.size
+        ));
+        Outlook::assuming(job, samples).map_err(|error| error.to_string())
+    }
+
     /// Of a job whose data are looked for where it says.
     fn outlook_here(&mut self, job: &Job) -> Result<Outlook, String> {
         match (Outlook::of(job), self.assume_samples) {
             (Ok(outlook), _) => Ok(outlook),
             (Err(error), Some(samples)) if error.is_without_data() => {
-                let path = job.data.path.display();
-                self.assumed.insert(format!(
-                    "{path}: the data are not there; all is reckoned for {samples} training samples (--assume-samples) \
-                     of {0}×{0} pixels (data.size)",
-                    job.data.size
-                ));
-                Outlook::assuming(job, samples).map_err(|error| error.to_string())
+                self.assume(job, samples, &job.data.path.display().to_string())
             }
             (Err(error), None) if self.is_dry_run && error.is_without_data() => {
                 Err(format!("{error}; to look at the study without them add --assume-samples N"))

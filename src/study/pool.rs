@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use anyhow::Result;
-use lockstep_proto::wire::JobView;
+use anyhow::{Error, Result};
 use lockstep_study::grid::Grid;
 use lockstep_study::plan::{Planner, Survey, Task};
 use lockstep_study::run::Found;
 use lockstep_study::table::StudyFolder;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::folder::OpenFolder;
 use super::progress::{Counts, Progress};
 use super::shelf::Shelf;
-use super::site::{Came, Run, Site};
+use super::site::{Came, Following, Run, RunEnd, Site};
+use crate::BadInput;
 use crate::embedded::{Asked, Signals};
 
 /// What a study's runs need to be trained.
@@ -44,6 +44,8 @@ pub struct Ended {
     pub stopped: bool,
     /// Runs that go on without this process.
     pub go_on: usize,
+    /// What has ended it before its time.
+    pub broken: Option<Error>,
 }
 
 /// Whether the user wants it to stop.
@@ -95,13 +97,18 @@ impl<'a> Pool<'a> {
         ended
     }
 
-    /// Nothing more is trained.
-    pub fn end(self) -> Ended {
+    /// Runs that were handed in go on without this process.
+    pub fn leave_running(&mut self) {
+        self.go_on += std::mem::take(&mut self.running).len();
+    }
+
+    /// Nothing more is trained. `broken`: what has ended it before its time.
+    pub fn end(self, broken: Option<Error>) -> Ended {
         self.progress.end();
         // Who stops it as its last run ends has a whole study.
         let stopped = self.stop != Stop::None && !self.survey.is_whole(self.shelf.known());
         let Self { planner, shelf, failed, go_on, .. } = self;
-        Ended { planner, shelf, failed, stopped, go_on }
+        Ended { planner, shelf, failed, stopped, go_on, broken }
     }
 
     async fn train_at(&mut self, site: &mut impl Site, mut signals: Signals) -> Result<()> {
@@ -117,17 +124,14 @@ impl<'a> Pool<'a> {
                         continue;
                     }
                 }
-                waits = self.hand_in(site, &mut followed).await?;
+                waits = self.hand_in(site, &mut followed, &mut signals).await?;
             }
             self.progress.update(&counts(&self.shelf, &self.survey, self.running.len()));
             if followed.is_empty() && !waits {
                 return Ok(());
             }
             tokio::select! {
-                Some(ended) = followed.join_next() => {
-                    let (key, came) = ended?;
-                    self.take_in(&key, came?);
-                }
+                Some(ended) = followed.join_next() => self.take_in_all(ended, &mut followed)?,
                 signal = signals.next() => self.heed(site, signal).await,
                 changed = site.changes() => changed?,
             }
@@ -144,22 +148,29 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Hands in runs that there is room for; whether others wait.
-    async fn hand_in(&mut self, site: &mut impl Site, followed: &mut Followed) -> Result<bool> {
+    /// Hands in runs that there is room for, unless the user stops it; whether others wait.
+    async fn hand_in(&mut self, site: &mut impl Site, followed: &mut Followed, signals: &mut Signals) -> Result<bool> {
         if let Some(news) = site.news() {
             self.progress.note(&news);
         }
         let mut waits = false;
         let open: Vec<Task> = self.open().cloned().collect();
         for task in open {
-            if !site.admits(&task.key, self.shelf.is_foreign(&task.key)) {
+            if !site.admits(&task.key) {
                 waits = true;
                 continue;
             }
-            let Some(following) = site.hand_in(self.run(&task)).await? else { return Ok(true) };
+            let (handed_in, signal) = hand_in_one(site, self.run(&task), signals).await?;
+            if let Some(signal) = signal {
+                self.heed(site, signal).await;
+            }
+            let Some(following) = handed_in else { return Ok(self.stop == Stop::None) };
             let key = task.key.clone();
             followed.spawn(async move { (key, following.await) });
             self.running.insert(task.key.clone(), (task, Instant::now()));
+            if self.stop != Stop::None {
+                return Ok(false);
+            }
         }
         Ok(waits)
     }
@@ -172,6 +183,8 @@ impl<'a> Pool<'a> {
             job: task.job.clone(),
             folder: self.folder.files.run(&task.key),
             go_on: self.shelf.is_begun(&task.key),
+            dataset: cell.facts.dataset.clone(),
+            wanted: self.shelf.wanted().map(str::to_owned),
         }
     }
 
@@ -187,17 +200,30 @@ impl<'a> Pool<'a> {
         self.survey.tasks.iter().filter(move |task| is_open(&task.key) && named.insert(&task.key))
     }
 
-    /// Takes in what became of a run.
-    fn take_in(&mut self, key: &str, came: Came) {
-        let Some((task, since)) = self.running.remove(key) else { return };
+    /// Takes in what became of a run, and of all others that have ended by now.
+    fn take_in_all(&mut self, first: Result<(String, Result<Came>), JoinError>, followed: &mut Followed) -> Result<()> {
+        let mut next = Some(first);
+        while let Some(ended) = next {
+            let (key, came) = ended?;
+            self.take_in(&key, came?)?;
+            next = followed.try_join_next();
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, key: &str, came: Came) -> Result<()> {
+        let Some((task, since)) = self.running.remove(key) else { return Ok(()) };
         match came {
             Came::Ended(ended) => self.take_in_ended(&task, since, *ended),
             Came::GoesOn => self.go_on += 1,
             Came::Nothing => {}
+            Came::Unusable(problem) => return Err(BadInput(problem).into()),
         }
+        Ok(())
     }
 
-    fn take_in_ended(&mut self, task: &Task, since: Instant, (job, found): (JobView, Found)) {
+    fn take_in_ended(&mut self, task: &Task, since: Instant, ended: RunEnd) {
+        let RunEnd { job, found, begun_before } = ended;
         match found {
             Found::Finished(outcome) => {
                 // A run that waited for a slot took no time meanwhile.
@@ -206,12 +232,35 @@ impl<'a> Pool<'a> {
                 } else {
                     since.elapsed().as_secs_f64()
                 };
+                if !begun_before {
+                    self.progress.took(task, seconds);
+                }
                 self.progress.finished(&self.planner.grid().cells[task.cell], task, &outcome, seconds);
                 self.are_used &= self.shelf.finished(&task.key, *outcome);
                 self.survey = self.shelf.survey(&mut self.planner);
             }
             Found::Nothing | Found::Unfinished { .. } if job.state == "interrupted" => {}
             Found::Nothing | Found::Unfinished { .. } => self.failed.push((task.key.clone(), job.reason)),
+        }
+    }
+}
+
+/// Hands in a run: the user may ask for something meanwhile, and does not wait for an answer to stop.
+async fn hand_in_one(
+    site: &mut impl Site,
+    run: Run,
+    signals: &mut Signals,
+) -> Result<(Option<Following>, Option<Asked>)> {
+    let mut handing_in = std::pin::pin!(site.hand_in(run));
+    let mut asked = None;
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Asked::Stop(_) => return Ok((None, Some(signal))),
+                Asked::Checkpoint => asked = Some(signal),
+            },
+            handed_in = &mut handing_in => return Ok((handed_in?, asked)),
         }
     }
 }

@@ -53,7 +53,7 @@ pub struct Progress {
     width: usize,
     /// Runs that are done, that are trained, and all, as they were told.
     told: Option<[usize; 3]>,
-    /// Seconds and runs of this call, by cell and whether they tune.
+    /// Seconds and runs that this call took, by cell and whether they tune.
     taken: BTreeMap<(usize, bool), (f64, usize)>,
 }
 
@@ -116,10 +116,14 @@ impl Progress {
         }
     }
 
-    /// A run has ended.
-    pub fn finished(&mut self, cell: &Cell, task: &Task, outcome: &Outcome, seconds: f64) {
+    /// A run was trained from its start in this call, by which the time that others take is told.
+    pub fn took(&mut self, task: &Task, seconds: f64) {
         let entry = self.taken.entry((task.cell, task.tunes)).or_insert((0.0, 0));
         (entry.0, entry.1) = (entry.0 + seconds, entry.1 + 1);
+    }
+
+    /// A run has ended.
+    pub fn finished(&self, cell: &Cell, task: &Task, outcome: &Outcome, seconds: f64) {
         match self.view {
             View::Lines => self.line(&self.run(cell, task, outcome, seconds)),
             View::Json => self.print(&json!({

@@ -1,12 +1,12 @@
 //! `study run`: recipe → plan → runs, many at a time → tables.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use lockstep_coordinator::client::{self, Client, exit};
 use lockstep_proto::job::{self, Cluster};
 use lockstep_study::grid::{Grid, Settings};
 use lockstep_study::plan::{Known, Planner, Survey};
 use lockstep_study::recipe::RecipeFile;
-use lockstep_study::table::fingerprints;
+use lockstep_study::table::{StudyFolder, fingerprints};
 use lockstep_worker::datasets::NamedFolder;
 use tokio::runtime::Runtime;
 
@@ -21,7 +21,7 @@ use super::shelf::{Foreign, Own, Shelf};
 use crate::arguments::StudyRun;
 use crate::device::{self, Offered};
 use crate::embedded::Signals;
-use crate::{print, recipe_name};
+use crate::{command_words, print, recipe_name};
 
 /// Trains a study; returns the exit code.
 ///
@@ -34,25 +34,23 @@ pub fn run(arguments: &StudyRun) -> Result<u8> {
     let grid = Grid::new(file, &settings, &mut |job| machine.look(job))?;
     let mut planner = Planner::new(grid);
     let out = arguments.out.clone().unwrap_or_else(|| folder::default_folder(&recipe_name(&arguments.recipe)));
-    let policy = policy(arguments);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let place = Place::of(arguments, planner.grid().cluster(), &runtime)?;
     let own = place.own(planner.grid().cluster())?;
     if arguments.dry_run {
         machine.assumed.iter().for_each(|line| eprintln!("{line}"));
-        return dry_run(Shelf::new(folder::of(&out)?, own, policy), planner, arguments);
+        return dry_run(&folder::of(&out)?, own, planner, arguments);
     }
     // Nobody else works in it from here on: what is read stays true.
     let folder = OpenFolder::open(&out)?;
     folder::check_recipe(&folder.files, &mut planner, arguments.changed)?;
-    let mut shelf = Shelf::new(folder.files.clone(), own, policy);
-    let survey = shelf.survey(&mut planner);
+    let (shelf, survey) = Shelf::of(folder.files.clone(), own, policy(arguments), &mut planner)?;
     shelf.check_withheld()?;
     if let Some(told) = shelf.mixed_told() {
         eprintln!("{told}");
     }
     std::fs::write(folder.files.recipe(), &planner.grid().file.text)?;
-    folder.write(&mut planner, &survey, shelf.known())?;
+    folder.write(&mut planner, &survey, &shelf)?;
     let view = View::of(arguments.quiet, arguments.json);
     let progress = Progress::new(view, &planner.grid().cells);
     let pool = Pool::new(&folder, planner, shelf, progress);
@@ -86,26 +84,29 @@ impl Place {
 
 /// Trains what there is to train.
 async fn train(mut pool: Pool<'_>, place: Place, data: Vec<NamedFolder>) -> Result<Ended> {
-    if pool.is_open() {
-        let signals = Signals::listen()?;
-        match place {
-            Place::Here(offered) => {
-                let here = Here::start(pool.grid(), pool.files(), &offered, data).await?;
-                pool.train(here, signals).await?;
-            }
-            Place::Cluster(client) => {
-                let cluster = OnCluster::new(client, pool.files(), pool.grid().cluster().clone())?;
-                pool.train(cluster, signals).await?;
-            }
-        }
+    if !pool.is_open() {
+        return Ok(pool.end(None));
     }
-    Ok(pool.end())
+    let signals = Signals::listen()?;
+    let trained = match place {
+        Place::Here(offered) => {
+            let here = Here::start(pool.grid(), pool.files(), &offered, data).await?;
+            pool.train(here, signals).await
+        }
+        Place::Cluster(client) => {
+            let cluster = OnCluster::new(client, pool.files(), pool.grid().cluster().clone())?;
+            let trained = pool.train(cluster, signals).await;
+            pool.leave_running();
+            trained
+        }
+    };
+    Ok(pool.end(trained.err()))
 }
 
 /// Lists what there is to train. The folder is only looked at.
-fn dry_run(mut shelf: Shelf, mut planner: Planner, arguments: &StudyRun) -> Result<u8> {
-    folder::check_recipe(shelf.files(), &mut planner, arguments.changed)?;
-    let survey = shelf.survey(&mut planner);
+fn dry_run(files: &StudyFolder, own: Own, mut planner: Planner, arguments: &StudyRun) -> Result<u8> {
+    folder::check_recipe(files, &mut planner, arguments.changed)?;
+    let (shelf, survey) = Shelf::of(files.clone(), own, policy(arguments), &mut planner)?;
     shelf.check_withheld()?;
     cells::outlook(&planner, &survey, shelf.known(), arguments.json)?;
     Ok(exit::COMPLETED)
@@ -121,22 +122,14 @@ fn policy(arguments: &StudyRun) -> Foreign {
 
 /// Writes tables, tells what came out.
 fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8> {
-    let Ended { mut planner, shelf, failed, stopped, go_on } = ended;
+    let Ended { mut planner, shelf, failed, stopped, go_on, broken } = ended;
     let known = shelf.known();
     let survey = planner.survey(known);
-    folder.write(&mut planner, &survey, known)?;
+    folder.write(&mut planner, &survey, &shelf)?;
     tell(&planner, &survey, known, arguments)?;
-    for (cell, standing) in planner.grid().cells.iter().zip(&survey.cells) {
-        if standing.interior == Some(false) {
-            eprintln!("{}: {}: move tuning.learning_rates, or raise tuning.extend", cell.id, standing.remark);
-        }
-    }
-    let prints = fingerprints(&survey, known);
-    if prints.len() > 1 {
-        eprintln!(
-            "runs of {} fingerprints are mixed; the column `fingerprint` of jobs.csv tells them apart",
-            prints.len()
-        );
+    remark(&planner, &survey, known);
+    if let Some(error) = broken {
+        return Err(left(error, go_on));
     }
     if let Some((key, reason)) = failed.first() {
         let more = if failed.len() > 1 { format!(" and {} more", failed.len() - 1) } else { String::new() };
@@ -144,18 +137,47 @@ fn finish(folder: &OpenFolder, arguments: &StudyRun, ended: Ended) -> Result<u8>
         return Ok(exit::FAILED);
     }
     if stopped {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let left = match go_on {
-            0 => String::new(),
-            1 => "the cluster goes on with 1 run; ".to_owned(),
-            many => format!("the cluster goes on with {many} runs; "),
-        };
-        eprintln!("stopped; {left}what is done stays, and the same command goes on: lockstep {}", words.join(" "));
+        let left = goes_on(go_on).map_or_else(String::new, |left| format!("{left}; "));
+        let words = command_words().skip(1).collect::<Vec<_>>().join(" ");
+        eprintln!("stopped; {left}what is done stays, and the same command goes on: lockstep {words}");
         return Ok(exit::INTERRUPTED);
     }
     // Some may have come to light on the way.
     shelf.check_withheld()?;
     Ok(exit::COMPLETED)
+}
+
+/// An error, after what it leaves.
+fn left(error: Error, go_on: usize) -> Error {
+    if let Some(left) = goes_on(go_on) {
+        eprintln!("{left}; what is done stays, and the same command goes on");
+    }
+    error
+}
+
+/// That the cluster goes on with so many runs, if there are any.
+fn goes_on(runs: usize) -> Option<String> {
+    match runs {
+        0 => None,
+        1 => Some("the cluster goes on with 1 run".to_owned()),
+        many => Some(format!("the cluster goes on with {many} runs")),
+    }
+}
+
+/// Tells what of a study's cells people should know.
+fn remark(planner: &Planner, survey: &Survey, known: &Known) {
+    for (cell, standing) in planner.grid().cells.iter().zip(&survey.cells) {
+        if standing.interior == Some(false) {
+            eprintln!("{}: {}: move tuning.learning_rates, or raise tuning.extend", cell.id, standing.remark);
+        }
+    }
+    let prints = fingerprints(survey, known);
+    if prints.len() > 1 {
+        eprintln!(
+            "runs of {} fingerprints are mixed; the column `fingerprint` of jobs.csv tells them apart",
+            prints.len()
+        );
+    }
 }
 
 fn tell(planner: &Planner, survey: &Survey, known: &Known, arguments: &StudyRun) -> Result<()> {

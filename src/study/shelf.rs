@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use lockstep_study::plan::{Known, Outcome, Planner, Survey, Task};
 use lockstep_study::run::{self, Found};
-use lockstep_study::table::StudyFolder;
+use lockstep_study::table::{self, StudyFolder};
 
 use crate::BadInput;
 
@@ -28,8 +28,8 @@ pub enum Foreign {
 pub enum Own {
     /// Of this program on this machine, where they are trained.
     Machine(String),
-    /// Of the study's first finished run: the first of the plan that lies there, else the first that ends. Nobody knows what a
-    /// cluster computes with before it has.
+    /// Of the study's first finished run, as `study.json` has it while a run of it lies there: else of the first of the plan
+    /// that lies there, else of the first that ends. Nobody knows what a cluster computes with before it has.
     First(Option<String>),
 }
 
@@ -39,6 +39,13 @@ impl Own {
         match self {
             Self::Machine(own) => own == fingerprint,
             Self::First(own) => own.get_or_insert_with(|| fingerprint.to_owned()) == fingerprint,
+        }
+    }
+
+    fn known(&self) -> Option<&str> {
+        match self {
+            Self::Machine(own) => Some(own),
+            Self::First(own) => own.as_deref(),
         }
     }
 
@@ -68,16 +75,29 @@ pub struct Shelf {
 }
 
 impl Shelf {
+    /// What lies in a study's folder, and what there is to train by it.
+    ///
+    /// # Errors
+    /// If the folder's `study.json` can't be read.
+    pub fn of(files: StudyFolder, own: Own, policy: Foreign, planner: &mut Planner) -> Result<(Self, Survey)> {
+        if let Own::First(None) = own {
+            let said = table::own_fingerprint(&files.state()).map_err(BadInput)?;
+            let mut shelf = Self::new(files.clone(), Own::First(said), policy);
+            let survey = shelf.survey(planner);
+            if shelf.known.values().any(|run| shelf.own.known() == Some(&run.fingerprint)) {
+                return Ok((shelf, survey));
+            }
+        }
+        let mut shelf = Self::new(files, own, policy);
+        let survey = shelf.survey(planner);
+        Ok((shelf, survey))
+    }
+
     /// Nothing has been looked at.
-    pub fn new(files: StudyFolder, own: Own, policy: Foreign) -> Self {
+    fn new(files: StudyFolder, own: Own, policy: Foreign) -> Self {
         let (looked, begun, withheld) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let (foreign, unreadable) = (BTreeMap::new(), BTreeMap::new());
         Self { files, own, policy, looked, known: Known::new(), begun, foreign, withheld, unreadable }
-    }
-
-    /// Where they lie.
-    pub fn files(&self) -> &StudyFolder {
-        &self.files
     }
 
     /// Finished runs that can be used.
@@ -148,9 +168,14 @@ impl Shelf {
         self.begun.contains(key)
     }
 
-    /// Whether what lies there is of another fingerprint.
-    pub fn is_foreign(&self, key: &str) -> bool {
-        self.foreign.contains_key(key)
+    /// The study's own fingerprint, where it is known.
+    pub fn own(&self) -> Option<&str> {
+        self.own.known()
+    }
+
+    /// The fingerprint that a run must have which somebody has trained already; none where any will do.
+    pub fn wanted(&self) -> Option<&str> {
+        self.own().filter(|_| self.policy == Foreign::Again)
     }
 
     /// Whether what lies there can't be used, but must stay as it is until the user says what becomes of it.
@@ -175,7 +200,12 @@ impl Shelf {
         let Some(told) = self.told(self.withheld.iter()) else { return Ok(()) };
         // Those that were trained again, and are of another one again, would be so once more.
         let again = if self.policy == Foreign::Again { "" } else { "--again to train them again, " };
-        Err(BadInput(format!("{told}: add {again}--mixed to go on with them, or choose another --out")).into())
+        let elsewhere = match self.own {
+            Own::Machine(_) => ", or choose another --out",
+            // A coordinator has the same old jobs for any folder.
+            Own::First(_) => "",
+        };
+        Err(BadInput(format!("{told}: add {again}--mixed to go on with them{elsewhere}")).into())
     }
 
     /// That these runs are of another fingerprint, if there are any.

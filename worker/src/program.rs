@@ -45,8 +45,7 @@ impl Program {
 
     /// Takes another process's word, if that is of the file that this process was started from.
     pub fn told(self) {
-        let is_own = File::open(OWN_FILE).and_then(|file| file_of(&file)).is_ok_and(|file| file == self.file);
-        if is_own {
+        if self.is_own() {
             // What is known already is the same.
             let _ = PROGRAM.set(self);
         }
@@ -55,6 +54,11 @@ impl Program {
     /// The first digits of the file's BLAKE3.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Whether it is of the file that this process was started from.
+    fn is_own(&self) -> bool {
+        File::open(OWN_FILE).and_then(|file| file_of(&file)).is_ok_and(|file| file == self.file)
     }
 
     fn read() -> io::Result<Self> {
@@ -102,8 +106,11 @@ mod tests {
         let read = Program::read().unwrap();
         let digits = read.hash().to_owned();
         assert_eq!(read.to_string().parse(), Ok(read.clone()));
-        Program { file: format!("{}0", read.file), hash: "0123456789abcdef".into() }.told();
-        assert_eq!(Program::known(), None, "of another file");
+        let wrong = Program { file: format!("{}0", read.file), hash: "0123456789abcdef".into() };
+        assert!(read.is_own() && !wrong.is_own());
+        // Whatever other tests have asked before.
+        wrong.told();
+        assert_ne!(Program::known().map(Program::hash), Some("0123456789abcdef"));
         read.told();
         assert_eq!(Program::known().map(Program::hash), Some(digits.as_str()));
         assert_eq!(Program::own().unwrap().hash(), digits);

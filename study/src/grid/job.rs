@@ -93,6 +93,7 @@ impl<'a> Jobs<'a> {
         let grid = format!("{}: arm {:?}, batch {batch}", file.origin, arm.name);
         let layers = layers.table(&grid, self.of_batch(place)?, &file.folder)?;
         let mut job = layers.job()?;
+        check_lanes(arm, &job).map_err(of_arm)?;
         let facts = look(&mut job).map_err(of_arm)?;
         if u64::from(batch) > facts.train_samples {
             return Err(of_arm(format!(
@@ -151,9 +152,10 @@ impl<'a> Jobs<'a> {
         let mut table = Table::new();
         put(&mut table, "batch.size", Value::Integer(batch.into()));
         if !self.micro_batch_is_said {
-            let of_all = || Ok::<_, RecipeError>(i64::from(self.base()?.batch.micro_batch));
-            let said = micro_batch(&arm.set).map_or_else(of_all, Ok)?;
-            let most = batch / arm.least_lanes.unwrap_or(1);
+            let (said, most) = match micro_batch(&arm.set) {
+                Some(of_arm) => (of_arm, batch),
+                None => (self.base()?.batch.micro_batch.into(), batch / arm.least_lanes.unwrap_or(1)),
+            };
             put(&mut table, "batch.micro_batch", Value::Integer(said.min(most.into())));
         }
         for (key, samples) in flat(&self.file.recipe.samples) {
@@ -200,6 +202,20 @@ fn own() -> Table {
 /// `batch.micro_batch` of a part of a job.
 fn micro_batch(part: &Table) -> Option<i64> {
     part.get("batch")?.get("micro_batch")?.as_integer()
+}
+
+/// A micro-batch that an arm or the command says is taken as it is: the arm's lanes may be too few with it.
+fn check_lanes(arm: &Arm, job: &Job) -> Result<(), String> {
+    let (batch, least) = (&job.batch, arm.least_lanes.unwrap_or(1));
+    if batch.size / batch.micro_batch.max(1) >= least {
+        return Ok(());
+    }
+    Err(format!(
+        "`batch.micro_batch` = {} makes fewer lanes than `least_lanes` = {least}: leave one of them out, or set \
+         `batch.micro_batch` to {} at most",
+        batch.micro_batch,
+        batch.size / least
+    ))
 }
 
 /// `[samples]` has keys that count steps, with so many samples, where they do something.

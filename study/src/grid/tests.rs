@@ -102,6 +102,17 @@ fn jobs_have_what_a_study_wants_of_them() {
     assert_eq!(batch(&micro.cells[1]), (512, 16, 11));
     let lanes = grid_of(&recipe.replace("rate = \"fixed\"", "rate = \"fixed\"\nleast_lanes = 2")).unwrap();
     assert_eq!(lanes.cells.iter().map(batch).collect::<Vec<_>>(), [(8, 4, 750), (512, 32, 11)]);
+    // An arm's own is all of a smaller batch as well; with too few lanes it is refused, as it is where it is asked for.
+    let own = |keys: &str| recipe.replace("rate = \"fixed\"", &format!("rate = \"fixed\"\n{keys}"));
+    let eight = grid_of(&own("set.batch.micro_batch = 16")).unwrap();
+    assert_eq!(eight.cells.iter().map(batch).collect::<Vec<_>>(), [(8, 8, 750), (512, 16, 11)]);
+    let words =
+        ["arm \"plain\", batch 8: `batch.micro_batch` = 8 makes fewer lanes than `least_lanes` = 2", "to 4 at most"];
+    refused(&own("set.batch.micro_batch = 16\nleast_lanes = 2"), &words);
+    let error = grid_with(&own("least_lanes = 2"), BASE, &["batch.micro_batch=8"]).unwrap_err().to_string();
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    let four = grid_with(&own("least_lanes = 2"), BASE, &["batch.micro_batch=4"]).unwrap();
+    assert_eq!(four.cells.iter().map(batch).collect::<Vec<_>>(), [(8, 4, 750), (512, 4, 11)]);
     // Asked for, it is taken as it is.
     for said in ["batch.micro_batch=4", "batch = { micro_batch = 4 }"] {
         assert_eq!(batch(&grid_with(recipe, BASE, &[said]).unwrap().cells[1]), (512, 4, 11));

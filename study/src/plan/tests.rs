@@ -165,7 +165,7 @@ fn a_changed_recipe_is_told_by_its_runs() {
     let mut before = planner(TUNED);
     assert_eq!(change(&path, &mut before).unwrap(), None);
     let survey = before.survey(&Known::new());
-    StudyState::of(&mut before, &survey, &Known::new()).write(&path).unwrap();
+    StudyState::of(&mut before, &survey, &Known::new(), None).write(&path).unwrap();
     assert_eq!(change(&path, &mut planner(&format!("# a remark\n{TUNED}"))).unwrap(), None);
     // Six runs tune; which others there are is not known yet.
     let more_seeds = TUNED.replace("study.seeds = 2", "study.seeds = 3");

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use lines::lines;
-pub use outcome::{Fingerprint, Found, look};
+pub use outcome::{Fingerprint, Found, dataset, look};
 
 /// Most bytes of a JSON file.
 const MOST_JSON: u64 = 16 << 20;

@@ -111,6 +111,15 @@ pub fn look(folder: &Path, wanted: &str) -> Result<Found, RunError> {
     Ok(Found::Finished(Box::new(outcome)))
 }
 
+/// The id of the data that the run in this folder is of; nothing where it doesn't say.
+///
+/// # Errors
+/// If it can't be read.
+pub fn dataset(folder: &Path) -> Result<Option<String>, RunError> {
+    let run: Option<Run> = json(&folder.join("run.json"))?;
+    Ok(run.map(|run| run.dataset).filter(|dataset| !dataset.is_empty()))
+}
+
 /// Takes in what only the lines of `metrics.jsonl` tell.
 fn measured(path: &Path, outcome: &mut Outcome) -> Result<(), RunError> {
     let (mut epoch, mut right, mut steps) = (None, 0.0, 0_u64);

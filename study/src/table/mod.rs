@@ -16,7 +16,7 @@ use crate::plan::{Known, Outcome, Planner, Survey, Task, Trial};
 use crate::run::RunError;
 
 pub use descent::Descent;
-pub use state::{Change, StudyState, change};
+pub use state::{Change, StudyState, change, own_fingerprint};
 
 /// Where a study's files are.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +28,8 @@ pub struct StudyState {
     recipe_blake3: String,
     /// The base job.
     job: Value,
+    /// The study's own, where it is known.
+    fingerprint: Option<String>,
     fingerprints: Vec<String>,
     cells: Vec<CellState>,
     done: usize,
@@ -56,8 +59,8 @@ struct CellState {
 }
 
 impl StudyState {
-    /// As far as it is known.
-    pub fn of(planner: &mut Planner, survey: &Survey, known: &Known) -> Self {
+    /// As far as it is known. `own`: the fingerprint that the study's runs should have.
+    pub fn of(planner: &mut Planner, survey: &Survey, known: &Known, own: Option<&str>) -> Self {
         let (plan, planned) = (plan(planner), planned(planner));
         let grid = planner.grid();
         let study = &grid.file.recipe.study;
@@ -70,6 +73,7 @@ impl StudyState {
             figures: study.figures.clone(),
             recipe_blake3: blake3::hash(grid.file.text.as_bytes()).to_hex().to_string(),
             job: base_without_places(grid),
+            fingerprint: own.map(str::to_owned),
             fingerprints: fingerprints(survey, known),
             cells: grid.cells.iter().zip(&survey.cells).map(CellState::of).collect(),
             done: keys.iter().filter(|key| known.contains_key(**key)).count(),
@@ -203,13 +207,7 @@ pub fn change(path: &Path, planner: &mut Planner) -> Result<Option<Change>, Stri
         #[serde(default)]
         recipe: Value,
     }
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
-    };
-    let before: Before =
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}: choose another --out", path.display()))?;
+    let Some(before) = read::<Before>(path)? else { return Ok(None) };
     if before.plan == plan(planner) {
         return Ok(None);
     }
@@ -227,6 +225,30 @@ pub fn change(path: &Path, planner: &mut Planner) -> Result<Option<Change>, Stri
         kept: now.intersection(&before_keys).count(),
         keys: differ,
     }))
+}
+
+/// The study's own fingerprint by the `study.json` of a folder; nothing where none is said, or there is no such file.
+///
+/// # Errors
+/// In words, if the file is there and can't be read.
+pub fn own_fingerprint(path: &Path) -> Result<Option<String>, String> {
+    #[derive(Deserialize)]
+    struct Before {
+        #[serde(default)]
+        fingerprint: Option<String>,
+    }
+    Ok(read::<Before>(path)?.and_then(|before| before.fingerprint))
+}
+
+/// A part of a `study.json`, if there is one.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let read = serde_json::from_slice(&text);
+    read.map(Some).map_err(|error| format!("{}: {error}: choose another --out", path.display()))
 }
 
 /// Leaves that differ, as `key is a there, b here`.

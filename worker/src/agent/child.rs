@@ -34,6 +34,9 @@ const MAX_LINE: u64 = 8 << 10;
 /// Log lines that the report of an unclean end repeats.
 const LAST_LINES: usize = 3;
 
+/// The variable by which the C library is told how to be.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
 type Events = mpsc::UnboundedSender<wire::AgentEvent>;
 
 /// Starts a worker and stays with it until it has ended. `stop` ends it at once.
@@ -92,7 +95,7 @@ fn command(launch: &Launch) -> Command {
         .args(["--parent", &std::process::id().to_string()])
         .args(Program::known().iter().flat_map(|program| ["--program".to_owned(), program.to_string()]))
         .args(launch.data.iter().flat_map(|folder| ["--data".to_owned(), folder.to_string()]))
-        .envs(large_pages())
+        .envs(large_pages(&std::env::var(TUNABLES).unwrap_or_default()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -102,13 +105,11 @@ fn command(launch: &Launch) -> Command {
     command
 }
 
-/// Lets the C library ask for large pages, where nobody says otherwise: a worker's memory is a dataset that is read in any
-/// order, and vectors of megabytes.
-fn large_pages() -> Option<(&'static str, String)> {
-    const TUNABLES: &str = "GLIBC_TUNABLES";
+/// Lets the C library ask for large pages beside the tunables that are `said`, where these don't say otherwise: a worker's
+/// memory is a dataset that is read in any order, and vectors of megabytes.
+fn large_pages(said: &str) -> Option<(&'static str, String)> {
     const LARGE_PAGES: &str = "glibc.malloc.hugetlb";
-    let said = std::env::var(TUNABLES).unwrap_or_default();
-    let tunables = [said.as_str(), &format!("{LARGE_PAGES}=1")].join(":");
+    let tunables = [said, &format!("{LARGE_PAGES}=1")].join(":");
     (!said.contains(LARGE_PAGES)).then(|| (TUNABLES, tunables.trim_start_matches(':').to_owned()))
 }
 
@@ -143,5 +144,43 @@ async fn forward(stream: Option<impl AsyncRead + Unpin>, launch: &Launch, events
         last.push(text.clone());
         let lines = wire::LogLines { worker: launch.worker.to_string(), lines: vec![text] };
         let _ = events.send(wire::AgentEvent { event: Some(agent_event::Event::LogLines(lines)) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn large_pages_are_asked_for_unless_somebody_says_otherwise() {
+        let asked = |said| large_pages(said).map(|(_, tunables)| tunables);
+        assert_eq!(asked("").as_deref(), Some("glibc.malloc.hugetlb=1"));
+        assert_eq!(
+            asked("glibc.malloc.arena_max=2").as_deref(),
+            Some("glibc.malloc.arena_max=2:glibc.malloc.hugetlb=1")
+        );
+        assert_eq!(asked("glibc.malloc.arena_max=2:glibc.malloc.hugetlb=0"), None);
+    }
+
+    #[test]
+    fn a_worker_is_told_what_its_agent_knows() {
+        let program = Program::own().unwrap();
+        let launch = Launch {
+            executable: "lockstep".into(),
+            coordinator: "http://127.0.0.1:7070".into(),
+            node: NodeId::try_from("N").unwrap(),
+            worker: WorkerId::try_from("W").unwrap(),
+            threads: 2,
+            hardware: Hardware::Cpu,
+            echo: false,
+            data: vec!["digits=/data/digits".parse().unwrap()],
+        };
+        let command = command(&launch);
+        let arguments: Vec<&OsStr> = command.as_std().get_args().collect();
+        let has = |option: &str, value: &str| arguments.windows(2).any(|pair| pair == [option, value]);
+        assert!(has("--program", &program.to_string()), "{arguments:?}");
+        assert!(has("--data", "digits=/data/digits") && has("--threads", "2"), "{arguments:?}");
     }
 }
