@@ -34,7 +34,7 @@ struct Beginning<'a> {
 impl RunFolder {
     /// Makes the folder of a run of the job `toml` that branches off the run in the folder `from`: with that run's
     /// reports up to the step, and its memberships, so that generations are counted on. What that run's probes of these
-    /// titles came to at the step itself stays behind: they are others here, and taken there again.
+    /// titles came to at the step itself stays behind: they are others here.
     ///
     /// # Errors
     /// If the folder is not empty, or one of the two cannot be used.

@@ -11,8 +11,8 @@ use super::validate::validate;
 /// Most bytes of a job's text.
 pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
-/// Keys of `[data]` and `[model]` that are no part of what is learned or from what: where samples are, how they get to a
-/// worker, and in how much memory it computes.
+/// Keys of `[data]` and `[model]` that are no part of what is learned or from what: where samples are, how they get to
+/// a worker, and in how much memory it computes.
 const MEANS: [&str; 7] = [
     "data.cache_bytes",
     "data.name",
@@ -23,12 +23,12 @@ const MEANS: [&str; 7] = [
     "model.recompute",
 ];
 
-/// What else doesn't change a run's results, and so isn't part of a job's hash, by how keys begin. The data is told by its
-/// own id, initial weights by their own hash.
+/// What else doesn't change a run's results, and so isn't part of a job's hash, by how keys begin. The data is told by
+/// its own id, initial weights by their own hash.
 const NOT_HASHED: [&str; 6] = ["checkpoint.", "cluster.", "metrics.", "probe", "published.", "model.init_from"];
 
-/// Whether a key of `[data]` or `[model]` says only where samples are, how they get to a worker, or in how much memory it
-/// computes. The data is told by its own id.
+/// Whether a key of `[data]` or `[model]` says only where samples are, how they get to a worker, or in how much memory
+/// it computes. The data is told by its own id.
 pub fn is_means(key: &str) -> bool {
     MEANS.contains(&key)
 }

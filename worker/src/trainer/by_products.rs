@@ -4,9 +4,9 @@
 //! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
 //! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of the first,
 //! which has the plain gradients at the weights; where each lane has one, plain gradients are never added up, and nothing is
-//! told. Where the batch grows, or a run goes on with other settings of what a lane's gradient is, the window begins anew
-//! with the first step of the new kind ([`Kinds`]), finite or not. Of its own kind, a step that is not finite and committed
-//! nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it was.
+//! told. Where the batch grows, or a run goes on with other settings of what a lane's gradient is, the window begins
+//! anew with the first step of the new kind ([`Kinds`]), finite or not. Of its own kind, a step that is not finite and
+//! committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it was.
 
 use lockstep_collective::Tally;
 use lockstep_estimators::noise::{Estimate, Scale, Step, Window};
@@ -31,8 +31,8 @@ pub(super) struct ByProducts<D: Device> {
 }
 
 /// Which of a job's steps tell of the same noise: those of the same batch and micro-batch, over samples that are augmented
-/// and labelled alike, with the same network and loss. Where the weights are, and how fast they move, is no part of it: that changes
-/// with every step.
+/// and labelled alike, with the same network and loss. Where the weights are, and how fast they move, is no part of it:
+/// that changes with every step.
 struct Kinds {
     batch: Batch,
     settings: blake3::Hasher,

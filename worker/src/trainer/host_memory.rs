@@ -80,8 +80,8 @@ impl Room {
         Some(Self { available: bytes("MemAvailable")?, total: bytes("MemTotal")? })
     }
 
-    /// A control group's; none if it has no limit. Files' pages that have not been used of late are cached at will, as those
-    /// of the machine that are available.
+    /// A control group's; none if it has no limit. Files' pages that were not used of late are only cached, as those that
+    /// the machine has available.
     fn of_group(folder: &Path) -> Option<Self> {
         let number = |name| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
         let total = number("memory.max")?;

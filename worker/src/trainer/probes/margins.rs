@@ -18,8 +18,8 @@ const QUANTILES: [f64; 9] = [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
 /// ascending order is the one at ⌊q·(n − 1)⌋.
 ///
 /// `normalised` and `normalised_mean` are these over `spectral_norms`, the [product](normaliser::product) of the layers'
-/// norms. Where that is not known, for LeNet-5's distances, and with a layer that divides by what its input comes to, which are
-/// no linear maps', a remark says so.
+/// norms. Where that is not known, for LeNet-5's distances, and with a layer that divides by what its input comes to, which
+/// are no linear maps', a remark says so.
 ///
 /// All margins of all ranks are brought together and sorted, so that quantiles are exact, and whose lanes they come from
 /// does not show. One that is not a number goes behind all.

@@ -77,8 +77,8 @@ fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     }
 }
 
-/// Flat vectors that lines begin at, one for each of a job's probes that names a file: what becomes of the file while the
-/// job trains is no matter.
+/// Flat vectors that lines begin at, one for each of a job's probes that names a file: what becomes of the file while
+/// the job trains is no matter.
 pub(super) type Starts = Vec<Option<Vec<f32>>>;
 
 /// Looks whether all of a job's probes can be taken, before it starts; gives what it read for them.
