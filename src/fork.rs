@@ -13,7 +13,7 @@ use crate::checkpoints::Checkpoints;
 use crate::device;
 use crate::run::Run;
 use crate::train::{self, Training};
-use crate::{BadInput, run_folder};
+use crate::{BadInput, run_folder, trained};
 
 /// Branches off a run and trains; returns the exit code.
 ///
@@ -28,7 +28,7 @@ pub fn fork(arguments: &Fork) -> Result<u8> {
     offered.check(job.cluster.workers, "cluster.workers")?;
     offered.remarks().iter().for_each(|remark| eprintln!("{remark}"));
     let (step, digest) = (snapshot.about.step, snapshot.about.digest.clone());
-    let snapshot = trainer::forked(&run.job, &job, snapshot).map_err(BadInput::from_display)?;
+    let snapshot = trainer::forked(&run.job, &job, snapshot).map_err(trained)?;
 
     let settings = run.job.differences(&job).into_iter().map(|difference| (difference.key, difference.second));
     let from = ForkedFrom {
@@ -39,7 +39,8 @@ pub fn fork(arguments: &Fork) -> Result<u8> {
         settings: settings.filter(|(key, _)| key != "checkpoint.dir").collect(),
     };
     let (folder, name) = folder(arguments, &run)?;
-    RunFolder::fork(&folder, &job.to_toml(), run.folder(), &from).map_err(BadInput::from_display)?;
+    let probes = job.probes_unlike(&run.job);
+    RunFolder::fork(&folder, &job.to_toml(), run.folder(), &from, &probes).map_err(BadInput::from_display)?;
     let place = Place::open(&run_folder::checkpoints_of(&folder, &job)).map_err(BadInput::from_display)?;
     if let Err(error) = place.write(&snapshot) {
         // Without its checkpoint it is no run; what can't be removed is told by the next call.
@@ -61,7 +62,7 @@ fn job(arguments: &Fork, run: &Run, point: ForkPoint) -> Result<Job> {
         let line = format!("checkpoint.dir = {dir:?} has the other run's checkpoints: leave it out, or set another");
         return Err(BadInput(line).into());
     }
-    trainer::seal_weights(&mut job).map_err(BadInput::from_display)?;
+    trainer::seal_weights(&mut job).map_err(trained)?;
     train::settle_threads(&mut job);
     Ok(job)
 }

@@ -39,7 +39,7 @@ use lockstep_worker::agent::{AgentError, AgentOptions, Shutdown, preflight};
 use lockstep_worker::process::WorkerOptions;
 use lockstep_worker::program::Program;
 use lockstep_worker::trained::UseError;
-use lockstep_worker::trainer;
+use lockstep_worker::trainer::{self, TrainerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -164,7 +164,7 @@ fn on_runtime(verb: impl Future<Output = Result<u8, ClientError>>) -> Result<u8>
 
 fn load_job(path: &Path, overrides: &[String]) -> Result<Job> {
     let mut job = Job::load(path, job::environment(), overrides)?;
-    trainer::seal_weights(&mut job).map_err(BadInput::from_display)?;
+    trainer::seal_weights(&mut job).map_err(trained)?;
     Ok(job)
 }
 
@@ -186,6 +186,11 @@ fn command_words() -> impl Iterator<Item = String> {
 /// The same on a line.
 fn command_line() -> String {
     command_words().collect::<Vec<_>>().join(" ")
+}
+
+/// A job that can't be trained here, as the user's mistake or the machine's.
+fn trained(error: TrainerError) -> anyhow::Error {
+    if error.bad_input() { BadInput::from_display(error).into() } else { error.into() }
 }
 
 /// The job file's stem, for people.
@@ -302,4 +307,16 @@ fn worker(arguments: Worker) -> Result<u8> {
         program: arguments.program,
     };
     Ok(lockstep_worker::process::run(&options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_the_machine_is_no_bad_input() {
+        let code = |error: TrainerError| exit_code(&trained(error));
+        let codes = [code(TrainerError::Machine("no room".into())), code(TrainerError::Job("no such key".into()))];
+        assert_eq!(codes, [exit::FAILED, exit::BAD_INPUT]);
+    }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use lockstep_coordinator::client::{self, SubmitArgs, View};
+use lockstep_coordinator::run_folder::RunFolder;
 use lockstep_proto::job::Job;
 use lockstep_proto::wire::JobView;
 use lockstep_worker::trainer;
@@ -13,7 +14,7 @@ use crate::device::{self, Offered};
 use crate::dry_run;
 use crate::embedded::{Asked, Embedded, Signals};
 use crate::run_folder;
-use crate::{BadInput, load_job, recipe_name};
+use crate::{BadInput, load_job, recipe_name, trained};
 
 /// Trains a job on this machine; returns the exit code.
 ///
@@ -69,10 +70,16 @@ impl Training {
         offered.remarks().iter().for_each(|remark| eprintln!("{remark}"));
         let go_on = arguments.job.is_none();
         let places = match &source {
-            Some((folder, toml)) => vec![run_folder::checkpoints_of(folder, &load_job(toml, &[])?)],
+            Some((folder, toml)) => {
+                let original = load_job(toml, &[])?;
+                if go_on {
+                    check_probes(&job, &original, folder)?;
+                }
+                vec![run_folder::checkpoints_of(folder, &original)]
+            }
             None => Vec::new(),
         };
-        for remark in trainer::check(&job, &places).map_err(BadInput::from_display)? {
+        for remark in trainer::check(&job, &places).map_err(trained)? {
             eprintln!("{remark}");
         }
         let (folder, name) = match source {
@@ -151,6 +158,26 @@ impl Training {
                 },
                 () = embedded.agent_ends() => return Err(anyhow!("the agent ended before the job")),
             }
+        }
+    }
+}
+
+/// A run has one measure under each title: what it has under a probe's stays there, and another's would not be kept.
+fn check_probes(job: &Job, original: &Job, folder: &Path) -> Result<()> {
+    let unlike = job.probes_unlike(original);
+    if unlike.is_empty() {
+        return Ok(());
+    }
+    let probed = RunFolder::probed(folder).map_err(BadInput::from_display)?;
+    match unlike.into_iter().find(|title| probed.contains(*title)) {
+        None => Ok(()),
+        Some(title) => {
+            let line = format!(
+                "probe {title}: it has other keys than in {}, which has results of that title: give it another `name`, or \
+                 fork the run",
+                folder.display()
+            );
+            Err(BadInput(line).into())
         }
     }
 }

@@ -149,6 +149,35 @@ fn between_two_solutions_there_is_a_line_without_training() {
     assert!(!original.beside("fork").exists());
 }
 
+/// A probe that measures something else than the run's of that title takes its place at the step of the fork; one that is
+/// the same stays, and one folder has one measure under a title.
+#[test]
+fn a_forks_probes_are_its_own() {
+    let probe = |points: u32| format!("probe=[{{ measure = 'interpolation', samples = 64, points = {points} }}]");
+    let original = Original::train(&["checkpoint.every_steps=20", &probe(3)]);
+    let told = |run: &Path| -> Vec<Value> {
+        let lines = json_lines(&std::fs::read_to_string(run.join("metrics.jsonl")).unwrap());
+        lines.into_iter().filter(|line| line["kind"] == "probe").collect()
+    };
+    let before = told(&original.folder());
+    assert_eq!((before.len(), before[0]["step"].as_u64()), (1, Some(60)));
+    original.fork("same", &[]).success();
+    assert_eq!(told(&original.beside("same")), before);
+    original.fork("other", &["--set", &probe(5)]).success();
+    let other = told(&original.beside("other"));
+    assert_eq!((other.len(), other[0]["step"].as_u64()), (1, Some(60)));
+    assert_eq!(other[0]["figures"]["alpha"], json!([-0.5, 0.0, 0.5, 1.0, 1.5]));
+    assert_eq!(weights_sha256(&original.beside("other")), weights_sha256(&original.folder()));
+
+    let mut train = binary(["train", "--from"]);
+    let ended = Ended::of(train.arg(original.folder()).args(["--quiet", "--set", &probe(5)]));
+    ended.is_refused_with(&[
+        "probe interpolation: it has other keys than in /",
+        "give it another `name`, or fork the run",
+    ]);
+    assert_eq!(told(&original.folder()), before);
+}
+
 #[test]
 fn a_windowed_order_may_be_forked_with_another_batch() {
     let windowed = ["data.order=windowed", "data.block=100", "data.streams=2", "data.window=50"];

@@ -11,7 +11,7 @@ use lockstep_worker::trainer::{self, Hardware};
 
 use super::states::{self, StateDifference};
 use super::{Comparison, Side};
-use crate::{BadInput, device};
+use crate::{BadInput, device, trained};
 
 /// What training again came to.
 pub struct Exact {
@@ -112,7 +112,7 @@ fn start<'a>(sides: &'a [Side; 2], comparison: &Comparison) -> Result<Option<(&'
 fn stepper(side: &Side, folder: &Path, start: Option<&(&Side, Snapshot)>) -> Result<Stepper> {
     let job = quiet(&side.run.job);
     if let Some((owner, state)) = start {
-        let state = trainer::forked(&owner.run.job, &job, state.clone()).map_err(BadInput::from_display)?;
+        let state = trainer::forked(&owner.run.job, &job, state.clone()).map_err(trained)?;
         Place::open(&checkpoints(folder))?.write(&state)?;
     }
     let hardware = match device::to_check(job.cluster.device)? {

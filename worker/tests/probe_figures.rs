@@ -174,6 +174,15 @@ fn an_interpolation_may_begin_at_a_files_weights() {
     }
     assert_ne!(losses[1], evaluated(&job, &initial_weights(&job), Split::Train).loss);
 
+    // What becomes of the file while the job trains is no matter.
+    let mut worker = Worker::prepare(&job, Path::new("/nowhere"), ("a", 2));
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    begin(1, std::slice::from_mut(&mut worker), job.batch.lanes(), &initial());
+    let End::Finished { .. } = worker.end() else { panic!("it left") };
+    assert_eq!(probes(&worker), report);
+    std::fs::write(&file, kept).unwrap();
+
     // Another file, one of another network, and none.
     let refused = |job: &Job| trainer::check(job, &[]).expect_err("must be refused").to_string();
     let mut larger = job.clone();
@@ -300,6 +309,22 @@ fn margins_are_those_of_single_predictions() {
     assert_eq!(figure(&report[0], "normalised").len(), wanted.len());
     figure(&report[0], "normalised").iter().zip(&wanted).for_each(|(found, margin)| near(*found, margin / norms));
     assert!(report[0].remarks.is_empty(), "{:?}", report[0].remarks);
+}
+
+/// A response norm has no parameters that would say that it divides.
+#[test]
+fn margins_behind_a_response_norm_are_not_normalised() {
+    let layers = "{ kind = 'conv', channels = 2, kernel = 5, stride = 4 }, { kind = 'local_response_norm' }, \
+                  { kind = 'linear', channels = 10 }";
+    let text = format!("data.path = '.'\nmodel = {{ name = 'layers', layers = [{layers}] }}");
+    let mut job = mlp(3, 16);
+    job.model = Job::from_toml(&text).unwrap().model;
+    job.probe = vec![on_train(ProbeMeasure::Margins)];
+    let report = train(&job).0.remove(0);
+    assert!(report.figures.iter().all(|figure| !figure.name.starts_with("normalised")), "{report:?}");
+    let [remark] = &report.remarks[..] else { panic!("{:?}", report.remarks) };
+    assert!(remark.starts_with("margins are not normalised: "), "{remark}");
+    assert!(remark.ends_with(" divides by what its input comes to, and is no linear map"), "{remark}");
 }
 
 /// The largest singular value of a matrix of `weights`: ‖W·v‖ where v ← Wᵀ·W·v has settled.

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunFolder, RunFolderError};
+use super::{RunFolder, RunFolderError, metrics};
+use crate::cluster::facts::Report;
 use crate::cluster::record::GenerationRecord;
 
 /// What a run was forked from, in `run.json` and `summary.json`.
@@ -32,14 +33,25 @@ struct Beginning<'a> {
 
 impl RunFolder {
     /// Makes the folder of a run of the job `toml` that branches off the run in the folder `from`: with that run's
-    /// reports up to the step, and its memberships, so that generations are counted on.
+    /// reports up to the step, and its memberships, so that generations are counted on. What that run's probes of these
+    /// titles came to at the step itself stays behind: they are others here.
     ///
     /// # Errors
     /// If the folder is not empty, or one of the two cannot be used.
-    pub fn fork(path: &Path, toml: &str, from: &Path, fork: &ForkedFrom) -> Result<(), RunFolderError> {
+    pub fn fork(
+        path: &Path,
+        toml: &str,
+        from: &Path,
+        fork: &ForkedFrom,
+        probes: &[&str],
+    ) -> Result<(), RunFolderError> {
         Self::create(path, toml)?;
-        // Lines are taken as they are: reading and writing a number again may round it.
-        let copied = std::fs::copy(from.join("metrics.jsonl"), path.join("metrics.jsonl"));
+        let is_other = |report: &Report| match report {
+            Report::Probe(report) => report.step == fork.step && probes.contains(&report.probe.as_str()),
+            Report::Step(_) | Report::Evaluation(_) => false,
+        };
+        let copied =
+            metrics::copy(&from.join("metrics.jsonl"), &path.join("metrics.jsonl"), |report| !is_other(report));
         copied.map_err(|cause| RunFolderError::Io { path: from.to_owned(), cause })?;
         let mut folder = Self::open(path)?;
         folder.void_above(fork.step)?;
@@ -61,9 +73,10 @@ impl RunFolder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics;
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::cluster::facts::{Report, StepReport};
+    use crate::cluster::facts::{ProbeReport, StepReport};
 
     #[test]
     fn a_fork_has_what_was_recorded_up_to_its_step() {
@@ -71,7 +84,8 @@ mod tests {
         let (from, to) = (scratch.path().join("a"), scratch.path().join("b"));
         let mut original = RunFolder::create(&from, "").unwrap();
         let report = |step| Report::Step(StepReport { step, ..Default::default() });
-        original.append(&[report(2), report(4), report(6)]).unwrap();
+        let probe = |title: &str| Report::Probe(ProbeReport { step: 4, probe: title.into(), ..Default::default() });
+        original.append(&[report(2), report(4), probe("gap"), probe("line"), report(6)]).unwrap();
         let whole = std::fs::read_to_string(from.join("metrics.jsonl")).unwrap();
         let generation = |number, first_step| {
             serde_json::json!({
@@ -88,13 +102,15 @@ mod tests {
             job_hash: "h".into(),
             settings: [("batch.size".to_owned(), "128".to_owned())].into(),
         };
-        RunFolder::fork(&to, "x = 1", &from, &fork).unwrap();
-        let mut steps = Vec::new();
-        metrics::read(&to.join("metrics.jsonl"), |report| steps.push(report.step())).unwrap();
-        assert_eq!(steps, [2, 4]);
+        RunFolder::fork(&to, "x = 1", &from, &fork, &["line"]).unwrap();
+        let mut told = Vec::new();
+        metrics::read(&to.join("metrics.jsonl"), |report| told.push((report.step(), report.of_step().1.to_owned())))
+            .unwrap();
+        assert_eq!(told, [(2, String::new()), (4, String::new()), (4, "gap".into())], "`line` is to be taken again");
+        assert_eq!(RunFolder::probed(&from).unwrap(), BTreeSet::from(["gap".to_owned(), "line".to_owned()]));
         assert!(whole.starts_with(&std::fs::read_to_string(to.join("metrics.jsonl")).unwrap()), "to the letter");
         assert_eq!(RunFolder::history(&to).iter().map(|g| g.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((RunFolder::forked_from(&to), RunFolder::forked_from(&from)), (Some(fork.clone()), None));
-        assert!(RunFolder::fork(&to, "x = 1", &from, &fork).is_err(), "it is not empty");
+        assert!(RunFolder::fork(&to, "x = 1", &from, &fork, &[]).is_err(), "it is not empty");
     }
 }

@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: a line a report, in the order of steps; lines above a step can be dropped.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::cluster::facts::Report;
@@ -77,13 +77,13 @@ impl Metrics {
         let mut end = End::default();
         let mut reader = BufReader::new(self.file.try_clone()?);
         reader.seek(SeekFrom::Start(0))?;
-        let length = whole_lines(reader, |report| {
+        let length = whole_lines(reader, |report, _| {
             let stays = report.step() <= step;
             if stays {
                 end.pass(&report);
                 each(&report);
             }
-            stays
+            Ok(stays)
         })?;
         (self.length, self.end) = (length, end);
         if self.file.metadata()?.len() != length {
@@ -97,22 +97,37 @@ impl Metrics {
 /// Shows the reports of a file, up to a line that is not whole or no report.
 pub fn read(path: &Path, mut each: impl FnMut(Report)) -> io::Result<()> {
     let reader = BufReader::new(File::open(path)?);
-    whole_lines(reader, |report| {
+    whole_lines(reader, |report, _| {
         each(report);
-        true
+        Ok(true)
     })?;
     Ok(())
 }
 
-/// Hands reports on until one is not wanted; gives the bytes of the lines before.
-fn whole_lines(mut reader: impl BufRead, mut wanted: impl FnMut(Report) -> bool) -> io::Result<u64> {
+/// Makes the file `to` of the lines of `from` whose reports stay, to the letter: reading and writing a number again may
+/// round it.
+pub fn copy(from: &Path, to: &Path, stays: impl Fn(&Report) -> bool) -> io::Result<()> {
+    let reader = BufReader::new(File::open(from)?);
+    let mut writer = BufWriter::new(File::create(to)?);
+    whole_lines(reader, |report, line| {
+        if stays(&report) {
+            writer.write_all(line)?;
+        }
+        Ok(true)
+    })?;
+    writer.flush()
+}
+
+/// Hands reports on, with their lines, until one is not wanted; gives the bytes of the lines before.
+fn whole_lines(mut reader: impl BufRead, mut wanted: impl FnMut(Report, &[u8]) -> io::Result<bool>) -> io::Result<u64> {
     let mut length = 0;
     let mut line = Vec::new();
     loop {
         line.clear();
         let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
         let report = line.strip_suffix(b"\n").and_then(|text| serde_json::from_slice::<Report>(text).ok());
-        if !report.is_some_and(&mut wanted) {
+        let Some(report) = report else { return Ok(length) };
+        if !wanted(report, &line)? {
             return Ok(length);
         }
         length += read as u64;

@@ -11,6 +11,7 @@ mod noise;
 mod plot;
 mod series;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -132,6 +133,21 @@ impl RunFolder {
         }
         measured.extend(newest);
         measured
+    }
+
+    /// Titles of the probes that `metrics.jsonl` tells of; changes nothing.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn probed(path: &Path) -> Result<BTreeSet<String>, RunFolderError> {
+        let mut titles = BTreeSet::new();
+        let read = metrics::read(&path.join("metrics.jsonl"), |report| {
+            if let Report::Probe(report) = report {
+                titles.insert(report.probe);
+            }
+        });
+        read.map_err(|cause| RunFolderError::Io { path: path.to_owned(), cause })?;
+        Ok(titles)
     }
 
     /// Where it is.

@@ -100,6 +100,7 @@ fn record(row: &Row<'_>) -> Result<Record, StoreError> {
     let wrong = |cause: String| StoreError::Row { job: id.clone(), cause };
     let state: String = row.get("state")?;
     let outcome: Option<String> = row.get("outcome")?;
+    let diverged: Option<i64> = row.get("diverged")?;
     let placements: String = row.get("placements")?;
     let job = JobId::try_from(id.as_str()).map_err(|e| wrong(e.to_string()))?;
     Ok(Record {
@@ -110,7 +111,9 @@ fn record(row: &Row<'_>) -> Result<Record, StoreError> {
         state: StateName::parse(&state).ok_or_else(|| wrong(format!("state {state:?}")))?,
         reason: row.get("reason")?,
         bad_input: row.get("bad_input")?,
-        diverged: row.get::<_, Option<i64>>("diverged")?.and_then(|steps| u64::try_from(steps).ok()),
+        diverged: diverged
+            .map(|steps| u64::try_from(steps).map_err(|_| wrong(format!("diverged {steps}"))))
+            .transpose()?,
         submitted: timestamp(row.get("submitted")?),
         started: row.get::<_, Option<i64>>("started")?.map(timestamp),
         ended: row.get::<_, Option<i64>>("ended")?.map(timestamp),

@@ -235,6 +235,15 @@ fn a_newer_schema_is_refused_with_both_versions() {
 }
 
 #[test]
+fn steps_that_no_run_has_are_told_and_not_left_out() {
+    let store = Store::open(&StateFolder::Memory).unwrap();
+    store.save_job(&record("a")).unwrap();
+    store.database.execute("UPDATE jobs SET diverged = -1", []).unwrap();
+    let error = store.jobs().expect_err("is no count").to_string();
+    assert!(error.ends_with("diverged -1"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_database_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("coordinator.db"), "precious words, and no database at all").unwrap();

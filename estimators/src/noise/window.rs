@@ -97,7 +97,7 @@ impl Window {
         self.blocks.iter().map(|block| block.steps).sum()
     }
 
-    /// Steps from now on are of this kind: a window of others begins anew.
+    /// Steps from now on are of this kind: a window of others begins anew, whatever those steps tell.
     pub fn turn_to(&mut self, kind: u64) {
         if self.kind != Some(kind) {
             *self = Self { kind: Some(kind), ..Self::new(self.layers) };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::spec::Job;
+use super::spec::{Job, Probe};
 use super::text::flatten;
 
 /// A key of two jobs, with another value in each.
@@ -35,6 +35,13 @@ impl Job {
         });
         all.filter(|difference| difference.first != difference.second).collect()
     }
+
+    /// Titles of the probes that `other` doesn't have, or has with other keys; how often they are taken is no matter.
+    pub fn probes_unlike<'a>(&'a self, other: &Self) -> Vec<&'a str> {
+        let alike = |one: &Probe, two: &Probe| Probe { every: one.every, ..two.clone() } == *one;
+        let unlike = self.probe.iter().filter(|one| !other.probe.iter().any(|two| alike(one, two)));
+        unlike.map(Probe::title).collect()
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +57,20 @@ mod tests {
         let told: Vec<String> =
             job.differences(&other).iter().map(|d| format!("{}: {} | {}", d.key, d.first, d.second)).collect();
         assert_eq!(told, ["batch.growth: [] | [[2, 128]]", "data.name: \"\" | \"digits\"", "seed.init: 0 | 7"]);
+    }
+
+    #[test]
+    fn probes_are_told_apart_by_what_they_measure() {
+        let job = |probes: &[(&str, u32, u64)]| {
+            let probe = |(name, points, every): &(&str, u32, u64)| Probe {
+                name: (*name).to_owned(),
+                points: *points,
+                every: *every,
+                ..Probe::default()
+            };
+            Job { probe: probes.iter().map(probe).collect(), ..Job::default() }
+        };
+        let (one, two) = (job(&[("a", 5, 0), ("b", 5, 0), ("", 7, 0)]), job(&[("a", 5, 10), ("b", 6, 0)]));
+        assert_eq!((one.probes_unlike(&two), two.probes_unlike(&one)), (vec!["b", "gap"], vec!["b"]));
     }
 }

@@ -7,6 +7,7 @@ use super::error::JobError;
 use super::layer::Layer;
 use super::load::merge;
 use super::spec::Job;
+use super::text::is_means;
 
 /// Where a job branches off: the cursor of the state that it starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +42,6 @@ const SHARED: [(&str, &str); 4] = [
     ("model.", "the state is this network's"),
     ("seed.init", "the initial weights lie behind the fork"),
     ("seed.order", "both runs have the same samples in the same order"),
-];
-/// Keys that begin like them, and say where samples are, how they get here, and in how much memory.
-const NOT_SHARED: [&str; 7] = [
-    "data.cache_bytes",
-    "data.name",
-    "data.path",
-    "data.prefetch_bytes",
-    "data.skip_bad",
-    "data.threads",
-    "model.recompute",
 ];
 
 impl Job {
@@ -88,7 +79,7 @@ impl Job {
     fn check_shared(&self, job: &Self) -> Result<(), ForkError> {
         for difference in self.differences(job) {
             let begins = |(start, _): &&(&str, &str)| difference.key.starts_with(start);
-            let shared = SHARED.iter().find(begins).filter(|_| !NOT_SHARED.contains(&difference.key.as_str()));
+            let shared = SHARED.iter().find(begins).filter(|_| !is_means(&difference.key));
             if let Some((_, why)) = shared {
                 let (key, was, wished) = (&difference.key, &difference.first, &difference.second);
                 let line = format!(

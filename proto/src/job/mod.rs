@@ -22,7 +22,7 @@ pub use load::{Layers, environment};
 pub use nearest::nearest_word;
 pub use read::read_table;
 pub use spec::*;
-pub use text::MAX_JOB_BYTES;
+pub use text::{MAX_JOB_BYTES, is_means};
 
 #[cfg(test)]
 mod tests;

@@ -11,23 +11,27 @@ use super::validate::validate;
 /// Most bytes of a job's text.
 pub const MAX_JOB_BYTES: u64 = 64 << 10;
 
-/// What doesn't change a run's results, and so isn't part of a job's hash. The data is told by its own id, initial
-/// weights by their own hash.
-const NOT_HASHED: [&str; 13] = [
-    "checkpoint.",
-    "cluster.",
-    "metrics.",
-    "probe",
-    "published.",
-    "data.path",
-    "data.name",
-    "data.threads",
-    "data.prefetch_bytes",
+/// Keys of `[data]` and `[model]` that are no part of what is learned or from what: where samples are, how they get to
+/// a worker, and in how much memory it computes.
+const MEANS: [&str; 7] = [
     "data.cache_bytes",
+    "data.name",
+    "data.path",
+    "data.prefetch_bytes",
     "data.skip_bad",
-    "model.init_from",
+    "data.threads",
     "model.recompute",
 ];
+
+/// What else doesn't change a run's results, and so isn't part of a job's hash, by how keys begin. The data is told by
+/// its own id, initial weights by their own hash.
+const NOT_HASHED: [&str; 6] = ["checkpoint.", "cluster.", "metrics.", "probe", "published.", "model.init_from"];
+
+/// Whether a key of `[data]` or `[model]` says only where samples are, how they get to a worker, or in how much memory
+/// it computes. The data is told by its own id.
+pub fn is_means(key: &str) -> bool {
+    MEANS.contains(&key)
+}
 
 impl Job {
     /// Reads text that [`Job::to_toml`] wrote, maybe on another machine: nothing about it is trusted. Absent keys
@@ -62,7 +66,7 @@ impl Job {
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (key, value) in self.keys() {
-            if !NOT_HASHED.iter().any(|left_out| key.starts_with(left_out)) {
+            if !is_means(&key) && !NOT_HASHED.iter().any(|left_out| key.starts_with(left_out)) {
                 hasher.update(format!("{key} = {value}\n").as_bytes());
             }
         }

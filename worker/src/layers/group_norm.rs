@@ -34,6 +34,10 @@ impl<D: Device> Layer<D> for GroupNorm {
         Keeps { inputs: true, y: false }
     }
 
+    fn divides_by_input(&self) -> bool {
+        true
+    }
+
     fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
         let channels = self.size.channels;
         let weight = D::slice(pass.own.parameters, 0..channels);

@@ -22,6 +22,10 @@ impl<D: Device> Layer<D> for LocalResponseNorm {
         Keeps { inputs: true, y: false }
     }
 
+    fn divides_by_input(&self) -> bool {
+        true
+    }
+
     fn forward(&self, device: &mut D, pass: Forward<'_, D>) {
         device.local_response_norm_forward(&self.size(pass.batch.samples), pass.inputs.x(), pass.y);
     }

@@ -285,6 +285,11 @@ pub trait Layer<D: Device>: Send + Sync {
         None
     }
 
+    /// Whether, in evaluation, it divides by what its input comes to, so that no spectral norm bounds it.
+    fn divides_by_input(&self) -> bool {
+        false
+    }
+
     /// Overwrites `y`.
     fn forward(&self, device: &mut D, pass: Forward<'_, D>);
 

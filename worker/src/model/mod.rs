@@ -186,6 +186,12 @@ impl<D: Device> Model<D> {
         })
     }
 
+    /// The first layer that divides by what its input comes to, in evaluation, if there is one.
+    pub fn divides_by_input(&self) -> Option<&str> {
+        let mut layers = self.layers.iter().zip(&self.placed);
+        layers.find(|(layer, _)| layer.divides_by_input()).map(|(_, placed)| placed.name.as_str())
+    }
+
     /// The convolutions of its layers, over so many samples.
     pub fn convolutions(&self, samples: usize) -> impl Iterator<Item = Conv2dSize> {
         self.layers.iter().filter_map(move |layer| Some(Conv2dSize { samples, ..layer.convolution()? }))

@@ -4,14 +4,14 @@
 //! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
 //! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of the first,
 //! which has the plain gradients at the weights; where each lane has one, plain gradients are never added up, and nothing is
-//! told. Where the batch grows, or a fork has other settings of what a lane's gradient is, the window begins anew with the
-//! first step of the new kind ([`Kinds`]). A step that is not finite and committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it
-//! was.
+//! told. Where the batch grows, or a run goes on with other settings of what a lane's gradient is, the window begins
+//! anew with the first step of the new kind ([`Kinds`]), finite or not. Of its own kind, a step that is not finite and
+//! committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it was.
 
 use lockstep_collective::Tally;
 use lockstep_estimators::noise::{Estimate, Scale, Step, Window};
 use lockstep_kernels::device::Device;
-use lockstep_proto::job::{AscentOver, Batch, Job};
+use lockstep_proto::job::{AscentOver, Batch, Job, is_means};
 use lockstep_proto::wire;
 
 use super::crew::Devices;
@@ -31,8 +31,8 @@ pub(super) struct ByProducts<D: Device> {
 }
 
 /// Which of a job's steps tell of the same noise: those of the same batch and micro-batch, over samples that are augmented
-/// and labelled alike, with the same loss. Where the weights are, and how fast they move, is no part of it: that changes
-/// with every step.
+/// and labelled alike, with the same network and loss. Where the weights are, and how fast they move, is no part of it:
+/// that changes with every step.
 struct Kinds {
     batch: Batch,
     settings: blake3::Hasher,
@@ -40,12 +40,14 @@ struct Kinds {
 
 impl Kinds {
     fn of(job: &Job) -> Self {
-        let decides =
-            |key: &str| ["augment.", "data.", "loss.", "seed.augment"].iter().any(|start| key.starts_with(start));
-        let places =
-            ["data.cache_bytes", "data.name", "data.path", "data.prefetch_bytes", "data.skip_bad", "data.threads"];
+        let begins = ["augment.", "data.", "loss.", "model.", "seed.augment"];
+        // What weights it began with is where they are.
+        let beginning = ["model.init_blake3", "model.init_from", "model.new_head"];
+        let decides = |key: &str| {
+            begins.iter().any(|start| key.starts_with(start)) && !is_means(key) && !beginning.contains(&key)
+        };
         let mut settings = blake3::Hasher::new();
-        for (key, value) in job.keys().iter().filter(|(key, _)| decides(key) && !places.contains(&key.as_str())) {
+        for (key, value) in job.keys().iter().filter(|(key, _)| decides(key)) {
             settings.update(format!("{key} = {value}\n").as_bytes());
         }
         Self { batch: job.batch.clone(), settings }
@@ -123,8 +125,11 @@ impl<D: Device> ByProducts<D> {
             ..Default::default()
         };
         let Some(total) = window.total() else {
-            let reason =
-                if lanes.squared.is_some() { "needs two micro-batches a step" } else { "no step was finite yet" };
+            let reason = if lanes.squared.is_some() {
+                "needs two micro-batches a step"
+            } else {
+                "no step of this kind was finite yet"
+            };
             return wire::NoiseScale { reason: reason.into(), ..of_lanes };
         };
         let told = Told::of(&total);
@@ -189,6 +194,8 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_proto::job::{Activation, Precision};
+
     use super::*;
 
     #[test]
@@ -204,19 +211,23 @@ mod tests {
             change(&mut other);
             kind(&other, 0)
         };
-        let alike: [fn(&mut Job); 4] = [
+        let alike: [fn(&mut Job); 6] = [
             |job| job.optimizer.learning_rate = 0.5,
             |job| job.cluster.workers = 3,
             |job| job.data.path = "/elsewhere".into(),
             |job| job.schedule.epochs = 9,
+            |job| job.model.recompute = true,
+            |job| job.model.init_from = "/elsewhere".into(),
         ];
         alike.into_iter().for_each(|change| assert_eq!(with(change), own));
-        let others: [fn(&mut Job); 5] = [
+        let others: [fn(&mut Job); 7] = [
             |job| job.batch.size = 96,
             |job| job.batch.micro_batch = 16,
             |job| job.loss.smoothing = 0.1,
             |job| job.seed.augment = 7,
             |job| job.data.label_noise = 0.1,
+            |job| job.model.activation = Activation::Tanh,
+            |job| job.model.precision = Precision::Bf16,
         ];
         others.into_iter().for_each(|change| assert_ne!(with(change), own));
     }

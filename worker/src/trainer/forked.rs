@@ -27,8 +27,10 @@ pub fn forked(original: &Job, job: &Job, snapshot: Snapshot) -> Result<Snapshot,
     let dataset = datasets::open(&job.data, &[])?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
-    probes::check(job, &work)?;
+    // Kept meanwhile, as a trainer does.
+    let starts = probes::check(job, &work)?;
     check_host_memory(job, &work)?;
+    drop(starts);
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }

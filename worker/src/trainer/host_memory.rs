@@ -69,8 +69,7 @@ impl Room {
     fn here() -> Option<Self> {
         let of_machine = Self::of_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)?;
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let limit = limit(Path::new("/sys/fs/cgroup"), &groups).unwrap_or(u64::MAX);
-        Some(Self { available: of_machine.available.min(limit), total: of_machine.total.min(limit) })
+        Some(of_groups(Path::new("/sys/fs/cgroup"), &groups).into_iter().fold(of_machine, Self::least))
     }
 
     fn of_meminfo(text: &str) -> Option<Self> {
@@ -80,13 +79,29 @@ impl Room {
         };
         Some(Self { available: bytes("MemAvailable")?, total: bytes("MemTotal")? })
     }
+
+    /// A control group's; none if it has no limit. Files' pages that were not used of late are only cached, as those that
+    /// the machine has available.
+    fn of_group(folder: &Path) -> Option<Self> {
+        let number = |name| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+        let total = number("memory.max")?;
+        let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let cached = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+        let used = number("memory.current")?.saturating_sub(cached.unwrap_or(0));
+        Some(Self { available: total.saturating_sub(used), total })
+    }
+
+    fn least(self, other: Self) -> Self {
+        Self { available: self.available.min(other.available), total: self.total.min(other.total) }
+    }
 }
 
-/// The smallest limit of a process' control group and those above it (version 2); none where there is none.
-fn limit(root: &Path, groups: &str) -> Option<u64> {
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let of = |folder: &Path| fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse::<u64>().ok();
-    root.join(group).ancestors().take_while(|folder| folder.starts_with(root)).filter_map(of).min()
+/// Those of a process' control group and the groups above it that have a limit (version 2).
+fn of_groups(root: &Path, groups: &str) -> Vec<Room> {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let innermost = group.map(|group| root.join(group));
+    let folders = innermost.as_deref().into_iter().flat_map(Path::ancestors);
+    folders.take_while(|folder| folder.starts_with(root)).filter_map(Room::of_group).collect()
 }
 
 #[cfg(test)]
@@ -146,9 +161,15 @@ mod tests {
         let inner = root.path().join("a/b");
         fs::create_dir_all(&inner).unwrap();
         fs::write(inner.join("memory.max"), "max\n").unwrap();
-        assert_eq!(limit(root.path(), "1:cpu:/\n0::/a/b\n"), None);
-        fs::write(root.path().join("a/memory.max"), "4096\n").unwrap();
-        assert_eq!(limit(root.path(), "0::/a/b\n"), Some(4096));
-        assert_eq!([limit(root.path(), "0::/\n"), limit(root.path(), "")], [None, None]);
+        let rooms = |groups: &str| of_groups(root.path(), groups);
+        assert_eq!(rooms("1:cpu:/\n0::/a/b\n"), []);
+        let write = |name: &str, text: &str| fs::write(root.path().join("a").join(name), text).unwrap();
+        write("memory.max", "4096\n");
+        write("memory.current", "3000\n");
+        write("memory.stat", "file 900\ninactive_file 500\nactive_file 400\n");
+        assert_eq!(rooms("0::/a/b\n"), [Room { available: 4096 - 2500, total: 4096 }]);
+        write("memory.current", "6000\n");
+        assert_eq!(rooms("0::/a/b\n"), [Room { available: 0, total: 4096 }], "the limit was lowered");
+        assert_eq!([rooms("0::/\n"), rooms("")], [vec![], vec![]]);
     }
 }

@@ -91,6 +91,7 @@ use gradient_noise::GradientNoise;
 use lane::Work;
 use meter::Meter;
 use optimizer::Optimizer;
+use probes::Starts;
 use schedule::Schedule;
 use second_pass::Above;
 use state::State;
@@ -177,6 +178,7 @@ struct Trainer<D: Device> {
     tasks: Receiver<Task>,
     job: Job,
     work: Work<D>,
+    starts: Starts,
     schedule: Schedule,
     optimizer: Optimizer<D>,
     by_products: ByProducts<D>,

@@ -67,7 +67,7 @@ impl<D: Owned> Trainer<D> {
         let dataset = datasets::open(&job.data, &seat.data)?;
         let schedule = Schedule::new(&job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
         let mut work = work(&job, dataset)?;
-        probes::check(&job, &work)?;
+        let starts = probes::check(&job, &work)?;
         check_host_memory(&job, &work)?;
         work.loader = loader(&job, &work, seat.hardware)?;
         let mut devices = D::of_seat(&seat, &job)?;
@@ -102,6 +102,7 @@ impl<D: Owned> Trainer<D> {
             tasks,
             job,
             work,
+            starts,
             schedule,
             optimizer,
             by_products,
@@ -210,8 +211,10 @@ pub fn check(job: &Job, from: &[String]) -> Result<Vec<String>, TrainerError> {
     let dataset = datasets::open(&job.data, &[])?;
     Schedule::new(job, dataset.len(Split::Train)).map_err(TrainerError::Job)?;
     let work = work::<Cpu>(job, dataset)?;
-    probes::check(job, &work)?;
+    // Kept meanwhile, as a trainer does.
+    let starts = probes::check(job, &work)?;
     check_host_memory(job, &work)?;
+    drop(starts);
     if !job.checkpoint.dir.is_empty() {
         Place::open(&job.checkpoint.dir)?.check_writable()?;
     }

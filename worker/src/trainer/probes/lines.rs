@@ -6,6 +6,8 @@
 //! goes does not depend on the scale of a layer. A filter is what feeds one output of a convolution or linear map. Biases
 //! and parameters of normalisations stay, as do running statistics.
 
+use std::borrow::Cow;
+
 use lockstep_kernels::device::Device;
 use lockstep_proto::job::{Probe, ProbeMeasure};
 
@@ -13,7 +15,6 @@ use super::figures::Figures;
 use super::probing::{Broken, Probing};
 use crate::layers::Role;
 use crate::model::Tensor;
-use crate::trainer::sealed_weights;
 
 /// `points` of a slice or an interpolation that says none.
 const POINTS: u32 = 41;
@@ -51,8 +52,11 @@ pub fn plane<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken>
 /// another solution (Keskar et al. 2017, "On large-batch training for deep learning", figure 3). Running statistics lie on the line as
 /// well, so that its ends are the networks that there were; beyond them a variance may be negative, and the loss no number.
 pub fn interpolation<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
-    let of_file = sealed_weights::of_probe(probing.probe, probing.work.model.tensors())?;
-    let (start, now) = (of_file.map_or_else(|| probing.initial_weights(), Ok)?, probing.weights());
+    let start = match probing.start {
+        Some(of_file) => Cow::Borrowed(of_file),
+        None => Cow::Owned(probing.initial_weights()?),
+    };
+    let now = probing.weights();
     let alphas: Vec<f64> = around(points(probing.probe), 1.0).into_iter().map(|x| 0.5 + x).collect();
     scan(probing, alphas, |alpha| {
         let between = |(from, to): (&f32, &f32)| ((1.0 - alpha) * f64::from(*from) + alpha * f64::from(*to)) as f32;

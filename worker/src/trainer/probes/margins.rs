@@ -18,7 +18,8 @@ const QUANTILES: [f64; 9] = [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
 /// ascending order is the one at ⌊q·(n − 1)⌋.
 ///
 /// `normalised` and `normalised_mean` are these over `spectral_norms`, the [product](normaliser::product) of the layers'
-/// norms. Where that is not known, and for LeNet-5's distances, which are no linear map's, a remark says so.
+/// norms. Where that is not known, for LeNet-5's distances, and with a layer that divides by what its input comes to, which
+/// are no linear maps', a remark says so.
 ///
 /// All margins of all ranks are brought together and sorted, so that quantiles are exact, and whose lanes they come from
 /// does not show. One that is not a number goes behind all.
@@ -46,6 +47,9 @@ pub fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broke
 fn spectral_norms<D: Device>(probing: &Probing<'_, D>, flat: &[f32]) -> Result<Result<f64, String>, Broken> {
     if matches!(probing.work.loss, Loss::Map { .. }) {
         return Ok(Err("the outputs are distances".to_owned()));
+    }
+    if let Some(layer) = probing.work.model.divides_by_input() {
+        return Ok(Err(format!("{layer} divides by what its input comes to, and is no linear map")));
     }
     let norms = normaliser::product(probing.work.model.tensors(), flat, || probing.alive())?;
     Ok(norms.and_then(|norms| match norms > 0.0 && norms.is_finite() {

@@ -77,11 +77,15 @@ fn measure<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     }
 }
 
-/// Looks whether all of a job's probes can be taken, before it starts.
+/// Flat vectors that lines begin at, one for each of a job's probes that names a file: what becomes of the file while
+/// the job trains is no matter.
+pub(super) type Starts = Vec<Option<Vec<f32>>>;
+
+/// Looks whether all of a job's probes can be taken, before it starts; gives what it read for them.
 ///
 /// # Errors
 /// In one line, if one can't.
-pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerError> {
+pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<Starts, TrainerError> {
     for probe in &job.probe {
         if probe.measure.has_samples() && Samples::of(probe, &work.dataset).count == 0 {
             return Err(unfit(probe, "there are no samples to take it over"));
@@ -91,12 +95,10 @@ pub(super) fn check<D: Device>(job: &Job, work: &Work<D>) -> Result<(), TrainerE
             ProbeMeasure::Fgsm => check_attack(job, probe, work)?,
             ProbeMeasure::LaneGradients => lane_gradients::check(probe, job, &work.dataset)?,
             ProbeMeasure::Keskar => check_subspace(probe, work.model.parameters())?,
-            // Now, and not behind hours of training.
-            ProbeMeasure::Interpolation => drop(sealed_weights::of_probe(probe, work.model.tensors())?),
             _ => {}
         }
     }
-    Ok(())
+    job.probe.iter().map(|probe| sealed_weights::of_probe(probe, work.model.tensors())).collect()
 }
 
 /// Shifts leave something of the image.
@@ -178,13 +180,14 @@ impl<D: Device> Generation<'_, D> {
     /// Takes the job's probe at this place.
     fn take(&mut self, place: usize) -> Result<wire::ProbeReport, Broken> {
         let is_done = self.is_done();
-        let Trainer { job, work, schedule, crew, scratch, seat, .. } = &mut *self.trainer;
+        let Trainer { job, work, starts, schedule, crew, scratch, seat, .. } = &mut *self.trainer;
         let probe = &job.probe[place];
         let cursor = self.state.cursor;
         let mut probing = Probing {
             job,
             probe,
             place,
+            start: starts[place].as_deref(),
             samples: Samples::of(probe, &work.dataset),
             learning_rate: schedule.learning_rate(&cursor),
             work,

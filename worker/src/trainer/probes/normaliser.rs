@@ -10,8 +10,8 @@ use crate::model::{BATCH_NORM_EPSILON, Tensor};
 
 /// Π over the layers of ‖·‖₂ at `flat`, parameters and statistics, laid out as `tensors` say. A weight counts as the matrix
 /// of outputs × all else, a convolution's so as well, whatever its stride: its kernel reshaped, not the operator over a
-/// plane. Batch normalisation is the diagonal map that it is in evaluation, max |γ|/√(variance + ε). Biases are no part of a
-/// norm, and layers without parameters count as 1; so does a shortcut, though a sum of two ways may be twice as steep.
+/// plane; one of groups is a matrix for each, of which the largest norm counts. Batch normalisation is the diagonal map
+/// that it is in evaluation, max |γ|/√(variance + ε). Biases are no part of a norm, and layers without parameters count as 1; so does a shortcut, though a sum of two ways may be twice as steep.
 /// Factors are multiplied in the order of the network. `alive` is asked before each weight.
 ///
 /// # Errors
@@ -39,22 +39,28 @@ fn factor(tensor: &Tensor, tensors: &[Tensor], flat: &[f32]) -> Result<Option<f6
     let (shape, values) = (&tensor.shape, &flat[tensor.range.clone()]);
     let layer = shape.name.rsplit_once('.').map_or(&*shape.name, |(layer, _)| layer);
     match (shape.role, &shape.shape[..]) {
-        (Role::Weight { .. }, [rows, rest @ ..]) if !rest.is_empty() => {
-            let columns = rest.iter().product::<usize>();
-            let few = (*rows).min(columns);
+        (Role::Weight { fan_out, .. }, [outputs, inputs, kernel @ ..]) => {
+            let kernel = kernel.iter().product::<usize>();
+            // A value feeds the outputs of its own group, through each element of the kernel.
+            let rows = fan_out / kernel;
+            let columns = inputs * kernel;
+            if rows == 0 || !outputs.is_multiple_of(rows) {
+                return Err(format!("{layer} has no matrix of weights"));
+            }
+            let few = rows.min(columns);
             if few > MOST {
                 return Err(format!("{layer}: {few} singular values are more than {MOST}, which there is time for"));
             }
-            let Ok(singular) = singular_values(values, *rows, columns) else {
-                return Err(format!("{layer}: a weight is not finite"));
-            };
-            Ok(singular.first().copied())
+            let norm = |group: &[f32]| singular_values(group, rows, columns).ok()?.first().copied();
+            let norms: Option<Vec<f64>> = values.chunks_exact(rows * columns).map(norm).collect();
+            let norms = norms.ok_or_else(|| format!("{layer}: a weight is not finite"))?;
+            Ok(norms.into_iter().reduce(f64::max))
         }
         (Role::Weight { .. }, _) => Err(format!("{layer} has no matrix of weights")),
         (Role::Scale { .. }, _) => {
             let variance = format!("{layer}.running_var");
             let Some(variance) = tensors.iter().find(|tensor| tensor.shape.name == variance) else {
-                return Err(format!("{layer} divides by what its input comes to, and is no linear map"));
+                return Err(format!("{layer} has no running variance"));
             };
             let steepness = |(scale, variance): (&f32, &f32)| {
                 f64::from(*scale).abs() / (f64::from(*variance) + f64::from(BATCH_NORM_EPSILON)).sqrt()
@@ -87,18 +93,21 @@ mod tests {
         product(tensors, flat, || Ok::<_, ()>(())).unwrap()
     }
 
-    const WEIGHT: Role = Role::Weight { fan_in: 1, fan_out: 1, plane: false };
+    const fn weight(fan_out: usize) -> Role {
+        Role::Weight { fan_in: 1, fan_out, plane: false }
+    }
+
     const BIAS: Role = Role::Bias { fan_in: 1, plane: false };
     const SCALE: Role = Role::Scale { ends_block: false };
 
     #[test]
     fn it_is_the_product_of_the_spectral_norms() {
         let net = tensors(&[
-            ("fc", "weight", &[2, 2], WEIGHT),
+            ("fc", "weight", &[2, 2], weight(2)),
             ("fc", "bias", &[2], BIAS),
             ("bn", "weight", &[2], SCALE),
             ("bn", "bias", &[2], Role::Shift),
-            ("conv", "weight", &[2, 1, 1, 2], WEIGHT),
+            ("conv", "weight", &[2, 1, 1, 2], weight(4)),
             ("bn", "running_mean", &[2], Role::Mean),
             ("bn", "running_var", &[2], Role::Variance),
         ]);
@@ -111,16 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn of_groups_the_largest_norm_counts() {
+        // Two groups of two outputs each: ((3, 0), (4, 5)), and ((1, 1), (1, −1)).
+        let net = tensors(&[("conv", "weight", &[4, 1, 1, 2], weight(4))]);
+        let flat = [1.0, 1.0, 1.0, -1.0, 3.0, 0.0, 4.0, 5.0];
+        let found = product_of(&net, &flat).unwrap();
+        assert!((found / (3.0 * 5f64.sqrt()) - 1.0).abs() < 1e-14, "{found}");
+    }
+
+    #[test]
     fn what_has_none_is_told() {
         let told = |list: &[(&str, &str, &[usize], Role)], value: f32| {
             let net = tensors(list);
             product_of(&net, &vec![value; net.last().unwrap().range.end]).unwrap_err()
         };
-        assert_eq!(told(&[("fc", "weight", &[2, 2], WEIGHT)], f32::NAN), "fc: a weight is not finite");
-        assert_eq!(told(&[("s2", "weight", &[6], WEIGHT)], 1.0), "s2 has no matrix of weights");
+        assert_eq!(told(&[("fc", "weight", &[2, 2], weight(2))], f32::NAN), "fc: a weight is not finite");
+        assert_eq!(told(&[("s2", "weight", &[6], weight(1))], 1.0), "s2 has no matrix of weights");
         let group = [("gn", "weight", &[4][..], SCALE), ("gn", "bias", &[4], Role::Shift)];
-        assert_eq!(told(&group, 1.0), "gn divides by what its input comes to, and is no linear map");
-        let large = [("fc", "weight", &[1025, 1025][..], WEIGHT)];
+        assert_eq!(told(&group, 1.0), "gn has no running variance");
+        let large = [("fc", "weight", &[1025, 1025][..], weight(1025))];
         assert_eq!(told(&large, 0.0), "fc: 1025 singular values are more than 1024, which there is time for");
     }
 }

@@ -37,6 +37,8 @@ pub struct Probing<'g, D: Device> {
     pub probe: &'g Probe,
     /// The probe's place among the job's.
     pub place: usize,
+    /// The flat vector that its line begins at, if it names a file.
+    pub start: Option<&'g [f32]>,
     /// Over which samples it is.
     pub samples: Samples,
     /// η of the step that comes next, or would.
