@@ -87,7 +87,10 @@ fn short(view: &View<'_>) -> Option<String> {
     let lost = format!("(at up to {} %), so that means over the others may be too low", number(worst));
     let unidentified =
         format!("the scale is not identified at more than {} % of the reported steps {lost}", number(MOST_LOST));
-    let range = format!("the mean over the run is from {} to {} samples between cells", number(low), number(high));
+    let range = match kept.len() {
+        1 => format!("the mean over the run is {} samples", number(low)),
+        _ => format!("the mean over the run is from {} to {} samples between cells", number(low), number(high)),
+    };
     Some(match cells.len() - kept.len() {
         0 if worst > 0.0 => format!("{range}; some reported steps of cells have no identified scale {lost}"),
         0 => range,
