@@ -264,7 +264,8 @@ fn every_study_that_ships_can_be_looked_at() {
         dry(&large.join(name), &["--assume-samples", "10000"]).is_refused_with(&["10000 samples"]);
     }
     // Data that have nothing but a name are not there either.
-    let named = TINY.replace("set.data.limit = 640", "set.data = { limit = 640, path = \"\", name = \"elsewhere\", size = 32 }");
+    let named = TINY
+        .replace("set.data.limit = 640", "set.data = { limit = 640, path = \"\", name = \"elsewhere\", size = 32 }");
     let ended = Ended::of(&mut Study::new(&named).run(&["--dry-run", "--assume-samples", "6000"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("data.name = \"elsewhere\": the data are not there"), "{ended:?}");
