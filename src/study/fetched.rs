@@ -12,6 +12,7 @@ use lockstep_proto::wire::JobView;
 use lockstep_study::run::{self, Found};
 use tokio::sync::Semaphore;
 
+use super::folder::{remove, remove_folder};
 use super::site::Run;
 
 /// Run folders that come at a time.
@@ -135,15 +136,4 @@ fn put(whole: &Path, name: &Path) -> io::Result<()> {
     std::fs::rename(whole, name)?;
     File::open(name.parent().unwrap_or(Path::new(".")))?.sync_all()?;
     remove_folder(&replaced)
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    remove_folder(folder).with_context(|| format!("cannot empty {}", folder.display()))
-}
-
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -97,3 +97,22 @@ pub fn check_recipe(files: &StudyFolder, planner: &mut Planner, known_to_user: b
 pub fn default_folder(name: &str) -> PathBuf {
     Path::new("studies").join(name)
 }
+
+/// Removes a folder with all that is in it, if it is there.
+///
+/// # Errors
+/// Which could not be emptied, and why.
+pub fn remove(folder: &Path) -> Result<()> {
+    remove_folder(folder).with_context(|| format!("cannot empty {}", folder.display()))
+}
+
+/// The same; of an error, the cause alone.
+///
+/// # Errors
+/// Of the file system.
+pub fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

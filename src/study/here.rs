@@ -1,6 +1,6 @@
 //! Training in this process: a coordinator and an agent of its own.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use lockstep_coordinator::client::{self, Client, SubmitArgs};
 use lockstep_proto::job::Cluster;
 use lockstep_study::grid::Grid;
@@ -8,6 +8,7 @@ use lockstep_study::run;
 use lockstep_study::table::StudyFolder;
 use lockstep_worker::datasets::NamedFolder;
 
+use super::folder;
 use super::site::{Came, Following, Run, RunEnd, Site};
 use super::unpacked::Unpacked;
 use crate::command_line;
@@ -48,17 +49,6 @@ impl Here {
         let client = client::connect(&embedded.address).await?;
         Ok(Self { embedded, client, unpacked, most: most as usize, room: 0 })
     }
-
-    /// Makes room for a run that begins anew. What lies under its key is its own: maybe less than a run, where a call was
-    /// killed just then.
-    fn make_room(run: &Run) -> Result<()> {
-        match std::fs::remove_dir_all(&run.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot empty {}", run.folder.display()))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
 }
 
 impl Site for Here {
@@ -75,7 +65,8 @@ impl Site for Here {
 
     async fn hand_in(&mut self, mut run: Run) -> Result<Option<Following>> {
         if !run.go_on {
-            Self::make_room(&run)?;
+            // What lies under its key is its own: maybe less than a run, where a call was killed just then.
+            folder::remove(&run.folder)?;
         }
         self.unpacked.name(&mut run.job);
         let submission = SubmitArgs {

@@ -5,6 +5,7 @@
 //! says which jobs are to be trained, by what is known so far. [`run`] reads what jobs came to out of run folders, and
 //! [`table`] writes it down. [`report`] draws and says what the tables tell, by [`statistics`].
 
+mod atomic;
 pub mod csv;
 pub mod grid;
 pub mod plan;

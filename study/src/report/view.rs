@@ -37,6 +37,17 @@ impl<'a> View<'a> {
         Self { tables, runs: runs(&tables.jobs), lines: lines(&tables.study.cells) }
     }
 
+    /// Whether a run has seen the test samples: errors are of these, else of validation samples.
+    pub fn tested(&self) -> bool {
+        self.tables.jobs.iter().any(|job| job.test_error.is_some())
+    }
+
+    /// A run's error, in per cent, as [`View::tested`] has it.
+    pub fn error(&self) -> impl Fn(&Job) -> Option<f64> + Copy {
+        let tested = self.tested();
+        move |job| if tested { job.test_error } else { job.validation_error }.map(|error| 100.0 * error)
+    }
+
     /// Cells in the recipe's order.
     pub fn cells(&self) -> &'a [Cell] {
         &self.tables.study.cells

@@ -45,11 +45,16 @@ pub fn whole(value: u64) -> String {
 
 /// `0.62 [0.41, 0.83]`, to the digits that the interval leaves in doubt; without an interval three digits.
 pub fn with_interval(interval: &Interval) -> String {
-    let Some((low, high)) = interval.low.zip(interval.high) else {
+    let Some([low, high]) = interval.ends() else {
         return number(interval.value);
     };
     let [value, low, high] = alike([interval.value, low, high], high - low);
     format!("{value} [{low}, {high}]")
+}
+
+/// A share with its interval, in per cent.
+pub fn percent(share: &Interval) -> String {
+    format!("{} %", with_interval(&share.map(|share| 100.0 * share)))
 }
 
 /// Numbers to as many digits as a spread of this size needs.

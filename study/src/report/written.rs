@@ -1,9 +1,10 @@
 //! A report's files in a study's folder, in place of those of an earlier report.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ReportError;
+use crate::atomic;
 
 /// Writes files, each whole or not at all: figures, then the pages that show them. Figures that an earlier report had, and
 /// this one hasn't, go; what else lies there stays.
@@ -20,7 +21,7 @@ pub fn write(files: &[(String, Vec<u8>)], folder: &Path) -> Result<(), ReportErr
     let (shown, pages): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.0.contains('/'));
     for (name, content) in shown {
         let path = folder.join(name);
-        put(&path, content).map_err(failed(&path))?;
+        atomic::write(&path, content).map_err(failed(&path))?;
     }
     // The earlier report says which were its own, so it goes after them.
     for name in earlier(folder)?.into_iter().filter(|name| !files.iter().any(|file| file.0 == *name)) {
@@ -32,18 +33,9 @@ pub fn write(files: &[(String, Vec<u8>)], folder: &Path) -> Result<(), ReportErr
     }
     for (name, content) in pages {
         let path = folder.join(name);
-        put(&path, content).map_err(failed(&path))?;
+        atomic::write(&path, content).map_err(failed(&path))?;
     }
     Ok(())
-}
-
-/// Takes the place of the file that was there.
-fn put(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".part");
-    let temporary = PathBuf::from(temporary);
-    std::fs::write(&temporary, content)?;
-    std::fs::rename(&temporary, path)
 }
 
 /// The figures' files of the report that lies there, by the pictures of its Markdown.

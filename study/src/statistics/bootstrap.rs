@@ -38,9 +38,14 @@ impl Interval {
         }
     }
 
+    /// Both ends, if there is an interval.
+    pub fn ends(&self) -> Option<[f64; 2]> {
+        self.low.zip(self.high).map(|(low, high)| [low, high])
+    }
+
     /// Whether the interval is there and leaves `value` out.
     pub fn excludes(&self, value: f64) -> bool {
-        self.low.zip(self.high).is_some_and(|(low, high)| value < low || value > high)
+        self.ends().is_some_and(|[low, high]| value < low || value > high)
     }
 
     /// The interval of an increasing function of the figure.

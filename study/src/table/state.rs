@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Descent, fingerprints};
+use crate::atomic;
 use crate::grid::{Cell, Grid};
 use crate::plan::{Known, Planner, Standing, Survey};
 
@@ -91,9 +92,7 @@ impl StudyState {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        let temporary = path.with_extension("json.part");
-        std::fs::write(&temporary, text)?;
-        std::fs::rename(temporary, path)
+        atomic::write(path, &text)
     }
 }
 

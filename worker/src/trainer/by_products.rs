@@ -2,8 +2,8 @@
 //! ride in the tally, and of the reduced one. `lockstep_estimators::noise` has the formulas.
 //!
 //! The norms of a step enter the state's window with its commit, so that a job reports the same bits whatever became of its
-//! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of the first,
-//! which has the plain gradients at the weights; where each lane has one, plain gradients are never added up, and nothing is
+//! workers. Where a step has a second pass over the batch (`optimizer.sam`, `optimizer.gradient_penalty`), all norms are of
+//! the first, which has the plain gradients at the weights; where each lane has one, plain gradients are never added up, and nothing is
 //! told. Where the batch grows, or a run goes on with other settings of what a lane's gradient is, the window begins
 //! anew with the first step of the new kind ([`Kinds`]), finite or not. Of its own kind, a step that is not finite and
 //! committed nevertheless (`schedule.on_nonfinite = "continue"`) leaves the window as it was.

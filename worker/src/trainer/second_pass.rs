@@ -9,8 +9,8 @@
 //! compares lanes' norms with the norm of their sum takes both of one reduction. Over the batch a step has two such pairs.
 //! The first is at the weights, of plain gradients: what the noise of the gradient is reckoned from. The second is above
 //! them, and watched for numbers that are not finite. Over micro-batches there is one pair, of what lanes contribute:
-//! gradients above the weights, or with the penalty's in them. Their plain gradients are not added up, and of noise nothing is told. The one exception
-//! is `optimizer.noise_batch` ([`super::lane_noise`]), where norms are of gradients before they are multiplied.
+//! gradients above the weights, or with the penalty's in them. Their plain gradients are not added up, and of noise nothing
+//! is told. The one exception is `optimizer.noise_batch` ([`super::lane_noise`]), where norms are of gradients before they are multiplied.
 
 use lockstep_collective::Tally;
 use lockstep_kernels::device::Device;

@@ -7,8 +7,7 @@ use crate::report::view::View;
 
 /// Share of wrong answers on test samples, in per cent; on validation samples where no run has seen the test samples.
 pub fn accuracy(view: &View<'_>) -> Drawn {
-    let tested = view.tables.jobs.iter().any(|job| job.test_error.is_some());
-    let error = |job: &Job| if tested { job.test_error } else { job.validation_error }.map(|error| 100.0 * error);
+    let (tested, error) = (view.tested(), view.error());
     let over = match tested {
         true => OverBatches { what: "the test error", unit: "points", label: "test error (%)", factors: false },
         false => {

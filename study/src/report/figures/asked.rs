@@ -28,7 +28,7 @@ pub fn asked(view: &View<'_>, family: &str) -> bool {
         // Arms of one batch size each are what `variants` compares, where it can.
         "accuracy" => {
             let by_arm = view.lines().iter().all(|line| line.cells.len() < 2);
-            batches.len() > 1 && !aims_at_error && !(by_arm && variants::draw(view).is_ok())
+            batches.len() > 1 && !aims_at_error && !(by_arm && variants::are_there(view))
         }
         "gap" => batches.len() > 1 && (!aims_at_error || probed(view, "gap")),
         "variants" => {

@@ -7,7 +7,7 @@ use crate::report::data::Data;
 use crate::report::figure::{Measure, Picture, Plot, Point, Series};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, View, ratio};
-use crate::report::words::{doubt, number, told_apart, whole, with_interval};
+use crate::report::words::{doubt, number, percent, told_apart, whole};
 use crate::statistics::{Interval, explained_share, interval, mean, mean_interval};
 
 /// A cell with what it is grouped by.
@@ -25,8 +25,7 @@ pub fn draw(view: &View<'_>) -> Drawn {
         let reason = "it needs two ratios η/B, and two batch sizes at one of them: an arm with `rate = \"ratio\"`";
         return Err(reason.into());
     }
-    let tested = view.tables.jobs.iter().any(|job| job.test_error.is_some());
-    let error = |job: &Job| if tested { job.test_error } else { job.validation_error }.map(|error| 100.0 * error);
+    let (tested, error) = (view.tested(), view.error());
     let label = if tested { "test error (%)" } else { "validation error (%)" };
     let width = |job: &Job| view.sharpness(job).last().map(|last| last.1).filter(|value| *value > 0.0);
     let mut figures = Vec::new();
@@ -132,10 +131,7 @@ fn found(cells: &[(&Placed<'_>, BySeed)], what: &str, outer: fn(f64) -> f64) -> 
     let Some(ratio) = share(&key(|cell| cell.ratio)) else {
         return vec![format!("there are too few cells with {what} at equal η/B to say how much it explains")];
     };
-    let percent = |share: &Interval| {
-        let told = with_interval(&share.map(|share| 100.0 * share));
-        format!("{told} %{}", doubt(share, 0.0, "which may be nothing"))
-    };
+    let percent = |share: &Interval| format!("{}{}", percent(share), doubt(share, 0.0, "which may be nothing"));
     let mut clauses = vec![format!("η/B explains {} of the variance of {what} between cells", percent(&ratio))];
     let others =
         [("the learning rate alone", key(|cell| cell.rate)), ("the batch alone", key(|cell| cell.cell.batch as f64))];

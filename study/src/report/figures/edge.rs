@@ -193,18 +193,18 @@ impl Course<'_> {
         let threshold = &self.formula;
         let off = 100.0 * (self.late.value - 1.0);
         let (near, far) = (1.0 - BESIDE, 1.0 + BESIDE);
-        let verdict = match self.late.low.zip(self.late.high) {
+        let verdict = match self.late.ends() {
             None => format!(", {threshold}: {}", self.late.lacks().unwrap_or_default()),
-            Some((low, high)) if low >= near && high <= far => {
+            Some([low, high]) if low >= near && high <= far => {
                 format!(", so it hovers at {threshold} ({off:+.0} %)").replace('-', "−")
             }
-            Some((_, high)) if high < near => {
+            Some([_, high]) if high < near => {
                 format!(", so it stays {:.0} % below {threshold}: the edge is not reached", -off)
             }
-            Some((low, _)) if low > far => {
+            Some([low, _]) if low > far => {
                 format!(", so it is {off:.0} % above {threshold}: no steady course at the edge")
             }
-            Some((low, high)) => format!(
+            Some([low, high]) => format!(
                 ", {threshold}: the interval reaches from {} to {}, so it is not shown whether it hovers there",
                 number(low),
                 number(high)

@@ -104,8 +104,7 @@ impl OverBatches<'_> {
                 }
                 None => guides.push(mean.value),
             }
-            let ends = mean.low.zip(mean.high).map(|ends| [ends.0, ends.1]);
-            dots.push(Dot { label, words: with_interval(&mean), style, value: mean.value, ends });
+            dots.push(Dot { label, words: with_interval(&mean), style, value: mean.value, ends: mean.ends() });
         }
         let x = if self.factors { Measure::log(self.label) } else { Measure::linear(self.label) };
         (Picture::Dots(Dots { x, dots, guides }), found)

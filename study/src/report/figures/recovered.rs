@@ -6,7 +6,7 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::Cell;
 use crate::report::view::{BySeed, View};
-use crate::report::words::{count, doubt, list, whole, with_interval};
+use crate::report::words::{count, doubt, list, percent, whole};
 use crate::statistics::{Interval, interval, mean};
 
 /// Arms of which each is compared with each in what it recovers: 21 pairs. Of more only the first is, with each.
@@ -108,12 +108,7 @@ impl Group<'_> {
 /// A share as a row.
 fn dot(name: &str, style: usize, share: &Interval) -> Dot {
     let hundredths = share.map(|share| 100.0 * share);
-    let ends = hundredths.low.zip(hundredths.high).map(|ends| [ends.0, ends.1]);
-    Dot { label: name.into(), words: percent(share), style, value: hundredths.value, ends }
-}
-
-fn percent(share: &Interval) -> String {
-    format!("{} %", with_interval(&share.map(|share| 100.0 * share)))
+    Dot { label: name.into(), words: percent(share), style, value: hundredths.value, ends: hundredths.ends() }
 }
 
 /// What a share comes to.

@@ -1,6 +1,6 @@
 //! Arms beside each other at one batch size; what they recover of the gap is `recovered`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::over_batches::pairs;
 use super::{Drawn, Figure, Finding};
@@ -8,7 +8,7 @@ use crate::report::data::Data;
 use crate::report::figure::{Dot, Dots, Measure, Picture};
 use crate::report::tables::{Cell, Job};
 use crate::report::view::{BySeed, View};
-use crate::report::words::{change, count, doubt, list, whole, with_interval};
+use crate::report::words::{change, count, doubt, list, percent, whole, with_interval};
 use crate::statistics::{FEWEST_SEEDS, Interval, mean, mean_interval, paired_interval};
 
 /// One batch and budget at which several cells are compared.
@@ -23,20 +23,27 @@ pub struct Group<'a> {
 
 /// For each budget, at the batch with most variants (the largest of these).
 pub fn draw(view: &View<'_>) -> Drawn {
-    let tested = view.tables.jobs.iter().any(|job| job.test_error.is_some());
-    let error = |job: &Job| if tested { job.test_error } else { job.validation_error }.map(|error| 100.0 * error);
-    let word = if tested { "test error" } else { "validation error" };
-    let mut budgets: Vec<&str> = view.cells().iter().map(|cell| cell.budget.as_str()).collect();
-    budgets.dedup();
-    budgets.sort_unstable();
-    budgets.dedup();
-    let several = budgets.len() > 1;
-    let groups: Vec<Group<'_>> = budgets.into_iter().filter_map(|budget| group(view, budget, error)).collect();
+    let word = if view.tested() { "test error" } else { "validation error" };
+    let several = budgets(view).len() > 1;
+    let groups = groups(view);
     if groups.is_empty() {
         return Err("no batch size has two arms with an error to compare".into());
     }
     let both = |group: &Group<'_>| [Some(group.figure(view, word, several)), group.recovery(view, word, several)];
     Ok(groups.iter().flat_map(both).flatten().collect())
+}
+
+/// Whether there are arms to compare.
+pub fn are_there(view: &View<'_>) -> bool {
+    !groups(view).is_empty()
+}
+
+fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
+    budgets(view).into_iter().filter_map(|budget| group(view, budget, view.error())).collect()
+}
+
+fn budgets<'a>(view: &View<'a>) -> BTreeSet<&'a str> {
+    view.cells().iter().map(|cell| cell.budget.as_str()).collect()
 }
 
 fn group<'a>(view: &View<'a>, budget: &'a str, error: impl Fn(&'a Job) -> Option<f64>) -> Option<Group<'a>> {
@@ -112,8 +119,7 @@ impl Shown<'_> {
             None => format!("{} % (reference)", with_interval(&self.mean)),
             Some(difference) => format!("{} %, difference {}", with_interval(&self.mean), with_interval(difference)),
         };
-        let ends = self.mean.low.zip(self.mean.high).map(|ends| [ends.0, ends.1]);
-        Dot { label, words, style, value: self.mean.value, ends }
+        Dot { label, words, style, value: self.mean.value, ends: self.mean.ends() }
     }
 }
 
@@ -208,7 +214,7 @@ impl Group<'_> {
 fn clause(difference: &Interval, share: Option<Interval>, word: &str) -> String {
     let recovered = match share {
         None => String::new(),
-        Some(share) => format!(", {} % of the gap", with_interval(&share.map(|share| 100.0 * share))),
+        Some(share) => format!(", {} of the gap", percent(&share)),
     };
     let pairs = count(difference.count, "pair");
     format!("the {word} {}{recovered} ({pairs} of seeds)", change(difference, "points"))

@@ -49,8 +49,8 @@ pub fn plane<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken>
 
 /// `alpha` from −0.5 to 1.5, and `loss` and `accuracy` at (1 − α)·w₀ + α·w. w₀ are the initial weights (Goodfellow, Vinyals
 /// & Saxe 2015, "Qualitatively characterizing neural network optimization problems"), or those of the file `from`, such as
-/// another solution (Keskar et al. 2017, "On large-batch training for deep learning", figure 3). Running statistics lie on the line as
-/// well, so that its ends are the networks that there were; beyond them a variance may be negative, and the loss no number.
+/// another solution (Keskar et al. 2017, "On large-batch training for deep learning", figure 3). Running statistics lie on the
+/// line as well, so that its ends are the networks that there were; beyond them a variance may be negative, and the loss no number.
 pub fn interpolation<D: Device>(probing: &mut Probing<'_, D>) -> Result<Figures, Broken> {
     let start = match probing.start {
         Some(of_file) => Cow::Borrowed(of_file),

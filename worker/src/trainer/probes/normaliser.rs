@@ -11,7 +11,8 @@ use crate::model::{BATCH_NORM_EPSILON, Tensor};
 /// Π over the layers of ‖·‖₂ at `flat`, parameters and statistics, laid out as `tensors` say. A weight counts as the matrix
 /// of outputs × all else, a convolution's so as well, whatever its stride: its kernel reshaped, not the operator over a
 /// plane; one of groups is a matrix for each, of which the largest norm counts. Batch normalisation is the diagonal map
-/// that it is in evaluation, max |γ|/√(variance + ε). Biases are no part of a norm, and layers without parameters count as 1; so does a shortcut, though a sum of two ways may be twice as steep.
+/// that it is in evaluation, max |γ|/√(variance + ε). Biases are no part of a norm, and layers without
+/// parameters count as 1; so does a shortcut, though a sum of two ways may be twice as steep.
 /// Factors are multiplied in the order of the network. `alive` is asked before each weight.
 ///
 /// # Errors
